@@ -12,8 +12,8 @@ import time
 import numpy as np
 from _measure import check_limit, machine, peak_mib, run_isolated
 
-from labelgrid.select.centres import farthest_first
-from labelgrid.select.two_rounds import Candidates, cover_in_parts
+from labelgrid.select.centres import Candidates, farthest_first
+from labelgrid.select.two_rounds import cover_in_parts
 
 #: How much larger the radius of two rounds may be.
 BAR = 1.1
@@ -47,14 +47,7 @@ def run_side(pool: Candidates, picks: int, parts: int) -> None:
         radius = cover.radius
         bound = cover.bound
     else:
-        rows, distances = farthest_first(
-            pool.features,
-            pool.centres,
-            costs=pool.costs,
-            keys=pool.keys,
-            amount=float(picks),
-            draws=pool.draws,
-        )
+        rows, distances = farthest_first(pool, float(picks))
         left = np.isfinite(pool.costs)
         left[rows] = False
         radius = float(distances[left].max())

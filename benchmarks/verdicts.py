@@ -167,7 +167,7 @@ def verdicts(case: Case, count: int) -> dict[str, Counter[str]]:
     with patch("labelgrid.basics.comparison.bootstrap_interval", lambda values, seed: (0.0, 0.0)):
         for results in studies(case, count):
             for measure in campaign_measures(results, HEADLINES):
-                pairs = measure.pairs()
+                pairs = measure.pairs
                 if case.better:
                     pairs = {pair: one for pair, one in pairs.items() if pair == ARMS[:2]}
                 counted = found.setdefault(measure.name, Counter())

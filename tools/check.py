@@ -28,7 +28,7 @@ PYTEST = (*PYTHON, "pytest", "-q", "-n", "0")
 #: The project's own checks that take a second: all run in this process, which parses a file once.
 LIGHT = (
     *("mirror", "density", "papers", "unsafe", "names", "documented"),
-    *("modulemap", "classes", "addresses", "links", "clicks"),
+    *("modulemap", "classes", "addresses", "links", "clicks", "words", "schemas"),
 )
 #: The commands by name, the slowest first. The project's own checks have the names of their
 #: modules.

@@ -177,7 +177,7 @@ def print_verdict() -> None:
             f"{row.arm} against {row.baseline}: {found.words} ({measure.name} "
             f"{rough_number(found.mean)}, {count_text(found.seeds, 'seed')}, p = {number(found.holm)})."
         )
-    print(power_statement(measure.pairs()))
+    print(power_statement(measure.pairs))
 
 
 def show_results(compared: bool) -> None:

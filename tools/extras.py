@@ -25,8 +25,8 @@ USES = {
     "postgres": "init other --images images --task depth --ledger postgresql://localhost/labels",
     "ray": "score project --on ray",
     "s3": "init other --images s3://bucket/images/ --task depth",
-    "scenes": "scenes rooms --count 1",
-    "serve": "serve project",
+    "lab": "scenes rooms --count 1",
+    "train": "fit project",
 }
 #: What each extra is for, as the code of labelgrid loads it, in the same folder.
 LOADS = {
@@ -34,14 +34,13 @@ LOADS = {
     "balance": "from labelgrid.train.balance.torchjd import aggregator_of as of; of('UPGrad', {}, 2)",
     "exr": "import OpenEXR",
     "gs": "import fsspec; fsspec.get_filesystem_class('gs')",
+    "lab": "import labelgrid.lab.scenes.write_scenes; from labelgrid.lab.scenes.render import mitsuba as m; m()",
     "onnx": "import labelgrid.exporting.onnx_file, labelgrid.nets.onnx_ops",
     "postgres": "import labelgrid.ledger.postgresql, psycopg_binary",
     "ray": "import labelgrid.executors.ray_driver, ray; ray.remote",
     "s3": "import fsspec; fsspec.get_filesystem_class('s3')",
-    "scenes": "import labelgrid.lab.scenes.write_scenes; from labelgrid.lab.scenes.render import mitsuba as m; m()",
-    "serve": "import uvicorn; from labelgrid.web.app import build_app, Path; build_app(Path('project'))",
     "tensorboard": "from torch.utils.tensorboard import SummaryWriter",
-    "tools": "import numpy; from labelgrid.formats.coco_masks import encode_mask as e; e(numpy.eye(2) > 0)",
+    "train": "import labelgrid.rounds.fit, labelgrid.lab.simulation.campaign; import timm, torchvision",
 }
 #: The extras of those who change labelgrid.
 DEVELOPERS = ("dev", "docs", "mutation", "peers")

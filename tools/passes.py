@@ -35,7 +35,7 @@ COMMANDS = (
 )
 #: Loaded before anything is counted: under a profile function that takes ten seconds longer.
 LIBRARIES = ("torch", "timm", "lightning_fabric")
-#: The most modules of a command: half of the 58 when the goal was set, and six (docs/decisions/012).
+#: The most modules of a command: half of the 58 when the goal was set, and six (docs/decisions/README.md, interfaces).
 MOST = {"query": 35}
 
 

@@ -220,7 +220,7 @@ def pairs(
 def significant(measure: CampaignMeasure) -> list[str]:
     """The significant pairs of a measure with their mean differences, the better one first."""
     found: dict[str, list[str]] = {}
-    for (first, second), pair in measure.pairs().items():
+    for (first, second), pair in measure.pairs.items():
         if not pair.is_difference:
             continue
         digits = 0 if measure.unit == LABELS else 2
@@ -233,7 +233,7 @@ def significant(measure: CampaignMeasure) -> list[str]:
 
 def doubts(measure: CampaignMeasure) -> list[str]:
     """How many pairs of a measure have no verdict for which reason."""
-    pairs = measure.pairs().values()
+    pairs = measure.pairs.values()
     counts = Counter(pair.why for pair in pairs if pair.why)
     every = count_text(len(pairs), "pair")
     return [f"{count} of {every}: no verdict, {why}" for why, count in counts.items()]
@@ -241,7 +241,7 @@ def doubts(measure: CampaignMeasure) -> list[str]:
 
 def chosen_rows(measure: CampaignMeasure, chosen: Sequence[Sequence[str]]) -> Iterator[list[str]]:
     """The comparisons of chosen pairs, of those that the measure has."""
-    both = measure.pairs()
+    both = measure.pairs
     for first, second in chosen:
         if (first, second) in both:
             pair = both[first, second]

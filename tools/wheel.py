@@ -29,6 +29,9 @@ COMMANDS = (
     "--help",
     "init project --images images --task depth --holdout 1",
     "import project labels",
+    "query project --budget 1 --export requests",
+    "audit project",
+    "advise project",
     "status project --json",
     "report project --out report.html",
 )

@@ -1,7 +1,7 @@
-"""Checks that docstrings are plain: few riddles of pronouns, none that only repeats a name.
+"""Checks that words are plain and few: of docstrings, and of pages that people write.
 
-`python -m tools.words --count` prints the figures of each package; `python -m tools.words --list src/labelgrid/FOLDER`
-prints the docstrings of a folder that are riddles or repeat a name.
+`python -m tools.words --count` prints the figures of each package and page; `--list src/labelgrid/FOLDER` prints the docstrings of a
+folder that are riddles of pronouns or repeat a name.
 """
 
 import ast
@@ -76,6 +76,17 @@ MOST_RIDDLES = 3.0
 MOST_DESCRIBED = 83.0
 #: The most private functions whose docstring repeats the name, in percent of the private ones.
 MOST_REPEATS = 9.0
+#: The most words of pages that people write, with their tables and examples.
+MOST_WORDS = 90_000
+#: The most pronouns in 100 words of their sentences.
+MOST_PRONOUNS = 6.0
+#: What begins a page, and a part of a page, that a command writes.
+WRITTEN = "<!-- written by `python -m"
+BLOCK = re.compile(r"<!-- (?:from the code|table): .*?<!-- end -->", re.DOTALL)
+#: Pages that the code writes whole.
+GENERATED = ("docs/plugins/", "docs/results/records/")
+#: Code, tables and addresses of links are no sentences.
+NO_SENTENCE = re.compile(r"^```.*?^```|^\|.*?$|\]\(.*?\)|`[^`\n]*`", re.DOTALL | re.MULTILINE)
 FIGURES = ("docstrings", "riddles, %", "functions", "with a docstring, %", "private", "repeats, %")
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -89,11 +100,36 @@ def faults(root: Path) -> list[str]:
         "with a docstring, %": MOST_DESCRIBED,
         "repeats, %": MOST_REPEATS,
     }
-    return [
+    found = [
         f"{name}: {figures[name]:.1f}, at most {limit} (python -m tools.words --list FOLDER)"
         for name, limit in limits.items()
         if figures[name] > limit
     ]
+    pages = hand_written(root)
+    words = sum(len(text.split()) for text in pages.values())
+    if words > MOST_WORDS:
+        found.append(f"pages have {words:,} words, at most {MOST_WORDS:,} (--count)")
+    share = _pronouns(" ".join(pages.values()))
+    if share > MOST_PRONOUNS:
+        found.append(f"pages have {share:.1f} pronouns in 100 words, at most {MOST_PRONOUNS}")
+    return found
+
+
+def hand_written(root: Path) -> dict[str, str]:
+    """The text of each page that people write, without the parts that a command writes."""
+    pages = {}
+    for place in (*root.glob("*.md"), *root.glob("docs/**/*.md")):
+        name = str(place.relative_to(root))
+        text = place.read_text(encoding="utf-8")
+        if not name.startswith(GENERATED) and WRITTEN not in text[:500]:
+            pages[name] = BLOCK.sub("", text)
+    return pages
+
+
+def _pronouns(text: str) -> float:
+    """The pronouns in 100 words of the sentences of a page."""
+    words = _words(NO_SENTENCE.sub("", text))
+    return 100 * sum(word in PRONOUNS for word in words) / max(1, len(words))
 
 
 def is_riddle(text: str) -> bool:
@@ -177,7 +213,7 @@ def _shares(counts: Counter[str]) -> tuple[float, ...]:
 
 
 def count(root: Path) -> str:
-    """A Markdown table of the figures of each package."""
+    """Markdown tables of the figures of each package and page."""
     packages: dict[str, list[Module]] = {}
     for module in modules(root, "src"):
         parts = module.path.relative_to("src/labelgrid").parts
@@ -190,6 +226,11 @@ def count(root: Path) -> str:
     ]
     for name, counts in rows:
         lines.append(f"| {name} | " + " | ".join(f"{one:,.0f}" for one in _shares(counts)) + " |")
+    lines += ["", "| page | words | pronouns in 100 |", "| --- | ---: | ---: |"]
+    pages = hand_written(root)
+    pages["all"] = "\n".join(pages.values())
+    for name, text in sorted(pages.items(), key=lambda page: len(page[1])):
+        lines.append(f"| {name} | {len(text.split()):,} | {_pronouns(text):.1f} |")
     return "\n".join(lines)
 
 

@@ -120,7 +120,7 @@ def _metrics(
 
     No loss for a single task, which does not compare.
     """
-    evaluation = measure(project, context, model=model, split="heldout", progress=Silent())
+    evaluation = measure(context, model=model, split="heldout", progress=Silent())
     if evaluation is None:
         return
     for name, group in evaluation.metrics.items():

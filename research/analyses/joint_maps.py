@@ -35,20 +35,58 @@ from labelgrid.lab.simulation.analysis import Finding, Mean
 from labelgrid.lab.simulation.measuring import hidden_data
 from labelgrid.lab.simulation.runs import Run
 from labelgrid.lab.simulation.study_recipe import Kind
-from labelgrid.nets.network import Raw
+from labelgrid.nets.network import Output, Raw
+from labelgrid.pixel.target import Targets
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import restore
 from labelgrid.tasks.pictures import colour_map, heat_map
+from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.joint_space import JointTerm
 from labelgrid.train.objective import resize_output
-from labelgrid.train.pairs import distance
+from labelgrid.train.pairs import Pairs, distance
 from labelgrid.train.trained_model import TrainedModel
 from research.analyses.picture_grid import Picture, PictureGrid
 from research.analyses.shown import shown_runs
 
 #: The term whose mapping is shown.
 TERM = "mtpsl"
+
+
+#: Of a source's prediction, and of a target's label: the maps that the mapping's last layer reads,
+#: [1, c, h, w], and the maps in the joint space, [1, d, h', w'].
+MapsOfPair = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def picture_pair(
+    term: JointTerm, output: Output, targets: Targets, tasks: tuple[str, str]
+) -> MapsOfPair:
+    """Return the maps of an image before and after the mapping's last layer.
+
+    Args:
+        term: has the mapping.
+        output: of one image.
+        targets: its labels, at the size of the network's input.
+        tasks: the source, and the target, of which the image has a label.
+    """
+    source, target = tasks
+    label = targets[target]
+    raw = resize_output(output.final[source], label.value.shape[-2:])
+    predicted = prediction_maps(term.tasks[source], raw, None)
+    labelled = label_maps(term.tasks[target], label)
+    zero = torch.zeros(1, dtype=torch.long, device=label.value.device)
+    pair = Pairs(
+        image=zero,
+        source=zero + term.names.index(source),
+        target=zero + term.names.index(target),
+        divisors=zero + 1,
+    )
+    maps = []
+    conditions = term.conditions(pair).chunk(2)
+    for task, its_maps, condition in zip(tasks, (predicted, labelled), conditions, strict=True):
+        read = term.mapping.before_last(term.mapping.shared(task, its_maps), condition)
+        maps.append((read, term.mapping.from_last(read, condition)))
+    return maps[0], maps[1]
 
 
 @dataclass(frozen=True)
@@ -73,12 +111,12 @@ class ImageMaps:
     Args:
         batch: the image alone, with its labels.
         raw: the network's raw outputs.
-        maps: what `JointTerm.picture_pair` returns for each pair of a source and a target.
+        maps: what `picture_pair` returns for each pair of a source and a target.
     """
 
     batch: Batch
     raw: Raw
-    maps: Mapping[tuple[str, str], tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]]
+    maps: Mapping[tuple[str, str], MapsOfPair]
 
 
 class JointMaps:
@@ -148,7 +186,7 @@ class JointMaps:
             with torch.inference_mode():
                 output = model.network(batch.images)
                 maps = {
-                    pair: term.picture_pair(output, batch.targets, *pair)
+                    pair: picture_pair(term, output, batch.targets, pair)
                     for pair in permutations(term.names, 2)
                 }
             seen.append(ImageMaps(batch, output.final, maps))

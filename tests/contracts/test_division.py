@@ -8,8 +8,6 @@ import torch
 
 from tests.divided import Trained, difference, discovered, needed, run
 
-COVERS = ["labelgrid.train.batch_losses"]
-
 #: All of it is done before the first test; a busy machine takes its time.
 pytestmark = pytest.mark.timeout(900)
 

@@ -13,8 +13,8 @@ from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.executors.executor import Executor
 from labelgrid.executors.job import JobEnd, JobFolder, JobReader
-from labelgrid.executors.placement import executor_at
 from labelgrid.executors.places import slurm
+from labelgrid.executors.workplace import executor_at
 from tests.jobs import wait_until
 
 COVERS = ["labelgrid.executors.executor"]

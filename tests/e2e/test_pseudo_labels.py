@@ -107,7 +107,7 @@ def test_without_a_trusted_pixel_the_network_is_that_without_pseudo_labels(secon
             context = fit.context_of(
                 project, changes={**CHANGES, "terms": {"pseudo_labels": options}}
             )
-            plan = fit.plan_of(context, project, fit.new_network(context, project, Silent()))
+            plan = fit.plan_of(context, fit.new_network(context, Silent()))
             train(plan, tmp_path / f"fit-{len(models)}", Silent())
             models.append(plan.network.state_dict())
     assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])

@@ -1,1 +1,1 @@
-"""What to do next, and whether it pays: purchases, controls, forecasts, time."""
+"""Advises on the next step: purchases, controls, forecasts, time."""

@@ -1,4 +1,4 @@
-"""Says in a sentence which labels to buy next, and what may follow, as status and page show it.
+"""Says in a sentence which labels to buy next and where relations may help.
 
 Loads no numpy before two trainings.
 """
@@ -9,7 +9,7 @@ from labelgrid.project.records import all_fits
 
 
 def advice_sentence(project: ProjectFolder, step: NextStep | None = None) -> str:
-    """The best purchase for what the last round cost; the next `step` is found unless it is given.
+    """Advise the best purchase for the cost of the last round.
 
     Tasks of which nothing can be foreseen, though they have a curve, are named beside it. "" if it
     is too early to say, or if requested or new labels come first.
@@ -22,7 +22,7 @@ def advice_sentence(project: ProjectFolder, step: NextStep | None = None) -> str
     step = step or next_step(project)
     if not step.budget:
         return ""
-    from labelgrid.advice.purchases import last_cost, purchases  # slow to load
+    from labelgrid.advice.buying_advice import last_cost, purchases  # slow to load
     from labelgrid.advice.task_curves import task_curves
 
     best, *others = purchases(project, task_curves(project), last_cost(project))
@@ -32,7 +32,7 @@ def advice_sentence(project: ProjectFolder, step: NextStep | None = None) -> str
 
 
 def relations_sentence(project: ProjectFolder) -> str:
-    """Which labels may follow from others by relations that nobody declared.
+    """Name labels that may follow from present labels, by undeclared relations.
 
     "" without such a relation, and before two trainings.
 

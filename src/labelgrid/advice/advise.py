@@ -1,13 +1,12 @@
-"""Says what to do next in a campaign, from what its rounds measured. Loads no torch."""
+"""Advises on the next step of a campaign, from its measured rounds. Loads no torch."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from labelgrid.advice.advised import Advice
+from labelgrid.advice.buying_advice import last_cost, most_labels, purchases
 from labelgrid.advice.class_advice import class_advice
-from labelgrid.advice.flat_rounds import FlatRounds
 from labelgrid.advice.forecast_text import (
     EXPECT,
     fitted_curve,
@@ -24,7 +23,6 @@ from labelgrid.advice.further_advice import (
     picks_advice,
     training_advice,
 )
-from labelgrid.advice.purchases import last_cost, most_labels, purchases
 from labelgrid.advice.task_curves import TaskCurve, task_curves
 from labelgrid.basics.errors import UsageError, command
 from labelgrid.basics.shown import Shown
@@ -92,7 +90,8 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
     rows = _first(project, curves)
     rows += relation_advice(project, recipe)
     rows += purchases(project, curves, paid)
-    rows += _on_classes(project, newest, pretrained=_starts_pretrained(recipe))
+    pretrained = recipe.backbone.pretrained or has_own_encoder(recipe.network.name)
+    rows += _on_classes(project, newest, pretrained=pretrained)
     rows += flat_advice(curves)
     rows += next_round_advice(curves, most_labels(project))
     rows += following_advice(project, recipe)
@@ -106,15 +105,9 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
     return Advised(advice=rows, budget=paid)
 
 
-def _starts_pretrained(recipe: Recipe) -> bool:
-    """Whether a training starts from pretrained weights, as far as its network can."""
-    return recipe.backbone.pretrained or has_own_encoder(recipe.network.name)
-
-
 def _on_classes(
     project: ProjectFolder, measured: Sequence[Measurement], *, pretrained: bool
 ) -> list[Advice]:
-    """Advice on the classes of each task that has some."""
     tasks = project.tasks()
     rows = []
     for name, classes in class_rows(measured).items():
@@ -133,10 +126,7 @@ def _on_classes(
 
 
 def _first(project: ProjectFolder, curves: Sequence[TaskCurve]) -> list[Advice]:
-    """What comes before all advice: labels that the newest round did not learn from.
-
-    First of all labels that changed, since what was measured is of a network that learned others.
-    """
+    """Advice before all else, on changed labels and labels without a training."""
     rows = []
     step = next_step(project)
     newest = newest_fit(project.folder)
@@ -152,18 +142,10 @@ def _first(project: ProjectFolder, curves: Sequence[TaskCurve]) -> list[Advice]:
     return rows
 
 
-@dataclass(frozen=True)
-class _Upcoming:
-    """A task's labels after the next round, and how many of those it would buy are not there."""
-
-    labels: float
-    lacking: float
-
-
 def next_round_advice(
     curves: Sequence[TaskCurve], most: Mapping[str, int] | None = None
 ) -> list[Advice]:
-    """What the next round should measure, if it buys as the last one did.
+    """Foresee the metrics after a next round like the last one.
 
     Of a task whose newest rounds show no gain, nothing is foreseen.
 
@@ -171,70 +153,69 @@ def next_round_advice(
         curves: of the tasks.
         most: the labels that each task can have; it buys no more. None: any number.
     """
-    fitted = [each for each in curves if each.curve]
-    upcoming = {each.task: _upcoming(each, most or {}) for each in fitted}
-    lacking = sum(each.lacking for each in upcoming.values())
+    fitted = [task_curve for task_curve in curves if task_curve.curve]
+    upcoming = {task_curve.task: _upcoming(task_curve, most or {}) for task_curve in fitted}
+    all_lacking = sum(lacking for _, lacking in upcoming.values())
     rows = []
     for task_curve in rising_curves(fitted):
         curve = fitted_curve(task_curve)
         before, newest = task_curve.points[-2:]
-        everything = 2 * newest.all - before.all - lacking
+        everything = 2 * newest.all - before.all - all_lacking
         if everything <= newest.all + _NOTHING:
             continue
-        own = upcoming[task_curve.task]
-        found = curve.forecast(own.labels, everything)
-        left = ", as far as labels are left" if own.lacking else ""
+        labels, lacking = upcoming[task_curve.task]
+        forecast = curve.forecast(labels, everything)
+        left = ", as far as labels are left" if lacking else ""
         text = (
             f"{task_curve.task}: if the next round buys and trains as the last one did{left}, "
-            f"{task_curve.metric} should be {value_text(found.value, task_curve)} "
-            f"({interval_text(found)}), from {number(curve.now)}."
+            f"{task_curve.metric} should be {value_text(forecast.value, task_curve)} "
+            f"({interval_text(forecast)}), from {number(curve.now)}."
         )
-        rows.append(foreseen_advice("next round", text, task_curve, found))
+        rows.append(foreseen_advice("next round", text, task_curve, forecast))
     return rows
 
 
-def _upcoming(curve: TaskCurve, most: Mapping[str, int]) -> _Upcoming:
-    """A task's labels after a round that buys as many as the last one did, if there are any."""
+def _upcoming(curve: TaskCurve, most: Mapping[str, int]) -> tuple[float, float]:
+    """The labels after a round like the last one, and how many of a round's are missing."""
     before, newest = curve.points[-2:]
     wanted = max(2 * newest.own - before.own, newest.own)
     labels = max(min(wanted, most.get(curve.task, math.inf)), newest.own)
-    return _Upcoming(labels, wanted - labels)
+    return labels, wanted - labels
 
 
 def flat_advice(curves: Sequence[TaskCurve]) -> list[Advice]:
-    """The tasks whose further labels hardly help, by their newest rounds or by their curves."""
-    rows = [_still(curve, curve.flat) for curve in curves if curve.flat]
+    """Name the tasks whose further labels hardly help, by their newest rounds or curves."""
+    rows = [
+        Advice(
+            topic="flat",
+            text=f"{curve.task}: {curve.flat.text}: {EXPECT}.",
+            task=curve.task,
+            metric=curve.metric,
+            unit=curve.unit,
+            measured=curve.points[-1].value,
+            rounds=curve.flat.count,
+        )
+        for curve in curves
+        if curve.flat
+    ]
     for task_curve in rising_curves(curves):
-        curve = fitted_curve(task_curve)
-        newest = curve.newest
-        doubled = curve.change(2 * newest.own, newest.all + newest.own)
-        best = doubled.high if curve.scale.better == "higher" else doubled.low
-        if relative_gain(best, curve) > FLAT:
+        fitted = fitted_curve(task_curve)
+        newest = fitted.newest
+        doubled = fitted.change(2 * newest.own, newest.all + newest.own)
+        best = doubled.high if fitted.scale.better == "higher" else doubled.low
+        if relative_gain(best, fitted) > FLAT:
             continue
         text = (
             f"{task_curve.task} has flattened: twice its {count_text(round(newest.own), 'label')} "
-            f"would take {task_curve.metric} from {number(curve.now)} to "
+            f"would take {task_curve.metric} from {number(fitted.now)} to "
             f"{value_text(best, task_curve)} at best (80 % interval)."
         )
         rows.append(foreseen_advice("flat", text, task_curve, doubled))
     return rows
 
 
-def _still(curve: TaskCurve, flat: FlatRounds) -> Advice:
-    """That the newest rounds of a task show no gain."""
-    return Advice(
-        topic="flat",
-        text=f"{curve.task}: {flat.text}: {EXPECT}.",
-        task=curve.task,
-        metric=curve.metric,
-        unit=curve.unit,
-        measured=curve.points[-1].value,
-        rounds=flat.count,
-    )
-
-
 def relation_advice(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
-    """Advice on the relations that may save labels: those that are not declared, or are off.
+    """Advise on relations that are undeclared or off, and may save labels.
 
     One that is off may have been measured. It is named only where labels would follow at once.
     """
@@ -259,14 +240,14 @@ def relation_advice(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
 
 
 def _following(grid: Grid, relation: BoundRelation) -> int:
-    """How many missing labels a relation would give at once."""
+    """The number of missing labels that a relation would give at once."""
     column = grid.tasks.index(relation.gives)
     return int(known_labels(grid, [relation])[:, column].sum())
 
 
 def _step(random: RandomLabels, relation: BoundRelation, *, paired: bool) -> tuple[str, str]:
-    """What measures a relation, as a sentence, and the first command of it."""
-    folder: Path = random.project.folder
+    """A sentence on how to measure a relation, and the first command to run."""
+    folder = random.project.folder
     relate = command("relate", folder)
     images, _ = random.images([*relation.reads, relation.gives])
     labels = labels_of_all(len(relation.reads))
@@ -287,7 +268,6 @@ def _step(random: RandomLabels, relation: BoundRelation, *, paired: bool) -> tup
 
 
 def _may_follow(grid: Grid, relation: BoundRelation, state: str, step: tuple[str, str]) -> Advice:
-    """The advice to take a step that measures a relation, which is in this state."""
     sentence, line = step
     count = _following(grid, relation)
     price = count * float(grid.cost[grid.tasks.index(relation.gives)])

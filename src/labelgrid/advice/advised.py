@@ -21,7 +21,7 @@ Topic = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
-    """One sentence of advice with its numbers; what is not known is None.
+    """A sentence of advice with its numbers; unknown numbers are None.
 
     Args:
         topic: what it is about.

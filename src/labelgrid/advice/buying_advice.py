@@ -1,4 +1,4 @@
-"""Says which task's labels to buy next, and what they may gain."""
+"""Advises on the labels to buy next, with their gain. Loads no torch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,8 +20,12 @@ from labelgrid.advice.task_curves import TaskCurve
 from labelgrid.basics.errors import command
 from labelgrid.basics.words import count_text, duration, join_names
 from labelgrid.drawings.wording import number, rough_number
-from labelgrid.project.prices import few_times
-from labelgrid.select.label_curve import FEWEST, Forecast, LabelCurve
+from labelgrid.project.derived_labels import grid_to_buy
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.prices import few_times, times_of
+from labelgrid.project.records import newest_fit
+from labelgrid.select.following import brings_of, known_labels
+from labelgrid.select.label_curve import FEWEST, Forecast
 from labelgrid.select.strategy import Brings
 
 #: Free labels count as if they had this price.
@@ -47,7 +51,7 @@ class Offer:
 
 @dataclass(frozen=True, kw_only=True)
 class _Purchase:
-    """Further labels of a task, and what they do.
+    """Further labels of a task, and their gain.
 
     Args:
         curve: of the task.
@@ -69,7 +73,7 @@ class _Purchase:
 
     @property
     def price(self) -> float:
-        """Of all the labels."""
+        """The price of all the labels."""
         return self.count * self.offer.price
 
     @property
@@ -86,6 +90,53 @@ class _Purchase:
     def rate_error(self) -> float:
         """Half of the 80 % interval of the rate."""
         return self.error / max(self.price, FREE)
+
+
+def purchases(project: ProjectFolder, curves: Sequence[TaskCurve], budget: float) -> list[Advice]:
+    """Advice on the next labels of a project, as `buying_advice` gives."""
+    times = times_of(project)
+    missing = _missing(project)
+    offers = {}
+    for row in project.store.tasks():
+        timed = times.get(row.name)
+        learned = timed and project.settings.costs == "times"
+        offers[row.name] = Offer(
+            missing=missing[row.name],
+            price=timed.cost if timed and learned else row.cost,
+            seconds=timed.mean if timed else None,
+            timed=timed.labels if timed else 0,
+        )
+    brings = brings_of(project.relations())
+    return buying_advice(curves, offers, brings, budget, folder=project.folder)
+
+
+def most_labels(project: ProjectFolder) -> Mapping[str, int]:
+    """How many labels of each task a training can learn from once all are there."""
+    counts = project.store.counts(("train",))
+    return {
+        row.name: counts[row.name].missing + counts[row.name].requested + counts[row.name].labelled
+        for row in project.store.tasks()
+    }
+
+
+def last_cost(project: ProjectFolder) -> float:
+    """The cost of the labels between the last two trainings, or before the only training."""
+    last = newest_fit(project.folder)
+    if last is None:
+        return project.store.spent(("train",))
+    before = newest_fit(project.folder, last.round) if last.round else None
+    return max(last.spent - (before.spent if before else 0.0), 0.0) or last.spent
+
+
+def _missing(project: ProjectFolder) -> Mapping[str, int]:
+    # Labels that follow, or mostly will once others are bought, need not be bought.
+    relations = project.relations()
+    if not relations:
+        counts = project.store.counts(("train",))
+        return {task: count.missing for task, count in counts.items()}
+    grid = grid_to_buy(project)
+    left = grid.eligible & ~known_labels(grid, relations)
+    return dict(zip(grid.tasks, left.sum(0).tolist(), strict=True))
 
 
 def buying_advice(
@@ -119,19 +170,19 @@ def buying_advice(
     known = {curve.task: curve for curve in rising_curves(curves)}
     if not known:
         return [*_no_gain(fitted), *missed]
-    found = []
+    offered = []
     for task, curve in known.items():
         count = _affordable(curve, offers[task], budget)
         if count:
             brought = brings.get(task, {}).items()
             others = {name: (known[name], share) for name, share in brought if name in known}
-            found.append(_purchase(curve, count, offers[task], others=others, budget=budget))
-    if not found:
+            offered.append(_purchase(curve, count, offers[task], others=others, budget=budget))
+    if not offered:
         return [_nothing({task: offers[task] for task in known}, budget), *missed]
-    purchases = sorted(found, key=lambda purchase: -purchase.rate)
+    purchases = sorted(offered, key=lambda purchase: -purchase.rate)
     purchases = [purchase for purchase in purchases if purchase.gain > 0]
     if not purchases:
-        return [_no_purchase_gains(found), *missed]
+        return [_no_purchase_gains(offered), *missed]
     rows = [_buy(purchase, folder) for purchase in purchases]
     best = rows[0]
     text = f"{best.text[:-1]}{_comparison(purchases)}. `{best.command}` asks for them."
@@ -139,18 +190,11 @@ def buying_advice(
 
 
 def _affordable(curve: TaskCurve, offer: Offer, budget: float) -> int:
-    """The labels that the budget pays for, of those there are, up to a doubling."""
+    """The number of labels that the budget pays for, up to a doubling."""
     most = min(offer.missing, math.ceil(curve.points[-1].own))
     if offer.price <= 0:
         return most
     return min(most, int(budget / offer.price + 1e-9))
-
-
-def _limit(curve: TaskCurve, offer: Offer, count: int, budget: float) -> str:
-    """Why no more labels are offered though the budget would pay for them."""
-    if (count + 1) * offer.price > budget + 1e-9:
-        return ""
-    return "all that are left" if count == offer.missing else "twice as many as now at most"
 
 
 def _purchase(
@@ -161,7 +205,6 @@ def _purchase(
     others: Mapping[str, tuple[TaskCurve, float]],
     budget: float,
 ) -> _Purchase:
-    """A purchase of labels; `others` are the tasks that gain too, with their share of a label."""
     gains = {}
     squares = 0.0
     for task, (gaining, share) in {curve.task: (curve, 1.0), **others}.items():
@@ -169,51 +212,38 @@ def _purchase(
         newest = fitted.newest
         becomes = fitted.change(newest.own + share * count, newest.all)
         gains[task] = relative_gain(becomes.value, fitted)
-        squares += _reach(becomes, fitted) ** 2
+        squares += ((becomes.high - becomes.low) / 2 / max(abs(fitted.now), 1e-9)) ** 2
+    limit = ""
+    if (count + 1) * offer.price <= budget + 1e-9:
+        limit = "all that are left" if count == offer.missing else "twice as many as now at most"
+    fitted = fitted_curve(curve)
+    newest = fitted.newest
     return _Purchase(
         curve=curve,
         count=count,
-        limit=_limit(curve, offer, count, budget),
-        becomes=_with_labels(fitted_curve(curve), count),
+        limit=limit,
+        # Further labels of all tasks would mostly mean a longer training, which is not bought.
+        becomes=fitted.forecast(newest.own + count, newest.all),
         gains=gains,
         error=math.sqrt(squares),
         offer=offer,
     )
 
 
-def _with_labels(curve: LabelCurve, further: float) -> Forecast:
-    """The metric with further labels of the task alone: those of all tasks are left as they are.
-
-    What labels of all tasks do is mostly longer training, which one task's labels do not buy.
-    """
-    return curve.forecast(curve.newest.own + further, curve.newest.all)
-
-
-def _reach(forecast: Forecast, curve: LabelCurve) -> float:
-    """Half of a forecast's interval as a share of the metric."""
-    return (forecast.high - forecast.low) / 2 / max(abs(curve.now), 1e-9)
-
-
-def _undecided(purchases: Sequence[_Purchase]) -> list[str]:
-    """The tasks whose labels may be as good a purchase as the best one."""
-    best, *others = purchases
-    return [
-        other.curve.task
-        for other in others
-        if best.rate - other.rate < math.hypot(best.rate_error, other.rate_error)
-    ]
-
-
 def _comparison(purchases: Sequence[_Purchase]) -> str:
-    """How the best purchase compares with the others, and by what; "" without others."""
-    best = purchases[0]
-    if len(purchases) == 1:
+    """The rate of the best purchase, and the tasks that may gain as much."""
+    best, *others = purchases
+    if not others:
         return ""
     rate = "it is free"
     if best.price > 0:
         rate = f"{100 * best.rate:.2g} % for each 1 of the price"
     text = f"; the most for its price by the relative gain ({rate})"
-    equal = _undecided(purchases)
+    equal = [
+        other.curve.task
+        for other in others
+        if best.rate - other.rate < math.hypot(best.rate_error, other.rate_error)
+    ]
     if not equal:
         return text
     return (
@@ -223,12 +253,11 @@ def _comparison(purchases: Sequence[_Purchase]) -> str:
 
 
 def _gain_text(purchase: _Purchase) -> str:
-    """The relative gain of a purchase, with that of what it brings along."""
-    own, *_ = purchase.gains.values()
-    text = f"{100 * abs(own):.2g} % {'worse' if own < 0 else 'better'}"
+    gain, *_ = purchase.gains.values()
+    text = f"{100 * abs(gain):.2g} % {'worse' if gain < 0 else 'better'}"
     if len(purchase.gains) > 1:
         names = join_names(list(purchase.gains)[1:])
-        better = " better" if own < 0 else ""
+        better = " better" if gain < 0 else ""
         text += f", {100 * purchase.gain:.2g} %{better} with what follows for {names}"
     return text
 
@@ -236,7 +265,7 @@ def _gain_text(purchase: _Purchase) -> str:
 def _buy(purchase: _Purchase, folder: Path) -> Advice:
     curve = purchase.curve
     fitted = fitted_curve(curve)
-    found = purchase.becomes
+    forecast = purchase.becomes
     price = purchase.price
     seconds = None
     paid = f"price {number(price)}"
@@ -246,17 +275,17 @@ def _buy(purchase: _Purchase, folder: Path) -> Advice:
         seconds = purchase.count * purchase.offer.seconds
         paid += f", about {duration(seconds)} {few_times(purchase.offer.timed)}".rstrip()
     labels = count_text(purchase.count, "more label")
-    change = rough_number(found.value - fitted.now)
+    change = rough_number(forecast.value - fitted.now)
     unit = "points" if curve.unit == "%" else curve.unit
     unit = f" {unit}" if unit else ""
     text = (
         f"{labels} of {curve.task} ({paid}): {curve.metric} {change}{unit} "
-        f"({_gain_text(purchase)}), from {number(fitted.now)} to {number(found.value)} "
-        f"({interval_text(found)})."
+        f"({_gain_text(purchase)}), from {number(fitted.now)} to {number(forecast.value)} "
+        f"({interval_text(forecast)})."
     )
     options = ["--task", curve.task, "--budget", purchase.count]
     line = command("query", folder, *options)
-    advice = foreseen_advice("buy", text, curve, found)
+    advice = foreseen_advice("buy", text, curve, forecast)
     return replace(
         advice,
         count=purchase.count,
@@ -268,7 +297,6 @@ def _buy(purchase: _Purchase, folder: Path) -> Advice:
 
 
 def _nothing(offers: Mapping[str, Offer], budget: float) -> Advice:
-    """Why no label of these tasks can be bought."""
     left = {task: offer.price for task, offer in offers.items() if offer.missing}
     text = f"Every label of {join_names(list(offers))} is bought, or follows from others."
     if left:
@@ -279,7 +307,6 @@ def _nothing(offers: Mapping[str, Offer], budget: float) -> Advice:
 
 
 def _no_purchase_gains(purchases: Sequence[_Purchase]) -> Advice:
-    """Why no purchase is advised: none is foreseen to gain."""
     names = join_names([purchase.curve.task for purchase in purchases])
     text = (
         f"No purchase is advised: no gain by further labels of {names} alone is foreseen. A longer "
@@ -289,7 +316,7 @@ def _no_purchase_gains(purchases: Sequence[_Purchase]) -> Advice:
 
 
 def _no_gain(curves: Sequence[TaskCurve]) -> list[Advice]:
-    """Why no purchase is advised: the newest rounds of these tasks show no gain; else nothing."""
+    """Advice against purchases if the newest rounds of tasks show no gain; else none."""
     tasks: dict[tuple[int, str], list[str]] = {}
     for curve in curves:
         if curve.flat:

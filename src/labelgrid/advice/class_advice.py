@@ -1,4 +1,4 @@
-"""Says which classes of a task are worst, and which one lacks labels."""
+"""Names the worst classes of a task, and a class that lacks labels."""
 
 import math
 from collections.abc import Sequence
@@ -58,7 +58,6 @@ def class_advice(
 
 
 def _not_learnt(task: str, classes: str, *, folder: Path, pretrained: bool) -> Advice:
-    """That the network has not learnt most classes, and what helps first."""
     longer = command("fit", folder, "--epochs", "N")
     helps = f"A longer training (`{longer}`) or more labels of all classes help first."
     if not pretrained:
@@ -93,7 +92,6 @@ def _lacking(
     folder: Path,
     budget: Sequence[str],
 ) -> Advice:
-    """The class that is furthest below those with more labels."""
     gaps = {}
     for row in rows:
         others = [other.iou for other in rows if _tells(other, row, shown)]
@@ -106,7 +104,7 @@ def _lacking(
             "least twice as many labels. Later rounds may tell."
         )
         return Advice(topic="classes", answered=False, text=text, task=task)
-    row, others = max(gaps.values(), key=lambda found: median(found[1]) - found[0].iou)
+    row, others = max(gaps.values(), key=lambda gap: median(gap[1]) - gap[0].iou)
     reached = median(others)
     mean_gain = rough_number((reached - row.iou) / len(rows)).lstrip("+")
     words = ["--class", f"{task}:{row.name}"]
@@ -137,6 +135,6 @@ def _lacking(
 
 
 def _tells(other: ClassRow, row: ClassRow, shown: ShownClasses) -> bool:
-    """Whether another class tells what more labels of a class do."""
+    """Whether a class has more labels and no more pixels than another, and so tells of labels."""
     more = shown.counts[other.name] >= 2 * max(shown.counts[row.name], 1)
     return more and other.pixels <= row.pixels

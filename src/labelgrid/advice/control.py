@@ -86,13 +86,18 @@ def compare_with_control(
     chosen = chosen_labels(project)
     _refuse_few(project, chosen)
     context = context_of(project)
-    splits = splits_for_training(context, project, progress)
+    splits = splits_for_training(context, progress)
     labels = chosen.within(splits[0])  # no training learns from a val image
     _refuse_few(project, labels)
     work = ControlTrainings(
         context=context, splits=splits, chosen=labels, seeds=seeds, progress=progress
     )
-    _say_left_out(work.labels, progress)
+    for row in work.labels:
+        if not row.compared:
+            progress.say(
+                f"{row.task} is left out: {count_text(row.picks, 'pick')} and "
+                f"{count_text(row.control, 'label')} of the control."
+            )
     picks, control = work.measured()
     measures = compare_measures(picks, control)
     record = ComparisonRecord(
@@ -117,12 +122,6 @@ def compare_with_control(
 
 
 def _refuse(project: ProjectFolder, seeds: int) -> None:
-    """Refuse what no training is needed to see.
-
-    Raises:
-        UsageError: there are too few seeds.
-        ProjectError: the project is a run of a simulation, or has no held-out label.
-    """
     needed = seeds_needed(1)
     if seeds < needed:
         raise UsageError(
@@ -151,17 +150,15 @@ def _refuse(project: ProjectFolder, seeds: int) -> None:
 
 
 def _refuse_few(project: ProjectFolder, labels: ChosenLabels) -> None:
-    """Refuse to compare too few labels.
-
-    Raises:
-        ProjectError: there are fewer than `FEWEST` of a set, or in common.
-    """
     draw = ("--budget", "100", "--control", "20%")
     query = command("query", project.folder, *draw)
     if not labels.control:
         what = "No training label was drawn as a control."
         step = f"`{query}` draws some; import their labels then."
-        if _is_requested(project):
+        drawn = project.store.events(why=CONTROL, in_effect=True)
+        asked = {event.move.request_id for event in drawn}
+        rows = project.store.cells(state=State.REQUESTED, splits=("train",))
+        if any(row.request_id in asked for row in rows):
             step = "Import the labels of the control that were requested."
     elif not labels.picks:
         what = "No training label was picked by a strategy since there was a model."
@@ -177,25 +174,6 @@ def _refuse_few(project: ProjectFolder, labels: ChosenLabels) -> None:
     raise ProjectError(what, where=project.folder, next_step=step, unchanged="Nothing was trained.")
 
 
-def _is_requested(project: ProjectFolder) -> bool:
-    """Whether labels of a control are asked for."""
-    drawn = project.store.events(why=CONTROL, in_effect=True)
-    asked = {event.move.request_id for event in drawn}
-    rows = project.store.cells(state=State.REQUESTED, splits=("train",))
-    return any(row.request_id in asked for row in rows)
-
-
 def _counts_text(cells: Collection[Cell]) -> str:
-    """The numbers of labels by task, in words."""
     counts = Counter(cell.task for cell in cells)
     return join_names([f"{count} {task}" for task, count in sorted(counts.items())])
-
-
-def _say_left_out(labels: Sequence[TaskLabels], progress: Progress) -> None:
-    """Say of which tasks the two sets have no labels to compare."""
-    for row in labels:
-        if not row.compared:
-            progress.say(
-                f"{row.task} is left out: {count_text(row.picks, 'pick')} and "
-                f"{count_text(row.control, 'label')} of the control."
-            )

@@ -1,4 +1,4 @@
-"""Keeps the answer of `labelgrid control`, so that others can show it without a training."""
+"""Keeps the answer of `labelgrid control`, to be shown without a training."""
 
 import json
 from dataclasses import asdict, dataclass

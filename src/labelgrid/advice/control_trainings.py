@@ -3,12 +3,12 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from labelgrid.advice.further_fits import FurtherFit, Told
+from labelgrid.advice.extra_trainings import ExtraTraining, TrainingResult
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.results import LOSS, Result
 from labelgrid.basics.streams import seed_of
@@ -18,7 +18,6 @@ from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext, labelled_images, tasks_by_image
 from labelgrid.rounds.fit import Splits
 from labelgrid.rounds.model_record import measure
-from labelgrid.train.evaluation import Evaluation
 
 #: The folder of the project with what is trained, and the file of each training with its metrics.
 FOLDER = "control"
@@ -46,8 +45,8 @@ class TaskLabels:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SideMetrics(Told):
-    """What a network measures on the held-out images: its `measured.json`.
+class SideMetrics(TrainingResult):
+    """The metrics of a network on the held-out images, as `measured.json`.
 
     Args:
         values: `loss_mtl`, and by task the headline metric, as far as they are numbers.
@@ -77,7 +76,7 @@ class ControlTrainings:
 
     @cached_property
     def labels(self) -> list[TaskLabels]:
-        """The labels of each task that one of the two has."""
+        """The labels of each task that was picked or drawn as a control."""
         counts = equal_counts(self.chosen.picks, self.chosen.control)
         picks = Counter(cell.task for cell in self.chosen.picks)
         control = Counter(cell.task for cell in self.chosen.control)
@@ -106,30 +105,23 @@ class ControlTrainings:
         total = len(SIDES) * self.seeds
         seconds: list[float] = []
         for index in range(total):
+            seed = index // len(SIDES) + 1
             side = SIDES[index % len(SIDES)]
-            training = self._training(index // len(SIDES) + 1, side)
+            training = self._training(seed, side)
             identity = self._identity(training)
-            told = training.read(SideMetrics, RECORD, identity)
-            if told is None:
-                self._say_start(index, total, seconds)
+            result = training.read(SideMetrics, RECORD, identity)
+            if result is None:
+                left = ""
+                if seconds:
+                    left = f"; {duration(sum(seconds) / len(seconds) * (total - index))} to go"
+                self.progress.say(f"Training {index + 1} of {total}: seed {seed}, {side}{left}.")
                 begun = time.monotonic()
-                told = self._measure(training, identity)
+                result = self._measure(training, identity)
                 seconds.append(time.monotonic() - begun)
-            results[side].append(told.values)
+            results[side].append(result.values)
         return results["picks"], results["control"]
 
-    def _say_start(self, index: int, total: int, seconds: Sequence[float]) -> None:
-        """Say which training starts, and for how long all will take, as far as that is known."""
-        side = SIDES[index % len(SIDES)]
-        left = ""
-        if seconds:
-            left = f"; {duration(sum(seconds) / len(seconds) * (total - index))} to go"
-        self.progress.say(
-            f"Training {index + 1} of {total}: seed {index // len(SIDES) + 1}, {side}{left}."
-        )
-
-    def _training(self, seed: int, side: Side) -> FurtherFit:
-        """The training of a seed on one of the two sets."""
+    def _training(self, seed: int, side: Side) -> ExtraTraining:
         project = self.context.project
         cells = self.chosen.picks if side == "picks" else self.chosen.control
         counts = {row.task: row.compared for row in self.labels if row.compared}
@@ -149,39 +141,32 @@ class ControlTrainings:
             source=replace(self.context.source, labels=labels),
             seed=seed_of(self.context.seed, "control training", seed),
         )
-        return FurtherFit(
+        return ExtraTraining(
             context=context,
             splits=(learn, self.splits[1]),
             folder=project.folder / FOLDER / f"seed-{seed}-{side}",
             progress=self.progress,
         )
 
-    def _identity(self, training: FurtherFit) -> str:
-        """The training and the held-out labels, as a hash."""
+    def _identity(self, training: ExtraTraining) -> str:
         heldout = set(labelled_images(self.context.project, "heldout"))
-        labels = []
-        for cell, label in self.context.source.labels.items():
-            if cell.image_id in heldout:
-                labels.append((cell.image_id, cell.task, label.digest))
+        labels = [
+            (cell.image_id, cell.task, label.digest)
+            for cell, label in self.context.source.labels.items()
+            if cell.image_id in heldout
+        ]
         return hash_of(training.identity, sorted(labels))
 
-    def _measure(self, training: FurtherFit, identity: str) -> SideMetrics:
-        """Train, measure on the held-out images, and keep what was measured."""
+    def _measure(self, training: ExtraTraining, identity: str) -> SideMetrics:
         model = training.train()
         context = training.context
-        evaluation = measure(
-            context.project, context, model=model, split="heldout", progress=self.progress
-        )
+        evaluation = measure(context, model=model, split="heldout", progress=self.progress)
         assert evaluation is not None  # there are held-out labels
-        told = SideMetrics(identity=identity, values=_finite_values(evaluation, context))
-        training.keep(told, RECORD)
-        return told
-
-
-def _finite_values(evaluation: Evaluation, context: RoundContext) -> dict[str, Result]:
-    """The loss, and the headline metrics of tasks with held-out labels, that are numbers."""
-    values = {LOSS: evaluation.loss_mtl}
-    for name, task in context.tasks.items():
-        if evaluation.labels.get(name):
-            values[name] = evaluation.metrics[name][task.headline]
-    return {name: result for name, result in values.items() if math.isfinite(result.value)}
+        values = {LOSS: evaluation.loss_mtl}
+        for name, task in context.tasks.items():
+            if evaluation.labels.get(name):
+                values[name] = evaluation.metrics[name][task.headline]
+        finite = {name: value for name, value in values.items() if math.isfinite(value.value)}
+        result = SideMetrics(identity=identity, values=finite)
+        training.keep(result, RECORD)
+        return result

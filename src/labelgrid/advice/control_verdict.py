@@ -60,7 +60,6 @@ def compare_measures(picks: Measured, control: Measured) -> list[MeasureRow]:
 
 
 def _row(name: str, result: Result, picks: Measured, control: Measured) -> MeasureRow:
-    """The row of a metric."""
     values = [_values(name, picks), _values(name, control)]
     compared = None
     if all(map(math.isfinite, (*values[0], *values[1]))):
@@ -77,12 +76,11 @@ def _row(name: str, result: Result, picks: Measured, control: Measured) -> Measu
 
 
 def _values(name: str, measured: Measured) -> list[float]:
-    """The values of a metric, seed by seed; NaN where it could not be measured."""
+    """The values of a metric, seed by seed; NaN where the metric is missing."""
     return [seed[name].value if name in seed else math.nan for seed in measured]
 
 
 def _corrected(rows: Sequence[MeasureRow]) -> list[MeasureRow]:
-    """The rows with the p-values and verdicts of tasks corrected for their number."""
     tasks = [row.compared for row in rows if row.name != LOSS and row.compared]
     corrected = iter(holm_correction([compared.p for compared in tasks]))
     result = []
@@ -114,7 +112,7 @@ def answer_of(loss: MeasureRow) -> Answer:
 
 
 def sentence(loss: MeasureRow) -> str:
-    """The answer in words, with the numbers that support it.
+    """The answer in words, with its numbers.
 
     Example:
         >>> loss = {LOSS: Result(LOSS, 2.0, "", "lower")}
@@ -128,11 +126,12 @@ def sentence(loss: MeasureRow) -> str:
     compared = loss.compared
     if compared is None:
         return f"{head}: in some trainings {loss.name} on the held-out images is no number."
-    means = [sum(values) / len(values) for values in (loss.picks, loss.control)]
+    picks = number(_mean(loss.picks))
+    control = number(_mean(loss.control))
     return (
-        f"{head}: {loss.name} is {number(means[0])} with them and {number(means[1])} with as many "
-        f"random labels, {_difference(compared)} (95 % interval {_interval(compared)}; "
-        f"p = {number(compared.p)}, {count_text(compared.seeds, 'seed')})."
+        f"{head}: {loss.name} is {picks} with them and {control} with as many random labels, "
+        f"{_difference(compared)} (95 % interval {_interval(compared)}; p = {number(compared.p)}, "
+        f"{count_text(compared.seeds, 'seed')})."
     )
 
 
@@ -141,7 +140,7 @@ def table_rows(rows: Sequence[MeasureRow]) -> list[list[str]]:
     table = []
     for row in rows:
         name = row.name if row.name == LOSS else f"{row.name} {add_unit(row.metric, row.unit)}"
-        cells = [name, *(_mean(values) for values in (row.picks, row.control))]
+        cells = [name, number(_mean(row.picks)), number(_mean(row.control))]
         if row.compared:
             cells += [_difference(row.compared), _interval(row.compared), number(row.compared.holm)]
         else:
@@ -150,8 +149,8 @@ def table_rows(rows: Sequence[MeasureRow]) -> list[list[str]]:
     return table
 
 
-def _mean(values: Sequence[float]) -> str:
-    return number(sum(values) / len(values))
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _difference(compared: PairComparison) -> str:

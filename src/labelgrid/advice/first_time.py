@@ -66,8 +66,8 @@ def first_time(folder: Path) -> FirstTime:
             check=True,
             preexec_fn=end_with_parent,
         )
-        (own,) = json.loads(done.stdout)["times"]
-        return FirstTime(folder=folder, recipe=own["recipe"], seconds=own["seconds"])
+        (measured,) = json.loads(done.stdout)["times"]
+        return FirstTime(folder=folder, recipe=measured["recipe"], seconds=measured["seconds"])
     except subprocess.TimeoutExpired:
         return FirstTime(folder=folder, is_late=True)
     except (subprocess.SubprocessError, OSError, ValueError, KeyError, KeyboardInterrupt):

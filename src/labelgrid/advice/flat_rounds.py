@@ -1,4 +1,4 @@
-"""Finds the newest rounds of a task that show no gain, though its labels became more."""
+"""Finds the newest rounds of a task without gain despite more labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,13 +33,13 @@ class FlatRounds:
 
     @property
     def text(self) -> str:
-        """What the rounds show, as a part of a sentence."""
+        """The rounds and the finding, as a part of a sentence."""
         labels = f"{number(self.fewest)} to {number(self.most)} labels"
         return f"the last {self.count} rounds ({labels}) {self.finding}"
 
     @property
     def finding(self) -> str:
-        """What the rounds show, without their names."""
+        """The finding about the rounds."""
         if self.worse:
             return "brought no gain"
         limit = "their intervals" if self.by_intervals else "rounds do by chance"
@@ -89,7 +89,7 @@ _Round = tuple[CurvePoint, Sequence[float]]
 
 
 def _change(curve: LabelCurve, before: _Round, after: _Round) -> tuple[Verdict, bool]:
-    """What the change from one round to another shows, and whether an interval says so."""
+    """The verdict on the change between two rounds, and whether an interval gave the verdict."""
     change = after[0].value - before[0].value
     interval = jackknife_interval(change, before[1], after[1])
     if interval is not None:

@@ -25,7 +25,7 @@ def missed_curves(curves: Sequence[TaskCurve]) -> list[TaskCurve]:
 
 
 def cannot_tell(curve: TaskCurve) -> Advice:
-    """That nothing is foreseen of a task, whose curve misses its newest round."""
+    """Advice on a task whose curve misses the newest round, so that nothing is foreseen."""
     fitted = fitted_curve(curve).fitted
     now = fitted_curve(curve).now
     text = (
@@ -47,20 +47,20 @@ def cannot_tell(curve: TaskCurve) -> Advice:
 
 
 def fitted_curve(curve: TaskCurve) -> LabelCurve:
-    """The curve of a task that has one."""
+    """The curve of a task, which must exist."""
     assert curve.curve is not None  # only such curves are asked for
     return curve.curve
 
 
 def relative_gain(value: float, curve: LabelCurve) -> float:
-    """The gain over the metric as it is now, as a share of it; positive is better."""
+    """The gain over the present metric, as a share of the metric; positive is better."""
     now = curve.now
     gain = (value - now) / max(abs(now), 1e-9)
     return gain if curve.scale.better == "higher" else -gain
 
 
-def foreseen_advice(topic: Topic, text: str, curve: TaskCurve, found: Forecast) -> Advice:
-    """Advice with the numbers of what is foreseen."""
+def foreseen_advice(topic: Topic, text: str, curve: TaskCurve, forecast: Forecast) -> Advice:
+    """Advice with the numbers of a forecast."""
     return Advice(
         topic=topic,
         text=text,
@@ -69,9 +69,9 @@ def foreseen_advice(topic: Topic, text: str, curve: TaskCurve, found: Forecast) 
         unit=curve.unit,
         now=fitted_curve(curve).now,
         measured=curve.points[-1].value,
-        value=found.value,
-        low=found.low,
-        high=found.high,
+        value=forecast.value,
+        low=forecast.low,
+        high=forecast.high,
     )
 
 
@@ -80,6 +80,6 @@ def value_text(value: float, curve: TaskCurve) -> str:
     return f"{number(value)} {curve.unit}".rstrip()
 
 
-def interval_text(found: Forecast) -> str:
+def interval_text(forecast: Forecast) -> str:
     """The interval of a forecast."""
-    return f"80 % interval {number(found.low)} to {number(found.high)}"
+    return f"80 % interval {number(forecast.low)} to {number(forecast.high)}"

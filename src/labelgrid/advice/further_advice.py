@@ -49,7 +49,7 @@ def following_advice(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
 
 
 def _still_to_follow(project: ProjectFolder) -> list[Advice]:
-    """The labels that will follow mostly once others of their image are bought."""
+    """The labels that mostly will follow once further labels of the image are bought."""
     relations = project.relations()
     if not relations:
         return []
@@ -78,7 +78,6 @@ def _still_to_follow(project: ProjectFolder) -> list[Advice]:
 
 
 def _unmeasured_suppliers(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
-    """The supplied labels that are not used, as nobody measured their trust."""
     rows = []
     for name, supplier in supplier_values(project, recipe.suppliers).items():
         for task, count in supplier["labels"].items():
@@ -97,7 +96,7 @@ def _unmeasured_suppliers(project: ProjectFolder, recipe: Recipe) -> list[Advice
 
 
 def count_free_images(project: ProjectFolder) -> int:
-    """The training images that can still be held out: no training may have used their groups."""
+    """The number of training images whose groups no training has used."""
     from labelgrid.project.images.holdout import families, free_images, images_trained_on
 
     rows = list(project.store.images())
@@ -106,38 +105,37 @@ def count_free_images(project: ProjectFolder) -> int:
 
 
 def heldout_advice(
-    measured: Measurement | None, headlines: Mapping[str, str], *, free: int, folder: Path
+    measured: Measurement, headlines: Mapping[str, str], *, free: int, folder: Path
 ) -> list[Advice]:
     """How many more held-out images make the intervals of metrics narrow enough.
 
     Args:
-        measured: the newest measurement; None: there is none.
+        measured: the newest measurement.
         headlines: the metric of each task.
         free: the images of the project that can still be held out.
         folder: of the project, for commands.
     """
-    if measured is None:
-        return []
     rows = []
     for task, metric in headlines.items():
         result = measured.metrics.get(task, {}).get(metric)
         if result is None or not math.isfinite(result.value):
             continue
         without = measured.without.get(task, {}).get(metric, ())
-        found = jackknife_interval(result.value, [0.0] * len(without), without)
-        if found is None:
+        interval = jackknife_interval(result.value, [0.0] * len(without), without)
+        if interval is None:
             continue
-        reach = (found[1] - found[0]) / 2
+        reach = (interval[1] - interval[0]) / 2
         wanted = POINTS if result.unit == "%" else OF_VALUE * abs(result.value)
         images = measured.heldout_labels.get(task, 0)
         more = further_images(images, reach, wanted)
         if more:
             unit = "points" if result.unit == "%" else result.unit
             words = count_text(images, "held-out label")
-            counted = _Reach(images=images, reach=reach, wanted=wanted, more=more)
+            reached = reach * math.sqrt(images / (images + free))
+            narrower = _narrower(folder, free, more=more, wanted=wanted, reached=reached)
             text = (
                 f"{task}: {metric} is known to ±{reach:.2g} {unit} from {words} (95 % interval); "
-                f"{_narrower(counted, free, folder)}."
+                f"{narrower}."
             )
             rows.append(
                 Advice(
@@ -154,36 +152,17 @@ def heldout_advice(
     return rows
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Reach:
-    """Half of an interval, and what makes it as wide as it is wanted.
-
-    Args:
-        images: that were measured on.
-        reach: half of the interval.
-        wanted: what it should be.
-        more: the further images that make it so.
-    """
-
-    images: int
-    reach: float
-    wanted: float
-    more: int
-
-
-def _narrower(found: _Reach, free: int, folder: Path) -> str:
-    """What makes an interval narrower in a project with so many free images, in words."""
-    wanted = f"±{found.wanted:.2g}"
-    if found.more <= free:
-        line = _hold_out(folder, found.more)
-        text = f"{found.more:,} more would make it {wanted}: `{line}`"
-        if 2 * found.more > free:
-            text += f" (none of these {found.more:,} can be picked then; {free - found.more:,} can)"
+def _narrower(folder: Path, free: int, *, more: int, wanted: float, reached: float) -> str:
+    """Say how `more` images narrow an interval to `wanted`, or the `free` ones to `reached`."""
+    if more <= free:
+        line = _hold_out(folder, more)
+        text = f"{more:,} more would make it ±{wanted:.2g}: `{line}`"
+        if 2 * more > free:
+            text += f" (none of these {more:,} can be picked then; {free - more:,} can)"
         return text
-    takes = f"{wanted} takes {found.more:,} more, and so new photographs"
+    takes = f"±{wanted:.2g} takes {more:,} more, and so new photographs"
     if not free:
         return f"no photograph can be held out any more (it or its group was trained on): {takes}"
-    reached = found.reach * math.sqrt(found.images / (found.images + free))
     line = _hold_out(folder, free)
     return (
         f"the {count_text(free, 'photograph')} that can still be held out would make it "
@@ -196,7 +175,7 @@ def _hold_out(folder: Path, count: int) -> str:
 
 
 def further_images(images: int, reach: float, wanted: float) -> int:
-    """The further images that narrow an interval; its width falls with their square root.
+    """The number of further images for a narrower interval; width falls with their square root.
 
     Example:
         >>> further_images(50, 4.0, 2.0), further_images(50, 1.0, 2.0)

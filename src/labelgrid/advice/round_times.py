@@ -1,4 +1,4 @@
-"""Measures how long a round takes on this machine, by recipe, and says which recipe fits."""
+"""Measures the time of a round on this machine, and names a fitting recipe."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -11,14 +11,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from labelgrid.basics.array_types import Bytes
-from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import command
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.shown import Shown, table
 from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import duration
-from labelgrid.data.dataset import ImageSource, camera_of
+from labelgrid.data.dataset import WrappedImages
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
@@ -93,7 +91,7 @@ class RoundTimes(Shown):
         Args:
             folder: of the project, for the command.
         """
-        (best,) = (each for each in self.times if each.recipe == self.fits)
+        (best,) = (recipe_time for recipe_time in self.times if recipe_time.recipe == self.fits)
         if best.seconds <= LONGEST:
             return f"Fits: {best.recipe}."
         takes = f"{best.recipe} is the fastest, with {duration(best.seconds)}."
@@ -106,46 +104,35 @@ class RoundTimes(Shown):
         return f"{text} With fewer steps it fits: {shorter}"
 
     def __str__(self) -> str:
-        (best,) = (each for each in self.times if each.recipe == self.fits)
+        (best,) = (recipe_time for recipe_time in self.times if recipe_time.recipe == self.fits)
         return f"A round with the recipe {best.recipe} takes {duration(best.seconds)}."
 
     def _parts(self) -> Iterator[str]:
         rows = []
-        for each in self.times:
-            size = "x".join(map(str, each.size))
-            rows.append((each.recipe, size, each.steps, duration(each.seconds)))
+        for recipe_time in self.times:
+            size = "x".join(map(str, recipe_time.size))
+            rows.append(
+                (recipe_time.recipe, size, recipe_time.steps, duration(recipe_time.seconds))
+            )
         yield table(("recipe", "size", "steps", "a round"), rows)
 
 
 @dataclass(frozen=True)
-class TimedImages:
+class TimedImages(WrappedImages):
     """The images of a project with made labels: a `Source`.
 
     Args:
-        data: the images.
+        source: the images.
         lacking: the cells that have no label.
     """
 
-    data: ImageSource
     lacking: frozenset[Cell] = frozenset()
 
-    def images(self) -> Sequence[str]:
-        """As `ImageSource.images`."""
-        return self.data.images()
-
-    def image(self, image_id: str) -> Bytes:
-        """As `ImageSource.image`."""
-        return self.data.image(image_id)
-
-    def camera(self, image_id: str, size: Size) -> Camera | None:
-        """As `CameraSource.camera`."""
-        return camera_of(self.data, image_id, size)
-
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
-        """A label whose values are all 1."""
+        """Make a label of ones, where the cell has a label."""
         if Cell(image_id, task.name) in self.lacking:
             return None
-        size = self.data.image(image_id).shape[:2]
+        size = self.source.image(image_id).shape[:2]
         channels = task.codec.CHANNELS
         return LabelArray(np.ones((*size, channels), np.float32), np.ones(size, np.bool_))
 
@@ -161,12 +148,17 @@ def round_times(
     Raises:
         LabelgridError: the recipe is wrong, or an image cannot be read.
     """
-    own = project.settings.recipe
-    contexts = {own: context_for_recipe(project, recipe_of(project))}
+    project_recipe = project.settings.recipe
+    contexts = {project_recipe: context_for_recipe(project, recipe_of(project))}
     for name in () if own_recipe else _shipped():
         if name not in contexts:
-            contexts[name] = replace(contexts[own], recipe=load_recipe(name))
-    for_gpu = [name for name in contexts if name != own and _lacks_gpu(contexts[name])]
+            contexts[name] = replace(contexts[project_recipe], recipe=load_recipe(name))
+    for_gpu = []
+    if not torch.cuda.is_available():
+        precisions = {name: context.recipe.train.precision for name, context in contexts.items()}
+        for_gpu = [
+            name for name in contexts if name != project_recipe and precisions[name] != ANY_MACHINE
+        ]
     timed = [name for name in contexts if name not in for_gpu]
     progress.start("Timing steps", len(timed), "recipes")
     times = []
@@ -174,7 +166,11 @@ def round_times(
         times.append(_time(name, contexts[name]))
         progress.advance()
     network = load_recipe(RECIPE).network.name
-    first = [each for each in times if contexts[each.recipe].recipe.network.name == network]
+    first = [
+        recipe_time
+        for recipe_time in times
+        if contexts[recipe_time.recipe].recipe.network.name == network
+    ]
     return RoundTimes(times=times, fits=_fitting(first or times), for_gpu=for_gpu)
 
 
@@ -188,21 +184,15 @@ def _shipped() -> list[str]:
     return names
 
 
-def _lacks_gpu(context: RoundContext) -> bool:
-    """Whether a recipe is for a GPU, and there is none."""
-    return context.recipe.train.precision != ANY_MACHINE and not torch.cuda.is_available()
-
-
 def _fitting(times: Sequence[RecipeTime]) -> str:
-    """The recipe with the longest round that is short enough; the fastest if none is."""
-    short = [each for each in times if each.seconds <= LONGEST]
+    short = [recipe_time for recipe_time in times if recipe_time.seconds <= LONGEST]
     if short:
-        return max(short, key=lambda each: each.seconds).recipe
-    return min(times, key=lambda each: each.seconds).recipe
+        return max(short, key=lambda recipe_time: recipe_time.seconds).recipe
+    return min(times, key=lambda recipe_time: recipe_time.seconds).recipe
 
 
 def _steps_within(seconds: float, time: RecipeTime) -> int:
-    """The steps, with two digits at most, after which a round takes these seconds; 0: none do."""
+    """The number of steps, rounded to two digits, of a round of `seconds`; 0 if none fits."""
     predicting = time.seconds - time.steps * time.step_seconds
     steps = int((seconds - predicting) / time.step_seconds)
     if steps < 1:
@@ -212,7 +202,6 @@ def _steps_within(seconds: float, time: RecipeTime) -> int:
 
 
 def _time(name: str, context: RoundContext) -> RecipeTime:
-    """Time the steps and predictions of a recipe."""
     project = context.project
     recipe = context.recipe
     images = project.store.count_images(("train",))
@@ -241,11 +230,7 @@ def _time(name: str, context: RoundContext) -> RecipeTime:
 
 
 def _plan(context: RoundContext) -> Plan:
-    """The plan of a training whose passes are one step each.
-
-    With terms, every other image lacks labels, since some terms learn only there; the round before
-    is one with random weights.
-    """
+    """The plan of a training with passes of a single step, after a round with random weights."""
     recipe = context.recipe
     options = replace(
         recipe.train,
@@ -260,11 +245,14 @@ def _plan(context: RoundContext) -> Plan:
     weights = fixed_weights(context.tasks, recipe.objective)
     network = network_of(context, None, pretrained=False)
     terms = terms_of(context, network)
+    lacking = set()
+    for image_id in image_ids[1::2] if terms else ():  # some terms learn only where labels lack
+        lacking |= {Cell(image_id, name) for name in list(context.tasks)[::2]}
     return Plan(
         network=network,
         tasks=context.tasks,
         definitions=context.definitions,
-        source=TimedImages(context.source, _lacking(context, image_ids) if terms else frozenset()),
+        source=TimedImages(context.source, frozenset(lacking)),
         train=image_ids,
         val=(),
         data=recipe.data,
@@ -273,27 +261,16 @@ def _plan(context: RoundContext) -> Plan:
         balancer=build_plugin("balance", recipe.balance, weights, reduce),
         seed=context.seed,
         terms=terms,
-        previous=partial(_untrained, context),
+        previous=lambda: TrainedModel(
+            network=network_of(context, None, pretrained=False), terms={}
+        ),
         labels=dict.fromkeys(image_ids, frozenset(context.tasks)),
         relations=declared_relations(recipe.relations, context.definitions),
     )
 
 
-def _lacking(context: RoundContext, image_ids: Sequence[str]) -> frozenset[Cell]:
-    """The cells without a label: of every other image, every other task."""
-    lacking = set()
-    for image_id in image_ids[1::2]:
-        lacking |= {Cell(image_id, name) for name in list(context.tasks)[::2]}
-    return frozenset(lacking)
-
-
-def _untrained(context: RoundContext) -> TrainedModel:
-    """A model with random weights."""
-    return TrainedModel(network=network_of(context, None, pretrained=False), terms={})
-
-
 def _step_seconds(trainer: Trainer) -> float:
-    """The median time of a step, without the first one, which prepares the device."""
+    """The median time of a step; the first step prepares the device, and is left out."""
     seconds = []
     with TemporaryDirectory() as folder:
         trainer.prepare(Path(folder), Silent(), resumed=False)
@@ -305,7 +282,6 @@ def _step_seconds(trainer: Trainer) -> float:
 
 
 def _image_seconds(context: RoundContext, plan: Plan) -> float:
-    """The time that the prediction of an image takes."""
     image_ids = plan.train[:PREDICTED]
     started = time.perf_counter()
     model = TrainedModel(network=plan.network, terms={})

@@ -1,4 +1,4 @@
-"""Reads the curves of a project's tasks over their labels from its rounds. Loads no torch."""
+"""Reads the curves of tasks over their labels from a project's rounds. Loads no torch."""
 
 import math
 from collections.abc import Sequence

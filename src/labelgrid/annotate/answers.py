@@ -5,10 +5,10 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
-from labelgrid.basics.errors import LabelError
+from labelgrid.basics.errors import LabelError, LabelgridError
 from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.codec import LabelArray
@@ -64,16 +64,21 @@ class Skip:
 
 @dataclass(frozen=True)
 class Fault:
-    """An error in one file or line; a refused import lists all of them."""
+    """An error in one file or line; a refused import lists all faults."""
 
     where: str
     what: str
     next_step: str = ""
     cell: Cell | None = None
 
+    @classmethod
+    def of_error(cls, where: str, error: LabelgridError, cell: Cell | None = None) -> "Fault":
+        """The fault of a file or line that raised an error."""
+        return cls(where, error.what, error.next_step, cell)
+
     @property
     def kind(self) -> str:
-        """What is the same in all messages about this fault: their text but for numbers and names.
+        """The part of the text that all messages about the same fault share: no numbers, no names.
 
         Example:
             >>> Fault("a.png", "Its classes 7 and 9 (2 pixels) are not of 'wall'.").kind
@@ -91,24 +96,24 @@ class Fault:
 
 
 def wrong_time(where: str, value: object, cell: Cell) -> Fault:
-    """The fault of a label's time that is none."""
-    what = (
-        f"The label's time is {str(value)!r:.40}; it must be a number of seconds above 0, at most "
-        "a day."
-    )
-    return Fault(where, what, "Fix it, or leave it empty if it is not known.", cell)
+    """The fault of an entry that is no time of a label."""
+    what = f"time is {str(value)!r:.40}; it must be a number of seconds above 0, at most a day."
+    return _wrong_entry(where, f"The label's {what}", cell)
 
 
 def wrong_annotator(where: str, given: object, cell: Cell) -> Fault:
-    """The fault of an annotator's name that is none."""
+    """The fault of an entry that is no name of an annotator."""
     most = f"one line of at most {MOST_CHARACTERS} characters"
-    what = f"The annotator is {given!r:.40}; it must be {most}."
+    return _wrong_entry(where, f"The annotator is {given!r:.40}; it must be {most}.", cell)
+
+
+def _wrong_entry(where: str, what: str, cell: Cell) -> Fault:
     return Fault(where, what, "Fix it, or leave it empty if it is not known.", cell)
 
 
 @dataclass(kw_only=True)
 class Answers:
-    """Everything that was received in one answer.
+    """The content of one answer.
 
     Args:
         labels: the labels, each file once.
@@ -178,13 +183,9 @@ class ImportRefused(LabelError):
 
 
 def fault_lines(faults: Sequence[Fault], listed: Path | None = None) -> list[str]:
-    r"""Faults as lines of a message; those of one kind are grouped.
+    r"""The lines of a message about faults; faults of one kind are grouped.
 
-    Of a group, all files are named, unless there are very many faults.
-
-    Args:
-        faults: in the order of the lines.
-        listed: the file that lists them all.
+    A group names all its files, unless there are very many faults.
 
     Example:
         >>> faults = [Fault(f"{i}.png", "It is empty.", "Export it.") for i in range(10, 34)]
@@ -206,22 +207,17 @@ def fault_lines(faults: Sequence[Fault], listed: Path | None = None) -> list[str
             group = group[: max(0, SHOWN - len(lines))]
             lines += map(str, group)
         elif len(lines) < SHOWN:
-            lines += _group_lines(group, most, place)
+            is_of_files = not any(" line " in fault.where for fault in group)
+            places = count_text(len(group), "file" if is_of_files else "line")
+            text = f"{group[0].what} {group[0].next_step}".rstrip()
+            names = join_names([fault.where for fault in group], most)
+            lines += [f"{places}: the same fault. {text}", f"  {names}{place}."]
         else:
             group = []
         further -= len(group)
     if further:
         lines.append(f"… and {further} more{place}.")
     return lines
-
-
-def _group_lines(group: Sequence[Fault], most: int, place: str) -> list[str]:
-    """The fault that a group has in common, and where its first ones are."""
-    is_of_files = not any(" line " in fault.where for fault in group)
-    places = count_text(len(group), "file" if is_of_files else "line")
-    text = f"{group[0].what} {group[0].next_step}".rstrip()
-    names = join_names([fault.where for fault in group], most)
-    return [f"{places}: the same fault. {text}", f"  {names}{place}."]
 
 
 def spelling_hint(name: str, names: Sequence[str]) -> str:
@@ -240,7 +236,7 @@ def spelling_hint(name: str, names: Sequence[str]) -> str:
 
 
 def plain_spelling(name: str) -> str:
-    """A name without what tools and disks change in it.
+    """A name without the marks and capitals that tools and disks change.
 
     Example:
         >>> plain_spelling(" Traffic_Light"), plain_spelling("traffic-light")
@@ -263,7 +259,7 @@ def put_below(prefix: str, answers: Answers) -> Answers:
 
 
 def put_in_file(name: str, answers: Answers) -> Answers:
-    """The same answers with the names of their lines behind that of their file.
+    """The same answers with the file's name before the names of their lines.
 
     Example:
         >>> put_in_file("a.json", Answers(closed=["task 3", "a.json task 4"])).closed
@@ -273,12 +269,11 @@ def put_in_file(name: str, answers: Answers) -> Answers:
 
 
 def _renamed(answers: Answers, rename: Callable[[str], str]) -> Answers:
-    """The same answers with other names of their files and lines."""
     return replace(
         answers,
-        labels=[replace(one, where=rename(one.where)) for one in answers.labels],
-        skips=[replace(one, where=rename(one.where)) for one in answers.skips],
-        faults=[replace(one, where=rename(one.where)) for one in answers.faults],
+        labels=[replace(row, where=rename(row.where)) for row in answers.labels],
+        skips=[replace(row, where=rename(row.where)) for row in answers.skips],
+        faults=[replace(row, where=rename(row.where)) for row in answers.faults],
         stray=[rename(name) for name in answers.stray],
         removed=[rename(name) for name in answers.removed],
         closed=[rename(name) for name in answers.closed],
@@ -294,13 +289,8 @@ def join_answers(parts: Iterable[Answers]) -> Answers:
     """
     whole = Answers()
     for part in parts:
-        whole.labels += part.labels
-        whole.skips += part.skips
-        whole.faults += part.faults
-        whole.foreign += part.foreign
-        whole.empty += part.empty
-        whole.stray += part.stray
-        whole.removed += part.removed
-        whole.closed += part.closed
-        whole.notes += part.notes
+        for row in fields(Answers):
+            total = getattr(whole, row.name)
+            total += getattr(part, row.name)
+            setattr(whole, row.name, total)
     return whole

@@ -13,7 +13,7 @@ from labelgrid.tasks.task import TaskDef, TaskDefs
 
 @dataclass(frozen=True)
 class NameTarget:
-    """What a region's name means: a task, and the number of its name there, or `IGNORED`."""
+    """The meaning of a region's name: a task, and the number of the name there, or `IGNORED`."""
 
     task: str
     number: int
@@ -38,6 +38,7 @@ class ClassNames:
         self, tasks: TaskDefs, options: ImportOptions, heard: dict[str, bool] | None = None
     ) -> None:
         self._options = options
+        self._meanings = options.meanings
         self._heard = {} if heard is None else heard
         drawn = {name: task for name, task in tasks.items() if task.region_names}
         self._tasks = _chosen(drawn, options.task)
@@ -93,52 +94,47 @@ class ClassNames:
         return {name: self._target(name, min(tasks)) for name, tasks in knowing.items()}
 
     def knows(self, name: str) -> bool:
-        """Whether a task knows a name, or it is mapped to one that a task knows or to "ignore"."""
+        """Whether a task knows a name, or a person said its meaning."""
         return bool(self._tasks_knowing(name))
 
     def rest(self, task: str) -> int | None:
-        """The number of what no region covers; None: it is not labelled."""
+        """The number of pixels that no region covers; None: not labelled."""
         return self._numbers[task].get(plain_spelling(self._options.rest_of(task)))
 
     def rest_name(self, task: str) -> str:
-        """What no region covers, in words: a class, "ignore", or empty if nobody said it."""
+        """The class of uncovered pixels: a name, "ignore", or empty if nobody said a class."""
         name = self._options.rest_of(task)
         return name if name == IGNORE or self.rest(task) is not None else ""
 
     def _tasks_knowing(self, name: str) -> set[str]:
-        target = self._renamed(name)
+        target = self._meanings.get(name, name)
         if target == IGNORE:
             return set(self._tasks)
         plain = plain_spelling(target)
         return {task for task, numbers in self._numbers.items() if plain in numbers}
 
-    def _renamed(self, name: str) -> str:
-        return self._options.meanings.get(name, name)
-
     def _target(self, name: str, task: str) -> NameTarget:
-        return NameTarget(
-            task, self._numbers[task].get(plain_spelling(self._renamed(name)), IGNORED)
-        )
+        plain = plain_spelling(self._meanings.get(name, name))
+        return NameTarget(task, self._numbers[task].get(plain, IGNORED))
 
     def _unknown(self, unknown: list[str], chosen: TaskDefs, task: str) -> LabelError:
-        known = sorted({name for each in chosen.values() for name in each.region_names})
-        nobody = f"'{task}' has no such class" if task else "no task has such a class"
-        hint = spelling_hint(unknown[0], known)
-        return LabelError(
-            f"{join_names([repr(name) for name in unknown], 10)}: {nobody}."
-            f"{self._kept(unknown[0])}",
-            next_step=f"{hint} Say what it is: --map '{unknown[0]}=CLASS', or "
-            f"--map '{unknown[0]}=ignore' for not labelled. {self._advice()}".lstrip(),
-        )
-
-    def _kept(self, name: str) -> str:
-        """What an earlier import has kept of an unknown name's meaning."""
         options = self._options
-        if name in options.names or name not in options.known:
-            return ""
-        return (
-            f" `[names]` of labelgrid.toml says that '{name}' means '{options.known[name]}', "
-            "which was a class when it was written."
+        first = unknown[0]
+        classes = set[str]()
+        for drawn in chosen.values():
+            classes.update(drawn.region_names)
+        nobody = f"'{task}' has no such class" if task else "no task has such a class"
+        kept = ""
+        if first in options.known and first not in options.names:
+            kept = (
+                f" `[names]` of labelgrid.toml says that '{first}' means '{options.known[first]}', "
+                "which was a class when it was written."
+            )
+        hint = spelling_hint(first, sorted(classes))
+        return LabelError(
+            f"{join_names([repr(name) for name in unknown], 10)}: {nobody}.{kept}",
+            next_step=f"{hint} Say what it is: --map '{first}=CLASS', or "
+            f"--map '{first}=ignore' for not labelled. {self._advice()}".lstrip(),
         )
 
     def _advice(self) -> str:
@@ -149,11 +145,10 @@ class ClassNames:
 
 
 def _chosen(drawn: TaskDefs, name: str) -> dict[str, TaskDef]:
-    if not drawn or (name and name not in drawn):
+    chosen = {task: drawn[task] for task in drawn if name in ("", task)}
+    if not chosen:
         what = "No task of the project has labels that can be drawn as regions."
         if drawn:
             what = f"'{name}' is no task whose labels can be drawn as regions."
         raise LabelError(what, next_step=f"Such tasks are: {join_names(list(drawn)) or 'none'}.")
-    if name:
-        return {name: drawn[name]}
-    return dict(drawn)
+    return chosen

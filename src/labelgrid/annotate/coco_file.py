@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labelgrid.annotate.json_files import Decoder, GroupedFaults, Member, plain_text, read_members
+from labelgrid.annotate.region_answers import DrawnImage, Shape
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.type_names import Json, Size
 
@@ -20,7 +21,7 @@ _Reader = Callable[[Json, int], None]
 
 
 class EntryError(ValueError):
-    """What is wrong in an entry of a file, one sentence.
+    """The error of an entry of a file, one sentence.
 
     An `empty` entry says nothing: its image is the same without it.
     """
@@ -32,7 +33,7 @@ class EntryError(ValueError):
 
 @dataclass(frozen=True)
 class CocoImage:
-    """An entry of `images`: its file's name, its height and width, the ids of its requests."""
+    """An entry of `images`: a file's name, height and width, and the ids of its requests."""
 
     name: str
     size: Size
@@ -59,8 +60,12 @@ class CocoFile:
         self.has_annotations = False
         self.incomplete: set[object] = set()
         self.damaged = False
-        self._add_annotation = add_annotation
         self.faults = GroupedFaults(name)
+        self._readers = {
+            "images": self._add_image,
+            "categories": self._add_category,
+            "annotations": add_annotation,
+        }
 
     def read(self, path: Path, decoder: Decoder = plain_text) -> None:
         """Read the file; `decoder` makes a text of its bytes."""
@@ -71,41 +76,44 @@ class CocoFile:
             self.damaged = True
             self.faults.add("", error.what, error.next_step)
 
-    def is_incomplete(self, key: Id) -> bool:
-        """Whether annotations of the image with this id are wrong, or may be missing."""
-        return self.damaged or key in self.incomplete
+    def draw(self, key: Id, shapes: Sequence[Shape], name: str = "") -> DrawnImage:
+        """The drawn image of an entry of `images` with some shapes, by its own name or another.
+
+        Call it when all annotations of the image were read: then it is known to be incomplete.
+        """
+        image = self.images[key]
+        return DrawnImage(
+            image=name or image.name,
+            where=f"{self.name}: {image.name}",
+            size=image.size,
+            shapes=shapes,
+            incomplete=self.damaged or key in self.incomplete,
+        )
+
+    def add_fault(self, number: int, what: str, next_step: str = "") -> None:
+        """Add a fault of an annotation, and the next step."""
+        self.faults.add(f"annotations[{number}]", what, next_step)
 
     def _add(self, member: Member) -> None:
-        readers = {
-            "images": self._add_image,
-            "categories": self._add_category,
-            "annotations": self._add_annotation,
-        }
-        if member.key == "info":
-            self.info = member.value
-        self.has_annotations |= member.key == "annotations"
-        reader = readers.get(member.key)
-        if not reader or (member.number is None and member.value == []):
+        key, number, value = member
+        if key == "info":
+            self.info = value
+        self.has_annotations |= key == "annotations"
+        reader = self._readers.get(key)
+        if not reader or (number is None and value == []):
             return
-        if member.number is None:
-            self.faults.add(member.key, "It is no list.")
-        else:
-            self._add_entry(member, member.number, reader)
-
-    def _add_entry(self, member: Member, number: int, reader: _Reader) -> None:
+        if number is None:
+            self.faults.add(key, "It is no list.")
+            return
         try:
-            if not isinstance(member.value, dict):
+            if not isinstance(value, dict):
                 raise EntryError("It is no JSON object.")
-            reader(member.value, number)
+            reader(value, number)
         except EntryError as error:
-            self.faults.add(f"{member.key}[{number}]", str(error))
-            if isinstance(member.value, dict) and not error.empty:
-                self._note_incomplete(member.value.get("image_id"))
-
-    def _note_incomplete(self, key: object) -> None:
-        """Remember that an annotation of the image with this id is wrong."""
-        if isinstance(key, Id):
-            self.incomplete.add(key)
+            self.faults.add(f"{key}[{number}]", str(error))
+            image = value.get("image_id") if isinstance(value, dict) else None
+            if isinstance(image, Id) and not error.empty:
+                self.incomplete.add(image)
 
     def _add_image(self, image: Json, _number: int) -> None:
         key = entry_id(image, "id")
@@ -126,11 +134,7 @@ class CocoFile:
 
 
 def entry_id(entry: Json, key: str) -> Id:
-    """The id under a key.
-
-    Raises:
-        EntryError: it is neither a whole number nor a text.
-    """
+    """The id under a key; an `EntryError` if it is neither a whole number nor a text."""
     value = entry.get(key)
     if isinstance(value, bool) or not isinstance(value, Id):
         raise EntryError(f"Its {key} is neither a whole number nor a text.")
@@ -138,11 +142,7 @@ def entry_id(entry: Json, key: str) -> Id:
 
 
 def text_of(entry: Json, key: str) -> str:
-    """The text under a key.
-
-    Raises:
-        EntryError: it is none, or is empty.
-    """
+    """The text under a key; an `EntryError` if it is none, or empty."""
     value = entry.get(key)
     if not _is_text(value):
         raise EntryError(f"Its {key} is no text.")
@@ -150,20 +150,15 @@ def text_of(entry: Json, key: str) -> str:
 
 
 def _is_text(value: object) -> bool:
-    """Whether it is a text of characters that a message can show, and not empty."""
     return isinstance(value, str) and value != "" and not _UNSHOWN.search(value)
 
 
 def size_of(entry: Json, height: str = "height", width: str = "width") -> Size:
-    """The height and the width under two keys.
-
-    Raises:
-        EntryError: they are no whole numbers above 0.
-    """
-    found_height = entry.get(height)
-    found_width = entry.get(width)
-    if type(found_height) is not int or type(found_width) is not int:
+    """The height and width under two keys; an `EntryError` unless whole numbers above 0."""
+    rows = entry.get(height)
+    columns = entry.get(width)
+    if type(rows) is not int or type(columns) is not int:
         raise EntryError(f"Its {height} and {width} are no whole numbers.")
-    if found_height < 1 or found_width < 1:
+    if rows < 1 or columns < 1:
         raise EntryError(f"Its {height} and {width} are not above 0.")
-    return found_height, found_width
+    return rows, columns

@@ -44,7 +44,7 @@ class _Affixes(NamedTuple):
 
 @dataclass(frozen=True)
 class _Trial:
-    """What a label's name becomes, and the images that have such a name."""
+    """A way to turn a label's name into the name of an image, and the images by names."""
 
     affixes: _Affixes
     flat: bool
@@ -59,16 +59,14 @@ class _Trial:
         if not re.search(r"[^\W_]", core):
             return ""
         image_name = f"{folder}{slash}{affixes.image_prefix}{core}{affixes.image_suffix}"
-        found = self.by_name.get(image_name, ())
-        return found[0] if len(found) == 1 else ""
+        images = self.by_name.get(image_name, ())
+        return images[0] if len(images) == 1 else ""
 
     def match(self, labels: Iterable[str]) -> dict[str, str]:
-        """Label -> its image, for the labels that have one."""
         images = {label: self.image_of(label) for label in labels}
         return {label: image for label, image in images.items() if image}
 
     def text(self) -> str:
-        """How the names were matched, as part of a sentence."""
         a = self.affixes
         parts = []
         if self.flat:
@@ -82,7 +80,7 @@ class _Trial:
 
 
 def match_names(labels: Sequence[str], images: Sequence[str]) -> NameMatch | None:
-    """Match labels with images by names that differ in the same way for all of them.
+    """Match labels with images if all names differ in the same way.
 
     All labels, or most of them, have one prefix and one suffix, and all images have another one;
     or the labels lie in one folder and the names of their images are unique. No two labels match
@@ -105,10 +103,10 @@ def match_names(labels: Sequence[str], images: Sequence[str]) -> NameMatch | Non
     for trial in _trials(labels, images):
         if not trial.match(labels[:: max(1, len(labels) // _SAMPLES)]):
             continue
-        found = trial.match(labels)
-        is_one_to_one = len(set(found.values())) == len(found)
-        if 2 * len(found) > len(labels) and is_one_to_one:
-            matches.append(NameMatch(found, trial.text()))
+        matched = trial.match(labels)
+        is_one_to_one = len(set(matched.values())) == len(matched)
+        if 2 * len(matched) > len(labels) and is_one_to_one:
+            matches.append(NameMatch(matched, trial.text()))
     if not matches:
         return None
     most = max(len(match.images) for match in matches)
@@ -120,7 +118,6 @@ def match_names(labels: Sequence[str], images: Sequence[str]) -> NameMatch | Non
 
 
 def _two_ways(first: NameMatch, second: NameMatch) -> str:
-    """What a label could be by two ways, as a sentence."""
     pairs = [(label, second.images.get(label, "")) for label in first.images]
     label, other = next(pair for pair in pairs if pair[1] != first.images[pair[0]])
     could = " or ".join(f"'{name}'" for name in (first.images[label], other) if name)
@@ -135,15 +132,12 @@ def _trials(labels: Sequence[str], images: Sequence[str]) -> Iterator[_Trial]:
         by_path[name].append(image_id)
         by_last[name.rpartition("/")[2]].append(image_id)
     affixes = list(_affixes([label.rpartition("/")[2] for label in labels], list(by_last)))
-    for each in affixes:
-        yield _Trial(each, False, by_path)
+    yield from (_Trial(affix, False, by_path) for affix in affixes)
     if not any("/" in label for label in labels):
-        for each in affixes:
-            yield _Trial(each, True, by_last)
+        yield from (_Trial(affix, True, by_last) for affix in affixes)
 
 
 def _affixes(labels: Sequence[str], images: Sequence[str]) -> Iterator[_Affixes]:
-    """The prefixes and suffixes that may be taken off: those with nothing in common."""
     label_tokens = [_TOKEN.findall(name) for name in labels]
     image_tokens = [_TOKEN.findall(name) for name in images]
     prefixes = list(_pairs(_common_start(image_tokens), _common_start(label_tokens)))
@@ -156,7 +150,6 @@ def _affixes(labels: Sequence[str], images: Sequence[str]) -> Iterator[_Affixes]
 
 
 def _common_start(names: Sequence[Sequence[str]]) -> list[str]:
-    """The tokens with which all names start."""
     if not names:
         return []
     common = list(names[0][:_LONGEST])
@@ -173,9 +166,9 @@ def _common_start(names: Sequence[Sequence[str]]) -> list[str]:
 def _pairs(
     image: Sequence[str], label: Sequence[str]
 ) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
-    """What can be taken off the images' and the labels' names, counted from their outer end.
+    """The parts to take off the images' and the labels' names, counted from their outer end.
 
-    A separator beside it, which both have, goes with it.
+    A separator beside a part, which both have, goes with it.
     """
     for i, k in product(range(len(image) + 1), range(len(label) + 1)):
         has_more_in_common = i and k and image[i - 1] == label[k - 1]
@@ -187,7 +180,7 @@ def _pairs(
 
 
 def _name_no_other_set(image: Sequence[str], label: Sequence[str]) -> bool:
-    """Whether numbers in two affixes leave open that they are of the same photographs.
+    """Whether numbers in two affixes allow the same photographs.
 
     The labels of `cam2_0001` are not those of `cam1_0001`; the 8 of `leftImg8bit` says nothing.
     """
@@ -199,7 +192,7 @@ def _name_no_other_set(image: Sequence[str], label: Sequence[str]) -> bool:
 
 
 def _numbers(tokens: Sequence[str]) -> dict[str, list[str]]:
-    """The numbers beside each word; those beside none are under ""."""
+    """The numbers beside each word; numbers beside none are under ""."""
     numbers = defaultdict(list)
     for index, token in enumerate(tokens):
         if token.isdecimal():

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +28,7 @@ from labelgrid.tasks.task import TaskDef, TaskDefs
 
 @dataclass(frozen=True)
 class RemovedNames:
-    """What was taken out of a project.
+    """The parts that were taken out of a project.
 
     Images, their names without extension, tasks, and the ids of the requests of their cells.
     """
@@ -63,28 +64,24 @@ class ProjectIndex:
         self.encodings = Counter[str]()
         self.uncovered = Uncovered()
         self._store = store
-        self._images: list[str] = []  # read once, also for the indexes of `of_task`, which share it
+        self._images: list[str] = []  # read once
 
     def of_task(self, task: str) -> "ProjectIndex":
-        """The same project for labels of one task, as `--task` says it."""
-        return self._with(replace(self.options, task=task))
+        """The same project for labels of one task, as `--task` says."""
+        return self._with(replace(self.options, task=task), {})
 
     def of_format(self, format: str) -> "ProjectIndex":
         """The same project for an answer that a connector reads."""
-        index = self._with(replace(self.options, format=format))
-        index.heard = self.heard
-        return index
+        return self._with(replace(self.options, format=format), self.heard)
 
-    def _with(self, options: ImportOptions) -> "ProjectIndex":
-        """The same project with other options; what is noted is noted here, too."""
-        index = ProjectIndex(self._store, self.tasks, options)
-        index._images = self._images
-        index.encodings = self.encodings
-        index.uncovered = self.uncovered
+    def _with(self, options: ImportOptions, heard: dict[str, bool]) -> "ProjectIndex":
+        index = copy(self)  # which shares the images, and all that is noted
+        index.options = options
+        index.heard = heard
         return index
 
     def decode(self, data: bytes) -> str:
-        """A tool's text; one of no Unicode by the names of classes and images that it holds.
+        """A tool's text; the names of classes and images tell an encoding other than Unicode.
 
         Raises:
             UnicodeDecodeError: its encoding is not known.
@@ -96,7 +93,6 @@ class ProjectIndex:
 
     @cached_property
     def _words(self) -> frozenset[str]:
-        """The words in names that are not ASCII."""
         names = [*self.options.meanings, *self.images()]
         for task in self.tasks.values():
             names += task.region_names
@@ -107,7 +103,7 @@ class ProjectIndex:
         return ClassNames(self.tasks, self.options, self.heard)
 
     def image_names(self) -> ImageNames:
-        """The images, to be found by the names that tools give them."""
+        """The images, found by the names that tools give."""
         return ImageNames(self.images())
 
     def images(self) -> Sequence[str]:
@@ -140,20 +136,14 @@ class ProjectIndex:
         return {row.request_id: row.cell for row in self._store.cells() if row.request_id in ids}
 
     def closed(self, ids: Collection[str]) -> set[str]:
-        """Those of the ids that are of earlier requests.
-
-        They were cancelled, or answered and withdrawn, since.
-        """
-        closed: set[str] = set()
+        """The ids of earlier requests, which were cancelled, or answered and withdrawn, since."""
         if not ids:
-            return closed
-        for event in self._store.events():
-            if event.move.request_id in ids:
-                closed.add(event.move.request_id)
-        return closed
+            return set()
+        events = self._store.events()
+        return {event.move.request_id for event in events if event.move.request_id in ids}
 
     def removed(self) -> RemovedNames:
-        """The removed images, the dropped tasks, and the requests that their cells had."""
+        """The removed images, the dropped tasks, and the requests of their cells."""
         images = frozenset(self._store.removed("images"))
         tasks = frozenset(self._store.removed("tasks"))
         request_ids = set()
@@ -162,8 +152,9 @@ class ProjectIndex:
                 cell = event.move.cell
                 if cell.image_id in images or cell.task in tasks:
                     request_ids.add(event.move.request_id)
-        request_ids.discard("")
-        return RemovedNames(images, frozenset(map(stem, images)), tasks, frozenset(request_ids))
+        return RemovedNames(
+            images, frozenset(map(stem, images)), tasks, frozenset(request_ids - {""})
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,10 +206,11 @@ class Connector(Protocol):
         Raises:
             ProjectError: the folder holds something else, which is not changed, or the disk reports
                 an error.
+            UsageError: the tool cannot make a label of the request.
         """
 
     def takes(self, task: TaskDef) -> bool:
-        """Whether the tool can make labels of a task; others are not sent to it. Default: True."""
+        """Whether the tool can make labels of a task; other tasks are not sent. Default: True."""
         return True
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
@@ -231,11 +223,11 @@ class Connector(Protocol):
             index: the project's tasks, images and requests.
 
         Raises:
-            LabelError: there is no answer.
+            LabelError: there is no answer; or no task, or more than one, knows its classes.
         """
 
     def recognise(self, path: Path) -> Recognition | None:
-        """Say what a file or folder is, if it is an answer that this connector receives.
+        """Recognise an answer in the tool's format: a file or a folder.
 
         It reads little: names and the first bytes of files, without following a link out of the
         folder. It raises nothing, whatever the path holds. Default: None, it cannot tell.
@@ -243,7 +235,7 @@ class Connector(Protocol):
         return None
 
     def recognise_names(self, path: Path, index: ProjectIndex) -> Recognition | None:
-        """Say what a folder is, if the names in it alone say images and classes of the project.
+        """Recognise a folder by the images and classes of the project in its names.
 
         Asked only where no connector recognises the folder, and none of its own is named like a
         task. It raises nothing. Default: None, names say nothing.
@@ -251,7 +243,7 @@ class Connector(Protocol):
         return None
 
     def upload(self, request: Request, out: Path, server: ToolServer, progress: Progress) -> int:
-        """Send a request to the tool's server; again, it sends what is missing there.
+        """Send a request to the tool's server; a second call sends the missing parts.
 
         A connector without a server does not have it, nor `download`.
 

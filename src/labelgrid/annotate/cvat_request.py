@@ -31,8 +31,9 @@ _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 def labels_text(task: TaskDef) -> str:
     """The labels of a task in JSON, for CVAT's form of raw labels, with the project's colours."""
     labels: list[Json] = []
-    for name, colour in _colours(task).items():
-        labels.append({"name": name, "color": colour, "type": "any", "attributes": []})
+    for name, colour in zip(task.region_names, task.region_colours.tolist(), strict=True):
+        code = f"#{bytes(colour).hex()}"
+        labels.append({"name": name, "color": code, "type": "any", "attributes": []})
     attributes = []
     for name, (input_type, value) in _ATTRIBUTES.items():
         attributes.append(
@@ -52,11 +53,6 @@ def annotations_text(request: Request, task: TaskDef, items: Sequence[RequestIte
     """The annotations of requested cells of one task, in XML.
 
     Each image has the tag of its request, and, where there is a prediction, a mask a class.
-
-    Args:
-        request: the request.
-        task: the task.
-        items: those of its cells that are of this task.
 
     Raises:
         ProjectError: XML cannot hold the name of an image or a class.
@@ -86,13 +82,6 @@ def annotations_text(request: Request, task: TaskDef, items: Sequence[RequestIte
     return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'
 
 
-def _colours(task: TaskDef) -> dict[str, str]:
-    """The colour of each region's name, as in `#ff8000`."""
-    names = task.region_names
-    colours = [f"#{bytes(colour).hex()}" for colour in task.region_colours.tolist()]
-    return dict(zip(names, colours, strict=True))
-
-
 def _add_meta(root: ElementTree.Element, task: TaskDef, count: int) -> None:
     meta = ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task")
     _add(meta, "name", task.name)
@@ -116,11 +105,12 @@ def _add_masks(image: ElementTree.Element, task: TaskDef, prelabel: Path) -> Non
         rows, columns = box_of(mask)
         box = mask[rows, columns]
         height, width = box.shape
-        place = {"left": columns.start, "top": rows.start, "width": width, "height": height}
         element = ElementTree.SubElement(image, "mask", label=name, source=AUTO, occluded="0")
         element.set("rle", encode_runs(box))
-        for key, value in place.items():
-            element.set(key, str(value))
+        element.set("left", str(columns.start))
+        element.set("top", str(rows.start))
+        element.set("width", str(width))
+        element.set("height", str(height))
         element.set("z_order", "0")
 
 

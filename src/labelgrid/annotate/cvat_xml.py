@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelgrid.annotate.answers import Fault
 from labelgrid.annotate.json_files import Decoder, plain_text
@@ -17,7 +16,7 @@ from labelgrid.basics.errors import LabelError
 from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.cvat_runs import decode_runs
-from labelgrid.formats.regions import Canvas
+from labelgrid.formats.regions import Canvas, rotated
 
 #: The source of a region that a program made, which CVAT changes when somebody edits the region.
 AUTO = "auto"
@@ -25,12 +24,11 @@ AUTO = "auto"
 MOST_REGIONS = 100_000
 #: The corners of the polygon that stands for an ellipse, as in datumaro.
 _ELLIPSE = 720
-_Points = NDArray[np.float64]
 
 
 @dataclass(kw_only=True)
 class CvatImage:
-    """What a file has of one image.
+    """The entry of one image in a file.
 
     Args:
         name: as CVAT names it.
@@ -54,11 +52,11 @@ class CvatImage:
 
     @property
     def shapes(self) -> list[Shape]:
-        """The shapes in the order in which they are painted."""
+        """The shapes in the order of painting."""
         return [shape for _, shape in sorted(self.regions, key=lambda region: region[0])]
 
     def as_fault(self) -> Fault | None:
-        """What is wrong with the image, if anything is."""
+        """The fault of the image, if anything is wrong with it."""
         if self.fault:
             return Fault(self.where, self.fault, "Export it again.")
         if not self.others:
@@ -77,11 +75,7 @@ def read_images(
 ) -> list[CvatImage]:
     """Read all images of a file.
 
-    Args:
-        path: the XML file.
-        where: its name, for messages.
-        ignored: labels whose elements may cover no pixels.
-        decoder: makes a text of bytes that are no UTF-8.
+    Elements of `ignored` labels may cover no pixels.
 
     Raises:
         LabelError: it is no XML of CVAT, or holds a video.
@@ -137,7 +131,6 @@ class _Reader(Handler):
         return image
 
     def _add(self, kind: str, attributes: Mapping[str, str]) -> None:
-        """Add an element to the newest image."""
         image = self.images[-1]
         label = attributes.get("label", "")
         if kind == "tag":
@@ -150,7 +143,7 @@ class _Reader(Handler):
         else:
             image.sources[attributes.get("source", "")] += 1
             try:
-                order = _whole(attributes, "z_order") if "z_order" in attributes else 0
+                order = _whole({"z_order": "0", **attributes}, "z_order")
             except LabelError as error:
                 image.fault = error.what
                 return
@@ -194,7 +187,7 @@ def _paint_box(attributes: Mapping[str, str], canvas: Canvas, number: int) -> No
     centre = np.array([left + right, top + bottom]) / 2
     half = np.array([right - left, bottom - top]) / 2
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half
-    canvas.paint_polygons([_turned(corners, attributes) + centre], number)
+    canvas.paint_polygons([rotated(corners, _rotation(attributes)) + centre], number)
 
 
 def _paint_ellipse(attributes: Mapping[str, str], canvas: Canvas, number: int) -> None:
@@ -204,15 +197,11 @@ def _paint_ellipse(attributes: Mapping[str, str], canvas: Canvas, number: int) -
         raise LabelError(f"An ellipse has the radii {radii[0]:g} and {radii[1]:g}.")
     angles = np.linspace(0, 2 * np.pi, _ELLIPSE)
     outline = np.stack([np.cos(angles), np.sin(angles)], 1) * radii
-    canvas.paint_polygons([_turned(outline, attributes) + centre], number)
+    canvas.paint_polygons([rotated(outline, _rotation(attributes)) + centre], number)
 
 
-def _turned(points: _Points, attributes: Mapping[str, str]) -> _Points:
-    """Turn points [n, 2] around 0, clockwise as one sees them, by an element's rotation."""
-    degrees = _number(attributes, "rotation") if "rotation" in attributes else 0.0
-    sine = np.sin(np.radians(degrees))
-    cosine = np.cos(np.radians(degrees))
-    return points @ np.array([[cosine, sine], [-sine, cosine]])
+def _rotation(attributes: Mapping[str, str]) -> float:
+    return _number({"rotation": "0", **attributes}, "rotation")
 
 
 _PAINTERS: dict[str, Callable[[Mapping[str, str], Canvas, int], None]] = {

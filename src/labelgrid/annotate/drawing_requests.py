@@ -1,4 +1,4 @@
-"""What connectors share that send requests of regions: what cannot be drawn, and predictions."""
+"""Refuses requests that cannot be drawn as regions, and turns predictions into regions."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +13,7 @@ from labelgrid.tasks.task import TaskDef
 
 
 def refuse_undrawn(request: Request, tool: str) -> None:
-    """Refuse a request with labels that cannot be drawn as regions, as a tool of this name wants.
-
-    Raises:
-        UsageError: it has some.
-    """
+    """Refuse a request with labels that nobody can draw as regions in a tool."""
     asked = sorted({item.cell.task for item in request.items})
     drawn = [name for name in asked if request.tasks[name].region_names]
     undrawn = [name for name in asked if name not in drawn]

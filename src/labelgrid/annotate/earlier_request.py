@@ -1,4 +1,4 @@
-"""Says whether a folder may be written: one that is new, empty, or holds an earlier request."""
+"""Says whether a request may be written into a folder: new, empty, or with an earlier request."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from labelgrid.basics.errors import ProjectError
 
 
 def is_vacant(out: Path) -> bool:
-    """Whether there is no such folder, or it holds at most hidden files."""
+    """Whether a folder is missing, or holds at most hidden files."""
     if not out.exists():
         return True
     return out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())
@@ -14,10 +14,6 @@ def is_vacant(out: Path) -> bool:
 
 def foreign_folder_error(out: Path, what: str = "request") -> ProjectError:
     """The error of a folder that holds something else.
-
-    Args:
-        out: the folder.
-        what: what may have been written there earlier.
 
     Example:
         >>> print(foreign_folder_error(Path("out")))

@@ -1,4 +1,4 @@
-"""Copies images for people to look at: as they are, or upright where a browser would not show that.
+"""Copies images for people to look at: unchanged, or upright if a browser would turn the image.
 
 A copy that is not the file itself has another name, which leads back to the image.
 """
@@ -23,18 +23,14 @@ QUALITY = 95
 
 
 def is_shown_as_read(path: Path) -> bool:
-    """Whether a browser shows an image as it is read: it is stored upright, in 8 bits.
-
-    Raises:
-        ImageError: the image cannot be used.
-    """
+    """Whether a browser shows an image as labelgrid reads it: stored upright, in 8 bits."""
     with files.disk_errors(path), files.open_regular(path) as file, open_image(file, path) as image:
         plain = image.format in _SHOWN and not has_16_bits(image)
     return plain and orientation_of(path) == 1
 
 
 def copy_names(image_ids: Iterable[str], others: Collection[str]) -> dict[str, str]:
-    """Image id -> the name of its copy: its own with another extension behind it.
+    """Image id -> the name of its copy: the id with another extension behind.
 
     Args:
         image_ids: the images that are copied in another form.
@@ -67,12 +63,7 @@ def copy_names(image_ids: Iterable[str], others: Collection[str]) -> dict[str, s
 
 
 def copy_images(request: Request, folder: Path, *, link: bool, progress: Progress) -> None:
-    """Copy all images of a request below a folder, under `request.names`, as `copy_image` does.
-
-    Raises:
-        ImageError: an image cannot be used.
-        OSError: the disk reports an error.
-    """
+    """Copy all images of a request below a folder, under `request.names`, as `copy_image` does."""
     progress.start("Writing the request", len(request.images), "images")
     for image_id, source in sorted(request.images.items()):
         copy_image(source, folder / request.names[image_id], link=link)
@@ -102,12 +93,7 @@ def copy_image(source: Path, target: Path, *, link: bool = False) -> None:
 
 
 def copy_content(source: Path, name: str) -> bytes:
-    """The bytes of an image's copy of this name, as `copy_image` writes them.
-
-    Raises:
-        ImageError: the image cannot be used.
-        OSError: the disk reports an error.
-    """
+    """The bytes of an image's copy of a name, as `copy_image` writes the copy."""
     path = PurePosixPath(name)
     if path.name == source.name:
         return files.read_bytes(source)

@@ -1,4 +1,4 @@
-"""Finds the image that a tool's file names, whatever folders its name has."""
+"""Finds the image that a tool's file names, in whatever folders."""
 
 import re
 import unicodedata
@@ -14,12 +14,9 @@ _Spelling = Callable[[str], str]
 
 
 class ImageNames:
-    """The project's images, to be found by the names that tools give them.
+    """The project's images, found by the names that tools give.
 
     Accents of one code and of two are the same where nothing else has the name.
-
-    Args:
-        image_ids: all images of the project.
 
     Example:
         >>> names = ImageNames(["kitchen/0004.jpg", "bath/0004.jpg", "hall 1.png"])
@@ -46,7 +43,7 @@ class ImageNames:
         return _Index(self._image_ids, _as_uploaded)
 
     def find(self, name: str) -> list[str]:
-        """The images that a name can mean, sorted: those of its best match alone.
+        """The images that a name can mean, sorted: only the best matches.
 
         Best is the whole name, then the name but for its extension, then a name of which one is the
         end of the other, and at last that but for the extension. Folders that differ never match.
@@ -55,7 +52,7 @@ class ImageNames:
         return self._as_given.find(name) or self._composed.find(name)
 
     def find_uploaded(self, name: str) -> list[str]:
-        """The images that a name can mean under which a web server stored an upload, sorted.
+        """The images that the name of an upload on a web server can mean, sorted.
 
         It has no folders; blanks became "_", and what is no letter, digit, "_", "-" or "." is lost.
         """
@@ -63,7 +60,7 @@ class ImageNames:
 
 
 class _Index:
-    """Finds images by their names in one spelling."""
+    """The images by their names in a spelling."""
 
     def __init__(self, image_ids: Iterable[str], spelling: _Spelling) -> None:
         self._spelling = spelling
@@ -73,7 +70,6 @@ class _Index:
             self._by_name[stem(path.name)].append((path, image_id))
 
     def find(self, name: str) -> list[str]:
-        """See `ImageNames.find`."""
         path = PurePosixPath(self._spelling(name.replace("\\", "/").lstrip("/")))
         ranks: dict[int, list[str]] = defaultdict(list)
         # A name may come without the image's extension: `room.1` of `room.1.jpg`.
@@ -90,7 +86,7 @@ def _composed(name: str) -> str:
 
 
 def _as_uploaded(name: str) -> str:
-    """The last part of a name as Django's storage writes it, but for accents, which it may lose.
+    """The last part of a name as Django's storage writes it; accents may get lost there.
 
     Example:
         >>> _as_uploaded("bath/100% #1 (a).jpg")

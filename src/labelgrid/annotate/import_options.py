@@ -1,4 +1,4 @@
-"""Defines what a person says about an answer that its files do not."""
+"""Defines the options of an import: the facts about an answer that a person adds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ class ImportOptions:
 
     @property
     def meanings(self) -> dict[str, str]:
-        """What names mean, by this import and earlier ones."""
+        """The meanings of names, by this import and earlier imports."""
         return {**self.known, **self.names}
 
     def rest_of(self, task: str) -> str:
@@ -65,7 +65,17 @@ def read_names(text: str) -> dict[str, str]:
     where = ""
     if "=" not in text or Path(text).is_file():
         where = text
-        pairs = _lines(Path(text))
+        try:
+            lines = read_foreign_text(Path(text)).splitlines()
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                f"The map of names cannot be read: {error}.",
+                where=text,
+                next_step=getattr(error, "advice", "")
+                or "Write --map 'car=vehicle,person=ignore', or name a file with such a pair a "
+                "line.",
+            ) from error
+        pairs = [line for line in lines if line.strip() and not line.startswith("#")]
     names: dict[str, str] = {}
     for pair in pairs:
         name, equals, target = (part.strip() for part in pair.rpartition("="))
@@ -79,16 +89,3 @@ def read_names(text: str) -> dict[str, str]:
         if names.setdefault(name, target) != target:
             raise UsageError(f"--map gives '{name}' two classes: '{names[name]}' and '{target}'.")
     return names
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        lines = read_foreign_text(path).splitlines()
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"The map of names cannot be read: {error}.",
-            where=path,
-            next_step=getattr(error, "advice", "")
-            or "Write --map 'car=vehicle,person=ignore', or name a file with such a pair a line.",
-        ) from error
-    return [line for line in lines if line.strip() and not line.startswith("#")]

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from labelgrid.annotate.answers import Fault
-from labelgrid.annotate.matching import LINK, is_inside
+from labelgrid.annotate.matching import is_inside, link_fault
 from labelgrid.basics import files
 from labelgrid.basics.encodings import begin, decode
 from labelgrid.basics.errors import LabelError
@@ -39,7 +40,7 @@ def plain_text(data: bytes) -> str:
 
 
 class Member(NamedTuple):
-    """A value of a file's object, or an entry of one of its lists.
+    """A value of a file's object, or an entry of a list in the object.
 
     Its key, its number in the list, and what it holds. The list itself comes first, as an empty
     one; it has no number, nor has any other value.
@@ -51,13 +52,9 @@ class Member(NamedTuple):
 
 
 def read_members(path: Path, decoder: Decoder = plain_text) -> Iterator[Member]:
-    """Read the object in a JSON file; of its lists, one entry after the other.
+    """Read the object in a JSON file; lists are read entry by entry.
 
     So a file of a million regions never becomes a million objects at once.
-
-    Args:
-        path: the file.
-        decoder: makes a text of its bytes.
 
     Raises:
         LabelError: the file cannot be read, is too large, is nested too deeply, or is no JSON
@@ -70,15 +67,17 @@ def read_members(path: Path, decoder: Decoder = plain_text) -> Iterator[Member]:
                 raise ValueError("it does not begin with '{'")
             text = decoder(start + file.read())
         yield from _Reader(text).members()
-    except RecursionError as error:
-        raise _unreadable("it is nested too deeply") from error
-    except (OSError, ValueError) as error:
-        advice = getattr(error, "advice", _AGAIN)
-        raise _unreadable(getattr(error, "strerror", None) or str(error), advice) from error
+    except (OSError, ValueError, RecursionError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, RecursionError):
+            why = "it is nested too deeply"
+        raise LabelError(
+            f"The file cannot be read as JSON: {why}.", next_step=getattr(error, "advice", _AGAIN)
+        ) from error
 
 
 def read_entries(text: str) -> Iterator[Any]:
-    """Decode the list that a JSON text is, one entry after the other.
+    """Decode a JSON text with a list, entry by entry.
 
     Raises:
         ValueError: it is no list; some entries may have been yielded before.
@@ -91,16 +90,12 @@ def read_entries(text: str) -> Iterator[Any]:
     yield from _Reader(text).entries()
 
 
-def _unreadable(why: str, advice: str = _AGAIN) -> LabelError:
-    return LabelError(f"The file cannot be read as JSON: {why}.", next_step=advice)
-
-
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"it holds {name}, which is no number of JSON")
 
 
 class _Reader:
-    """Reads the object in a text, from its beginning to its end.
+    """Reads the object in a text.
 
     Of a text with very many lists and objects, a value is read from a part of it: so one that would
     become far more in memory than it is in the file is refused, not read.
@@ -176,9 +171,9 @@ class _Reader:
 
     def _found(self, mark: str) -> bool:
         """Whether a mark comes next; it is passed over."""
-        found = self._next() == mark
-        self._at += found
-        return found
+        is_next = self._next() == mark
+        self._at += is_next
+        return is_next
 
     def _next(self) -> str:
         """The next character that is not blank; empty at the end."""
@@ -189,7 +184,7 @@ class _Reader:
 
 
 def answer_files(answer: Path, faults: list[Fault]) -> Iterator[tuple[Path, str]]:
-    """The JSON file of an answer, or those of its folder, and their names below it.
+    """The JSON file of an answer, or the files of its folder, with the names below the folder.
 
     A link that leads out of the folder is added to the faults.
     """
@@ -198,14 +193,13 @@ def answer_files(answer: Path, faults: list[Fault]) -> Iterator[tuple[Path, str]
         return
     for path in sorted(_below(answer)):
         name = path.relative_to(answer).as_posix()
-        if is_inside(answer, name):
+        if is_inside(answer, path):
             yield path, name
         else:
-            faults.append(Fault(name, LINK, "Copy the file itself into the folder."))
+            faults.append(link_fault(name))
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """The JSON files below a folder, also those that are links."""
     for prefix, _, names in files.walk(folder):
         for name in names:
             if name.lower().endswith(".json") and not name.startswith("."):
@@ -213,7 +207,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def holds_keys(answer: Path, keys: Collection[str], without: str = "") -> bool:
-    """Whether one of the first JSON files of an answer has all these keys, and not another one.
+    """Whether one of the first JSON files of an answer has all keys, and not `without`.
 
     Only the beginning and the end of a file are read. It raises nothing.
     """
@@ -221,9 +215,7 @@ def holds_keys(answer: Path, keys: Collection[str], without: str = "") -> bool:
         paths = [answer]
         if answer.is_dir():
             first = islice(_below(answer), _FIRST)
-            paths = [
-                path for path in first if is_inside(answer, path.relative_to(answer).as_posix())
-            ]
+            paths = [path for path in first if is_inside(answer, path)]
         return any(_holds(path, keys, without) for path in paths)
     except (OSError, ValueError):
         return False
@@ -247,7 +239,7 @@ def _begins_an_object(text: bytes) -> bool:
 
 
 class GroupedFaults:
-    """The faults of one file: those of one kind are one fault, with the place of the first.
+    """The faults of a file; faults of one kind are joined, with the place of the first.
 
     Example:
         >>> faults = GroupedFaults("a.json")
@@ -260,19 +252,15 @@ class GroupedFaults:
     def __init__(self, file: str) -> None:
         self._file = file
         self._first: dict[tuple[str, str], str] = {}
-        self._more: dict[tuple[str, str], int] = {}
+        self._counts = Counter[tuple[str, str]]()
 
     def add(self, where: str, what: str, next_step: str = "") -> None:
-        """Add what is wrong at a place of the file, empty: as a whole, and what to do about it."""
-        kind = (what, next_step)
-        if kind in self._first:
-            self._more[kind] += 1
-        else:
-            self._first[kind] = where
-            self._more[kind] = 0
+        """Add a fault at a place of the file, empty for the whole file, and the next step."""
+        self._first.setdefault((what, next_step), where)
+        self._counts[what, next_step] += 1
 
     def __iter__(self) -> Iterator[Fault]:
-        for kind, where in self._first.items():
-            more = f" and {self._more[kind]:,} more" if self._more[kind] else ""
-            what, next_step = kind
+        for (what, next_step), where in self._first.items():
+            count = self._counts[what, next_step]
+            more = f" and {count - 1:,} more" if count > 1 else ""
             yield Fault(f"{self._file} {where}{more}".rstrip(), what, next_step)

@@ -48,15 +48,7 @@ AGAIN = "Run the same command again: what is there already is not sent twice."
 
 @dataclass(frozen=True, kw_only=True)
 class _Call:
-    """One request to the server.
-
-    Args:
-        method: of HTTP.
-        path: below the URL, with its query.
-        body: what is sent, if anything is.
-        content_type: of the body.
-        open_to_all: send no token.
-    """
+    """One request to the server."""
 
     method: str
     path: str
@@ -66,7 +58,7 @@ class _Call:
 
 
 def connect(url: str, token_file: Path) -> "Client":
-    """A server that answers as Label Studio does, before it gets the token.
+    """The client of a server; the server gets the token after proving to be Label Studio.
 
     Raises:
         UsageError: the URL or the file of the token is wrong.
@@ -78,7 +70,7 @@ def connect(url: str, token_file: Path) -> "Client":
 
 
 class _Watched(HTTPConnection):
-    """A connection whose server has some seconds to begin its answer, however slow it is."""
+    """A connection whose server must begin its answer within some seconds."""
 
     def getresponse(self) -> HTTPResponse:
         """As in `HTTPConnection`.
@@ -86,10 +78,17 @@ class _Watched(HTTPConnection):
         Raises:
             TimeoutError: the server did not send the head of its answer in time.
         """
-        assert self.sock
-        assert self.timeout
+        connection = self.sock
         late = threading.Event()
-        watch = threading.Timer(self.timeout, _end, (self.sock, late))
+        assert connection
+        assert self.timeout
+
+        def end() -> None:
+            late.set()
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+        watch = threading.Timer(self.timeout, end)
         watch.start()
         try:
             return super().getresponse()
@@ -105,12 +104,6 @@ class _WatchedSafely(_Watched, HTTPSConnection):
     """The same over TLS."""
 
 
-def _end(connection: socket.socket, late: threading.Event) -> None:
-    late.set()
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
-
-
 class _Watching(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
     """Opens the connections that are watched."""
 
@@ -124,14 +117,14 @@ class _Watching(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect: it would hand the token to whatever server it names."""
+    """Follows no redirect, which would hand the token to any server."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         """Refuse."""
 
 
 class Client:
-    """A Label Studio server and the token of one of its users.
+    """The client of a Label Studio server, with the token of a user.
 
     A personal access token is exchanged for one that lasts some minutes, whenever that is needed.
     Requests that only read are repeated when the server is busy or the connection breaks.
@@ -160,12 +153,12 @@ class Client:
             ServerError: it cannot be reached, is another program, or too old.
         """
         try:
-            found = self._json(_Call(method="GET", path="/api/version", open_to_all=True))
+            answer = self._json(_Call(method="GET", path="/api/version", open_to_all=True))
         except ServerError as error:
             if error.status != 404:
                 raise
-            found = None
-        package = found.get("label-studio-os-package") if isinstance(found, dict) else None
+            answer = None
+        package = answer.get("label-studio-os-package") if isinstance(answer, dict) else None
         version = package.get("version") if isinstance(package, dict) else None
         if not isinstance(version, str):
             raise self.wrong_answer()
@@ -187,20 +180,12 @@ class Client:
         return self._json(_Call(method="GET", path=path + _query(query)))
 
     def send(self, method: str, path: str, body: Any = None, query: Values | None = None) -> Any:
-        """Change something by POST, PATCH or DELETE: once, whatever happens.
-
-        Raises:
-            ServerError: as `get`.
-        """
+        """Change something by POST, PATCH or DELETE: once, whatever happens."""
         text = None if body is None else json.dumps(body).encode()
         return self._json(_Call(method=method, path=path + _query(query), body=text))
 
     def upload(self, path: str, name: str, content: bytes) -> Any:
-        """Send a file of this name, which must need no quotes.
-
-        Raises:
-            ServerError: as `get`.
-        """
+        """Send a file; its name must need no quotes."""
         boundary = secrets.token_hex(16)
         head = (
             f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
@@ -211,11 +196,7 @@ class Client:
         return self._json(_Call(method="POST", path=path, body=body, content_type=kind))
 
     def download(self, path: str) -> bytes:
-        """Read a file of the server's.
-
-        Raises:
-            ServerError: as `get`.
-        """
+        """Read a file of the server's."""
         return self._repeated(_Call(method="GET", path=path))
 
     def _json(self, call: _Call) -> Any:
@@ -239,18 +220,14 @@ class Client:
 
     @contextmanager
     def understood(self) -> Iterator[None]:
-        """Turn the errors of answers without what Label Studio's have into a message.
-
-        Raises:
-            ServerError: an answer was not as Label Studio gives it.
-        """
+        """Turn the errors of answers without what Label Studio's have into a message."""
         try:
             yield
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise self.wrong_answer() from error
 
     def _repeated(self, call: _Call) -> bytes:
-        """The content of an answer; what only reads is tried again, for so many seconds."""
+        """The content of an answer; a call that only reads is tried again, for `SECONDS`."""
         end = time.perf_counter() + SECONDS
         pauses = self._pauses if call.method == "GET" else ()
         for pause in pauses:
@@ -281,20 +258,16 @@ class Client:
         if not self._access or time.monotonic() - self._access_since > _ACCESS_LASTS:
             body = json.dumps({"refresh": self._token}).encode()
             since = time.monotonic()
-            call = _Call(method="POST", path="/api/token/refresh/", body=body)
-            content = self._once(call, {})
-            self._access = self._access_in(content)
+            content = self._once(_Call(method="POST", path="/api/token/refresh/", body=body), {})
+            try:
+                access = json.loads(content)["access"]
+            except (ValueError, RecursionError, KeyError, TypeError):
+                access = None
+            if not (isinstance(access, str) and _PERSONAL_TOKEN.fullmatch(access)):
+                raise self.wrong_answer()
+            self._access = access
             self._access_since = since
         return {"Authorization": f"Bearer {self._access}"}
-
-    def _access_in(self, content: bytes) -> str:
-        try:
-            access = json.loads(content)["access"]
-        except (ValueError, RecursionError, KeyError, TypeError):
-            access = None
-        if not (isinstance(access, str) and _PERSONAL_TOKEN.fullmatch(access)):
-            raise self.wrong_answer()
-        return access
 
     def _once(self, call: _Call, header: Mapping[str, str]) -> bytes:
         headers = {"Accept": "application/json, */*", **header}
@@ -318,7 +291,6 @@ class Client:
             ) from None
 
     def _bounded(self, response: HTTPResponse) -> bytes:
-        """Read an answer that is neither too large nor too slow."""
         blocks = []
         left = _LARGEST
         start = time.perf_counter()
@@ -339,7 +311,6 @@ class Client:
         return b"".join(blocks)
 
     def _refusal(self, call: _Call, error: urllib.error.HTTPError) -> ServerError:
-        """The error of a status that is none of success, without the token in it."""
         with error:
             try:
                 said = _words(error.read1(_BLOCK))
@@ -442,7 +413,7 @@ def _query(values: Values | None) -> str:
 
 
 def _words(content: bytes) -> str:
-    """What an error's answer says, as one line; nothing of a page of HTML."""
+    """The words of an error's answer as one line; nothing of a page of HTML."""
     try:
         said = json.loads(content)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Gives a Label Studio server the images of tasks: as uploads, or from a folder that it serves."""
+"""Gives a Label Studio server the images of tasks: as uploads, or from a folder on its machine."""
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -12,7 +12,7 @@ from labelgrid.basics.type_names import Values
 
 
 class Uploads:
-    """Sends images into the server's own folder; an image that it has is not sent again.
+    """Sends images into the server's own folder, each image once.
 
     Args:
         client: the server.
@@ -30,9 +30,7 @@ class Uploads:
     def url(self, task: Values) -> str:
         """The URL of a task's image at the server, uploaded if it is not there.
 
-        Raises:
-            ServerError: the server does not give the image back.
-            ProjectError: the image cannot be read.
+        The first image is fetched again and compared.
         """
         sent = task["data"]["image"]
         path = self._images[sent]
@@ -47,7 +45,7 @@ class Uploads:
         return url
 
     def _uploaded(self, name: str, content: bytes) -> str:
-        """The server's name of an upload that we name by its content."""
+        """The server's name of an upload; our name has its content's hash."""
         project = f"/api/projects/{self._project}"
         if self._stored is None:
             self._stored = {}
@@ -101,12 +99,7 @@ class LocalFiles:
             client.send("POST", "/api/storages/localfiles/", body)
 
     def url(self, task: Values) -> str:
-        """The URL of a task's image at the server.
-
-        Raises:
-            ServerError: the server does not serve the image.
-            ProjectError: the image cannot be read.
-        """
+        """The URL of a task's image at the server."""
         name = task["data"]["image"]
         url = f"/data/local-files/?d={quote(f'{self._below}/{name}')}"
         if not self._tested:
@@ -118,9 +111,8 @@ class LocalFiles:
 
 
 def _test(client: Client, url: str, content: bytes) -> None:
-    """Refuse a server that does not give an image back as it is."""
     try:
-        found = client.download(url)
+        served = client.download(url)
     except ServerError as error:
         raise ServerError(
             f"The server does not serve the images: {error.what}",
@@ -130,7 +122,7 @@ def _test(client: Client, url: str, content: bytes) -> None:
             "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT. Or leave out --local-files.",
             status=error.status,
         ) from error
-    if found != content:
+    if served != content:
         raise ServerError(
             "The server serves another file in the image's place.", where=f"{client.url}{url}"
         )

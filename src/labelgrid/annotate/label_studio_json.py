@@ -1,14 +1,14 @@
-"""Writes and reads the tasks of Label Studio, as they are in its JSON files and on its servers."""
+"""Writes and reads the tasks of Label Studio in JSON files and on servers."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 from urllib.parse import quote, unquote, urlsplit
 from xml.sax.saxutils import quoteattr
 
 from labelgrid.annotate.answer_folder import IMAGES
-from labelgrid.annotate.answers import Answers, Fault, Skip
+from labelgrid.annotate.answers import Answers, Fault, Skip, join_answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.drawing_requests import predicted_regions, refuse_undrawn
 from labelgrid.annotate.image_names import ImageNames
@@ -21,11 +21,11 @@ from labelgrid.annotate.label_studio_regions import (
     shapes_of,
 )
 from labelgrid.annotate.matching import cell_of
-from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
+from labelgrid.annotate.region_answers import DrawnImage, region_answers
 from labelgrid.annotate.repeated_answers import CHOOSE
-from labelgrid.annotate.request import Request, RequestItem
+from labelgrid.annotate.request import Request
 from labelgrid.basics.errors import LabelError
-from labelgrid.basics.type_names import Json, Size, Values
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.images.listing import EXTENSIONS
 from labelgrid.ledger.grid import Cell, State, is_annotator, is_time
@@ -56,30 +56,28 @@ def tasks_of(request: Request, address: Callable[[str], str] = local_file) -> li
         LabelError: a prelabel cannot be read.
     """
     refuse_undrawn(request, TOOL)
-    names = request.names
-    return [_task(item, request, address(names[item.cell.image_id])) for item in request.items]
-
-
-def _task(item: RequestItem, request: Request, address: str) -> Json:
-    task: Json = {
-        "data": {
-            IMAGE: address,
-            "image_id": item.cell.image_id,
-            "request_id": item.request_id,
-            "task": item.cell.task,
-            "round": item.round,
-            "score": item.pick.score,
-            "cost": item.pick.cost,
+    tasks: list[Json] = []
+    for item in request.items:
+        task: Json = {
+            "data": {
+                IMAGE: address(request.names[item.cell.image_id]),
+                "image_id": item.cell.image_id,
+                "request_id": item.request_id,
+                "task": item.cell.task,
+                "round": item.round,
+                "score": item.pick.score,
+                "cost": item.pick.cost,
+            }
         }
-    }
-    prelabel = request.prelabels.get(item.cell)
-    if prelabel:
-        definition = request.tasks[item.cell.task]
-        results = []
-        for name, mask in predicted_regions(definition, prelabel):
-            results.append(brush_region(mask, name, control_name(definition)))
-        task["predictions"] = [{"model_version": "labelgrid", "result": results}]
-    return task
+        prelabel = request.prelabels.get(item.cell)
+        if prelabel:
+            definition = request.tasks[item.cell.task]
+            results = []
+            for name, mask in predicted_regions(definition, prelabel):
+                results.append(brush_region(mask, name, control_name(definition)))
+            task["predictions"] = [{"model_version": "labelgrid", "result": results}]
+        tasks.append(task)
+    return tasks
 
 
 def control_name(task: TaskDef) -> str:
@@ -95,7 +93,15 @@ def config_of(request: Request) -> str:
         f'  <Image name="{IMAGE}" value="${IMAGE}" zoom="true" zoomControl="true"/>',
     ]
     for name in sorted({item.cell.task for item in request.items}):
-        lines += _control(request.tasks[name])
+        task = request.tasks[name]
+        control = quoteattr(control_name(task))
+        lines.append(f'  <Header value={quoteattr(name)} size="5"/>')
+        lines.append(f'  <BrushLabels name={control} toName="{IMAGE}">')
+        colours = task.region_colours.tolist()
+        for region, (red, green, blue) in zip(task.region_names, colours, strict=True):
+            background = f"#{red:02x}{green:02x}{blue:02x}"
+            lines.append(f'    <Label value={quoteattr(region)} background="{background}"/>')
+        lines.append("  </BrushLabels>")
     lines.append(
         f'  <TextArea name="{REASON}" toName="{IMAGE}" rows="1" maxSubmissions="1" '
         'placeholder="If it cannot be labelled: why not? Then Skip."/>'
@@ -103,34 +109,17 @@ def config_of(request: Request) -> str:
     return "\n".join([*lines, "</View>", ""])
 
 
-def _control(task: TaskDef) -> Iterator[str]:
-    yield f'  <Header value={quoteattr(task.name)} size="5"/>'
-    yield f'  <BrushLabels name={quoteattr(control_name(task))} toName="{IMAGE}">'
-    colours = task.region_colours.tolist()
-    for name, (red, green, blue) in zip(task.region_names, colours, strict=True):
-        background = f"#{red:02x}{green:02x}{blue:02x}"
-        yield f'    <Label value={quoteattr(name)} background="{background}"/>'
-    yield "  </BrushLabels>"
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class _Annotation:
     """What somebody submitted for a task; `reason` is None but for a skip.
 
     `chosen` says which it is of several annotations, and is empty if there is only one.
     """
 
-    where: str
-    image: str
+    drawn: DrawnImage
     request_id: str
-    reason: str | None
-    size: Size | None = None
-    shapes: list[Shape] = field(default_factory=list, repr=False)
-    seconds: float | None = None
-    annotator: str = ""
-    made: str = ""
-    uploaded: bool = False
-    chosen: str = ""
+    chosen: str
+    reason: str | None = None
 
 
 def answers_of(exports: Mapping[str, Iterable[object]], index: ProjectIndex) -> Answers:
@@ -156,7 +145,7 @@ def answers_of(exports: Mapping[str, Iterable[object]], index: ProjectIndex) -> 
                 raise LabelError("It is no task of Label Studio.")
             annotation = _annotation(task, where, index.options.keep)
         except LabelError as error:
-            faults.append(Fault(where, error.what, error.next_step))
+            faults.append(Fault.of_error(where, error))
             continue
         if annotation:
             annotations.append(annotation)
@@ -170,7 +159,7 @@ def _places(
 ) -> Iterator[tuple[str, object]]:
     """The tasks of all exports, each with its place for messages.
 
-    Of several exports, one that is damaged is a fault.
+    Of several exports, a damaged one is a fault.
 
     Raises:
         LabelError: the only export is damaged.
@@ -183,15 +172,10 @@ def _places(
         except LabelError as error:
             if len(exports) == 1:
                 raise
-            faults.append(Fault(name, error.what, error.next_step))
+            faults.append(Fault.of_error(name, error))
 
 
 def _annotation(task: Values, where: str, keep: Keep | None) -> _Annotation | None:
-    """The annotation of a task; None if it has none.
-
-    Raises:
-        LabelError: it has several, or is wrong.
-    """
     submitted = task.get("annotations", ())
     data = task.get("data")
     if "annotation_id" in task or not isinstance(submitted, list | tuple):
@@ -201,9 +185,9 @@ def _annotation(task: Values, where: str, keep: Keep | None) -> _Annotation | No
         )
     if not submitted:
         return None
-    if not all(isinstance(each, Mapping) for each in submitted) or not isinstance(data, Mapping):
+    if not all(isinstance(entry, Mapping) for entry in submitted) or not isinstance(data, Mapping):
         raise LabelError("Its `data` or one of its annotations is damaged.")
-    drawn = [each for each in submitted if not each.get("was_cancelled")]
+    drawn = [entry for entry in submitted if not entry.get("was_cancelled")]
     if len(submitted) > 1 and keep is None:
         skipped = len(submitted) - len(drawn)
         skips = f", {skipped} of which skip it" if skipped else ""
@@ -214,31 +198,32 @@ def _annotation(task: Values, where: str, keep: Keep | None) -> _Annotation | No
     if not isinstance(request_id, str):
         raise LabelError(f"Its request_id is {request_id!r:.40}, not a text.")
     address = _address(data)
-    values: Json = {
-        "where": where,
-        "image": image_name(address),
-        "uploaded": bool(_UPLOAD.match(address)),
-        "request_id": request_id,
-        "made": _made(chosen),
-        "chosen": _chosen_text(chosen, where) if len(submitted) > 1 else "",
-    }
+    image = DrawnImage(
+        image=image_name(address),
+        where=where,
+        size=(0, 0),
+        shapes=(),
+        made=_made(chosen),
+        uploaded=bool(_UPLOAD.match(address)),
+    )
+    text = _chosen_text(chosen, where) if len(submitted) > 1 else ""
     results = chosen.get("result")
     if chosen.get("was_cancelled"):
         reason = reason_of(results or []) or "skipped in Label Studio"
-        return _Annotation(**values, reason=reason)
+        return _Annotation(image, request_id, text, reason)
     size, shapes = shapes_of(results)
-    return _Annotation(
-        **values,
-        reason=None,
-        size=size,
+    image = replace(
+        image,
+        size=size or (0, 0),
         shapes=shapes,
         seconds=_seconds(chosen.get("lead_time")),
         annotator=_annotator(chosen.get("completed_by")),
     )
+    return _Annotation(image, request_id, text)
 
 
 def _chosen_text(annotation: Values, where: str) -> str:
-    """Which of a task's annotations it is, in words.
+    """The annotation that was chosen among a task's, in words.
 
     Example:
         >>> _chosen_text({"id": 22, "completed_by": 5}, "task 2")
@@ -250,23 +235,18 @@ def _chosen_text(annotation: Values, where: str) -> str:
 
 
 def _made(annotation: Values) -> str:
-    """When an annotation was made; empty if it does not say."""
     return str(annotation.get("created_at", ""))
 
 
 def _address(data: Values) -> str:
-    """Where the image of a task is, by its key or as the only text that ends like an image.
-
-    Raises:
-        LabelError: there is none, or more than one.
-    """
+    """The address of a task's image: the key `image`, or the only text with an image's ending."""
     if isinstance(data.get(IMAGE), str):
         return str(data[IMAGE])
     texts = [value for value in data.values() if isinstance(value, str)]
-    found = [text for text in texts if _extension(image_name(text)) in EXTENSIONS]
-    if len(found) != 1:
+    addresses = [text for text in texts if _extension(image_name(text)) in EXTENSIONS]
+    if len(addresses) != 1:
         raise LabelError("Its `data` does not say which image it is of: it has no key `image`.")
-    return found[0]
+    return addresses[0]
 
 
 def _extension(name: str) -> str:
@@ -304,7 +284,7 @@ def _seconds(lead_time: object) -> float | None:
 
 
 def _annotator(completed_by: object) -> str:
-    """The user who made an annotation: the address of their mail, or their number."""
+    """The user who made an annotation, by mail address or number."""
     if isinstance(completed_by, Mapping):
         completed_by = completed_by.get("email") or completed_by.get("id")
     name = "" if completed_by is None else str(completed_by)
@@ -312,73 +292,68 @@ def _annotator(completed_by: object) -> str:
 
 
 class _Matching:
-    """Matches annotations with cells.
-
-    Args:
-        annotations: one of each task.
-        index: the project's tasks, images and requests.
-    """
+    """Matches annotations with cells."""
 
     def __init__(self, annotations: list[_Annotation], index: ProjectIndex) -> None:
         self._annotations = annotations
         self._index = index
-        ids = {each.request_id for each in annotations if each.request_id}
+        ids = {annotation.request_id for annotation in annotations if annotation.request_id}
         self._requests = index.requests(ids)
         unknown = ids - self._requests.keys()
         self._removed = index.removed().requests if unknown else frozenset[str]()
         self._closed = index.closed(unknown)
-        self._unrequested: list[str] = []
 
     def answers(self) -> Answers:
-        """The labels and skips of the annotations."""
         answers = Answers()
         drawn = []
-        for each in self._annotations:
-            cell = self._cell(each) or self._skipped_cell(each)
+        unrequested = []
+        for annotation in self._annotations:
+            image = annotation.drawn
+            cell = self._cell(annotation)
             if isinstance(cell, Fault):
                 answers.faults.append(cell)
-            elif each.request_id in self._removed:
-                answers.removed.append(each.where)
-            elif each.reason is None:
-                drawn.append(self._drawn(each, cell))
+            elif annotation.request_id in self._removed:
+                answers.removed.append(image.where)
+            elif annotation.reason is None:
+                if cell and not image.shapes:
+                    # Without a region only a request is answered: nothing else is painted.
+                    image = replace(image, size=self._index.size(cell.image_id))
+                drawn.append(replace(image, cell=cell))
             elif cell:
-                answers.skips.append(Skip(cell, each.where, each.reason, each.made))
-            elif each.request_id:
-                answers.closed.append(each.where)
+                answers.skips.append(Skip(cell, image.where, annotation.reason, image.made))
+            elif annotation.request_id:
+                answers.closed.append(image.where)
             else:
-                self._unrequested.append(f"{each.where} ({each.image})")
-        answers.notes += self._notes()
-        if drawn:
-            labelled = region_answers(drawn, self._index)
-            answers.labels = labelled.labels
-            answers.faults += labelled.faults
-            answers.foreign = labelled.foreign
-            answers.empty = labelled.empty
-        return answers
+                unrequested.append(f"{image.where} ({image.image})")
+        answers.notes += self._notes(unrequested)
+        return join_answers([answers, region_answers(drawn, self._index) if drawn else Answers()])
 
-    def _notes(self) -> list[str]:
-        """Which annotations were kept, and which skips are of no request."""
-        kept = [each.chosen for each in self._annotations if each.chosen]
+    def _notes(self, unrequested: list[str]) -> list[str]:
+        kept = [annotation.chosen for annotation in self._annotations if annotation.chosen]
         notes = []
         if kept:
             tasks = count_text(len(kept), "task")
             notes.append(f"{tasks} had several annotations; kept {join_names(kept, _FEW)}.")
-        if self._unrequested:
-            tasks = count_text(len(self._unrequested), "skipped task is", "skipped tasks are")
-            names = join_names(self._unrequested, _FEW)
+        if unrequested:
+            tasks = count_text(len(unrequested), "skipped task is", "skipped tasks are")
+            names = join_names(unrequested, _FEW)
             notes.append(f"{tasks} of no single open request, and changed nothing: {names}.")
         return notes
 
-    def _skipped_cell(self, annotation: _Annotation) -> Cell | None:
-        """The cell of a skip without a request's id: the only one that its image's name can mean.
+    def _cell(self, annotation: _Annotation) -> Cell | Fault | None:
+        """The cell of a request; None without one, and of a request that is not open any more.
 
-        Of the image and the tasks that can be drawn, one alone is requested.
+        The request of a skip without an id is the only one that its image's name can mean.
         """
-        if annotation.request_id or annotation.reason is None:
+        request_id = annotation.request_id
+        if request_id in self._closed or request_id in self._removed:
             return None
-        find = self._names.find_uploaded if annotation.uploaded else self._names.find
-        found = find(annotation.image)
-        cells = [cell for cell in self._requested if cell.image_id in found]
+        if request_id:
+            return cell_of(request_id, annotation.drawn.where, self._requests)
+        if annotation.reason is None:
+            return None
+        images = annotation.drawn.find(self._names)
+        cells = [cell for cell in self._requested if cell.image_id in images]
         return cells[0] if len(cells) == 1 else None
 
     @cached_property
@@ -387,34 +362,9 @@ class _Matching:
 
     @cached_property
     def _requested(self) -> list[Cell]:
-        """The cells with an open request of a label that can be drawn."""
         cells = []
         for name, task in self._index.tasks.items():
             if task.region_names and self._index.options.task in ("", name):
                 images = self._index.images_by_state(name).get(State.REQUESTED, ())
                 cells += [Cell(image_id, name) for image_id in images]
         return cells
-
-    def _cell(self, annotation: _Annotation) -> Cell | Fault | None:
-        """The cell of a request; None without one, and of a request that is not open any more."""
-        request_id = annotation.request_id
-        if not request_id or request_id in self._closed or request_id in self._removed:
-            return None
-        return cell_of(request_id, annotation.where, self._requests)
-
-    def _drawn(self, annotation: _Annotation, cell: Cell | None) -> DrawnImage:
-        size = annotation.size
-        if size is None:
-            # Without a region only a request is answered: nothing else is painted.
-            size = self._index.size(cell.image_id) if cell else (0, 0)
-        return DrawnImage(
-            image=annotation.image,
-            where=annotation.where,
-            size=size,
-            shapes=annotation.shapes,
-            cell=cell,
-            seconds=annotation.seconds,
-            annotator=annotation.annotator,
-            made=annotation.made,
-            uploaded=annotation.uploaded,
-        )

@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelgrid.annotate.region_answers import Shape
-from labelgrid.basics.array_types import Bools
+from labelgrid.basics.array_types import Bools, Floats
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.type_names import Json, Size, Values
 from labelgrid.formats import label_studio_runs
-from labelgrid.formats.regions import Canvas
+from labelgrid.formats.regions import Canvas, rotated
 
 #: The name of the image in a configuration, and the key of its address in a task's data.
 IMAGE = "image"
@@ -28,18 +27,11 @@ _FARTHEST = 1000
 _CORNERS = 360
 _LONGEST = 1_000_000
 
-Points = NDArray[np.float64]
 Paint = Callable[[Canvas, int], None]
 
 
 def brush_region(mask: Bools, name: str, control: str) -> Json:
-    """A region that covers a mask [h, w].
-
-    Args:
-        mask: where it is.
-        name: of the class.
-        control: the name of the configuration's tag that draws it.
-    """
+    """A region that covers a mask [h, w]."""
     height, width = mask.shape
     runs = list(label_studio_runs.encode(mask))
     return {
@@ -57,9 +49,6 @@ def brush_region(mask: Bools, name: str, control: str) -> Json:
 def shapes_of(results: object) -> tuple[Size | None, list[Shape]]:
     """The height and width of an annotation's image, None without a region, and its shapes.
 
-    Args:
-        results: the list `result` of an annotation.
-
     Raises:
         LabelError: a region is of a type that is not read, or is damaged.
     """
@@ -74,11 +63,7 @@ def shapes_of(results: object) -> tuple[Size | None, list[Shape]]:
 
 
 def reason_of(results: object) -> str:
-    """What the field for it says of why a task was skipped; empty if nothing.
-
-    Raises:
-        LabelError: the results are none of Label Studio.
-    """
+    """The reason why a task was skipped, as written into the field; empty without."""
     lines = []
     for result in filter(_is_reason, _mappings(results)):
         texts = _value(result).get("text")
@@ -89,7 +74,7 @@ def reason_of(results: object) -> str:
 
 
 def _mappings(results: object) -> list[Values]:
-    if not isinstance(results, list) or not all(isinstance(each, Mapping) for each in results):
+    if not isinstance(results, list) or not all(isinstance(result, Mapping) for result in results):
         raise LabelError("Its `result` is no list of regions.")
     return results
 
@@ -106,11 +91,6 @@ def _value(result: Values) -> Values:
 
 
 def _size(region: Values) -> Size:
-    """Height and width of a region's image.
-
-    Raises:
-        LabelError: it has no size, or the image was rotated in Label Studio.
-    """
     size = (region.get("original_height"), region.get("original_width"))
     if not all(type(side) is int and 0 < side <= _LONGEST for side in size):
         raise LabelError(f"A region's `original_height` and `original_width` are {size!r:.60}.")
@@ -147,15 +127,15 @@ def _brush(value: Values, size: Size) -> Paint:
         stream = bytes(runs)
     except (TypeError, ValueError) as error:
         raise LabelError("A brush's `rle` is no list of numbers from 0 to 255.") from error
-    return partial(_paint_brush, stream, size)
 
+    def paint(canvas: Canvas, number: int) -> None:
+        canvas.paint(label_studio_runs.decode(stream, size), number)
 
-def _paint_brush(stream: bytes, size: Size, canvas: Canvas, number: int) -> None:
-    canvas.paint(label_studio_runs.decode(stream, size), number)
+    return paint
 
 
 def _polygon(value: Values, size: Size) -> Paint:
-    return _filled(_points(value.get("points"), size))
+    return partial(_paint_ring, _points(value.get("points"), size))
 
 
 def _rectangle(value: Values, size: Size) -> Paint:
@@ -164,7 +144,7 @@ def _rectangle(value: Values, size: Size) -> Paint:
         [[value.get("x"), value.get("y")], [value.get("width"), value.get("height")]], size
     )
     unit = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
-    return _filled(corner + _rotated(unit * sides, value))
+    return partial(_paint_ring, corner + rotated(unit * sides, _angle(value)))
 
 
 def _ellipse(value: Values, size: Size) -> Paint:
@@ -174,7 +154,7 @@ def _ellipse(value: Values, size: Size) -> Paint:
     )
     angles = np.linspace(0, 2 * np.pi, _CORNERS, endpoint=False)
     unit = np.stack([np.cos(angles), np.sin(angles)], 1)
-    return _filled(centre + _rotated(unit * radii, value))
+    return partial(_paint_ring, centre + rotated(unit * radii, _angle(value)))
 
 
 _KINDS: Mapping[str, Callable[[Values, Size], Paint]] = {
@@ -185,12 +165,8 @@ _KINDS: Mapping[str, Callable[[Values, Size], Paint]] = {
 }
 
 
-def _points(percents: object, size: Size) -> Points:
-    """Points [n, 2] of x and y in pixels.
-
-    Raises:
-        LabelError: they are no pairs of numbers, or far outside the image.
-    """
+def _points(percents: object, size: Size) -> Floats:
+    """Points [n, 2] of x and y in pixels."""
     try:
         points = np.array(percents, np.float64)
     except (TypeError, ValueError, OverflowError) as error:
@@ -203,19 +179,12 @@ def _points(percents: object, size: Size) -> Points:
     return points * [width / 100, height / 100]
 
 
-def _rotated(points: Points, value: Values) -> Points:
-    """Points rotated about 0 by the `rotation` of a region."""
+def _angle(value: Values) -> float:
     angle = value.get("rotation", 0)
     if isinstance(angle, bool) or not isinstance(angle, int | float) or not abs(angle) <= 360:
         raise LabelError(f"A region's rotation is {angle!r:.40}; it must be at most 360 degrees.")
-    sine = np.sin(np.radians(angle))
-    cosine = np.cos(np.radians(angle))
-    return points @ np.array([[cosine, sine], [-sine, cosine]])
+    return angle
 
 
-def _filled(ring: Points) -> Paint:
-    return partial(_paint_ring, ring)
-
-
-def _paint_ring(ring: Points, canvas: Canvas, number: int) -> None:
+def _paint_ring(ring: Floats, canvas: Canvas, number: int) -> None:
     canvas.paint_polygons([ring], number)

@@ -1,11 +1,11 @@
-"""Keeps requests on a Label Studio server: its projects and tasks, compared with what was sent.
+"""Keeps requests on a Label Studio server: projects and tasks, compared with the sent ones.
 
 Nothing is sent twice: a project is found by its description, a task by the id of its request. The
 server says "created" of much that it drops or changes, so all is read back.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -42,30 +42,36 @@ class Sent:
 
 
 class LabelStudioServer:
-    """The projects and tasks of a server.
-
-    Args:
-        client: the server, and the token of one of its users.
-    """
+    """The projects and tasks of a server."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     def projects(self, start: str) -> dict[str, int]:
-        """The descriptions that start so, and the ids of their projects; of two, the older one.
+        """Description -> project id, for descriptions with this start; of two, the older project.
 
         Raises:
             ServerError: as all methods: the server cannot be reached, or refuses.
         """
-        found: dict[str, int] = {}
+        projects: dict[str, int] = {}
+        seen: set[int] = set()
         with self._client.understood():
-            for project in self._all_projects():
-                if project["description"].startswith(start):
-                    found.setdefault(project["description"], project["id"])
-        return found
+            for page in count(1):
+                query = {"page": page, "page_size": _PROJECTS, "ordering": "id"}
+                answer = self._client.get("/api/projects/", query)
+                before = len(seen)
+                for project in answer["results"]:
+                    seen.add(project["id"])
+                    if project["description"].startswith(start):
+                        projects.setdefault(project["description"], project["id"])
+                if not answer["next"]:
+                    break
+                if len(seen) == before or len(seen) > _MOST_PROJECTS:
+                    raise self._endless("projects", len(seen))
+        return projects
 
     def find_or_create_project(self, description: str, title: str, config: str) -> int:
-        """The id of the project of this description, made if there is none, with these labels.
+        """The id of the project with a description; a missing project is made, with the labels.
 
         Of a project that exists, only missing labels are changed.
 
@@ -127,7 +133,13 @@ class LabelStudioServer:
                 batch = tasks[start : start + _BATCH]
                 new += self._send_batch(project, batch, image_url)
                 progress.advance(len(batch))
-            self._show_predictions_of(project, tasks)
+            # The server begins annotations with the predictions of one version of a model.
+            versions = set()
+            for task in tasks:
+                versions |= {row["model_version"] for row in task.get("predictions", ())}
+            if versions:
+                body = {"model_version": max(versions), "show_collab_predictions": True}
+                self._client.send("PATCH", f"/api/projects/{project}/", body)
         return Sent(new, len(tasks) - new)
 
     def fetch_tasks(self, project: int) -> Iterator[Task]:
@@ -155,19 +167,6 @@ class LabelStudioServer:
                 if stale > _STALE or len(fetched) > _MOST_TASKS:
                     raise self._endless("tasks", len(fetched))
 
-    def _all_projects(self) -> Iterator[Any]:
-        seen: set[int] = set()
-        for page in count(1):
-            query = {"page": page, "page_size": _PROJECTS, "ordering": "id"}
-            answer = self._client.get("/api/projects/", query)
-            yield from answer["results"]
-            if not answer["next"]:
-                return
-            before = len(seen)
-            seen.update(project["id"] for project in answer["results"])
-            if len(seen) == before or len(seen) > _MOST_PROJECTS:
-                raise self._endless("projects", len(seen))
-
     def _endless(self, what: str, count: int) -> ServerError:
         return ServerError(
             f"The server's list of {what} has no end: after {count:,} it says that there are more.",
@@ -176,47 +175,39 @@ class LabelStudioServer:
             "there, export them in Label Studio, and import the file.",
         )
 
-    def _show_predictions_of(self, project: int, tasks: Iterable[Task]) -> None:
-        """Begin annotations with the predictions: the server does for one version of a model."""
-        versions = {each["model_version"] for task in tasks for each in task.get("predictions", ())}
-        if versions:
-            body = {"model_version": max(versions), "show_collab_predictions": True}
-            self._client.send("PATCH", f"/api/projects/{project}/", body)
-
     def _send_batch(
         self, project: int, batch: Sequence[Task], image_url: Callable[[Task], str]
     ) -> int:
-        """Send what the server lacks of some tasks, and compare them; how many were new."""
+        """Send the tasks that the server lacks, and compare all; how many were new."""
         stored = self._stored(project, batch)
         missing = [task for task in batch if _request_id(task) not in stored]
         if missing:
-            self._send_new(project, missing, image_url)
+            # Without their predictions: this import takes wrong ones.
+            body = [{"data": {**task["data"], "image": image_url(task)}} for task in missing]
+            taken = self._client.send("POST", f"/api/projects/{project}/import", body)["task_count"]
+            if taken != len(missing):
+                names = join_names([_request_id(task) for task in missing])
+                raise self._differs(names, "the tasks", f" It took {taken} of {len(missing)}.")
             stored = self._stored(project, batch)
         if self._send_predictions(project, batch, stored):
             stored = self._stored(project, batch)
         wrong = [name for name in map(_request_id, batch) if name not in stored]
         for task in batch:
             there = stored.get(_request_id(task))
-            if there and not _is_stored(there, task):
-                wrong.append(_request_id(task))
+            if there:
+                sent = {**task["data"], "image": there["data"].get("image")}
+                predictions = task.get("predictions", ())
+                is_stored = all(_has_prediction(there, prediction) for prediction in predictions)
+                if not (_is_same(there["data"], sent) and is_stored):
+                    wrong.append(_request_id(task))
         if wrong:
             raise self._differs(join_names(wrong), "the tasks")
         return len(missing)
 
-    def _send_new(
-        self, project: int, tasks: Sequence[Task], image_url: Callable[[Task], str]
-    ) -> None:
-        """Import tasks, without their predictions: this import takes wrong ones."""
-        body = [{"data": {**task["data"], "image": image_url(task)}} for task in tasks]
-        count = self._client.send("POST", f"/api/projects/{project}/import", body)["task_count"]
-        if count != len(tasks):
-            names = join_names([_request_id(task) for task in tasks])
-            raise self._differs(names, "the tasks", f" It took {count} of {len(tasks)}.")
-
     def _send_predictions(
         self, project: int, batch: Sequence[Task], stored: Mapping[str, Task]
     ) -> bool:
-        """Import the predictions that their tasks do not have; whether there were any."""
+        """Import the predictions that the server lacks; whether there were any."""
         body = []
         names = []
         for task in batch:
@@ -235,7 +226,7 @@ class LabelStudioServer:
         return True
 
     def _stored(self, project: int, batch: Sequence[Task]) -> dict[str, Task]:
-        """Request id -> the task on the server, for those that are there."""
+        """Request id -> the task on the server, for tasks that are there."""
         ids = [_request_id(task) for task in batch]
         rule = {
             "filter": "filter:tasks:data.request_id",
@@ -284,7 +275,6 @@ def _request_id(task: Task) -> str:
 
 
 def _has_controls(project: Values, config: str) -> bool:
-    """Whether a project's labels are at least those of a configuration."""
     stored = project["parsed_label_config"]
     for tag in ElementTree.fromstring(config).iter():
         if "toName" not in tag.attrib:
@@ -297,20 +287,11 @@ def _has_controls(project: Values, config: str) -> bool:
     return bool(project["config_has_control_tags"])
 
 
-def _is_stored(there: Task, task: Task) -> bool:
-    """Whether a task of the server is one that was sent, but for the place of its image."""
-    sent = {**task["data"], "image": there["data"].get("image")}
-    return _is_same(there["data"], sent) and all(
-        _has_prediction(there, prediction) for prediction in task.get("predictions", ())
-    )
-
-
 def _has_prediction(there: Task, prediction: Values) -> bool:
-    """Whether a task of the server has a prediction with all of its regions."""
     return any(
-        each["model_version"] == prediction["model_version"]
-        and _is_same(each["result"], prediction["result"])
-        for each in there["predictions"]
+        stored["model_version"] == prediction["model_version"]
+        and _is_same(stored["result"], prediction["result"])
+        for stored in there["predictions"]
     )
 
 

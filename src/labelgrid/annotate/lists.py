@@ -1,14 +1,15 @@
-"""Reads the lists of an answered folder: its manifest, its labels with their times, its skips."""
+"""Reads the lists of an answered folder: the manifest, the labels with their times, the skips."""
 
 import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path, PurePosixPath
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from labelgrid.annotate.answers import Fault, wrong_annotator, wrong_time
 from labelgrid.annotate.json_files import Decoder, plain_text
@@ -19,14 +20,21 @@ from labelgrid.basics.spreadsheets import unescape_formula
 from labelgrid.basics.type_names import Json
 from labelgrid.ledger.grid import Cell, is_annotator, is_time
 
+T = TypeVar("T")
+#: The rows of a list, each with its place.
+Rows = list[tuple[str, Json]]
 MANIFEST = "manifest.json"
 MANIFEST_TABLE = "manifest.csv"
 SKIPS = "skips.csv"
 LABEL_LIST = "labels.csv"
 #: The folder of a request for its labels.
 LABELS = "labels"
-#: The columns that the list of labels and that of skips have at least.
-_COLUMNS = {LABEL_LIST: ("image", "task", "path"), SKIPS: ("request_id", "reason")}
+#: The columns that a table has at least; `manifest.csv` is read for its times and annotators alone.
+_COLUMNS = {
+    LABEL_LIST: ("image", "task", "path"),
+    SKIPS: ("request_id", "reason"),
+    MANIFEST_TABLE: ("image", "task"),
+}
 #: How many bytes of a list are read to recognise it.
 _START = 2**16
 #: Characters of a line of a table, at most, with its end.
@@ -43,7 +51,7 @@ ANNOTATOR = "annotator"
 
 @dataclass(frozen=True)
 class ListedLabel:
-    """The cell of a label file, and its class if it shows only one, according to a list."""
+    """The cell of a label file according to a list, and the class if the file shows only one."""
 
     cell: Cell
     request_id: str = ""
@@ -76,22 +84,19 @@ def first_row(folder: Path) -> Json | None:
 
 def has_table(folder: Path) -> bool:
     """Whether a folder has a list of labels or of skips, by the first lines of these files."""
-    return any({*columns} <= table_columns(folder, name) for name, columns in _COLUMNS.items())
+    return any({*_COLUMNS[name]} <= table_columns(folder, name) for name in (LABEL_LIST, SKIPS))
 
 
 def table_columns(folder: Path, name: str) -> set[str]:
-    """The columns of a table in a folder, by its first line; none without such a table."""
+    """The columns of a table in a folder, by its first line; empty without a table."""
     header = _beginning(folder, name).partition("\n")[0].strip()
     return {*re.split("[,;\t]", header)}
 
 
 def _beginning(folder: Path, name: str) -> str:
-    """The first characters of a text file in a folder.
-
-    Empty if there is no such file, or if it is a link that leads out.
-    """
+    """The first characters of a file; empty for no file, or for a link out of the folder."""
     try:
-        if not is_inside(folder, name):
+        if not is_inside(folder, folder / name):
             return ""
         with files.open_regular(folder / name) as file:
             return begin(file.read(_START)).decode("utf-8", errors="replace")
@@ -136,13 +141,29 @@ def read_lists(folder: Path, decoder: Decoder = plain_text) -> FolderLists:
             what = "The file is not a request's manifest."
             faults.append(Fault(MANIFEST, what, "Restore the exported one."))
         rows += [(MANIFEST, row) for row in manifest or []]
-    if (folder / LABEL_LIST).is_file():
-        rows += _table(folder / LABEL_LIST, _COLUMNS[LABEL_LIST], faults, decoder)
+    rows += _table(folder / LABEL_LIST, faults, decoder)
     files = _files(rows, faults)
     if _is_filled_in(folder / MANIFEST_TABLE):
-        rows += _table(folder / MANIFEST_TABLE, ("image", "task"), faults, decoder)
-    seconds = _seconds(rows, faults)
-    annotators = _annotators(rows, faults)
+        rows += _table(folder / MANIFEST_TABLE, faults, decoder)
+    seconds = _column(
+        rows,
+        faults,
+        SECONDS,
+        read=_time,
+        wrong=wrong_time,
+        differs="The label took {:g} seconds here and {:g} in {}.",
+    )
+    for _, row in rows:
+        if isinstance(row.get(ANNOTATOR), str):
+            row[ANNOTATOR] = row[ANNOTATOR].strip()
+    annotators = _column(
+        rows,
+        faults,
+        ANNOTATOR,
+        read=_annotator,
+        wrong=wrong_annotator,
+        differs="The label is by '{}' here and by '{}' in {}.",
+    )
     return FolderLists(files, seconds, annotators, faults)
 
 
@@ -150,16 +171,13 @@ def skip_lines(
     folder: Path, faults: list[Fault], decoder: Decoder = plain_text
 ) -> list[tuple[str, str, str]]:
     """The line, request id and reason of each skip; `decoder` makes a text of the file's bytes."""
-    if not (folder / SKIPS).is_file():
-        return []
-    lines = []
-    for where, row in _table(folder / SKIPS, _COLUMNS[SKIPS], faults, decoder):
-        lines.append((where, row["request_id"].strip(), row["reason"].strip()))
-    return lines
+    return [
+        (where, row["request_id"].strip(), row["reason"].strip())
+        for where, row in _table(folder / SKIPS, faults, decoder)
+    ]
 
 
-def _files(rows: list[tuple[str, Json]], faults: list[Fault]) -> dict[str, ListedLabel]:
-    """The entries of the lists by the path of their file; others are faults."""
+def _files(rows: Rows, faults: list[Fault]) -> dict[str, ListedLabel]:
     next_step = "Restore the exported list."
     listed: dict[str, ListedLabel] = {}
     for where, row in rows:
@@ -177,10 +195,7 @@ def _files(rows: list[tuple[str, Json]], faults: list[Fault]) -> dict[str, Liste
 
 
 def _is_filled_in(path: Path) -> bool:
-    """Whether a line of column names says that a table holds times or annotators.
-
-    Also in UTF-16.
-    """
+    """Whether a table, also in UTF-16, has a column of times or annotators."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -188,50 +203,41 @@ def _is_filled_in(path: Path) -> bool:
     return SECONDS.encode() in header or ANNOTATOR.encode() in header
 
 
-def _seconds(rows: list[tuple[str, Json]], faults: list[Fault]) -> dict[Cell, tuple[float, str]]:
-    """The times of the rows that have one.
+def _column(
+    rows: Rows,
+    faults: list[Fault],
+    key: str,
+    *,
+    read: Callable[[Any], T | None],
+    wrong: Callable[[str, object, Cell], Fault],
+    differs: str,
+) -> dict[Cell, tuple[T, str]]:
+    """Cell -> the value under a key, and the file and line of the value.
 
-    A time that is none, and another one of the same cell, is a fault.
+    A value that cannot be read is a fault, and so is a second one of the same cell.
     """
-    times: dict[Cell, tuple[float, str]] = {}
+    values: dict[Cell, tuple[T, str]] = {}
     for where, row in rows:
         cell = Cell(row["image"], row["task"])
-        entry = row.get(SECONDS)
+        entry = row.get(key)
         if entry is None or str(entry).strip() == "":
             continue
-        seconds = _time(entry)
-        if seconds is None:
-            faults.append(wrong_time(where, entry, cell))
+        value = read(entry)
+        if value is None:
+            faults.append(wrong(where, entry, cell))
             continue
-        first, place = times.setdefault(cell, (seconds, where))
-        if first != seconds:
-            what = f"The label took {seconds:g} seconds here and {first:g} in {place}."
+        first, place = values.setdefault(cell, (value, where))
+        if first != value:
+            what = differs.format(value, first, place)
             faults.append(Fault(where, what, "Keep one of the two.", cell))
-    return times
+    return values
 
 
-def _annotators(rows: list[tuple[str, Json]], faults: list[Fault]) -> dict[Cell, tuple[str, str]]:
-    """The annotators of the rows that name one; two of the same cell are a fault."""
-    annotators: dict[Cell, tuple[str, str]] = {}
-    for where, row in rows:
-        cell = Cell(row["image"], row["task"])
-        name = row.get(ANNOTATOR)
-        if isinstance(name, str):
-            name = name.strip()
-        if name is None or name == "":
-            continue
-        if not is_annotator(name):
-            faults.append(wrong_annotator(where, name, cell))
-            continue
-        first, place = annotators.setdefault(cell, (name, where))
-        if first != name:
-            what = f"The label is by '{name}' here and by '{first}' in {place}."
-            faults.append(Fault(where, what, "Keep one of the two.", cell))
-    return annotators
+def _annotator(name: Any) -> str | None:
+    return name if is_annotator(name) else None
 
 
 def _time(entry: Any) -> float | None:
-    """A time in seconds; None if it is none."""
     if isinstance(entry, bool):
         return None
     try:
@@ -241,24 +247,22 @@ def _time(entry: Any) -> float | None:
     return seconds if is_time(seconds) else None
 
 
-def _table(
-    path: Path, columns: tuple[str, ...], faults: list[Fault], decoder: Decoder
-) -> list[tuple[str, Json]]:
-    """The rows of a CSV file with their places; a file that lacks a column is a fault.
+def _table(path: Path, faults: list[Fault], decoder: Decoder) -> Rows:
+    """The rows of a CSV file with their places; a missing column is a fault.
 
-    The columns are separated by commas or, as spreadsheets of some countries write them, by
-    semicolons, or by tabs, as they write UTF-16.
+    Commas separate the columns, or, as spreadsheets of some countries write them,
+    semicolons, or tabs in UTF-16.
     """
+    if not path.is_file():
+        return []
     try:
         with files.open_regular(path) as opened:
             is_wide = wide_encoding(opened.read(_START)).startswith("utf-16")
-        if is_wide:
-            return _decoded_rows(path, columns, faults, decoder)
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                return _rows(path.name, file, columns, faults)
-        except UnicodeDecodeError:
-            return _decoded_rows(path, columns, faults, decoder)
+        if not is_wide:
+            with suppress(UnicodeDecodeError), path.open(encoding="utf-8-sig", newline="") as file:
+                return _rows(path.name, file, faults)
+        text = decoder(files.read_bytes(path, _LARGEST))
+        return _rows(path.name, io.StringIO(text, newline=""), faults, separators=",;\t")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         what = f"The file cannot be read: {error}."
         advice = getattr(error, "advice", "Write it as CSV in UTF-8.")
@@ -266,25 +270,11 @@ def _table(
         return []
 
 
-def _decoded_rows(
-    path: Path, columns: tuple[str, ...], faults: list[Fault], decoder: Decoder
-) -> list[tuple[str, Json]]:
-    """The rows of a table that is no UTF-8; in UTF-16, tabs separate the columns, too."""
-    text = decoder(files.read_bytes(path, _LARGEST))
-    return _rows(path.name, io.StringIO(text, newline=""), columns, faults, separators=",;\t")
-
-
-def _rows(
-    name: str,
-    file: TextIO,
-    columns: tuple[str, ...],
-    faults: list[Fault],
-    *,
-    separators: str = ",;",
-) -> list[tuple[str, Json]]:
+def _rows(name: str, file: TextIO, faults: list[Fault], *, separators: str = ",;") -> Rows:
     """The rows of a table with their places; none, and a fault, if a column is missing.
 
     The first of the separators that is in the first line, else the last, separates the columns.
+    Values are as they were before the export; values beyond the columns are dropped.
     """
     first = file.readline(_LONGEST_LINE)
     file.seek(0)
@@ -292,20 +282,22 @@ def _rows(
     reader = csv.DictReader(_lines(file), restval="", delimiter=separator)
     if reader.fieldnames is None:
         return []
-    for column in columns:
+    for column in _COLUMNS[name]:
         if column not in reader.fieldnames:
             what = f"The first line has no column '{column}'."
-            faults.append(Fault(name, what, f"Make it {','.join(columns)}."))
+            faults.append(Fault(name, what, f"Make it {','.join(_COLUMNS[name])}."))
             return []
-    return [
-        (f"{name} line {reader.line_num}", _plain_values(row))
-        for row in reader
-        if any(row.values())
-    ]
+    rows = []
+    for row in reader:
+        if any(row.values()):
+            row.pop(None, None)
+            plain = {column: unescape_formula(value) for column, value in row.items()}
+            rows.append((f"{name} line {reader.line_num}", plain))
+    return rows
 
 
 def _lines(file: TextIO) -> Iterator[str]:
-    """The lines of a table; one that is too long is refused before it is read whole."""
+    """The lines of a table; a line beyond the longest is refused before all of it is read."""
     for number in count(1):
         line = file.readline(_LONGEST_LINE + 1)
         if not line:
@@ -315,8 +307,3 @@ def _lines(file: TextIO) -> Iterator[str]:
                 f"its line {number} has more than {_LONGEST_LINE:,} characters; shorten it"
             )
         yield line
-
-
-def _plain_values(row: Mapping[str | None, Any]) -> Json:
-    """A line's values as they were before the export; those beyond the columns are dropped."""
-    return {name: unescape_formula(value) for name, value in row.items() if name is not None}

@@ -1,13 +1,13 @@
 """Finds and reads the masks and maps of a folder: PNG files whose names say what they show."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from labelgrid.annotate.answer_folder import IMAGES, PRELABELS
-from labelgrid.annotate.answers import Fault
 from labelgrid.annotate.matching import LINK, is_inside
 from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.errors import LabelError
@@ -23,7 +23,7 @@ LOOKED_AT = 200
 
 
 def png_names(folder: Path) -> Iterator[str]:
-    """The PNG files below a folder, as paths below it, by folder; hidden ones are left out.
+    """The PNG files below a folder, as paths below the folder; hidden files are left out.
 
     So are those in its folders of images and prelabels. Links to folders are not followed.
 
@@ -47,32 +47,23 @@ def head_of_first(folder: Path, matches: Callable[[str], object]) -> Head | None
 
     None if there is none, or if it is damaged or a link that leads out. It raises nothing.
     """
-    try:
+    with suppress(OSError, ValueError, LabelError):
         for name in islice(png_names(folder), LOOKED_AT):
             if matches(name.rpartition("/")[2]):
-                return head_of(folder / name, (".png",)) if is_inside(folder, name) else None
-    except (OSError, ValueError, LabelError):
-        pass
+                path = folder / name
+                return head_of(path, (".png",)) if is_inside(folder, path) else None
     return None
 
 
 class Masks:
-    """The files of a folder; the one that was read last is kept, since it may be painted often.
-
-    Args:
-        folder: of the files.
-    """
+    """The masks of a folder; the last file is kept, since it may be painted often."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._last: tuple[str, Array] = ("", np.zeros(0))
 
     def size(self, name: str) -> Size:
-        """Height and width, from the file's header.
-
-        Raises:
-            LabelError: the file is damaged, or a link that leads out of the folder.
-        """
+        """Height and width, from the file's header."""
         self._check_inside(name)
         return stored_size(self.folder / name) or (0, 0)
 
@@ -114,10 +105,5 @@ class Masks:
         canvas.paint(mask, number)
 
     def _check_inside(self, name: str) -> None:
-        if not is_inside(self.folder, name):
+        if not is_inside(self.folder, self.folder / name):
             raise LabelError(LINK, next_step="Copy the file itself into the folder.")
-
-
-def fault_of(name: str, error: LabelError) -> Fault:
-    """The fault of a file that cannot be read."""
-    return Fault(name, error.what, error.next_step)

@@ -12,7 +12,7 @@ from labelgrid.tasks.task import TaskDef
 
 
 def cell_of(request_id: str, where: str, requests: Mapping[str, Cell]) -> Cell | Fault:
-    """The cell of a request id, or a fault.
+    """The cell of a request id, or the fault of an unknown id.
 
     Example:
         >>> str(cell_of("r1-7", "answers line 3", {}))
@@ -30,11 +30,7 @@ def add_skips(
 ) -> None:
     """Add the lines of `skips.csv`: as skips, as lines of closed requests, or as faults.
 
-    Args:
-        answers: get them.
-        skips: the line, the request id and the reason of each.
-        requests: the requests by their ids.
-        closed: the ids of requests that are not open any more.
+    A skip is a line, the id of a request and a reason.
     """
     for where, request_id, reason in skips:
         if request_id in closed:
@@ -57,43 +53,45 @@ def leads_outside(path: PurePosixPath) -> bool:
     return path.is_absolute() or ".." in path.parts
 
 
-def is_inside(folder: Path, name: str) -> bool:
-    """Whether a file is inside the folder after following links.
-
-    The file is given by its path below the folder.
-    """
-    if "\0" in name:
+def is_inside(folder: Path, path: Path) -> bool:
+    """Whether a file is inside the folder after following links."""
+    if "\0" in str(path):
         return False
-    real = Path(os.path.realpath(folder / name))
-    return real.is_relative_to(os.path.realpath(folder))
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def link_fault(where: str, thing: str = "file", cell: Cell | None = None) -> Fault:
+    """The fault of a link to a file outside the folder."""
+    return Fault(where, LINK, f"Copy the {thing} itself into the folder.", cell)
 
 
 def is_file_there(path: Path) -> bool:
-    """Whether there is a file of a name that somebody else wrote; none has one that is too long."""
+    """Whether a file of a name exists; a name by a stranger may be too long for any."""
     with suppress(OSError, ValueError):
         return path.is_file()
     return False
 
 
 def links_outside(folder: Path, name: str) -> bool:
-    """Whether a file or folder, found below a folder, is a link that leads out of it."""
-    return (folder / name).is_symlink() and not is_inside(folder, name)
+    """Whether a file or folder, found below a folder, is a link out of the folder."""
+    path = folder / name
+    return path.is_symlink() and not is_inside(folder, path)
 
 
 def answer_file(folder: Path, name: str, where: str, cell: Cell, task: TaskDef) -> Path | Fault:
-    """The label file that an answer names by its path below the answer's folder.
+    """The label file at a path below an answer's folder.
 
     A path or link that leads out of the folder, a missing file and a wrong extension are faults.
     """
     relative = PurePosixPath(name)
+    path = folder / name
     if leads_outside(relative):
         what = f"The path '{relative}' leads out of the folder."
         return Fault(where, what, "Put the label into the folder.", cell)
-    if not is_inside(folder, name):
-        return Fault(where, LINK, "Copy the label itself into the folder.", cell)
-    if not is_file_there(folder / name):
+    if not is_inside(folder, path):
+        return link_fault(where, "label", cell)
+    if not is_file_there(path):
         return Fault(where, f"There is no file '{relative}'.", "Put the label there.", cell)
-    path = folder / name
     return wrong_extension(name, where, cell, task, path=path) or path
 
 
@@ -112,21 +110,16 @@ def wrong_extension(
     """
     extensions = task.codec.EXTENSIONS
     ending = PurePosixPath(name).suffix
+    lossy = _LOSSY.get(ending.lower())
     if ending.lower() in extensions:
         return None
-    expected = " or ".join(extensions)
-    what = f"Labels of {cell.task} are {expected} files, not '{ending}'."
+    what = f"Labels of {cell.task} are {' or '.join(extensions)} files, not '{ending}'."
     if path:
         what += other_kind(path, task)
-    return Fault(where, what, _advice(ending, task), cell)
-
-
-def _advice(ending: str, task: TaskDef) -> str:
-    """What to do about a label file with another extension."""
-    if ending.lower() not in _LOSSY:
-        return "Convert it, or remove it."
-    advice = f"{_LOSSY[ending.lower()]} changes the numbers of pixels: get the label as PNG."
-    if hasattr(task.options, "threshold"):
+    advice = "Convert it, or remove it."
+    if lossy:
+        advice = f"{lossy} changes the numbers of pixels: get the label as PNG."
+    if lossy and hasattr(task.options, "threshold"):
         advice += " Or convert it to PNG, and declare from which number on a pixel is 'yes': "
         advice += "`threshold = 128`."
-    return advice
+    return Fault(where, what, advice, cell)

@@ -1,4 +1,4 @@
-"""Finds the images of labels that are not named after them, and says what to do about the rest."""
+"""Finds the images of labels with other names, and words the next step for the rest."""
 
 import re
 from collections import defaultdict
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from labelgrid.annotate.answers import Fault, plain_spelling, spelling_hint
-from labelgrid.annotate.common_affixes import TRIED, NameMatch, match_names
+from labelgrid.annotate.common_affixes import TRIED, match_names
 from labelgrid.annotate.image_names import ImageNames
 from labelgrid.annotate.lists import LABEL_LIST, LABELS
 from labelgrid.basics.words import by_value, count_text
@@ -72,28 +72,25 @@ def match_other_names(
         task, image = task_and_image(PurePosixPath(stem(name)))
         if task in tasks and image:
             by_task[task][name] = image
-    found = OtherNames()
+    others = OtherNames()
     for task, labels in by_task.items():
         match = match_names(list(labels.values()), images)
-        cells = {}
-        for name, image in labels.items():
-            if match and image in match.images:
-                cells[name] = Cell(match.images[image], task)
-        found.cells.update(cells)
-        if match and len(cells) == len(labels):
-            found.notes.append(f"{task}: {match.how}.")
-        found.tried[task] = _tried(task, match)
-    return found
-
-
-def _tried(task: str, match: NameMatch | None) -> str:
-    """What was tried for the files of a task without a match, as a sentence."""
-    if match is None:
-        return f"Tried: its name {TRIED}."
-    if match.images:
-        count = count_text(len(match.images), "other file")
-        return f"Of {count} of {task}, {match.how}; not this one."
-    return match.how
+        if match is None:
+            others.tried[task] = f"Tried: its name {TRIED}."
+            continue
+        cells = {
+            name: Cell(match.images[image], task)
+            for name, image in labels.items()
+            if image in match.images
+        }
+        others.cells.update(cells)
+        if len(cells) == len(labels):
+            others.notes.append(f"{task}: {match.how}.")
+        others.tried[task] = match.how
+        if match.images:
+            count = count_text(len(match.images), "other file")
+            others.tried[task] = f"Of {count} of {task}, {match.how}; not this one."
+    return others
 
 
 def unknown_faults(
@@ -104,7 +101,7 @@ def unknown_faults(
     *,
     waiting: Waiting | None = None,
 ) -> list[Fault]:
-    """The faults of files of unknown images or tasks, each with a next step that cures it.
+    """The faults of files of unknown images or tasks, each with a next step.
 
     No hint names another photograph: a name is only spelt wrong if it differs by its folders,
     capitals, accents' codes, blanks, "_" or "-", or by one mistake from that of an image which
@@ -123,30 +120,24 @@ def unknown_faults(
         if not near and "/" not in image:
             near = finder.find(image)
         if task not in tasks:
-            hint = spelling_hint(task, sorted(tasks))
-            step = hint or _ways(tasks)
+            step = spelling_hint(task, sorted(tasks)) or (
+                f"Name it REQUEST_ID.png or TASK/IMAGE.png ({', '.join(tasks)}). If all files of "
+                "the folder are of one task, `--task TASK` says it; if a tool wrote them, "
+                "`--format NAME` does (`labelgrid list tools`)."
+            )
         elif near:
             step = _renaming(name, task, near)
         else:
-            few = waiting if len(names) <= MISSPELT else None
-            step = _advice(name, tried.get(task, ""), few)
+            groups = waiting(task) if waiting and len(names) <= MISSPELT else None
+            step = _advice(name, tried.get(task, ""), groups or ())
         faults.append(Fault(printable(name), UNKNOWN, step))
     return faults
 
 
-def _ways(tasks: Collection[str]) -> str:
-    """What to do about a file that is in no task's folder."""
-    return (
-        f"Name it REQUEST_ID.png or TASK/IMAGE.png ({', '.join(tasks)}). If all files of the "
-        "folder are of one task, `--task TASK` says it; if a tool wrote them, `--format NAME` does "
-        "(`labelgrid list tools`)."
-    )
-
-
-def _advice(name: str, tried: str, waiting: Waiting | None) -> str:
-    """What to do about a file that is named after no image: a name with a mistake comes first."""
+def _advice(name: str, tried: str, waiting: Iterable[Sequence[str]]) -> str:
+    """The next step for a file that is named after no image: a name with a mistake comes first."""
     task, image = task_and_image(PurePosixPath(stem(name)))
-    for group in (waiting(task) if waiting else None) or ():
+    for group in waiting:
         near = images_misspelt(image, group)
         if near:
             return f"{_renaming(name, task, near)} If not: {_ADVICE[:1].lower()}{_ADVICE[1:]}"
@@ -154,7 +145,7 @@ def _advice(name: str, tried: str, waiting: Waiting | None) -> str:
 
 
 def images_misspelt(name: str, images: Iterable[str]) -> list[str]:
-    """The images whose name, without extension, is this one but for one mistake.
+    """The images whose name, without extension, differs by one mistake.
 
     A character is missing, too much or another one, or two neighbours are exchanged. A name without
     folders is compared with names without theirs. Names that only differ by a number are those of
@@ -167,35 +158,27 @@ def images_misspelt(name: str, images: Iterable[str]) -> list[str]:
     if len(name) < SHORTEST:
         return []
     shortened = _shortened(name)
-    found = []
+    misspelt = []
     for image_id in images:
         other = stem(image_id)
         if "/" not in name:
             other = other.rpartition("/")[2]
         near = abs(len(other) - len(name)) <= 1 and not shortened.isdisjoint(_shortened(other))
         if near and not _is_another_number(name, other):
-            found.append(image_id)
-    return sorted(found)
+            misspelt.append(image_id)
+    return sorted(misspelt)
 
 
 def _shortened(name: str) -> set[str]:
-    """A name, and the same without any one of its characters."""
     return {name} | {name[:place] + name[place + 1 :] for place in range(len(name))}
 
 
 def _is_another_number(name: str, other: str) -> bool:
-    """Whether two names are the same but for the values of numbers in them."""
-    one = _NUMBER.sub("0", name)
-    return one == _NUMBER.sub("0", other) and _numbers(name) != _numbers(other)
-
-
-def _numbers(name: str) -> list[tuple[int, str]]:
-    """The values of the numbers in a name."""
-    return [by_value(digits) for digits in _NUMBER.findall(name)]
+    values = [list(map(by_value, _NUMBER.findall(text))) for text in (name, other)]
+    return _NUMBER.sub("0", name) == _NUMBER.sub("0", other) and values[0] != values[1]
 
 
 def _renaming(name: str, task: str, near: Sequence[str]) -> str:
-    """What to do about a file whose name is near to those of some images."""
     new_name = f"{task}/{near[0]}{PurePosixPath(name).suffix}"
     if len(near) == 1:
         return f"Did you mean '{near[0]}'? Then name the file '{new_name}'."

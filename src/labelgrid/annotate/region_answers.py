@@ -1,4 +1,4 @@
-"""Turns the regions that a tool drew into answers: finds their images, tasks and classes."""
+"""Turns the regions of a tool into answers: finds their images, tasks and classes."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,6 @@ from labelgrid.annotate.answers import Answer, Answers, Fault, join_answers
 from labelgrid.annotate.class_names import ClassNames, NameTarget
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
-from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import EmptyLabelError, LabelError
 from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import count_text, join_names
@@ -22,7 +21,7 @@ from labelgrid.tasks.task import TaskDef
 
 @dataclass(frozen=True)
 class Shape:
-    """A region as a tool has it: its name, and a function that paints it with a number.
+    """A region of a tool: the name, and a function that paints the region with a number.
 
     It is not labelled where `optional` says that no task needs to know its name, and none does.
     """
@@ -34,7 +33,7 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnImage:
-    """What a tool has of one image.
+    """The regions of an image in a tool.
 
     Args:
         image: the tool's name of the image.
@@ -61,13 +60,13 @@ class DrawnImage:
     incomplete: bool = False
 
     def find(self, names: ImageNames) -> list[str]:
-        """The images that its name can mean."""
+        """The images that the name can mean."""
         return names.find_uploaded(self.image) if self.uploaded else names.find(self.image)
 
 
 @dataclass
 class FoundRegions:
-    """What a connector finds in an answer.
+    """The regions that a connector finds in an answer.
 
     Args:
         images: what the tool has of each image.
@@ -80,11 +79,7 @@ class FoundRegions:
     def answers(self, index: ProjectIndex, answer: Path, nothing: str, next_step: str) -> Answers:
         """The labels of the images, and everything else.
 
-        Args:
-            index: the project.
-            answer: the file or folder.
-            nothing: says that there is no answer.
-            next_step: what to do then.
+        Without any, `nothing` says so, and `next_step` what to do.
 
         Raises:
             LabelError: there is none; no task, or more than one, knows the names of the shapes.
@@ -110,17 +105,17 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
     classes = index.class_names()
     finder = index.image_names()
     images = [image for image in images if not image.incomplete]
-    found = [[] if image.cell else image.find(finder) for image in images]
-    ours = [image for image, ids in zip(images, found, strict=True) if ids]
-    common = classes.targets(_names(ours, False), optional=_names(ours, True))
+    image_ids = [[] if image.cell else image.find(finder) for image in images]
+    ours = [image for image, ids in zip(images, image_ids, strict=True) if ids]
+    common = _targets(ours, classes)
     answers = Answers()
-    for image, ids in zip(images, found, strict=True):
+    for image, ids in zip(images, image_ids, strict=True):
         targets = common
         try:
             if image.cell:
-                targets = _targets_of_request(image, image.cell.task, classes)
+                targets = _targets([image], classes, image.cell.task)
         except LabelError as error:
-            answers.faults.append(Fault(image.where, error.what, error.next_step, image.cell))
+            answers.faults.append(Fault.of_error(image.where, error, image.cell))
             continue
         cells = _cells(image, ids, targets)
         if isinstance(cells, Fault):
@@ -129,18 +124,25 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
         answers.foreign += cells is None
         answers.empty += cells == []
         for cell in cells or []:
-            drawing = _Drawing(
-                image=image,
-                task=index.tasks[cell.task],
-                targets=targets,
+            note = partial(
+                index.uncovered.add,
+                (cell.task, index.options.format),
+                cell,
+                rest=classes.rest_name(cell.task),
+            )
+            label = partial(
+                _paint,
+                image,
+                index.tasks[cell.task],
+                targets,
                 rest=classes.rest(cell.task),
-                note=partial(_note, index, cell, classes.rest_name(cell.task)),
+                note=note,
             )
             answers.labels.append(
                 Answer(
                     cell=cell,
                     where=image.where,
-                    label=drawing.label,
+                    label=label,
                     seconds=image.seconds,
                     annotator=image.annotator,
                     made=image.made,
@@ -149,104 +151,82 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
     return answers
 
 
-def _note(index: ProjectIndex, cell: Cell, rest: str, share: float) -> None:
-    """Note which share of a label no region covers and nothing else labels."""
-    index.uncovered.add((cell.task, index.options.format), cell, share, rest)
-
-
-def _names(images: Iterable[DrawnImage], optional: bool) -> set[str]:
-    """The names of shapes that a task must know, or of those that it need not."""
+def _targets(
+    images: Iterable[DrawnImage], classes: ClassNames, task: str = ""
+) -> dict[str, NameTarget]:
+    """The meaning of each name of a shape."""
     names = set[str]()
+    optional = set[str]()
     for image in images:
-        names.update(shape.name for shape in image.shapes if shape.optional == optional)
-    return names
-
-
-def _targets_of_request(image: DrawnImage, task: str, classes: ClassNames) -> dict[str, NameTarget]:
-    """What the names of an image mean that answers a request of this task."""
-    optional = _names([image], True)
-    return classes.targets(_names([image], False), task, optional=optional)
+        for shape in image.shapes:
+            (optional if shape.optional else names).add(shape.name)
+    return classes.targets(names, task, optional=optional)
 
 
 def _cells(
-    image: DrawnImage, found: Sequence[str], targets: Mapping[str, NameTarget]
+    image: DrawnImage, ids: Sequence[str], targets: Mapping[str, NameTarget]
 ) -> list[Cell] | Fault | None:
-    """The cells that an image's shapes label; None if it is not the project's.
+    """The cells that an image's shapes label; None for an image of another project.
 
-    `found` are the images that its name can mean.
+    `ids` are the images that its name can mean.
     """
     if image.cell:
         return [image.cell]
-    if len(found) > 1:
-        what = f"The image '{image.image}' could be {join_names(found, 3, ' or ')}."
+    if len(ids) > 1:
+        what = f"The image '{image.image}' could be {join_names(ids, 3, ' or ')}."
         return Fault(image.where, what, "Name it with its folder.")
-    if not found:
+    if not ids:
         return None
     tasks = set[str]()
     for shape in image.shapes:
         target = targets[shape.name]
         if target.number != IGNORED or not shape.optional:
             tasks.add(target.task)
-    return [Cell(found[0], task) for task in sorted(tasks)]
+    return [Cell(ids[0], task) for task in sorted(tasks)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Drawing:
-    """The label of one task that an image's shapes draw, painted when it is asked for.
+def _paint(
+    image: DrawnImage,
+    task: TaskDef,
+    targets: Mapping[str, NameTarget],
+    *,
+    rest: int | None,
+    note: Callable[[float], None],
+) -> LabelArray:
+    """Paint the label of one task.
 
     `note` is told which share of its pixels no region covers, and nothing else labels.
+
+    Raises:
+        LabelError: a shape cannot be painted, or the image is too large.
+        EmptyLabelError: no pixel is labelled, or classes were drawn, and all of them outside the
+            image: what is there instead is not known.
     """
-
-    image: DrawnImage
-    task: TaskDef
-    targets: Mapping[str, NameTarget]
-    rest: int | None
-    note: Callable[[float], None]
-
-    def label(self) -> LabelArray:
-        """Paint the shapes.
-
-        Raises:
-            LabelError: a shape cannot be painted, or the image is too large.
-        """
-        try:
-            refuse_giant(*self.image.size)
-        except WrongFileError as error:
-            raise LabelError(f"The image of the regions is too large: {error}.") from error
-        canvas = Canvas(self.image.size)
-        for shape in self.image.shapes:
-            target = self.targets[shape.name]
-            if target.task == self.task.name:
-                shape.paint(canvas, target.number)
-        uncovered = canvas.regions == UNCOVERED
-        self._refuse_outside(uncovered)
-        if self.rest is not None:
-            canvas.regions[uncovered] = self.rest
-        label = self.task.from_regions(canvas.regions)
-        self.note(float((uncovered & ~label.valid).mean()))
-        if not label.valid.any():
-            raise EmptyLabelError(
-                "No region covers a pixel, and what none covers is not labelled.",
-                next_step="Say what class it is, such as --rest background; or skip the request.",
-            )
-        return label
-
-    def _refuse_outside(self, uncovered: Bools) -> None:
-        """Refuse classes that were drawn and are nowhere: what is there instead is not known.
-
-        Raises:
-            EmptyLabelError: there are such, and no others.
-        """
-        has_classes = len(self.task.region_names) > 1
-        mine = [each for each in self.image.shapes if self._is_mine(each)]
-        if has_classes and mine and uncovered.all():
-            raise EmptyLabelError(
-                f"{count_text(len(mine), 'region covers', 'regions cover')} no pixel: such lie "
-                "outside the image, or are empty.",
-                next_step="Draw them again, or remove them; or leave the image out: --leave-out.",
-            )
-
-    def _is_mine(self, shape: Shape) -> bool:
-        """Whether a shape is of the task, and of a class."""
-        target = self.targets[shape.name]
-        return target.task == self.task.name and target.number != IGNORED
+    try:
+        refuse_giant(*image.size)
+    except WrongFileError as error:
+        raise LabelError(f"The image of the regions is too large: {error}.") from error
+    canvas = Canvas(image.size)
+    drawn = 0
+    for shape in image.shapes:
+        target = targets[shape.name]
+        if target.task == task.name:
+            shape.paint(canvas, target.number)
+            drawn += target.number != IGNORED
+    uncovered = canvas.regions == UNCOVERED
+    if drawn and len(task.region_names) > 1 and uncovered.all():
+        raise EmptyLabelError(
+            f"{count_text(drawn, 'region covers', 'regions cover')} no pixel: such lie "
+            "outside the image, or are empty.",
+            next_step="Draw them again, or remove them; or leave the image out: --leave-out.",
+        )
+    if rest is not None:
+        canvas.regions[uncovered] = rest
+    label = task.from_regions(canvas.regions)
+    note(float((uncovered & ~label.valid).mean()))
+    if not label.valid.any():
+        raise EmptyLabelError(
+            "No region covers a pixel, and what none covers is not labelled.",
+            next_step="Say what class it is, such as --rest background; or skip the request.",
+        )
+    return label

@@ -1,8 +1,8 @@
-"""Chooses one of several answers for one cell, or says that there are several."""
+"""Chooses between several answers for a cell, or reports them."""
 
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator
 from dataclasses import replace
 
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip
@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"(\d+)")
 
 
 def keep_one(answers: Answers, keep: Keep) -> Answers:
-    """The answers with only the first, or the last, of each cell, and a note that says which.
+    """The answers with only the first, or the last, of each cell, and a note about the choice.
 
     A skip counts only where there is no label. Their order is that of the times, if all answers of
     the cell have one, else that of the names of their files and lines, in which numbers count as
@@ -32,29 +32,25 @@ def keep_one(answers: Answers, keep: Keep) -> Answers:
         ('dark', ['1 cell had two answers; kept b10.json: a.jpg:depth.'])
     """
     left_out: set[int] = set()
-    kept = []
+    names = []
     most = 0
     for group in _repeated(answers):
-        drawn = [one for one in group if isinstance(one, Answer)] or group
-        kept.append(drawn[0 if keep == "first" else -1])
-        left_out.update(id(one) for one in group if one is not kept[-1])
+        drawn = [answer for answer in group if isinstance(answer, Answer)] or group
+        kept = drawn[0 if keep == "first" else -1]
+        names.append(f"{kept.where}: {kept.cell.image_id}:{kept.cell.task}")
+        left_out.update(id(answer) for answer in group if answer is not kept)
         most = max(most, len(group))
+    notes = list(answers.notes)
+    if names:
+        cells = count_text(len(names), "cell")
+        several = "two" if most == 2 else "several"
+        notes.append(f"{cells} had {several} answers; kept {join_names(names, FEW)}.")
     return replace(
         answers,
-        labels=[one for one in answers.labels if id(one) not in left_out],
-        skips=[one for one in answers.skips if id(one) not in left_out],
-        notes=[*answers.notes, *_kept_note(kept, most)],
+        labels=[answer for answer in answers.labels if id(answer) not in left_out],
+        skips=[answer for answer in answers.skips if id(answer) not in left_out],
+        notes=notes,
     )
-
-
-def _kept_note(kept: Sequence[Answer | Skip], most: int) -> list[str]:
-    """Which answers were kept, as a note: `most` is the largest number of answers of a cell."""
-    if not kept:
-        return []
-    cells = count_text(len(kept), "cell")
-    several = "two" if most == 2 else "several"
-    names = [f"{one.where}: {one.cell.image_id}:{one.cell.task}" for one in kept]
-    return [f"{cells} had {several} answers; kept {join_names(names, FEW)}."]
 
 
 def repeated_faults(answers: Answers) -> Iterator[Fault]:
@@ -69,26 +65,25 @@ def without_cells(answers: Answers, cells: Container[Cell | None]) -> Answers:
     """The answers of other cells."""
     return replace(
         answers,
-        labels=[one for one in answers.labels if one.cell not in cells],
-        skips=[one for one in answers.skips if one.cell not in cells],
+        labels=[answer for answer in answers.labels if answer.cell not in cells],
+        skips=[answer for answer in answers.skips if answer.cell not in cells],
     )
 
 
 def _repeated(answers: Answers) -> Iterator[list[Answer | Skip]]:
-    """The answers of each cell that has several, in their order."""
+    """The answers of each cell that has several, in the order of time or of names."""
     by_cell: dict[Cell, list[Answer | Skip]] = defaultdict(list)
     both: list[Answer | Skip] = [*answers.labels, *answers.skips]
     for answer in both:
         by_cell[answer.cell].append(answer)
     for group in by_cell.values():
         if len(group) > 1:
-            group.sort(key=lambda one: _place(one.where))
-            if all(one.made for one in group):
-                group.sort(key=lambda one: one.made)
+            group.sort(key=lambda answer: _place(answer.where))
+            if all(answer.made for answer in group):
+                group.sort(key=lambda answer: answer.made)
             yield group
 
 
 def _place(where: str) -> list[tuple[int, str]]:
-    """A key by which the names of files and lines are sorted."""
     parts = _NUMBER.split(where)
     return [by_value(part) if part.isdecimal() else (-1, part) for part in parts]

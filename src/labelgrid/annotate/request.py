@@ -11,7 +11,7 @@ from labelgrid.tasks.task import TaskDefs
 
 @dataclass(frozen=True, kw_only=True)
 class RequestItem:
-    """One requested cell, and where its label is expected.
+    """One requested cell, and the path of the expected label.
 
     Args:
         pick: the cell, with its cost, the id of its request and the reason for it.

@@ -23,7 +23,7 @@ _PIECES = 100
 
 
 class Handler:
-    """Is told what a file holds, in its order; its methods may raise a `LabelError`."""
+    """Receives the elements of a file in their order; a method may raise a `LabelError`."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """An element begins."""
@@ -33,12 +33,9 @@ class Handler:
 
 
 def read_xml(path: Path, handler: Handler, decoder: Decoder = plain_text) -> None:
-    """Read a file to its end; of its content only a piece is in memory, if it is UTF-8.
+    """Read a file to its end; of a file in UTF-8, only a piece is in memory.
 
-    Args:
-        path: the file.
-        handler: is told what it holds.
-        decoder: makes a text of bytes whose encoding the file does not say.
+    `decoder` makes a text of bytes whose encoding the file does not say.
 
     Raises:
         LabelError: it cannot be read, is no XML, is cut short, or declares a document type, which
@@ -68,15 +65,14 @@ def read_xml(path: Path, handler: Handler, decoder: Decoder = plain_text) -> Non
 
 
 def _declared(start: bytes) -> str:
-    """The encoding that a file says: "utf-16" by its bytes, or what it declares, or UTF-8."""
+    """The encoding of a file: "utf-16" by its bytes, the declared encoding, or UTF-8."""
     if wide_encoding(start).startswith("utf-16"):
         return "utf-16"
-    found = _ENCODING.match(start.removeprefix(codecs.BOM_UTF8))
-    return found[1].decode().lower() if found else "utf-8"
+    declared = _ENCODING.match(start.removeprefix(codecs.BOM_UTF8))
+    return declared[1].decode().lower() if declared else "utf-8"
 
 
 def _is_utf8(file: BinaryIO) -> bool:
-    """Whether a file is UTF-8 to its end."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         while piece := file.read(_PIECE):
@@ -88,7 +84,7 @@ def _is_utf8(file: BinaryIO) -> bool:
 
 
 def root_of(path: Path) -> tuple[str, set[str]]:
-    """The names of a file's first element and of all others in its first bytes; "" for no XML.
+    """The names of a file's first element and of all elements in its first bytes; "" for no XML.
 
     It raises nothing.
     """

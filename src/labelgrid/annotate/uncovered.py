@@ -1,4 +1,4 @@
-"""Notes what an import makes of pixels that no region of a tool covers, and names the remedy."""
+"""Notes the meaning of pixels that no region of a tool covers, and names the remedy."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ BACKGROUND = ("background", "other", "others", "rest")
 
 @dataclass
 class Uncovered:
-    """What was seen of the pixels that no region covers, while labels are painted.
+    """The pixels that no region covers, noted while labels are painted.
 
     Args:
         drawn: the tasks whose labels regions drew, and the connectors that read them.
@@ -34,11 +34,8 @@ class Uncovered:
     def add(self, drawn: Drawn, cell: Cell, share: float, rest: str) -> None:
         """Add a label.
 
-        Args:
-            drawn: its task, and the connector.
-            cell: that it labels.
-            share: of its pixels that no region covers and that are not labelled otherwise.
-            rest: the class that these have; empty: none.
+        No region covers a `share` of its pixels, and nothing else labels them; `rest` names their
+        class.
         """
         self.drawn.add(drawn)
         if rest:
@@ -47,7 +44,7 @@ class Uncovered:
             self.shares.setdefault(drawn, {})[cell] = share
 
     def notes(self, given: str) -> Iterator[str]:
-        """What such pixels are, a sentence for each task; `given` is what this import says."""
+        """The meaning of uncovered pixels, a sentence a task; `given` is this import's class."""
         for (task, tool), rest in sorted(self.rests.items()):
             what = "not labelled" if rest == IGNORE else f"'{rest}'"
             why = "also in later imports" if given else "as in earlier imports"
@@ -70,7 +67,7 @@ class Uncovered:
 
 
 def background_of(names: tuple[str, ...]) -> str:
-    """The class that what nobody drew is likely to have; empty if none is called so.
+    """The class that pixels outside of all regions likely have; empty without a likely name.
 
     Example:
         >>> background_of(("chair", "Background")), background_of(("chair", "table"))

@@ -1,4 +1,4 @@
-"""Refuses what no labelling tool recognises, and says what it is and what is known."""
+"""Refuses a path that no labelling tool recognises, and describes the path."""
 
 import json
 import re
@@ -34,7 +34,7 @@ _NO_PICTURES = frozenset({"PDF", "PostScript", "ZIP", "NPY", "a film"})
 
 
 def refuse_unknown(path: Path, shown: Path, tools: Sequence[str], index: ProjectIndex) -> None:
-    """Refuse a path that no tool recognises, unless it can be a folder of labels.
+    """Refuse a path that no tool recognises, except a possible folder of labels.
 
     Args:
         path: the answer: a file, a folder, or the folder that a zip file was unpacked to.
@@ -61,7 +61,13 @@ def refuse_unknown(path: Path, shown: Path, tools: Sequence[str], index: Project
         what = "There is no such file or folder."
         next_step = "Check the path."
     elif path.is_dir():
-        what = f"No labelling tool that is known packs such a zip file: {_content(path)}."
+        names = _names(path)
+        content = "it holds no file"
+        if names:
+            endings = Counter(PurePosixPath(name).suffix.lower() for name in names)
+            counts = [f"{count} {end or 'without an extension'}" for end, count in endings.items()]
+            content = f"it holds {join_names(sorted(counts), 5)}, the first '{names[0]}'"
+        what = f"No labelling tool that is known packs such a zip file: {content}."
     else:
         kind, advice = _kind(path)
         what = f"It is {kind}, and no labelling tool that is known writes such a file."
@@ -70,10 +76,10 @@ def refuse_unknown(path: Path, shown: Path, tools: Sequence[str], index: Project
 
 
 def _names(folder: Path) -> list[str]:
-    found = []
+    paths = []
     for prefix, _, names in walk(folder):
-        found += [prefix + name for name in names]
-    return sorted(found)
+        paths += [prefix + name for name in names]
+    return sorted(paths)
 
 
 def can_hold_labels(folder: Path, index: ProjectIndex) -> bool:
@@ -89,18 +95,7 @@ def can_hold_labels(folder: Path, index: ProjectIndex) -> bool:
     return bool(index.requests(request_ids) or index.removed().requests & request_ids)
 
 
-def _content(folder: Path) -> str:
-    """How many files of which kind a folder holds, in words."""
-    names = _names(folder)
-    endings = Counter(PurePosixPath(name).suffix.lower() for name in names)
-    counts = [f"{count} {ending or 'without an extension'}" for ending, count in endings.items()]
-    if not names:
-        return "it holds no file"
-    return f"it holds {join_names(sorted(counts), 5)}, the first '{names[0]}'"
-
-
 def _kind(path: Path) -> tuple[str, str]:
-    """What a file is, and what to do about it if its kind says that."""
     try:
         with open_regular(path) as file:
             start = file.read(_START)

@@ -33,7 +33,7 @@ _BESIDE = "__MACOSX"
 
 @contextmanager
 def unpacked(path: Path, progress: Progress | None = None) -> Iterator[Path]:
-    """Provide an answer as it is, or the folder that a zip file unpacks to, for a while.
+    """Provide an answer itself, or the folder that a zip file unpacks to, for a while.
 
     A folder of nothing but zip files unpacks to a folder of a folder each. Files beyond `FEW` are
     removed by a process that goes on when this one has ended: that takes longer than to write them.
@@ -51,14 +51,14 @@ def unpacked(path: Path, progress: Progress | None = None) -> Iterator[Path]:
         files.disk_errors(Path(gettempdir()), "Nothing was imported."),
         _temporary_folder() as folder,
     ):
-        for each in packed:
-            target = folder if each == path else Path(folder, each.name)
+        for archive in packed:
+            target = folder if archive == path else Path(folder, archive.name)
             try:
-                _unpack(each, target, progress or Silent())
+                _unpack(archive, target, progress or Silent())
             except _REFUSED as error:
                 raise LabelError(
                     f"The zip file cannot be unpacked: {error}.",
-                    where=each,
+                    where=archive,
                     next_step="Export it again, or unpack it and import the folder.",
                     unchanged="Nothing was imported.",
                 ) from error
@@ -78,12 +78,12 @@ def _temporary_folder() -> Iterator[Path]:
 
 
 def _zip_files(path: Path) -> list[Path]:
-    """The zip files of an answer: itself, or all files of a folder; none if it holds others."""
+    """The zip files of an answer: the file, or a folder's files if all are zip files."""
     if not path.is_dir():
         return [path] if _is_zip(path) else []
     with files.disk_errors(path, "Nothing was imported."):
-        inside = sorted(each for each in path.iterdir() if not each.name.startswith("."))
-    return inside if all(_is_zip(each) and not each.is_symlink() for each in inside) else []
+        inside = sorted(file for file in path.iterdir() if not file.name.startswith("."))
+    return inside if all(_is_zip(file) and not file.is_symlink() for file in inside) else []
 
 
 def _is_zip(path: Path) -> bool:
@@ -119,12 +119,6 @@ def _unpack(path: Path, folder: Path, progress: Progress) -> None:
 
 
 def _check_room(stated: int, path: Path, folder: Path) -> None:
-    """Refuse what the zip file says that it unpacks to, before it is unpacked.
-
-    Raises:
-        _WrongZipError: it is far more than any answer holds.
-        ProjectError: the disk has no room for it.
-    """
     if stated > max(BYTES, TIMES * path.stat().st_size):
         raise _WrongZipError("it unpacks to far more than any answer holds")
     free = shutil.disk_usage(folder.parent).free
@@ -164,30 +158,23 @@ def _check_place(name: str, path: PurePosixPath) -> None:
         raise _WrongZipError(f"the name {name!r} in it leads out of a folder")
 
 
-def _copy(source: IO[bytes], out: IO[bytes], left: int) -> int:
-    """Copy one file and return its bytes; refuse more than its head states."""
-    done = 0
+def _copy(source: IO[bytes], out: IO[bytes], left: int) -> None:
     while block := source.read(_BLOCK):
-        done += len(block)
-        if done > left:
+        left -= len(block)
+        if left < 0:
             raise _WrongZipError("it unpacks to far more than any answer holds")
         out.write(block)
-    return done
 
 
 def inner_folder(folder: Path) -> Path | None:
-    """The folder that is all that a folder holds but for hidden files; None if it holds others.
+    """The only content of a folder, apart from hidden files, if the content is a folder; else None.
 
     A link is none. It raises nothing.
     """
     try:
-        inside = [each for each in folder.iterdir() if not _is_hidden(each)]
+        inside = [path for path in folder.iterdir() if path.name[0] != "." and path.name != _BESIDE]
     except OSError:
         return None
     if len(inside) != 1 or inside[0].is_symlink() or not inside[0].is_dir():
         return None
     return inside[0]
-
-
-def _is_hidden(path: Path) -> bool:
-    return path.name.startswith(".") or path.name == _BESIDE

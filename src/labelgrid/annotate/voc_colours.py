@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from labelgrid.annotate.json_files import Decoder, plain_text
 from labelgrid.basics import files
 from labelgrid.basics.array_types import Ints
@@ -57,7 +55,7 @@ def _standard_colour(index: int) -> int:
 
 @dataclass(frozen=True)
 class _Line:
-    """A line of a label map: its place, the name, and the colour if it has one."""
+    """A line of a label map: the place, the name, and the colour or None."""
 
     where: str
     name: str
@@ -125,26 +123,9 @@ def _wrong_line(where: str, text: str) -> LabelError:
 
 
 def read_colours(path: Path) -> Ints:
-    """The colour of each pixel [h, w] of a picture.
-
-    Raises:
-        ImageError: the picture cannot be read.
-        LabelError: so, or it has transparent pixels.
-    """
+    """The colour of each pixel [h, w] of a picture."""
     shown = shown_colours(path, "A mask")
     return colour_codes(read_image(path) if shown is None else shown)
-
-
-def count_colours(colours: Ints) -> dict[int, int]:
-    """Colour -> the number of its pixels, the most frequent first.
-
-    Example:
-        >>> count_colours(np.array([[7, 0, 7]]))
-        {7: 2, 0: 1}
-    """
-    values, counts = np.unique(colours, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    return dict(zip(values[order].tolist(), counts[order].tolist(), strict=True))
 
 
 def channels_text(colour: int) -> str:

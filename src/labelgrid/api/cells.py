@@ -1,4 +1,4 @@
-"""Provides a cell of a project: its label, its history, and what else is known of it."""
+"""Provides a cell of a project: its label, history, statistics, notes and predictions."""
 
 from collections.abc import Callable, Iterator
 from operator import itemgetter
@@ -35,7 +35,7 @@ CellName = str | Cell | tuple[str, str]
 @check_methods
 @steady
 class ProjectCell(Shown):
-    """A cell of a project, as `Project.cell` finds it; each value is read when it is asked for.
+    """A cell of a project, as `Project.cell` finds it, whose values are read when asked for.
 
     Args:
         project: its project.
@@ -86,7 +86,6 @@ class ProjectCell(Shown):
         yield table(EVENT, map(itemgetter(*EVENT), self.history()))
 
     def _pictures(self) -> Iterator[str]:
-        """The photograph, and the label over it, if there is one."""
         from labelgrid.drawings.overlay import draw_overlay
         from labelgrid.tasks.pictures import jpeg
 
@@ -163,31 +162,34 @@ class ProjectCell(Shown):
         if oracle is None:
             label = read_stored_label(self._project, row, task)
             return limit_to_known(self._project.store, row, label, task)
-        found = dataset_of(oracle).label(row.cell.image_id, task)
-        if found is None:
+        shown = dataset_of(oracle).label(row.cell.image_id, task)
+        if shown is None:
             raise LedgerError("The data set has lost this label.", where=str(oracle.root))
-        return found
+        return shown
 
     def other_labels(self) -> "list[OtherLabel]":
-        """What else is known of the label: predicted, derived from others, or supplied."""
+        """The predicted, derived and supplied labels of the cell."""
         from labelgrid.project.other_labels import other_labels
 
-        return other_labels(self._project, self._row().cell, self._label_of)
+        def label_of(cell: Cell) -> LabelArray:
+            return ProjectCell(self._project, cell).label()
+
+        return other_labels(self._project, self._row().cell, label_of)
 
     def statistics(self) -> dict[str, float]:
-        """The statistics of the cell and of its image that were scored last, by name."""
+        """The statistics of the cell and of its image in the newest scores, by name."""
         from labelgrid.project.known_uncertainty import cell_statistics
 
         return cell_statistics(self._project, self._row().cell)
 
     def uncertainty_map(self) -> Path | None:
-        """The picture of the uncertainty that a round drew when it picked the cell, if one did."""
+        """The picture of the uncertainty from the round that picked the cell; None: no picture."""
         from labelgrid.project.known_uncertainty import uncertainty_map
 
         return uncertainty_map(self._project, self._row().cell)
 
     def notes(self) -> "list[CellNote]":
-        """The notes that people wrote on the cell, the first one first."""
+        """The notes of people on the cell, the first note first."""
         from labelgrid.project.cells.cell_notes import read_notes
 
         return read_notes(self._project, self._row().cell)
@@ -212,7 +214,7 @@ class ProjectCell(Shown):
         accept: bool = False,
         confirm: Callable[[], object] = lambda: None,
     ) -> "Imported":
-        """Import the cell's label, which replaces the one that it has.
+        """Import the cell's label in place of any label it has.
 
         Args:
             label: the label's file, or a function that returns the label as arrays.
@@ -240,18 +242,13 @@ class ProjectCell(Shown):
         )
         return import_one(self._project, answer, self._progress, accept=accept, confirm=confirm)
 
-    def _label_of(self, cell: Cell) -> "LabelArray":
-        return ProjectCell(self._project, cell).label()
-
     def _row(self) -> CellRow:
-        """The cell's row."""
         row = self._project.store.find([self.key]).get(self.key)
         if row is None:
             raise self._unknown(f"{self.key.image_id}:{self.key.task}")
         return row
 
     def _named(self, name: CellName) -> Cell:
-        """The cell of a name; the project may not have it."""
         if isinstance(name, Cell):
             return name
         if isinstance(name, tuple):

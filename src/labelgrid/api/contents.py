@@ -1,4 +1,4 @@
-"""Provides what a project holds as Python values, such as its cells, labels and picks."""
+"""Provides a project's content as Python values, such as cells, labels and picks."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ class ChangedCells(Shown):
 @check_methods
 @steady
 class ProjectContents(Shown):
-    """What a project holds; each value is read when it is asked for."""
+    """The content of a project, whose values are read when they are asked for."""
 
     #: What the last `create`, `add` or `predict` with `leave_out` could not read.
     left_out: "Sequence[Fault]"
@@ -147,7 +147,7 @@ class ProjectContents(Shown):
         return list(each_cell(self._project, **request))
 
     def cell(self, name: CellName | ProjectCell) -> ProjectCell:
-        """A cell: its label, history, statistics and notes, and what else is known of it.
+        """A cell with its label, history, statistics, notes, predictions and supplied labels.
 
         Args:
             name: an image and a task as `IMAGE:TASK`.

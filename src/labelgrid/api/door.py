@@ -1,4 +1,4 @@
-"""Checks what callers give to public methods, by the methods' own signatures, before they run.
+"""Checks the arguments of public methods by the methods' signatures before they run.
 
 A value of another type than its parameter's annotation, a word that is not among its `Literal`, a
 number out of its bounds, or a text that nothing could be named by, is refused in Python's words.
@@ -41,6 +41,7 @@ from typing import (
 )
 
 from labelgrid.basics.errors import LabelgridError
+from labelgrid.basics.files import of_system
 from labelgrid.basics.progress import Progress
 
 P = ParamSpec("P")
@@ -100,7 +101,7 @@ Amount = Annotated[float, Above(0)]
 
 
 def check_values(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, which refuses arguments that do not fit its signature.
+    """Wrap a function to refuse arguments that do not fit its signature.
 
     Example:
         >>> @check_values
@@ -119,7 +120,7 @@ def check_values(function: Callable[P, R]) -> Callable[P, R]:
 
     @cache
     def kind_of(name: str) -> Any:
-        """The resolved annotation; of a name without one, or that Python will refuse, Any."""
+        """The resolved annotation; Any without an annotation or a parameter of the name."""
         parameter = parameters.get(name)
         if parameter is None or parameter.annotation is Parameter.empty:
             return Any
@@ -177,7 +178,7 @@ class _UnfitError(Exception):
 
 
 class _Scope(dict[str, Any]):
-    """What names of annotations mean which a module imports for type checkers alone."""
+    """The globals of a module, with the names that are imported for type checkers alone."""
 
     def __missing__(self, name: str) -> Any:
         if name not in HOMES:
@@ -186,7 +187,6 @@ class _Scope(dict[str, Any]):
 
 
 def _resolved(annotation: Any, scope: Mapping[str, Any]) -> Any:
-    """An annotation, of which a text is the name or the expression."""
     if not isinstance(annotation, str):
         return annotation
     holder = SimpleNamespace(__annotations__={"given": annotation})
@@ -212,7 +212,6 @@ def _require(fits: bool) -> None:
 
 
 def _admit_instance(kind: Any, value: Any) -> Any:
-    """A value of a class, or one that has all methods of a protocol."""
     if getattr(kind, "_is_protocol", False):
         methods = [name for name in dir(kind) if not name.startswith("_")]
         _require(all(callable(getattr(value, name, None)) for name in methods))
@@ -231,7 +230,7 @@ def _admit_union(kind: Any, value: Any) -> Any:
 
 
 def _admit_word(kind: Any, value: Any) -> Any:
-    """The word that a text is, also a text of a class of its own, as of an enum or of NumPy."""
+    """Admit a text of any class, as of an enum or of NumPy, as the word it equals."""
     for word in get_args(kind):
         if isinstance(value, str) and value == word:
             return word
@@ -298,12 +297,12 @@ def _admit_tuple(kind: Any, value: Any) -> Any:
 def _admit_mapping(kind: Any, value: Any) -> Any:
     _require(isinstance(value, Mapping))
     key_kind, value_kind = get_args(kind)
-    return {_admit(key_kind, key): _plain(_admit(value_kind, each)) for key, each in value.items()}
-
-
-def _plain(value: Any) -> Any:
-    """A value of no stated type as Python's own, if it is a number of NumPy."""
-    return value.item() if getattr(value, "shape", None) == () else value
+    admitted = {}
+    for key, each in value.items():
+        item = _admit(value_kind, each)
+        is_numpy = getattr(item, "shape", None) == ()  # a number of no stated type
+        admitted[_admit(key_kind, key)] = item.item() if is_numpy else item
+    return admitted
 
 
 def _admit_function(kind: Any, value: Any) -> Any:
@@ -347,10 +346,26 @@ def _steady_method(
 ) -> Callable[Concatenate[Any, P], R]:
     @wraps(method)
     def steadily(self: Any, /, *arguments: P.args, **named: P.kwargs) -> R:
-        with self._project.store.steady(), ended_steps(self._progress):
+        with needed_packages(), self._project.store.steady(), ended_steps(self._progress):
             return method(self, *arguments, **named)
 
     return steadily
+
+
+@contextmanager
+def needed_packages() -> Iterator[None]:
+    """Turn a missing package of an extra into an error that says how to install it.
+
+    Raises:
+        ProjectError: networks are needed, and torch is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = of_system(error)
+        if missing is None:
+            raise
+        raise missing from error
 
 
 @contextmanager
@@ -406,7 +421,7 @@ class CommandRequest:
     @classmethod
     @cache
     def meanings(cls) -> dict[str, str]:
-        """What each field means, by name, also of those that are inherited."""
+        """The meaning of each field, by name, also of inherited fields."""
         found: dict[str, str] = {}
         for each in reversed(cls.__mro__):
             found |= argument_meanings(cleandoc(each.__doc__ or ""))
@@ -420,7 +435,7 @@ class CommandRequest:
         return getattr(self, name)
 
     def given(self) -> dict[str, Any]:
-        """The fields that say something else than their defaults, by name."""
+        """The fields whose values are not the defaults, by name."""
         found = {}
         for name, field in self.fields().items():
             value = self[name]
@@ -438,7 +453,7 @@ class CommandRequest:
 def takes(
     request: Callable[P, Q],
 ) -> Callable[[Callable[[S, Q], R]], Callable[Concatenate[S, P], R]]:
-    """Let a method that takes a record be called with the record's fields, which it documents."""
+    """Let a method of a record be called with the record's fields, as its docstring says."""
 
     def taking(method: Callable[[S, Q], R]) -> Callable[Concatenate[S, P], R]:
         @wraps(method)
@@ -464,7 +479,6 @@ def takes(
 
 
 def _documented(text: str | None, request: Any) -> str:
-    """A docstring with the fields of a record, before what is returned and raised."""
     head, *tail = re.split(r"\n\n(?=Returns:|Raises:)", cleandoc(text or ""), maxsplit=1)
     meanings = request.meanings()
     lines = [f"    {name}: {meanings[name]}." for name in request.fields()]

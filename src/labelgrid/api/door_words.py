@@ -24,13 +24,12 @@ _WORDS: Mapping[Any, str] = {
 
 
 def _words(kind: Any) -> str:
-    """What a value of an annotation must be, in words."""
     *most, last = dict.fromkeys(_alternatives(kind))
     return f"{', '.join(most)} or {last}" if most else last
 
 
 def _alternatives(kind: Any) -> Iterator[str]:
-    """What a value of an annotation may be, each in words."""
+    """Yield in words each type or value that an annotation allows."""
     origin = get_origin(kind) or kind
     if origin in (Union, UnionType):
         for member in get_args(kind):
@@ -47,7 +46,7 @@ def _alternatives(kind: Any) -> Iterator[str]:
 
 
 def unfit_error(name: str, value: Any, kind: Any) -> UsageError:
-    """The error of a value that does not fit the annotation of its parameter."""
+    """The error of a value that does not fit a parameter's annotation."""
     return UsageError(
         f"`{name}=` must be {_words(kind)}. Found {_shown(value)}.",
         next_step=_advice(value, kind),
@@ -56,7 +55,7 @@ def unfit_error(name: str, value: Any, kind: Any) -> UsageError:
 
 
 def _shown(value: Any) -> str:
-    """A value as Python writes it, as far as a line shows it."""
+    """The start of a value's Python text."""
     try:
         text = repr(value[:60]) if isinstance(value, str) else f"{value!r:.60}"
     except Exception:  # noqa: BLE001 - of a class of the caller's
@@ -65,7 +64,6 @@ def _shown(value: Any) -> str:
 
 
 def _advice(value: Any, kind: Any) -> str:
-    """What helps with a value that does not fit."""
     from difflib import get_close_matches  # for errors alone
 
     members = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
@@ -89,7 +87,7 @@ _OPTION = re.compile(r"--(no-)?([a-z][a-z-]*)")
 
 
 def say_in_python(error: LabelgridError, parameters: Collection[str]) -> None:
-    """Name the parameters of a function in an error, where it names the options of its command.
+    """Replace a command's options in an error by the parameters of its function.
 
     A whole command, which stands between backticks, stays one.
     """
@@ -108,7 +106,7 @@ def say_in_python(error: LabelgridError, parameters: Collection[str]) -> None:
 
 
 def mismatch(name: str, meaning: str, needed: str, others: Sequence[str]) -> UsageError:
-    """The error of a field that needs another one, or that others do not go with."""
+    """The error of a field that lacks a needed field or excludes a given field."""
     first, *_ = re.split(r";|\. ", re.sub(r"`(\w+)`", r"`\1=`", meaning))
     what = f"`{name}=` cannot be combined with {', '.join(f'`{other}=`' for other in others)}"
     next_step = "Leave one of them out."

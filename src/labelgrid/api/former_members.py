@@ -47,7 +47,7 @@ IN_PLACE = {
 
 
 def where_now(name: str) -> str:
-    """A sentence: where a former member is, or that there never was one.
+    """A sentence that says where a former member of `Project` is.
 
     Example:
         >>> print(where_now("notes"))

@@ -4,7 +4,7 @@ The command line stands on it: each method does the work of the command of its n
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -79,11 +79,14 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.storage.addresses import Address
     from labelgrid.suppliers.relate import Related
 
+#: The fields of a `QueryRequest` that say how cells are picked.
+PICKING = ("strategy", "tasks", "dry_run", "new", "pairs", "audit", "control", "class_name")
+
 
 @check_methods
 @steady
 class Project(ProjectContents):
-    """A project in a folder: its images, tasks and labels, and its rounds.
+    """A project in a folder: images, tasks, labels and rounds.
 
     An operation that fails raises a `labelgrid.LabelgridError` and changes nothing. Only one
     process at a time may fit or query a project. If a call is killed, the same call resumes it.
@@ -217,7 +220,7 @@ class Project(ProjectContents):
 
     @takes(ChangeTaskRequest)
     def change_task(self, request: ChangeTaskRequest) -> "Changed":
-        """Change what a task declares, after checking its labels; without a change, show it.
+        """Change a task's declaration after checking its labels; without a change, show it.
 
         If this fails, the task is unchanged.
 
@@ -231,7 +234,7 @@ class Project(ProjectContents):
         return change_task(self._project, request.name, change, self._progress)
 
     def drop_task(self, name: str) -> "Changed":
-        """Drop a task; its labels stay on disk, and `restore_task` brings it back."""
+        """Drop a task; the labels stay on disk, and `restore_task` brings the task back."""
         from labelgrid.operations.task_change import Changed, drop_task
 
         rows = {row.name: row for row in self._project.store.tasks()}
@@ -276,7 +279,7 @@ class Project(ProjectContents):
         return self._import(request, server or _sources(()))
 
     def _import(self, request: AnyImportRequest, source: "Source | Sequence[Source]") -> "Imported":
-        """Import true labels, or those of the supplier that a request names."""
+        """Import true labels, or labels of the supplier that a request names."""
         from labelgrid.annotate.import_options import ImportOptions, read_names
         from labelgrid.imports.import_labels import import_labels
         from labelgrid.imports.import_supplied import import_supplied
@@ -318,6 +321,7 @@ class Project(ProjectContents):
                 `devices` asks for more.
             TrainingError: a process ended; the same call resumes the training.
         """
+        from labelgrid.operations.unknown_splits import splitless_sentence
         from labelgrid.project.kept_changes import keep_changes
         from labelgrid.project.overrides import override_tables
         from labelgrid.recipes.resolve import override
@@ -328,7 +332,9 @@ class Project(ProjectContents):
             overrides = override(overrides, {"train": {"epochs": request.epochs}})
         recipe = resolve_recipe(request.recipe) if request.recipe else ""
         weights = optional_path(request.weights)
-        self._say_splitless()
+        splitless = splitless_sentence(self._project)
+        if splitless:
+            self._progress.say(splitless)
         if request.devices > 1:
             resolved = replace(request, recipe=recipe, changes=overrides, epochs=None)
             return self._fit_together(resolved, request.devices)
@@ -351,16 +357,8 @@ class Project(ProjectContents):
                     group=group,
                 )
 
-    def _say_splitless(self) -> None:
-        """Say which images are in no training because they are in no split."""
-        from labelgrid.operations.unknown_splits import splitless_sentence
-
-        text = splitless_sentence(self._project)
-        if text:
-            self._progress.say(text)
-
     def _fit_together(self, request: FitRequest, devices: int) -> "Fit":
-        """Train in several processes, each of which runs the command `fit`; return their record."""
+        """Train in several processes, each of which runs the command `fit`."""
         from labelgrid.api.spelling import words_of
         from labelgrid.executors.together import place_from_environment, run_together
         from labelgrid.project.records import newest_fit
@@ -394,36 +392,31 @@ class Project(ProjectContents):
         from labelgrid.rounds.score import score
         from labelgrid.rounds.shard_scorer import PRELOADED
 
-        spreading = request.spreading(PRELOADED)
+        workplace = request.workplace(PRELOADED)
         folder = optional_path(request.predictions)
         if folder is not None:
-            spreading.refuse("`predictions=`")
-        with self._share_job(spreading.share) as progress:
+            workplace.refuse("`predictions=`")
+        with self._job(workplace.share) as progress:
             if folder is None:
-                return score(self._project, progress, request.strategy, spreading)
+                return score(self._project, progress, request.strategy, workplace)
             from labelgrid.rounds.own_model.outside_score import score_predictions
 
             return score_predictions(self._project, folder, progress, request.strategy)
 
     @contextmanager
-    def _job(self) -> Iterator[Progress]:
+    def _job(self, share: "Share | None" = None) -> Iterator[Progress]:
         """Hold the project's lock, and show in the round's folder what is done meanwhile.
 
-        Yields the progress to report to, which ends the work as Ctrl-C does if it is asked to.
+        A share of the work holds no lock, and has a folder of its own. Yields the progress to
+        report to, which ends the work as Ctrl-C does if it is asked to.
         """
-        with self._project.lock(), record_job(self._project.job.path, self._progress) as progress:
-            yield progress
-
-    @contextmanager
-    def _share_job(self, share: "Share") -> Iterator[Progress]:
-        """As `_job`; a part of the work holds no lock, and has a folder of its own."""
-        if share.is_all:
-            with self._job() as progress:
+        is_all = share is None or share.is_all
+        with self._project.lock() if is_all else nullcontext():
+            path = self._project.job.path
+            if share and not is_all:
+                path = path.with_name(f"job-{share.index + 1}")
+            with record_job(path, self._progress) as progress:
                 yield progress
-            return
-        path = self._project.job.path.with_name(f"job-{share.index + 1}")
-        with record_job(path, self._progress) as progress:
-            yield progress
 
     @takes(QueryRequest)
     def query(self, request: QueryRequest) -> "QueryResult":
@@ -443,21 +436,15 @@ class Project(ProjectContents):
             if request.picks:
                 kept = Path(request.picks)
                 return request_kept(self._project, kept, progress, prelabels=prelabels)
+            asked = {name: request[name] for name in PICKING}
             budget = request.budget
             return query(
                 self._project,
                 None if budget is None else Budget(budget, request.unit),
                 progress,
-                strategy=request.strategy,
-                tasks=request.tasks,
-                dry_run=request.dry_run,
-                new=request.new,
-                pairs=request.pairs,
-                audit=request.audit,
-                control=request.control,
+                **asked,
                 prelabels=prelabels,
-                save=Path(request.save) if request.save else None,
-                class_name=request.class_name,
+                save=optional_path(request.save),
                 like=str(request.like),
             )
 
@@ -486,7 +473,7 @@ class Project(ProjectContents):
 
     @takes(CancelRequest)
     def cancel(self, request: CancelRequest) -> ChangedCells:
-        """Cancel requests; without cells and round, all open ones except those of held-out images.
+        """Cancel requests; without cells and round, all but for held-out images.
 
         Returns:
             the cells that are missing now or, if they are of held-out images and with `requeue`,
@@ -523,7 +510,7 @@ class Project(ProjectContents):
             overlay=request.overlay,
             relations=request.relations,
             left_out=left_out if request.leave_out else None,
-            spreading=request.spreading(PRELOADED),
+            workplace=request.workplace(PRELOADED),
         )
 
     @takes(ExportModelRequest)
@@ -573,14 +560,14 @@ class Project(ProjectContents):
         return draw_sheet(self._project, optional_path(out), count, self._progress)
 
     def verify(self) -> "Verified":
-        """Read every image and label of a project, and list those that are damaged or changed."""
+        """Read every image and label of a project, and list damaged or changed files."""
         from labelgrid.operations.verify import verify
 
         return verify(self._project, self._progress)
 
     @takes(SpreadRequest)
     def duplicates(self, request: SpreadRequest) -> "FoundDuplicates | None":
-        """Find held-out images that look like training images, such as frames of one video.
+        """Find held-out images like training images, such as frames of one video.
 
         Every image is read once. If a call is killed, the same call reads those that are left.
 
@@ -590,9 +577,9 @@ class Project(ProjectContents):
         from labelgrid.rounds.lookalikes import find_duplicates
         from labelgrid.rounds.thumbnail_shards import PRELOADED
 
-        spreading = request.spreading(PRELOADED)
-        with self._share_job(spreading.share) as progress:
-            return find_duplicates(self._project, progress, spreading)
+        workplace = request.workplace(PRELOADED)
+        with self._job(workplace.share) as progress:
+            return find_duplicates(self._project, progress, workplace)
 
     @takes(AuditRequest)
     def audit(self, request: AuditRequest) -> "Audited":
@@ -608,11 +595,11 @@ class Project(ProjectContents):
         from labelgrid.audit.label_shards import PRELOADED
 
         folds = request.folds
-        spreading = request.spreading(PRELOADED)
-        if not folds and spreading.executor is None:
+        workplace = request.workplace(PRELOADED)
+        if not folds and workplace.executor is None:
             return audit(self._project, 0, self._progress, all=request.all)
-        with self._share_job(spreading.share) as progress:
-            return audit(self._project, folds, progress, all=request.all, spreading=spreading)
+        with self._job(workplace.share) as progress:
+            return audit(self._project, folds, progress, all=request.all, workplace=workplace)
 
     @takes(ControlRequest)
     def control(self, request: ControlRequest) -> "ControlComparison":
@@ -628,7 +615,7 @@ class Project(ProjectContents):
 
     @takes(TimeRequest)
     def time(self, request: TimeRequest) -> "RoundTimes":
-        """Measure how long a round takes on this machine, by recipe, and say which recipe fits.
+        """Measure the duration of a round on this machine, by recipe, and say which recipe fits.
 
         Times a few training steps with random weights on the project's images; changes nothing.
         """
@@ -638,7 +625,7 @@ class Project(ProjectContents):
 
     @takes(AdviseRequest)
     def advise(self, request: AdviseRequest) -> "Advised":
-        """Say which labels to buy next, what they may gain, and what else would help.
+        """Name the labels to buy next, the gain to expect, and further help.
 
         Foresees metrics from the measured rounds and from recorded campaigns, with 80 % intervals;
         trains nothing and changes nothing.
@@ -658,10 +645,10 @@ class Project(ProjectContents):
         from labelgrid.suppliers.trust_jobs import PRELOADED
 
         write = request.write
-        spreading = request.spreading(PRELOADED)
-        if spreading.executor is not None:
-            with self._share_job(spreading.share) as progress:
-                return relate(self._project, progress, write=write, spreading=spreading)
+        workplace = request.workplace(PRELOADED)
+        if workplace.executor is not None:
+            with self._job(workplace.share) as progress:
+                return relate(self._project, progress, write=write, workplace=workplace)
         if not write:
             return relate(self._project, self._progress)
         with self._project.lock():
@@ -680,7 +667,7 @@ class Project(ProjectContents):
         return self._changed(unlabel(self._project, list(cells)))
 
     def request(self, cells: Iterable[str]) -> ChangedCells:
-        """Request labels that you chose yourself, beside what queries pick.
+        """Request labels of your own choice, beside the picks of queries.
 
         Args:
             cells: missing cells as `IMAGE:TASK`.
@@ -691,14 +678,14 @@ class Project(ProjectContents):
 
     @takes(SkipRequest)
     def skip(self, request: SkipRequest) -> ChangedCells:
-        """Skip requests that nobody can answer: no query picks these cells again."""
+        """Skip unanswerable requests: no query picks these cells again."""
         from labelgrid.operations.by_hand import skip
 
         return self._changed(skip(self._project, list(request.cells), request.why))
 
     @takes(SetSplitRequest)
     def set_split(self, request: SetSplitRequest) -> list[str]:
-        """Put images that are in no split into one; `status` names them.
+        """Put images without a split into a split; `status` names the images.
 
         A labelgrid of before let Python put images into splits that no command reads.
 
@@ -762,14 +749,12 @@ class Project(ProjectContents):
         self.close()
 
     def _changed(self, cells: list[Cell]) -> ChangedCells:
-        """These cells, and those of them that are of held-out images."""
         from labelgrid.operations.cancel import heldout_cells
 
         return ChangedCells(cells, heldout_cells(self._project.store, cells))
 
 
 def _refuse_scoring(changes: Mapping[str, Any]) -> None:
-    """Refuse overrides of how the pool is scored, which is read long after the training."""
     if "score" in changes:
         raise RecipeError(
             "A training computes no scores: overrides of [score] have no effect on it.",
@@ -780,34 +765,27 @@ def _refuse_scoring(changes: Mapping[str, Any]) -> None:
 
 
 def _as_list(paths: Places) -> list[Place]:
-    """One or several paths as a list."""
     if isinstance(paths, str | Path):
         return [paths]
     return list(paths)
 
 
 def _places(paths: Places) -> "list[Path | Address]":
-    """One or several places as paths or addresses."""
     return [path_or_address(path) for path in _as_list(paths)]
 
 
 def _sources(labels: Places) -> "list[Path | Address]":
-    """Where labels are.
-
-    Raises:
-        UsageError: nothing was named.
-    """
-    found = _places([place for place in _as_list(labels) if place])
-    if not found:
+    places = _places([place for place in _as_list(labels) if place])
+    if not places:
         raise UsageError(
             "An import is of LABELS, or of a server.",
             next_step="Name a file or folder, or the `url=` of a server.",
         )
-    return found
+    return places
 
 
 def _rows(tasks: Places) -> list[TaskRow]:
-    """The ledger's rows of tasks given as strings or as paths of TOML files."""
+    """The ledger's rows of tasks; a `Path` is a TOML file."""
     from labelgrid.project.task_spec import task_row, task_rows
 
     rows: list[TaskRow] = []

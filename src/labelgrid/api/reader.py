@@ -1,4 +1,4 @@
-"""Provides a project to the page and the screens of commands, with what lies on its disk."""
+"""Provides a project and its disk to the page and to the screens of commands."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ProjectReader(Project):
-    """A project as its page and the commands read it: beside its methods, with its folder.
+    """A project with its folder, for the page and the commands.
 
     What reads or changes a project in a way that Python's users have no need of is a function of
     its room, which takes `disk`.
@@ -40,7 +40,7 @@ class ProjectReader(Project):
         return each_cell(self.disk, **request)
 
     def offered_relations(self, *, labelled: bool = False) -> str:
-        """Which labels may follow from others, and the command that measures how well.
+        """The relations that may give labels, and the command to measure them, as a sentence.
 
         By shipped relations that fit the tasks and that nobody declared; "" without one.
 

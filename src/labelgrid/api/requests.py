@@ -1,4 +1,4 @@
-"""Defines what each command can be asked: one record for Python, the command line and the page."""
+"""Defines the options of each command as a record for Python, command line and page."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY
@@ -11,7 +11,7 @@ from labelgrid.basics.progress import Progress
 from labelgrid.ledger.grid import OpenSplit, Split, StateName, Unit
 
 if TYPE_CHECKING:  # most requests are carried out in this process
-    from labelgrid.executors.spreading import Spreading
+    from labelgrid.executors.workplace import Workplace
     from labelgrid.rounds.protocol import Protocol
 
 #: One or several paths of files or folders.
@@ -21,7 +21,7 @@ Check = Literal["full", "none"]
 
 
 class PlacedRequest(CommandRequest, on="--on PLACE", kw_only=True):
-    """What is said of work that can be done elsewhere.
+    """Options of work that can be done elsewhere.
 
     Args:
         on: the place where the work is done in parts, such as "processes"; see `labelgrid list
@@ -32,20 +32,20 @@ class PlacedRequest(CommandRequest, on="--on PLACE", kw_only=True):
     on: str = ""
     workers: Count = 0
 
-    def spreading(self, preload: str) -> "Spreading":
+    def workplace(self, preload: str) -> "Workplace":
         """Where the work is done; `preload` is what processes load first.
 
         Raises:
             PluginError: there is no such place.
             UsageError: it cannot be used.
         """
-        from labelgrid.executors.spreading import spreading_of
+        from labelgrid.executors.workplace import workplace_of
 
-        return spreading_of(self.on, self.workers, vars(self).get("shard", 0), preload)
+        return workplace_of(self.on, self.workers, vars(self).get("shard", 0), preload)
 
 
 class SpreadRequest(PlacedRequest, shard="--shard N", kw_only=True):
-    """What is said of a pass over many images.
+    """Options of a pass over many images.
 
     Args:
         shard: the number of images in a part; 0: chosen by their number.
@@ -55,7 +55,7 @@ class SpreadRequest(PlacedRequest, shard="--shard N", kw_only=True):
 
 
 class NewImagesRequest(CommandRequest, holdout="--holdout N|N%", kw_only=True):
-    """What is said of images that come in.
+    """Options of images that come in.
 
     Args:
         holdout: the images to hold out for measuring, drawn at random of those that no training
@@ -160,7 +160,7 @@ class ChangeTaskRequest(
 class AnyImportRequest(
     CommandRequest, format="--format --from", map="--map NAMES", rest="--rest CLASS", kw_only=True
 ):
-    """What is said of labels that come in, whoever made them.
+    """Options of labels that come in, from every source.
 
     Args:
         format: the labelling tool or data set layout; see `labelgrid list tools` and `list
@@ -468,7 +468,7 @@ class ProtocolRequest(
     max_depth="--max-depth METRES",
     kw_only=True,
 ):
-    """What is said of a measurement, as published protocols do.
+    """Options of a measurement by a published protocol.
 
     Args:
         crop: the part of each image that counts: eigen-nyu, eigen-kitti, garg-kitti, or

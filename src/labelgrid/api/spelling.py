@@ -7,7 +7,7 @@ from labelgrid.api.door import CommandRequest
 
 
 def spelling(name: str, words: str = "") -> tuple[list[str], str]:
-    """The options that a field is written by, none for an argument, and what stands for its value.
+    """The options for a field, and the word that stands for its value.
 
     Example:
         >>> spelling("leave_out"), spelling("format", "--format --from"), spelling("cells", "CELLS")
@@ -19,7 +19,7 @@ def spelling(name: str, words: str = "") -> tuple[list[str], str]:
 
 
 def words_of(request: CommandRequest) -> list[str]:
-    """The words of the command line that say what a request says, but for the defaults.
+    """The words of the command line for a request, without the defaults.
 
     Example:
         >>> from labelgrid.api.requests import QueryRequest
@@ -40,7 +40,6 @@ def words_of(request: CommandRequest) -> list[str]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """The texts of a value: one, or one of each item."""
     if isinstance(value, Mapping):
         from labelgrid.project.overrides import override_words
 

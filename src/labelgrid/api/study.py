@@ -1,4 +1,4 @@
-"""Provides studies as Python functions, on which the commands of their names stand."""
+"""Provides studies as Python functions, on which the commands of the same names stand."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,10 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from labelgrid.api.door import Count, check_arguments
+from labelgrid.api.door import Count, check_arguments, needed_packages
 from labelgrid.api.places import Place, optional_path
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.progress import Silent
+from labelgrid.basics.type_names import Json, Values
 
 if TYPE_CHECKING:
     from labelgrid.basics.progress import Progress
@@ -26,7 +27,7 @@ T = TypeVar("T")
 
 
 def need_laboratory() -> None:
-    """Refuse what the laboratory does where it was left out.
+    """Refuse the laboratory's work where the laboratory was left out.
 
     Raises:
         UsageError: it was.
@@ -40,12 +41,12 @@ def need_laboratory() -> None:
 
 
 def _of_laboratory(function: Callable[P, T]) -> Callable[P, T]:
-    """The function, refused where the laboratory was left out."""
 
     @wraps(function)
     def checked(*arguments: P.args, **named: P.kwargs) -> T:
         need_laboratory()
-        return function(*arguments, **named)
+        with needed_packages():
+            return function(*arguments, **named)
 
     return checked
 
@@ -91,15 +92,7 @@ def simulate(
 
     progress = progress or SilentStudy()
     with _opened_request(
-        recipe,
-        Path(data),
-        Path(out),
-        weights=optional_path(weights),
-        changes=study,
-        jobs=jobs,
-        force=force,
-        progress=progress,
-        on=on,
+        recipe, data, out, weights, changes=study, progress=progress, jobs=jobs, force=force, on=on
     ) as request:
         return run_study(request, progress)
 
@@ -128,14 +121,7 @@ def estimate(
     from labelgrid.lab.simulation.study_plan import plan_study
 
     with _opened_request(
-        recipe,
-        Path(data),
-        Path(out),
-        weights=optional_path(weights),
-        changes=study,
-        jobs=jobs,
-        force=force,
-        progress=Silent(),
+        recipe, data, out, weights, changes=study, progress=Silent(), jobs=jobs, force=force
     ) as request:
         return plan_study(request)
 
@@ -143,31 +129,33 @@ def estimate(
 @contextmanager
 def _opened_request(
     recipe: str | None,
-    data: Path,
-    out: Path,
+    data: Place,
+    out: Place,
+    weights: Place | None,
     *,
-    weights: Path | None,
-    changes: Mapping[str, Any],
-    jobs: int,
-    force: bool,
+    changes: Values,
     progress: "Progress",
+    jobs: int,
     on: str = "processes",
+    force: bool,
 ) -> Iterator["StudyRequest"]:
-    """The checked request of a study, within which it is run; of own labels without a recipe."""
+    """The checked request of a study; without a recipe, of the project's own labels."""
     from labelgrid.lab.simulation.study_request import StudyRequest
 
-    options: dict[str, Any] = {"changes": changes, "jobs": jobs, "force": force, "on": on}
+    root = Path(data)
+    folder = Path(out)
+    file = optional_path(weights)
+    options: Json = {"changes": changes, "jobs": jobs, "force": force, "on": on}
     if recipe is not None:
-        yield StudyRequest.of(recipe, data, out, weights=weights, **options)
+        yield StudyRequest.of(recipe, root, folder, weights=file, **options)
         return
-    from labelgrid.executors.placement import executor_at
+    from labelgrid.executors.workplace import executor_at
     from labelgrid.lab.simulation.own_labels import own_study  # a recipe needs none of it
 
     may_make = executor_at(on, jobs, "labelgrid").share.is_all
-    with own_study(data, out, options=changes, progress=progress, may_make=may_make) as own:
-        yield StudyRequest.of(
-            str(own.recipe), own.root, out, weights=weights or own.weights, **options
-        )
+    with own_study(root, folder, options=changes, progress=progress, may_make=may_make) as own:
+        weights = file or own.weights
+        yield StudyRequest.of(str(own.recipe), own.root, folder, weights=weights, **options)
 
 
 @_of_laboratory

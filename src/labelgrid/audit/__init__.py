@@ -1,1 +1,1 @@
-"""Ranks the labels of a project by how likely they are wrong, and keeps which were found right."""
+"""Ranks the labels of a project by doubt, and keeps the labels that were found right."""

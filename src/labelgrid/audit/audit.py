@@ -15,10 +15,11 @@ from labelgrid.basics.shown import Shown, picture_of, table
 from labelgrid.basics.spreadsheets import csv_text
 from labelgrid.basics.words import count_text
 from labelgrid.evidence.doubt_sheet import draw_doubtful
+from labelgrid.evidence.doubts import OfLabels
 from labelgrid.evidence.label_doubt import rank_by_doubt
-from labelgrid.evidence.label_evidence import LabelEvidence, OfLabels
+from labelgrid.evidence.label_evidence import LabelEvidence
 from labelgrid.evidence.part_grid import PartBox
-from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
+from labelgrid.executors.workplace import IN_THIS_PROCESS, Workplace
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.known_labels import ProjectLabels
@@ -31,7 +32,7 @@ SHEET = "audit.png"
 
 @dataclass(frozen=True)
 class SeenLabel:
-    """A label as an audit saw it: its task and image, and the path of its file in the project."""
+    """A label as an audit saw it: the task, the image, and the path of the file in the project."""
 
     task: str
     image: str
@@ -40,7 +41,7 @@ class SeenLabel:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class AuditedLabel(Shown):
-    """A label and what speaks against it: a row of `audit.csv`.
+    """A label and the evidence against it: a row of `audit.csv`.
 
     Args:
         task: its task.
@@ -116,7 +117,7 @@ def audit(
     progress: Progress,
     *,
     all: bool = False,
-    spreading: Spreading = IN_THIS_PROCESS,
+    workplace: Workplace = IN_THIS_PROCESS,
 ) -> Audited:
     """Rank all labels of a project by how likely they are wrong; writes a table and a picture.
 
@@ -127,7 +128,7 @@ def audit(
         folds: networks to train, each without the labels that it judges; 0: none.
         progress: reports each image.
         all: draw confirmed labels, too.
-        spreading: where labels are compared, in which shards, and where the networks are trained.
+        workplace: where labels are compared, in which shards, and where the networks are trained.
 
     Returns:
         All labels; none if only a share of this was done.
@@ -139,15 +140,17 @@ def audit(
     """
     _refuse(project, folds)
     table = project.folder / TABLE
-    evidence = find_evidence(project, progress, spreading)
-    trained = not folds or _train_folds(project, folds, progress, spreading)
-    if evidence is None or not trained:
+    evidence = find_evidence(project, progress, workplace)
+    is_trained = True
+    if folds:
+        from labelgrid.audit.audit_folds import fold_evidence, train_folds  # loads torch
+
+        is_trained = train_folds(project, folds, progress, workplace)
+    if evidence is None or not is_trained:
         return Audited(labels=[], unread=[], folds=folds, table=table, sheet=None)
     sorts = dict(evidence.sorts)
     pictures: Mapping[Cell, Path] = {}
     if folds:
-        from labelgrid.audit.audit_folds import fold_evidence  # only with folds: loads torch
-
         sorts["model"], pictures = fold_evidence(project, folds, progress)
         _note_losses(project, evidence, sorts["model"])
     confirmed = confirmed_paths(project)
@@ -156,6 +159,9 @@ def audit(
     for task, rows in evidence.labels.items():
         cells = [row.cell for row in rows]
         for place, doubt in enumerate(rank_by_doubt(cells, sorts), 1):
+            others = {}
+            for text, seen in doubt.others.items():
+                others[text] = [SeenLabel(cell.task, cell.image_id, paths[cell]) for cell in seen]
             label = AuditedLabel(
                 task=task,
                 image=doubt.cell.image_id,
@@ -164,7 +170,7 @@ def audit(
                 reasons=doubt.reasons,
                 path=paths[doubt.cell],
                 confirmed=paths[doubt.cell] in confirmed,
-                others={text: _seen(each, paths) for text, each in doubt.others.items()},
+                others=others,
                 part=doubt.part,
             )
             labels.append(label)
@@ -173,23 +179,15 @@ def audit(
     unread = [f"{cell.image_id}:{cell.task}" for cell in evidence.unread]
     audited = Audited(labels=labels, unread=unread, folds=folds, table=table, sheet=None)
     shown = audited.doubtful(confirmed=all)
+    sheet = project.folder / SHEET
     if not shown:
-        (project.folder / SHEET).unlink(missing_ok=True)  # of an earlier audit
+        sheet.unlink(missing_ok=True)  # of an earlier audit
         return audited
     doubtful = {Cell(label.image, label.task): label.reasons for label in shown}
-    sheet = project.folder / SHEET
     parts = {Cell(label.image, label.task): label.part for label in shown if label.part}
     known = ProjectLabels(project)
     write_bytes(sheet, draw_doubtful(known, doubtful, pictures, len(labels), parts=parts))
     return replace(audited, sheet=sheet)
-
-
-def _train_folds(
-    project: ProjectFolder, folds: int, progress: Progress, spreading: Spreading
-) -> bool:
-    from labelgrid.audit.audit_folds import train_folds  # only with folds: loads torch
-
-    return train_folds(project, folds, progress, spreading)
 
 
 def _refuse(project: ProjectFolder, folds: int) -> None:
@@ -213,7 +211,7 @@ def _refuse(project: ProjectFolder, folds: int) -> None:
 
 
 def _note_losses(project: ProjectFolder, found: LabelEvidence, of_model: OfLabels) -> None:
-    """Keep the losses of the labels, by which the page orders images."""
+    """The page orders images by these losses."""
     for task, rows in found.labels.items():
         losses = {}
         for row in rows:
@@ -223,23 +221,17 @@ def _note_losses(project: ProjectFolder, found: LabelEvidence, of_model: OfLabel
             note_label_losses(project, task, losses)
 
 
-def _seen(cells: Sequence[Cell], paths: Mapping[Cell, str]) -> list[SeenLabel]:
-    return [SeenLabel(cell.task, cell.image_id, paths[cell]) for cell in cells]
-
-
 def _table(labels: Sequence[AuditedLabel]) -> str:
     columns = ("task", "image", "place", "doubt", "reasons", "path", "confirmed", "others", "part")
     rows = []
     for label in labels:
-        reasons = "; ".join(label.reasons)
-        confirmed = "yes" if label.confirmed else ""
-        texts = {"reasons": reasons, "confirmed": confirmed, "others": _others_text(label)}
-        part = json.dumps(label.part) if label.part else ""
-        rows.append({**vars(label), **texts, "part": part})
+        # The other labels are JSON: reason -> lists of task, image and path.
+        others = {text: list(map(astuple, seen)) for text, seen in label.others.items()}
+        texts = {
+            "reasons": "; ".join(label.reasons),
+            "confirmed": "yes" if label.confirmed else "",
+            "others": json.dumps(others, ensure_ascii=False) if others else "",
+            "part": json.dumps(label.part) if label.part else "",
+        }
+        rows.append({**vars(label), **texts})
     return csv_text(columns, rows)
-
-
-def _others_text(label: AuditedLabel) -> str:
-    """The other labels as JSON: reason -> lists of task, image and path; "" if there are none."""
-    others = {text: list(map(astuple, each)) for text, each in label.others.items()}
-    return json.dumps(others, ensure_ascii=False) if others else ""

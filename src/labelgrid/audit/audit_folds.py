@@ -1,25 +1,25 @@
-"""Compares each label with the prediction of a network that did not learn from its image."""
+"""Compares labels with predictions of networks from training without the images."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from labelgrid.advice.further_fits import FurtherFit, Told
+from labelgrid.advice.extra_trainings import ExtraTraining, TrainingResult
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.files import disk_errors, remove_folder
 from labelgrid.basics.processes import set_threads
 from labelgrid.basics.progress import Progress
-from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.basics.streams import drawn_places, seed_of
 from labelgrid.data.frame import Frame
-from labelgrid.evidence.doubts import Evidence
-from labelgrid.executors.spread import Piece, given
-from labelgrid.executors.spreading import JOBS, Spreading
+from labelgrid.evidence.doubts import Evidence, OfLabels
+from labelgrid.executors.pieces import Piece, given
+from labelgrid.executors.workplace import JOBS, Workplace
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.roster import Roster
@@ -64,7 +64,7 @@ class FoldLabel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoldLabels(Told):
+class FoldLabels(TrainingResult):
     """A fold's `labels.json`: all of its labels."""
 
     labels: Sequence[FoldLabel]
@@ -72,16 +72,12 @@ class FoldLabels(Told):
 
 def fold_evidence(
     project: ProjectFolder, folds: int, progress: Progress
-) -> tuple[dict[Cell, Evidence], dict[Cell, Path]]:
-    """Train a network for each fold of the images without it, and compare it with its labels.
+) -> tuple[OfLabels, dict[Cell, Path]]:
+    """Train a network for each fold on the rest of the images, and compare predictions with labels.
 
     Finished folds are kept in the project's folder `audit`, and a killed training is resumed.
-    Nothing of the project's rounds is read or changed.
-
-    Args:
-        project: the project.
-        folds: their number, at least 2. Images of a group, and copies, are in one fold.
-        progress: receives the progress.
+    Nothing of the project's rounds is read or changed. Images of a group, and copies, are in one
+    fold of at least 2.
 
     Returns:
         What the networks say of the labels, and pictures of their predictions.
@@ -90,7 +86,7 @@ def fold_evidence(
         UsageError: a fold holds all labels.
         LabelgridError: as by `fit`.
     """
-    evidence: dict[Cell, Evidence] = {}
+    evidence: OfLabels = {}
     pictures: dict[Cell, Path] = {}
     for fold in _folds(project, folds, progress):
         left_out = f"{len(fold.image_ids)} images are left out"
@@ -103,15 +99,9 @@ def fold_evidence(
 
 
 def train_folds(
-    project: ProjectFolder, folds: int, progress: Progress, spreading: Spreading
+    project: ProjectFolder, folds: int, progress: Progress, workplace: Workplace
 ) -> bool:
-    """Train the networks of folds somewhere, so that `fold_evidence` finds them finished.
-
-    Args:
-        project: the project.
-        folds: their number.
-        progress: counts the networks.
-        spreading: where; nothing is done without a place.
+    """Train the networks of folds somewhere; `fold_evidence` finds them finished.
 
     Returns:
         Whether all are finished, not only a share.
@@ -120,11 +110,11 @@ def train_folds(
         ProjectError: some could not be trained.
         LabelgridError: as by `fold_evidence`.
     """
-    if spreading.executor is None:
+    if workplace.executor is None:
         return True
     folder = project.folder.absolute()
     order = FoldOrder(
-        folder=folder, known=project.store.known_roster(), folds=folds, threads=spreading.threads
+        folder=folder, known=project.store.known_roster(), folds=folds, threads=workplace.threads
     )
     pieces = []
     for place, fold in enumerate(_folds(project, folds, progress)):
@@ -138,7 +128,7 @@ def train_folds(
         )
         pieces.append(piece)
     jobs = folder / FOLDER / JOBS
-    is_whole = spreading.run("Training on folds", pieces, jobs, progress)
+    is_whole = workplace.run("Training on folds", pieces, jobs, progress)
     if is_whole:
         remove_folder(jobs)
     return is_whole
@@ -146,7 +136,7 @@ def train_folds(
 
 @dataclass(frozen=True, kw_only=True)
 class FoldOrder:
-    """All that a fold is trained from elsewhere, beside the ledger, which that reads.
+    """The data from which a fold is trained elsewhere, beside the ledger.
 
     Args:
         folder: the project's.
@@ -162,16 +152,15 @@ class FoldOrder:
 
 
 def train_ordered_fold(order: FoldOrder, place: int, progress: Progress) -> None:
-    """Train a fold's network and keep what it says: the function of its job."""
+    """Train a fold's network and keep its record: the function of a job."""
     set_threads(order.threads)
     with ProjectFolder.open(order.folder) as project, project.store.steady(order.known):
         _folds(project, order.folds, progress)[place].labels()
 
 
 def _folds(project: ProjectFolder, folds: int, progress: Progress) -> "list[_Fold]":
-    """The folds that have images."""
     context = context_of(project)
-    splits = splits_for_training(context, project, progress)
+    splits = splits_for_training(context, progress)
     rows = project.store.cells(state=State.LABELLED)
     labelled = usable_images(project, sorted({row.cell.image_id for row in rows}), progress)
     fold_of = _draw_folds(project, labelled, folds)
@@ -195,22 +184,14 @@ def _draw_folds(project: ProjectFolder, image_ids: Sequence[str], folds: int) ->
     """The fold of each image, drawn by group and content; as equal as these allow."""
     family = families(list(project.store.images(names=image_ids)))
     names = sorted(set(family.values()))
-    draws = keyed_uniform(image_keys(names), seed_of(project.settings.seed, "audit folds"))
-    order = np.argsort(draws, kind="stable")
-    fold_of = {names[int(index)]: place % folds for place, index in enumerate(order)}
+    order = drawn_places(names, seed_of(project.settings.seed, "audit folds"))
+    fold_of = {names[index]: place % folds for place, index in enumerate(order)}
     return {image_id: fold_of[name] for image_id, name in family.items()}
-
-
-class _Output(NamedTuple):
-    """A raw output, and where it lies on its image."""
-
-    raw: Tensor
-    frame: Frame
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Fold:
-    """One fold: its training and its labels, in a folder."""
+    """A fold in a folder: the training and the record."""
 
     context: RoundContext
     folder: Path
@@ -220,28 +201,24 @@ class _Fold:
     progress: Progress
 
     def is_done(self) -> bool:
-        """Whether its file holds what its network says."""
-        further = self._further()
-        return further.read(FoldLabels, RECORD, self._identity(further)) is not None
+        return self._further.read(FoldLabels, RECORD, self._identity) is not None
 
     def labels(self) -> Sequence[FoldLabel]:
-        """What its network says of its labels: from its file or, if that is outdated, anew.
+        """The record of the network on the fold's labels: from the file or, if outdated, anew.
 
         Raises:
             UsageError: the fold holds all labels.
         """
-        further = self._further()
-        identity = self._identity(further)
-        kept = further.read(FoldLabels, RECORD, identity)
+        kept = self._further.read(FoldLabels, RECORD, self._identity)
         if kept is None:
-            model = further.train()
-            labels = self._measure(model, self.image_ids)
-            kept = FoldLabels(identity=identity, labels=labels)
-            further.keep(kept, RECORD)
+            labels = self._measure(self._further.train())
+            kept = FoldLabels(identity=self._identity, labels=labels)
+            self._further.keep(kept, RECORD)
         return kept.labels
 
-    def _further(self) -> FurtherFit:
-        """The training without its images.
+    @cached_property
+    def _further(self) -> ExtraTraining:
+        """The training without the fold's images.
 
         Raises:
             UsageError: the fold holds all labels.
@@ -257,33 +234,32 @@ class _Fold:
                 unchanged="Nothing was trained.",
             )
         seed = seed_of(self.context.seed, "audit fold", self.number)
-        return FurtherFit(
+        return ExtraTraining(
             context=replace(self.context, seed=seed),
             splits=(learn, choose),
             folder=self.folder,
             progress=self.progress,
         )
 
-    def _identity(self, further: FurtherFit) -> str:
-        """The training and the labels of the fold, as a hash."""
+    @cached_property
+    def _identity(self) -> str:
         left_out = set(self.image_ids)
         labels = []
         for cell, label in self.context.source.labels.items():
             if cell.image_id in left_out:
                 labels.append((cell.image_id, cell.task, label.path.name))
-        return hash_of(further.identity, sorted(labels))
+        return hash_of(self._further.identity, sorted(labels))
 
-    def _measure(self, model: TrainedModel, image_ids: Sequence[str]) -> list[FoldLabel]:
-        """Compare the labels of the fold with the predictions of its network."""
+    def _measure(self, model: TrainedModel) -> list[FoldLabel]:
         with disk_errors(self.folder):
             (self.folder / PICTURES).mkdir(parents=True, exist_ok=True)
         context = self.context
-        self.progress.start("Comparing with predictions", len(image_ids), "images")
+        self.progress.start("Comparing with predictions", len(self.image_ids), "images")
         outputs = predictions(
             model,
             context.definitions,
             source=context.source,
-            image_ids=image_ids,
+            image_ids=self.image_ids,
             data=context.recipe.data,
             progress=self.progress,
         )
@@ -293,18 +269,23 @@ class _Fold:
                 label = context.source.label(image_id, context.definitions[name])
                 if label is not None and label.valid.any():
                     picture = f"{PICTURES}/{len(entries):06}.png"
-                    output = _Output(raws[name], frame)
                     cell = Cell(image_id, name)
-                    entries.append(self._compare(cell, label, output=output, picture=picture))
+                    entry = self._compare(cell, label, raw=raws[name], frame=frame, picture=picture)
+                    entries.append(entry)
         return entries
 
-    def _compare(self, cell: Cell, label: LabelArray, output: _Output, picture: str) -> FoldLabel:
-        """Compare a label with the prediction of its image, and keep a picture of that."""
+    def _compare(
+        self, cell: Cell, label: LabelArray, *, raw: Tensor, frame: Frame, picture: str
+    ) -> FoldLabel:
+        """Compare a label with the prediction of its image, and keep a picture of the prediction.
+
+        `frame` is the place of the raw output on the image.
+        """
         task = self.context.tasks[cell.task]
         definition = self.context.definitions[cell.task]
         measure = Measure(task)
-        measure.add(output.raw, output.frame, label)
-        predicted = predicted_label(task, definition, output.raw, output.frame)
+        measure.add(raw, frame, label)
+        predicted = predicted_label(task, definition, raw, frame)
         _write_picture(self.folder / picture, definition, label=label, predicted=predicted)
         headline = measure.metric.compute()[task.headline]
         value = f"{headline.value:.2g} {headline.unit}".rstrip()
@@ -318,7 +299,7 @@ class _Fold:
 
 
 def _confusion(task: TaskDef, label: LabelArray, predicted: LabelArray) -> str:
-    """The most frequent confusion of classes, in words; empty if there are no classes.
+    """The most frequent confusion of classes, in words; empty without one.
 
     It is the one of the most pixels, where the prediction and the label differ.
     """
@@ -341,7 +322,6 @@ def _confusion(task: TaskDef, label: LabelArray, predicted: LabelArray) -> str:
 
 
 def _write_picture(path: Path, task: TaskDef, *, label: LabelArray, predicted: LabelArray) -> None:
-    """Draw a prediction with the scale of its label."""
     overview = task.overview()
     overview.add("", label)
     height, width = label.size

@@ -12,11 +12,9 @@ CONFIRMED = "confirmed"
 
 
 def confirm(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
-    """Note that labels are right, all or none; a label that replaces one is not noted.
+    """Note that the labels of cells, as `IMAGE:TASK`, are right, all or none.
 
-    Args:
-        project: the project.
-        cells: labelled cells as `IMAGE:TASK`.
+    A label that replaces one of them later is not noted.
 
     Raises:
         LedgerError: a name is unknown, or its cell has no label; the error lists them. Nothing was

@@ -14,7 +14,7 @@ from labelgrid.evidence.known_labels import Rows
 from labelgrid.evidence.label_comparison import ComparedImage, Comparing
 from labelgrid.evidence.label_evidence import LabelEvidence, gather_evidence
 from labelgrid.executors.passes import Pass, Shard, Stamped
-from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
+from labelgrid.executors.workplace import IN_THIS_PROCESS, Workplace
 from labelgrid.ledger.roster import Roster
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.known_labels import ProjectLabels
@@ -30,7 +30,7 @@ FOLDER = Path("audit", "labels")
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedShard(Stamped):
-    """What was found about the labels of a shard's images."""
+    """The comparisons of a shard's images."""
 
     images: Sequence[ComparedImage]
 
@@ -38,14 +38,7 @@ class ComparedShard(Stamped):
 def compare_shard(
     shard: Shard[ComparedShard], folder: Path, roster: Roster, progress: Progress
 ) -> ComparedShard:
-    """Compare the labels of a shard's images.
-
-    Args:
-        shard: the images.
-        folder: the project's.
-        roster: the project's tasks and images.
-        progress: counts the images.
-    """
+    """Compare the labels of a shard's images."""
     with ProjectFolder.open(folder) as project, project.store.steady(roster):
         known = ProjectLabels(project)
         comparing = Comparing(known, known.by_image())
@@ -54,16 +47,11 @@ def compare_shard(
 
 
 def find_evidence(
-    project: ProjectFolder, progress: Progress, spreading: Spreading = IN_THIS_PROCESS
+    project: ProjectFolder, progress: Progress, workplace: Workplace = IN_THIS_PROCESS
 ) -> LabelEvidence | None:
-    """Compare every label with its image, the other labels of its image and of its task.
+    """Compare every label with its image, and with further labels of the image and of the task.
 
     Which classes each shows is kept.
-
-    Args:
-        project: the project.
-        progress: reports each image.
-        spreading: where they are compared, and in which shards.
 
     Returns:
         What was found; None if that was only a share.
@@ -74,12 +62,12 @@ def find_evidence(
     known = ProjectLabels(project)
     rows = known.by_image()
     image_ids = sorted(rows)
-    if spreading.executor is None:
+    if workplace.executor is None:
         progress.start("Comparing labels", len(rows), "images")
         return _gathered(known, rows, Comparing(known, rows).images(image_ids, progress))
     found = label_pass(project, image_ids)
-    shards = found.shards(spreading)
-    if not found.run(shards, spreading, progress):
+    shards = found.shards(workplace)
+    if not found.run(shards, workplace, progress):
         return None
     images = (image for record in found.records(shards) for image in record.images)
     evidence = _gathered(known, rows, images)
@@ -88,7 +76,7 @@ def find_evidence(
 
 
 def label_pass(project: ProjectFolder, image_ids: Sequence[str]) -> Pass[ComparedShard]:
-    """The comparison of the labels of images as a pass."""
+    """The pass that compares labels with images, in shards."""
     common = stamp_of_labels(project)
     files = {row.image_id: (row.root, row.digest) for row in project.store.images()}
     arguments = (project.folder.absolute(), project.store.known_roster())
@@ -106,7 +94,6 @@ def label_pass(project: ProjectFolder, image_ids: Sequence[str]) -> Pass[Compare
 def _gathered(
     known: ProjectLabels, rows: Mapping[str, Rows], images: Iterable[ComparedImage]
 ) -> LabelEvidence:
-    """What was found, image by image; which classes labels show is kept."""
     found = gather_evidence(known, rows, images)
     for task, classes in found.classes.items():
         note_label_classes(known.project, known.tasks[task], classes)

@@ -1,9 +1,9 @@
-"""Lists the labels that the last audit doubts and that nobody has dealt with since."""
+"""Lists the labels that the last audit doubts, until somebody deals with a label."""
 
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
@@ -51,22 +51,13 @@ def current_cells(project: ProjectFolder, paths: Mapping[Cell, str]) -> list[Cel
 
 
 def _doubted(project: ProjectFolder) -> list[AuditedLabel] | None:
-    """The doubted labels that nobody confirmed; None before the first audit."""
+    """The doubted labels with reasons that hold; None before the first audit."""
     path = project.folder / TABLE
     if not path.is_file():
         return None
     confirmed = confirmed_paths(project)
     labels = [label for label in _read(path, project) if label.path not in confirmed]
-    return _with_current_reasons(project, labels)
-
-
-def _with_current_reasons(
-    project: ProjectFolder, labels: Sequence[AuditedLabel]
-) -> list[AuditedLabel]:
-    """The labels with the reasons that hold; those without any are left out.
-
-    A reason that speaks of another label holds no more when that one was replaced or taken back.
-    """
+    # A reason holds no more when another label that it speaks of was replaced or taken back.
     spoken_of: set[SeenLabel] = set()
     for label in labels:
         spoken_of.update(*label.others.values())
@@ -101,7 +92,9 @@ def _read(path: Path, project: ProjectFolder) -> list[AuditedLabel]:
 
 
 def _label(row: Mapping[str, str]) -> AuditedLabel:
-    """The label of a line of the table."""
+    others = {}
+    for reason, seen in json.loads(row.get("others") or "{}").items():
+        others[str(reason)] = [SeenLabel(*map(str, values)) for values in seen]
     return AuditedLabel(
         task=unescape_formula(row["task"]),
         image=unescape_formula(row["image"]),
@@ -110,14 +103,6 @@ def _label(row: Mapping[str, str]) -> AuditedLabel:
         reasons=unescape_formula(row["reasons"]).split("; "),
         path=unescape_formula(row["path"]),
         confirmed=row.get("confirmed") == "yes",
-        others=_others(row.get("others") or "{}"),
+        others=others,
         part=PartBox(*map(int, json.loads(row["part"]))) if row.get("part") else None,
     )
-
-
-def _others(text: str) -> dict[str, list[SeenLabel]]:
-    """The other labels that the reasons of a line speak of."""
-    found = {}
-    for reason, others in dict(json.loads(text)).items():
-        found[str(reason)] = [SeenLabel(*map(str, each)) for each in others]
-    return found

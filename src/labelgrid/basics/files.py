@@ -22,6 +22,8 @@ from labelgrid.basics.errors import ProjectError, shortage
 
 #: What torchvision says on a torch of another build or release: its own functions are not there.
 _NO_MATCH = "torchvision::"
+#: The modules that the extra [train] installs.
+TRAINING = ("torch", "torchvision", "timm", "lightning_fabric", "safetensors", "pyarrow")
 #: The names of files and folders that are being written.
 _HIDDEN = re.compile(r"\.[0-9a-f]{16}\.part")
 #: Without O_NONBLOCK, opening a pipe waits for a writer.
@@ -185,8 +187,8 @@ def disk_errors(path: Path, unchanged: str = "") -> Iterator[None]:
 def of_system(error: BaseException) -> ProjectError | None:
     """The error for a user, where the cause is this machine; None for an error of another cause.
 
-    It gave no memory, thread or file descriptor, its disk reports an error, or its libraries do not
-    match.
+    It gave no memory, thread or file descriptor, its disk reports an error, or libraries are
+    missing or do not match.
 
     Example:
         >>> print(of_system(OSError(28, "No space left on device", "a.png")))
@@ -196,6 +198,11 @@ def of_system(error: BaseException) -> ProjectError | None:
     short = shortage(error)
     if short:
         return ProjectError(short[0], next_step=short[1])
+    if isinstance(error, ModuleNotFoundError) and error.name in TRAINING:
+        return ProjectError(
+            f"This needs {error.name}, which the base install leaves out.",
+            next_step="Install it: pip install 'labelgrid[train]'.",
+        )
     if isinstance(error, RuntimeError) and _NO_MATCH in str(error):
         return ProjectError(
             "The installed torch and torchvision do not match: they are of different builds or "

@@ -35,6 +35,10 @@ class Result:
         return round(gain, 12)
 
 
+#: Measured numbers by name.
+Results = dict[str, Result]
+
+
 @dataclass(frozen=True)
 class ClassScore:
     """How well a class was predicted.

@@ -71,3 +71,18 @@ def keyed_uniform(keys: "Keys", salt: int) -> "Floats":
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z ^= z >> np.uint64(31)
     return (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def drawn_places(image_ids: Iterable[str], salt: int) -> list[int]:
+    """The places of image ids in an order that is drawn by the ids and the salt alone.
+
+    Example:
+        >>> ids = ["a.png", "b.png", "c.png"]
+        >>> drawn = [ids[place] for place in drawn_places(ids, 7)]
+        >>> drawn == [ids[::-1][place] for place in drawn_places(ids[::-1], 7)]
+        True
+    """
+    import numpy as np
+
+    draws = keyed_uniform(image_keys(image_ids), salt)
+    return np.argsort(draws, kind="stable").tolist()

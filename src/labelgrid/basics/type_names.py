@@ -9,5 +9,9 @@ Json = dict[str, Any]
 Values = Mapping[str, Any]
 #: Height and width.
 Size = tuple[int, int]
+#: Texts by their names.
+Texts = Mapping[str, str]
+#: Names in order.
+Names = tuple[str, ...]
 #: Tables by their names.
 Tables = Mapping[str, Values]

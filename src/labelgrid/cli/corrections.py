@@ -1,14 +1,15 @@
-"""Commands that correct a project: tasks, labels, requests and images, as a user names them.
+"""Commands that correct tasks, labels, requests and images of a project.
 
 Loads no torch.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labelgrid.api.requests import ChangeTaskRequest, SetSplitRequest, SkipRequest
 from labelgrid.basics.errors import UsageError, command, note_unchanged
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.cli.exchange import say_requested_again
@@ -43,39 +44,21 @@ def task(
         )
     with open_project(folder) as project:
         if drop:
-            done = project.drop_task(name)
+            cancelled = project.drop_task(name).cancelled
+            requests = count_text(cancelled, "request")
+            text = f"Dropped {name}, cancelled {requests}. `--restore` brings it back."
+            values: Json = {"task": name, "dropped": True, "cancelled": cancelled}
         else:
             done = project.restore_task(name) if restore else project.change_task(**request)
-        if drop:
-            result: dict[str, Any] = {"task": name, "dropped": True, "cancelled": done.cancelled}
-            requests = count_text(done.cancelled, "request")
-            text = f"Dropped {name}, cancelled {requests}. `--restore` brings it back."
-        else:
-            result = _task_values(done)
             text = _task_text(done, project)
-    if json:
-        screen.print_json(result)
-    else:
-        screen.say(text)
-
-
-def _task_values(done: "Changed") -> dict[str, Any]:
-    """A task and its change as JSON values."""
-    row = done.row
-    return {
-        "task": row.name,
-        "kind": row.kind,
-        "cost": row.cost,
-        "options": dict(row.options),
-        "checked": done.checked,
-        "requested": done.requested,
-        "stale": done.stale,
-        "older": done.older,
-    }
+            row = done.row
+            values = {"task": name, "kind": row.kind, "cost": row.cost, "options": row.options}
+            for each in ("checked", "requested", "stale", "older"):
+                values[each] = getattr(done, each)
+    screen.print_result(values, json, text)
 
 
 def _task_text(done: "Changed", project: "Project") -> str:
-    """A task and its change in words."""
     from labelgrid.project.records import newest_fit
 
     row = done.row
@@ -113,13 +96,10 @@ def unlabel(
     """
     with open_project(folder) as project:
         withdrawn = project.unlabel(cells)
-    if json:
-        screen.print_json({"withdrawn": len(withdrawn.cells)})
-        return
     text = f"Withdrew {count_text(len(withdrawn.cells), 'label')}."
     if withdrawn.heldout:
         text += f" {say_requested_again(len(withdrawn.heldout))}"
-    screen.say(text)
+    screen.print_result({"withdrawn": len(withdrawn.cells)}, json, text)
 
 
 @note_unchanged("Nothing was requested.")
@@ -138,10 +118,9 @@ def request(
     with open_project(folder) as project:
         requested = project.request(cells)
         next_command = next_step(project.disk).line
-    if json:
-        screen.print_json({"requested": len(requested.cells)})
-        return
-    screen.say(f"Requested {count_text(len(requested.cells), 'label')}.\nNext: {next_command}")
+    count = len(requested.cells)
+    text = f"Requested {count_text(count, 'label')}.\nNext: {next_command}"
+    screen.print_result({"requested": count}, json, text)
 
 
 @note_unchanged("Nothing was skipped.")
@@ -156,12 +135,10 @@ def skip(
     Example: [bold]labelgrid skip flat kitchen/0004.jpg:depth --why "too dark"[/]
     """
     with open_project(folder) as project:
-        skipped = project.skip(**request)
-    if json:
-        screen.print_json({"skipped": len(skipped.cells)})
-        return
-    requests = count_text(len(skipped.cells), "request")
-    screen.say(f"Skipped {requests}. `labelgrid cancel --requeue` asks for them again.")
+        count = len(project.skip(**request).cells)
+    requests = count_text(count, "request")
+    text = f"Skipped {requests}. `labelgrid cancel --requeue` asks for them again."
+    screen.print_result({"skipped": count}, json, text)
 
 
 @note_unchanged("Nothing was removed.")
@@ -197,10 +174,8 @@ def split(
     """
     with open_project(folder) as project:
         names = project.set_split(**request)
-    if json:
-        screen.print_json({"images": names, "split": request.split})
-    else:
-        screen.say(f"Put {count_text(len(names), 'image')} into the split '{request.split}'.")
+    text = f"Put {count_text(len(names), 'image')} into the split '{request.split}'."
+    screen.print_result({"images": names, "split": request.split}, json, text)
 
 
 #: The commands of this module.

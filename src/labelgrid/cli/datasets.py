@@ -1,4 +1,4 @@
-"""Commands on data sets: check one, draw its images with their labels, also those of a project."""
+"""Commands on data sets: check the files, draw images with labels, measure predictions."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -7,9 +7,10 @@ import typer
 
 from labelgrid.api.door import Positive
 from labelgrid.api.requests import ProtocolRequest
-from labelgrid.basics.errors import command
+from labelgrid.basics.errors import UsageError, command
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.cli import screen
+from labelgrid.cli.opening import open_project
 from labelgrid.cli.options import with_options
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ def sheet(
 
     Example: [bold]labelgrid sheet flat[/]
     """
-    from labelgrid.basics.errors import UsageError
     from labelgrid.project.folder import SETTINGS, STUDY
 
     if (root / SETTINGS).is_file() or (root / STUDY).is_file():
@@ -54,7 +54,12 @@ def sheet(
                 where=str(root),
                 next_step="Leave out --format and --tasks.",
             )
-        _draw_project(root, out, count, json=json)
+        with open_project(root, looking=True) as project:
+            drawn = project.sheet(out, count=count)
+        labelled = "image with labels" if drawn.labelled else "image, none of which has a label"
+        whole = count_text(drawn.images, labelled, labelled.replace("image", "images"))
+        values = {"sheet": str(drawn.path), "shown": drawn.shown, "images": drawn.images}
+        screen.print_result(values, json, f"Wrote {drawn.path}: {drawn.shown} of {whole}.")
         return
     if out is None:
         raise UsageError(
@@ -62,31 +67,6 @@ def sheet(
             where=str(root),
             next_step="Name a PNG file: --out sheet.png.",
         )
-    shown, images = _draw_dataset(root, out, format=format, tasks=tasks, count=count)
-    if json:
-        screen.print_json({"sheet": str(out), "shown": shown, "images": images})
-        return
-    screen.say(f"Wrote {out}: {shown} of {count_text(images, 'image')}.")
-
-
-def _draw_project(folder: Path, out: Path | None, count: int, *, json: bool) -> None:
-    """Draw the sheet of a project, and say what is on it."""
-    from labelgrid.cli.opening import open_project
-
-    with open_project(folder, looking=True) as project:
-        drawn = project.sheet(out, count=count)
-    if json:
-        screen.print_json({"sheet": str(drawn.path), "shown": drawn.shown, "images": drawn.images})
-        return
-    images = "image with labels" if drawn.labelled else "image, none of which has a label"
-    whole = count_text(drawn.images, images, images.replace("image", "images"))
-    screen.say(f"Wrote {drawn.path}: {drawn.shown} of {whole}.")
-
-
-def _draw_dataset(
-    root: Path, out: Path, *, format: str, tasks: Path | None, count: int
-) -> tuple[int, int]:
-    """Draw the sheet of a data set; returns how many images it shows, and how many there are."""
     from labelgrid.drawings.contact_sheet import contact_sheet
     from labelgrid.operations.dataset_check import tasks_of
     from labelgrid.operations.grid_sheet import spread
@@ -96,7 +76,9 @@ def _draw_dataset(
     image_ids = source.images()
     chosen = spread(image_ids, count)
     contact_sheet(source, tasks_of(source, root, tasks), chosen, out)
-    return len(chosen), len(image_ids)
+    values = {"sheet": str(out), "shown": len(chosen), "images": len(image_ids)}
+    text = f"Wrote {out}: {len(chosen)} of {count_text(len(image_ids), 'image')}."
+    screen.print_result(values, json, text)
 
 
 @with_options(
@@ -120,8 +102,6 @@ def check(
 
     Example: [bold]labelgrid data check folder rooms --out sheet.png[/]
     """
-    from dataclasses import asdict
-
     from labelgrid.drawings.contact_sheet import check_out, contact_sheet
     from labelgrid.operations.dataset_check import layout_faults, read_contents, tasks_of
     from labelgrid.operations.grid_sheet import spread
@@ -137,7 +117,7 @@ def check(
             source, definitions, image_ids=chosen, layout=layout_faults(name, root), progress=bar
         )
     if json:
-        screen.print_json(asdict(contents))
+        screen.print_json(contents)
     else:
         _show(contents)
     wrong = {fault.cell.image_id for fault in contents.faults if fault.cell}
@@ -169,7 +149,6 @@ def evaluate(
 
     Example: [bold]labelgrid data evaluate nyud NYUD_MT predicted --split val[/]
     """
-    from labelgrid.basics.errors import UsageError
     from labelgrid.operations.dataset_check import tasks_of
     from labelgrid.project.task_spec import name_task_file
     from labelgrid.rounds.evaluate_files import evaluate_files
@@ -238,10 +217,6 @@ def register(app: typer.Typer) -> None:
 
 
 def _source(name: str, root: Path) -> "Dataset":
-    """The data set below a root.
-
-    If it has no images, the error names the command that prints its layout.
-    """
     from labelgrid.basics import plugins
     from labelgrid.basics.errors import ImageError
 
@@ -255,8 +230,6 @@ def _source(name: str, root: Path) -> "Dataset":
 
 
 def _refuse_inside(out: Path, root: Path) -> None:
-    from labelgrid.basics.errors import UsageError
-
     if out.resolve().is_relative_to(root.resolve()):
         raise UsageError(
             f"{out} is inside the data set, which must not be changed.",

@@ -1,7 +1,6 @@
-"""The command that finds held-out images which look like training images."""
+"""The command that finds held-out images like training images."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from labelgrid.api.requests import SpreadRequest
 from labelgrid.basics.errors import command
@@ -13,9 +12,6 @@ from labelgrid.cli.shares import said_share
 
 #: The images that a line names.
 SHOWN = 5
-
-if TYPE_CHECKING:
-    from labelgrid.rounds.lookalikes import FoundDuplicates
 
 
 @with_options()
@@ -37,23 +33,13 @@ def duplicates(
         said_share(request.on, json)
         return
     if json:
-        screen.print_json(_as_json(found))
+        files = {
+            "pairs": [pair._asdict() for pair in found.pairs],
+            "table": str(found.table),
+            "sheet": str(found.sheet) if found.sheet else None,
+        }
+        screen.print_json({**vars(found), **files})
         return
-    _say(folder, found)
-
-
-def _as_json(found: "FoundDuplicates") -> dict[str, object]:
-    """What was found, as JSON values."""
-    return {
-        **vars(found),
-        "pairs": [pair._asdict() for pair in found.pairs],
-        "table": str(found.table),
-        "sheet": str(found.sheet) if found.sheet else None,
-    }
-
-
-def _say(folder: Path, found: "FoundDuplicates") -> None:
-    """Say what was found, where it is written, and what to do."""
     if found.sheet:
         pairs = count_text(len(found.pairs), "pair")
         remove = command("remove", folder, found.pairs[0].training)

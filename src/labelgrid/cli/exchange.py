@@ -3,8 +3,7 @@
 Loads no torch.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from labelgrid.api.requests import (
     ImportSuppliedRequest,
 )
 from labelgrid.api.spelling import words_of
-from labelgrid.basics.errors import UsageError, command, note_unchanged
+from labelgrid.basics.errors import PluginError, UsageError, command, note_unchanged
 from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.cli.opening import open_project
@@ -56,7 +55,7 @@ class TypedImportRequest(ImportAnswersRequest, ImportSuppliedRequest, ImportRequ
             )
 
     def carry_out(self, project: "Project") -> "Imported":
-        """Import by the method that is for such labels."""
+        """Import by the method for the kind of labels."""
         if self.url or self.token_file:
             return project.import_answers(**self.part(ImportAnswersRequest))
         if self.supplier:
@@ -65,7 +64,6 @@ class TypedImportRequest(ImportAnswersRequest, ImportSuppliedRequest, ImportRequ
 
 
 def _plugin_name(name: str | None) -> str | None:
-    """A plug-in's name, which may be written with hyphens: label-studio."""
     if name and ":" not in name:
         return name.replace("-", "_")
     return name
@@ -83,9 +81,16 @@ def import_(
     Example: [bold]labelgrid import flat flat/rounds/0001/request[/]
     """
     request = replace(request, format=_plugin_name(request.format))
-    with open_project(folder) as project, faults_as_json(json):
+    from labelgrid.annotate.answers import ImportRefused
+
+    with open_project(folder) as project:
         before = project.offered_relations(labelled=True)
-        done = request.carry_out(project)
+        try:
+            done = request.carry_out(project)
+        except ImportRefused as refused:
+            if json:
+                screen.print_json(refused)  # with all faults
+            raise
         offers = project.offered_relations(labelled=True)
     screen.print_result(done, json)
     if offers not in ("", before) and not json:
@@ -95,32 +100,6 @@ def import_(
     if request.dry_run and not json:
         again = command("import", folder, *words_of(replace(request, dry_run=False)))
         screen.say(f"Nothing was imported. Next: {again}")
-
-
-@contextmanager
-def faults_as_json(json: bool) -> Iterator[None]:
-    """Print all faults of a refused import as JSON, too."""
-    from labelgrid.annotate.answers import ImportRefused
-
-    try:
-        yield
-    except ImportRefused as refused:
-        if json:
-            screen.print_json(refused.as_json())
-        raise
-
-
-def _connector(name: str) -> str:
-    """Check that there is a connector of this name."""
-    from labelgrid.basics import plugins
-    from labelgrid.basics.errors import PluginError
-
-    name = _plugin_name(name) or ""
-    try:
-        plugins.resolve("tools", name)
-    except PluginError as error:
-        raise typer.BadParameter(str(error), param_hint="'--to'") from error
-    return name
 
 
 @with_options()
@@ -133,16 +112,18 @@ def export(
 
     Example: [bold]labelgrid export flat --to folder --out to-label[/]
     """
-    request = replace(request, to=_connector(request.to))
+    from labelgrid.basics import plugins
+
+    request = replace(request, to=_plugin_name(request.to) or "")
+    try:
+        plugins.resolve("tools", request.to)
+    except PluginError as error:
+        raise typer.BadParameter(str(error), param_hint="'--to'") from error
     with open_project(folder) as project:
         done = project.export(**request)
-    if json:
-        folders = [str(folder) for folder in done.folders]
-        values = {**vars(done), "folders": folders}
-        del values["rest"]
-        screen.print_json(values)
-    else:
-        screen.say(str(done))
+    values = {**vars(done), "folders": list(map(str, done.folders))}
+    del values["rest"]
+    screen.print_result(values, json, str(done))
 
 
 @note_unchanged("Nothing was cancelled.")

@@ -4,14 +4,15 @@ Loads no torch.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelgrid.api.places import Place
 from labelgrid.api.requests import AddRequest, CreateRequest
-from labelgrid.basics.errors import command, note_unchanged
+from labelgrid.basics.errors import UsageError, command, note_unchanged
+from labelgrid.basics.type_names import Json, Tables, Values
 from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.cli.opening import open_project
@@ -57,7 +58,6 @@ def init(
     --holdout 50[/]
     """
     from labelgrid.api.reader import ProjectReader
-    from labelgrid.basics.errors import UsageError
 
     if not request.images:
         raise UsageError("No images were named.", next_step="Add --images FOLDER.")
@@ -79,7 +79,7 @@ def init(
         _show_new(project, time)
 
 
-def left_out_values(project: "ProjectReader") -> dict[str, Any]:
+def left_out_values(project: "ProjectReader") -> Json:
     """The images that a command left out, as JSON values."""
     left_out = [asdict(fault) for fault in project.left_out]
     for values in left_out:
@@ -88,7 +88,7 @@ def left_out_values(project: "ProjectReader") -> dict[str, Any]:
 
 
 def say_left_out(project: "ProjectReader") -> None:
-    """Print which images a command left out, and why."""
+    """Print the images that a command left out, with the reasons."""
     from labelgrid.annotate.answers import fault_lines
     from labelgrid.project.folder import LEFT_OUT
 
@@ -103,10 +103,7 @@ def say_left_out(project: "ProjectReader") -> None:
 
 
 def _show_new(project: "ProjectReader", time: bool) -> None:
-    """Print what was made, what would disappoint later, and the next command.
-
-    With `time`, measure how long a round takes.
-    """
+    from labelgrid.advice.first_time import FirstTime, first_time
     from labelgrid.operations.early_warnings import early_warnings
     from labelgrid.operations.next_step import first_query, next_step
 
@@ -123,7 +120,13 @@ def _show_new(project: "ProjectReader", time: bool) -> None:
     words = ("task", folder, "TASK", "--set", "cost=2")
     example = command(*words)
     screen.say(f"  If your costs or label files differ: {example}, for example.")
-    screen.say(f"  {_first_time(project, time)}")
+    measured = FirstTime(folder=folder)
+    if time:
+        with screen.Bar() as bar:
+            bar.start("Timing a round; Ctrl-C skips it", 1, "recipes")
+            measured = first_time(folder)
+            bar.advance()
+    screen.say(f"  {measured}")
     offers = project.offered_relations()
     if offers:
         screen.say(f"  {offers}")
@@ -134,21 +137,7 @@ def _show_new(project: "ProjectReader", time: bool) -> None:
     screen.say(f"Next: {first}{too}")
 
 
-def _first_time(project: "ProjectReader", time: bool) -> str:
-    """Say how long a round takes, or which command measures it."""
-    from labelgrid.advice.first_time import FirstTime, first_time
-
-    if not time:
-        return str(FirstTime(folder=project.folder))
-    with screen.Bar() as bar:
-        bar.start("Timing a round; Ctrl-C skips it", 1, "recipes")
-        found = first_time(project.folder)
-        bar.advance()
-    return str(found)
-
-
 def _tasks(typed: Any, task_file: Path | None) -> list[Place]:
-    """The tasks as `Project` takes them, those of the file first."""
     return [*([task_file] if task_file else ()), *typed]
 
 
@@ -164,8 +153,6 @@ def add(
 
     Example: [bold]labelgrid add flat --images more --task normals[/]
     """
-    from labelgrid.basics.errors import UsageError
-
     if not (request.images or request.tasks or task_file or request.holdout != "0"):
         raise UsageError(
             "Neither images nor tasks were named.",
@@ -204,21 +191,25 @@ def status(folder: Path, json: bool = False) -> None:
     )
     _show_left_out(values)
     _show_rows("task", values["tasks"], STATE_COLUMNS)
-    _show_derived(values["tasks"])
+    for name, task in values["tasks"].items():
+        if task.get("derived"):
+            count = count_text(task["derived"], "missing label follows", "missing labels follow")
+            screen.say(f"{name}: {count} from others of the image, worth {task['saved']:g}.")
     _show_times(values)
     _show_suppliers(values["suppliers"])
-    if values["rounds"]:
-        columns = ["round", "strategy", "budget", "unit", "state"]
-        rows = []
-        for row in values["rounds"]:
-            shown = row if row["strategy"] else _not_asked(row)
-            rows.append([shown[name] for name in columns])
-        screen.print_table("", columns, rows)
-    _show_results(values)
+    _show_rounds(values["rounds"])
+    for headline in values["headlines"]:
+        screen.say(headline["text"])
+    if values["relations"]:
+        screen.say(values["relations"])
+    following = values["next"]
+    if values["advice"]:
+        screen.say(f"Advice: {values['advice']}")
+        following += "   (of all tasks, if you do not follow the advice)"
+    screen.say(f"Next: {following}")
 
 
-def _show_left_out(values: Mapping[str, Any]) -> None:
-    """Print which images and tasks have no part in what follows, and of how many no camera."""
+def _show_left_out(values: Values) -> None:
     if aside := values["set_aside"]:
         name, reason = next(iter(aside.items()))
         images = count_text(
@@ -238,40 +229,11 @@ def _show_left_out(values: Mapping[str, Any]) -> None:
         screen.say(f"Dropped tasks: {', '.join(dropped)}; {spent:g} was spent on them.")
 
 
-def _not_asked(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A round that has asked for nothing yet, as a row: it has no budget."""
-    return {**row, "budget": "", "unit": "", "state": f"{row['state']}, nothing requested"}
-
-
-def _show_results(values: Mapping[str, Any]) -> None:
-    """What was measured, and what to do next."""
-    for headline in values["headlines"]:
-        screen.say(headline["text"])
-    if values["relations"]:
-        screen.say(values["relations"])
-    following = values["next"]
-    if values["advice"]:
-        screen.say(f"Advice: {values['advice']}")
-        following += "   (of all tasks, if you do not follow the advice)"
-    screen.say(f"Next: {following}")
-
-
-def _show_derived(tasks: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print how many missing labels follow from others, and what they would have cost."""
-    for name, task in tasks.items():
-        if task.get("derived"):
-            count = count_text(task["derived"], "missing label follows", "missing labels follow")
-            screen.say(f"{name}: {count} from others of the image, worth {task['saved']:g}.")
-
-
-def _show_times(values: dict[str, Any]) -> None:
-    """Print how long labels took, where imports said so, and the costs learned from that."""
+def _show_times(values: Json) -> None:
     from labelgrid.project.prices import few_times
 
-    times = {}
-    for name, task in values["tasks"].items():
-        if task["times"]:
-            times[name] = task["times"]
+    tasks = values["tasks"]
+    times = {name: task["times"] for name, task in tasks.items() if task["times"]}
     if not times:
         return
     _show_rows("task", times, TIME_COLUMNS)
@@ -286,8 +248,7 @@ def _show_times(values: dict[str, Any]) -> None:
         )
 
 
-def _show_suppliers(suppliers: Mapping[str, Any]) -> None:
-    """Print which labels suppliers gave, what they cost and how far they are trusted."""
+def _show_suppliers(suppliers: Values) -> None:
     rows = []
     for name, values in suppliers.items():
         for task, count in values["labels"].items():
@@ -299,7 +260,19 @@ def _show_suppliers(suppliers: Mapping[str, Any]) -> None:
         screen.print_table("", columns, rows)
 
 
-def _show_rows(first: str, entries: Mapping[str, Mapping[str, Any]], titles: Titles) -> None:
+def _show_rounds(rounds: Sequence[Values]) -> None:
+    columns = ["round", "strategy", "budget", "unit", "state"]
+    rows = []
+    for row in rounds:
+        if row["strategy"]:
+            rows.append([row[name] for name in columns])
+        else:
+            rows.append([row["round"], "", "", "", f"{row['state']}, nothing requested"])
+    if rows:
+        screen.print_table("", columns, rows)
+
+
+def _show_rows(first: str, entries: Tables, titles: Titles) -> None:
     """Print a table with a row for each entry; `first` is the title of their names."""
     rows = []
     for name, values in entries.items():

@@ -1,16 +1,16 @@
-"""Commands that look into the ledger: its cells, its operations, and the last one taken back.
+"""Commands that look into the ledger's cells and operations, and undo the last operation.
 
 Loads no torch.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 from labelgrid.api.requests import CellsRequest, UndoRequest
 from labelgrid.basics.errors import UsageError, command, note_unchanged
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.cli.opening import open_project
@@ -60,8 +60,7 @@ def cells(
             _show_cells(folder, rows)
 
 
-def _show_cells(folder: Path, rows: Iterator[dict[str, Any]]) -> None:
-    """Print the first cells as a table, and how many more there are."""
+def _show_cells(folder: Path, rows: Iterator[Json]) -> None:
     row_of = itemgetter(*SHOWN_COLUMNS)
     shown = [row_of(row) for row in islice(rows, SHOWN)]
     if not shown:
@@ -93,23 +92,20 @@ def log(
     elif not rows:
         screen.say("Nothing has happened yet.")
     elif cell:
-        screen.print_table("", list(EVENT_COLUMNS.values()), [_event(row) for row in rows])
+        events = []
+        for row in rows:
+            event = [row[name] for name in EVENT_COLUMNS]
+            events.append(["" if value is None else value for value in event])
+        screen.print_table("", list(EVENT_COLUMNS.values()), events)
     else:
         columns = ["operation", "at (UTC)", "command", "cells", "rounds"]
-        screen.print_table("", columns, [_operation(row) for row in rows])
-
-
-def _event(row: Mapping[str, Any]) -> list[Any]:
-    """The row of an event in the table of a cell."""
-    return ["" if row[name] is None else row[name] for name in EVENT_COLUMNS]
-
-
-def _operation(row: Mapping[str, Any]) -> list[Any]:
-    """The row of an operation in the table."""
-    moves = [f"{move['cells']:,} {move['before']} → {move['after']}" for move in row["moves"]]
-    command = row["command"] + (" (undone)" if row["undone"] else "")
-    rounds = ", ".join(map(str, row["rounds"]))
-    return [row["operation"], row["at"], command, ", ".join(moves), rounds]
+        operations = []
+        for row in rows:
+            moves = [f"{one['cells']:,} {one['before']} → {one['after']}" for one in row["moves"]]
+            typed = row["command"] + (" (undone)" if row["undone"] else "")
+            rounds = ", ".join(map(str, row["rounds"]))
+            operations.append([row["operation"], row["at"], typed, ", ".join(moves), rounds])
+        screen.print_table("", columns, operations)
 
 
 @note_unchanged("Nothing was undone.")
@@ -125,10 +121,7 @@ def undo(
     """
     with open_project(folder) as project:
         undone = project.undo(**request)
-    if json:
-        screen.print_json(undone.as_json())
-    else:
-        screen.say(str(undone))
+    screen.print_result(undone, json)
 
 
 #: The commands of this module.

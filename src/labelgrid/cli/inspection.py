@@ -1,8 +1,10 @@
-"""Commands that show what was found: report, verify, audit, time, advise, relate, list."""
+"""Commands that show findings: report, verify, audit, time, advise, relate, list."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
+from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -14,6 +16,7 @@ from labelgrid.api.requests import (
     TimeRequest,
 )
 from labelgrid.basics.errors import UsageError, command, note_unchanged
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, duration, join_names
 from labelgrid.cli import screen
 from labelgrid.cli.exchange import cells_as_json
@@ -22,12 +25,9 @@ from labelgrid.cli.options import with_options
 from labelgrid.cli.shares import said_share
 
 if TYPE_CHECKING:
-    from labelgrid.advice.round_times import RecipeTime
     from labelgrid.audit.audit import Audited
     from labelgrid.relations.true_agreement import Measured
     from labelgrid.suppliers.relate import Related
-    from labelgrid.suppliers.relation_trust import RelationRow
-    from labelgrid.suppliers.supplier_trust import SupplierRow
 
 #: The rows of the table of an audit.
 DOUBTFUL = 20
@@ -98,8 +98,6 @@ def audit(
 
     Example: [bold]labelgrid audit flat --folds 3[/]
     """
-    from dataclasses import asdict
-
     if confirm:
         if request.given():
             raise UsageError(
@@ -107,7 +105,11 @@ def audit(
                 "do nothing.",
                 next_step="Leave them out, and run the audit after it.",
             )
-        _confirm(folder, confirm, json)
+        with open_project(folder) as project:
+            confirmed = project.confirm(confirm).cells
+        labels = count_text(len(confirmed), "label is", "labels are")
+        text = f"{labels} noted as right, and left out of audits until replaced."
+        screen.print_result({"confirmed": cells_as_json(confirmed)}, json, text)
         return
     with open_project(folder) as project:
         audited = project.audit(**request)
@@ -121,7 +123,6 @@ def audit(
 
 
 def _say_doubts(folder: Path, audited: "Audited", *, all: bool) -> None:
-    """Print the most doubtful labels, where the others are, and what to do with them."""
     doubtful = audited.doubtful(confirmed=all)
     rows = []
     for label in doubtful[:DOUBTFUL]:
@@ -150,17 +151,6 @@ def _say_doubts(folder: Path, audited: "Audited", *, all: bool) -> None:
         )
 
 
-def _confirm(folder: Path, cells: Sequence[str], json: bool) -> None:
-    """Note that labels are right, and say so."""
-    with open_project(folder) as project:
-        confirmed = project.confirm(cells).cells
-    if json:
-        screen.print_json({"confirmed": cells_as_json(confirmed)})
-        return
-    labels = count_text(len(confirmed), "label is", "labels are")
-    screen.say(f"{labels} noted as right, and left out of audits until replaced.")
-
-
 @with_options()
 def time(
     folder: Path,
@@ -173,14 +163,18 @@ def time(
 
     Example: [bold]labelgrid time flat[/]
     """
-    from dataclasses import asdict
-
     with open_project(folder) as project:
         times = project.time(**request)
     if json:
-        screen.print_json(asdict(times))
+        screen.print_json(times)
         return
-    rows = [_time_row(each) for each in times.times]
+    rows = []
+    for each in times.times:
+        size = "x".join(map(str, each.size))
+        seconds = [f"{each.step_seconds:.3g}", f"{each.image_seconds:.3g}"]
+        memory = "" if each.memory is None else f"{each.memory / 2**30:.1f} GiB"
+        words = [each.recipe, size, f"{each.steps:,}", *seconds, duration(each.seconds), memory]
+        rows.append(words)
     columns = ["recipe", "size", "steps", "s a step", "s an image", "a round", "GPU memory"]
     screen.print_table("", columns, rows)
     if times.for_gpu:
@@ -198,14 +192,6 @@ def time(
     screen.say(times.sentence(folder))
 
 
-def _time_row(each: "RecipeTime") -> list[str]:
-    """The row of a recipe: its times in words."""
-    memory = "" if each.memory is None else f"{each.memory / 2**30:.1f} GiB"
-    size = "x".join(map(str, each.size))
-    seconds = [f"{each.step_seconds:.3g}", f"{each.image_seconds:.3g}"]
-    return [each.recipe, size, f"{each.steps:,}", *seconds, duration(each.seconds), memory]
-
-
 @with_options()
 def advise(
     folder: Path,
@@ -218,15 +204,9 @@ def advise(
 
     Example: [bold]labelgrid advise flat --budget 60[/]
     """
-    from dataclasses import asdict
-
     with open_project(folder, looking=True) as project:
         advised = project.advise(**request)
-    if json:
-        screen.print_json(asdict(advised))
-        return
-    for advice in advised.advice:
-        screen.say(advice.text)
+    screen.print_result(advised, json, "\n".join(advice.text for advice in advised.advice))
 
 
 @note_unchanged("Nothing was written.")
@@ -242,14 +222,12 @@ def relate(
 
     Example: [bold]labelgrid relate flat --write[/]
     """
-    from dataclasses import asdict
-
     with open_project(folder) as project:
         related = project.relate(**request)
     if said_share(request.on, json):  # nothing is joined yet
         return
     if json:
-        screen.print_json(asdict(related))
+        screen.print_json(related)
         return
     _show_related(related)
     if related.files:
@@ -260,14 +238,22 @@ def relate(
 
 
 def _show_related(related: "Related") -> None:
-    """Print what was measured, then why some could not be."""
     figures = ["images", "agreement", "coverage", "trust", "now"]
     relations: list[tuple[str, ...]] = []
     for row in related.relations:
-        relations += _relation_rows(row)
+        name = f"{row.name}: {join_names(row.reads)} → {row.gives}"
+        now = f"{row.now:g}" if row.declared else "not declared"
+        options = _options_text(row.options)
+        relations.append((name, row.sample, *_figures(row.measured), now, options))
+        if row.as_declared:
+            options = _options_text(row.declared_options)
+            relations.append(("as declared", "", *_figures(row.as_declared), now, options))
     if relations:
         screen.print_table("", ["relation", *figures, "options"], relations)
-    suppliers = [_supplier_row(row) for row in related.suppliers]
+    suppliers = [
+        (row.supplier, row.task, row.sample, *_figures(row.measured), f"{row.now:g}")
+        for row in related.suppliers
+    ]
     if suppliers:
         screen.print_table("", ["supplier", "task", *figures], suppliers)
     remarks = [(row.name, row.remark) for row in related.relations]
@@ -277,32 +263,13 @@ def _show_related(related: "Related") -> None:
             screen.say(f"{name}: {remark}")
 
 
-def _relation_rows(row: "RelationRow") -> Sequence[tuple[str, ...]]:
-    """The cells of a relation in the table; a second row if its recipe declares other options."""
-    name = f"{row.name}: {join_names(row.reads)} → {row.gives}"
-    now = f"{row.now:g}" if row.declared else "not declared"
-    rows = [(name, row.sample, *_figures(row.measured), now, _options_text(row.options))]
-    if row.as_declared:
-        declared = _options_text(row.declared_options)
-        rows.append(("as declared", "", *_figures(row.as_declared), now, declared))
-    return rows
-
-
-def _options_text(options: Mapping[str, Any]) -> str:
-    """Options as a recipe has them."""
-    import json
-
-    texts = [f"{name} = {json.dumps(value)}" for name, value in options.items()]
+def _options_text(options: Values) -> str:
+    texts = [f"{name} = {dumps(value)}" for name, value in options.items()]
     return ", ".join(texts) or "defaults"
 
 
-def _supplier_row(row: "SupplierRow") -> tuple[str, ...]:
-    """The cells of a supplier and task in the table."""
-    return (row.supplier, row.task, row.sample, *_figures(row.measured), f"{row.now:g}")
-
-
 def _figures(measured: "Measured | None") -> tuple[str, str, str]:
-    """Agreement, coverage and trust in words; empty ones if they could not be measured."""
+    """Agreement, coverage and trust in words; empty if they could not be measured."""
     if measured is None:
         return ("", "", "")
     texts = []
@@ -324,7 +291,6 @@ def list_(
     Example: [bold]labelgrid list strategies[/]
     """
     from labelgrid.basics import plugins
-    from labelgrid.basics.errors import UsageError
     from labelgrid.recipes.resolve import shipped_recipes
 
     entries = {name: plugins.describe(name) for name in plugins.FOLDERS}

@@ -1,12 +1,13 @@
 """Commands of the laboratory: run simulated campaigns, analyse them, and render rooms."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labelgrid.api.door import Cost, Count, Positive
 from labelgrid.basics.errors import command, note_unchanged
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.cli import screen
 from labelgrid.cli.options import with_options
@@ -72,16 +73,16 @@ def simulate(
     from labelgrid.api import study
 
     options = {
-        "strategies": _names(strategies),
-        "only": _names(only),
+        "strategies": _names(strategies) or None,
+        "only": _names(only) or None,
         "seeds": seeds,
         "rounds": rounds,
         "initial": initial,
         "budget": budget,
         "unit": unit,
-        "single": single,
+        "single": single or None,
     }
-    changes = {name: value for name, value in options.items() if _is_named(value)}
+    changes = {name: value for name, value in options.items() if value is not None}
     if dry_run:
         plan = study.estimate(recipe, data, out, weights=weights, jobs=jobs, force=force, **changes)
         _print_plan(plan, json)
@@ -100,7 +101,10 @@ def simulate(
         )
     _print_runs(result, json)
     if result.left:
-        _note_left(result)
+        screen.note(
+            f"This was {result.share}. Not done yet: {join_names(result.left, 5)}. When all shares "
+            "have ended, the same command without `--on` does what is left, and writes all records."
+        )
     if result.stopped:
         screen.note(f"Not finished: {join_names(result.stopped, 5)}.")
     if result.failed:
@@ -110,31 +114,14 @@ def simulate(
 
 
 def _print_runs(result: "StudyResult", json: bool) -> None:
-    """Print how the runs ended."""
     outcomes = f"{result.out}/outcomes.csv"
-    if json:
-        rows = {}
-        for key, status in result.runs.items():
-            rows[key] = {"state": status.state, "fault": status.fault}
-        values = {"outcomes": outcomes, "runs": rows}
-        screen.print_json(values | share_values(result.share))
-        return
-    runs = count_text(len(result.runs), "run is", "runs are")
-    done = len(result.runs) - len(result.failed) - len(result.stopped) - len(result.left)
-    screen.say(f"{done} of {runs} done -> {outcomes}")
-
-
-def _note_left(result: "StudyResult") -> None:
-    """Say what other shares of the study have not done yet."""
-    screen.note(
-        f"This was {result.share}. Not done yet: {join_names(result.left, 5)}. When all shares "
-        "have ended, the same command without `--on` does what is left, and writes all records."
-    )
-
-
-def _is_named(value: object) -> bool:
-    """Whether an option says something: `--rounds 0` does."""
-    return value is not None and value is not False and value != []
+    rows = {}
+    for key, status in result.runs.items():
+        rows[key] = {"state": status.state, "fault": status.fault}
+    values = {"outcomes": outcomes, "runs": rows} | share_values(result.share)
+    runs = count_text(len(rows), "run is", "runs are")
+    done = len(rows) - len(result.failed) - len(result.stopped) - len(result.left)
+    screen.print_result(values, json, f"{done} of {runs} done -> {outcomes}")
 
 
 def _refuse_failed(failed: dict[str, str]) -> None:
@@ -155,7 +142,11 @@ def _print_plan(plan: "StudyPlan", json: bool) -> None:
     groups: dict[tuple[str, str], list[RunWork]] = {}
     for key, run in plan.planned.items():
         groups.setdefault((run.name, run.kind), []).append(plan.left[key])
-    rows: list[list[str | int]] = [[*arm, *_sums(works)] for arm, works in groups.items()]
+    rows: list[list[str | int]] = []
+    for arm, works in groups.items():
+        steps = [count for work in works for count in work.steps]  # of the trainings that are left
+        labels = max(work.labels for work in works)
+        rows.append([*arm, len(works), len(steps), labels, sum(steps)])
     if not json:
         _show_plan(plan, rows)
         return
@@ -166,7 +157,6 @@ def _print_plan(plan: "StudyPlan", json: bool) -> None:
 
 
 def _show_plan(plan: "StudyPlan", rows: Sequence[Sequence[str | int]]) -> None:
-    """Print a plan for people; `rows` have the work of each arm."""
     columns = [
         "arm",
         "kind",
@@ -186,12 +176,6 @@ def _show_plan(plan: "StudyPlan", rows: Sequence[Sequence[str | int]]) -> None:
         screen.say(f"It cannot run yet: {plan.missing.what} {plan.missing.next_step}")
 
 
-def _sums(works: Sequence["RunWork"]) -> tuple[int, ...]:
-    """The runs, their remaining trainings, the most labels of a run, and all remaining steps."""
-    trainings = [steps for work in works for steps in work.steps]
-    return len(works), len(trainings), max(work.labels for work in works), sum(trainings)
-
-
 @note_unchanged("The study is unchanged.")
 @with_options(
     folder="STUDY: the folder of a finished study",
@@ -205,7 +189,7 @@ def analyse(
     folder: Path,
     name: str,
     out: Path | None = None,
-    values: Mapping[str, Any] | None = None,
+    values: Values | None = None,
     strategies: str = "",
     json: bool = False,
 ) -> None:
@@ -222,7 +206,7 @@ def analyse(
             folder, name, out, values=values, strategies=_names(strategies), progress=bar
         )
     if json:
-        screen.print_json(result.as_json())
+        screen.print_json(result)
         return
     _show_means([mean for mean in result.means if mean.headline])
     if out:
@@ -230,7 +214,6 @@ def analyse(
 
 
 def _show_means(means: "Sequence[Mean]") -> None:
-    """Print means over seeds: a row for each, with the keys that tell it from the others."""
     from labelgrid.drawings.wording import add_unit, spread
 
     columns = ["arm"]
@@ -247,10 +230,7 @@ def _show_means(means: "Sequence[Mean]") -> None:
 
 
 def _names(text: str) -> list[str]:
-    """Names separated by commas."""
-    if not text:
-        return []
-    return [name.strip() for name in text.split(",")]
+    return [name.strip() for name in text.split(",")] if text else []
 
 
 @note_unchanged("Rendered scenes are kept.")
@@ -292,13 +272,12 @@ def scenes(
     settings = SceneSettings((int(match[1]), int(match[2])), seed, samples, frames)
     with screen.Bar() as bar:
         total, new = write_scenes(out, count, settings=settings, progress=bar, jobs=jobs)
-    if json:
-        screen.print_json({"folder": str(out), "scenes": total, "rendered": new})
-        return
-    screen.say(
+    values = {"folder": str(out), "scenes": total, "rendered": new}
+    text = (
         f"{out}: {count_text(total, 'scene')}, {new:,} of them rendered now. "
         f"Look at some: {command('sheet', out, '--out', 'sheet.png')}"
     )
+    screen.print_result(values, json, text)
 
 
 #: The commands of this module.

@@ -35,7 +35,4 @@ def copy(
 
     with screen.Bar() as bar:
         copied = copy_ledger(folder, to, bar)
-    if json:
-        screen.print_json(copied.as_json())
-    else:
-        screen.say(str(copied))
+    screen.print_result(copied, json)

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,8 +45,6 @@ def fit(
 
     Example: [bold]labelgrid fit flat --epochs 20[/]
     """
-    from dataclasses import asdict
-
     from labelgrid.executors.together import is_first_place
 
     with open_project(folder) as project:
@@ -75,7 +74,6 @@ def fit(
 
 @contextmanager
 def _say_what_resumes() -> Iterator[None]:
-    """Say, if a training is stopped, what goes on with it and what begins again."""
     try:
         yield
     except KeyboardInterrupt:
@@ -104,12 +102,10 @@ def score(
         table = project.score(**request)
     if said_share(request.on, json):  # the table is not there yet
         return
-    if json:
-        values = {"images": len(table.images), "statistics": list(table.statistics)}
-        screen.print_json(values)
-        return
+    values = {"images": len(table.images), "statistics": list(table.statistics)}
     images = count_text(len(table.images), "image")
-    screen.say(f"Scored {images}: {', '.join(table.statistics) or 'no statistics needed'}.")
+    text = f"Scored {images}: {', '.join(table.statistics) or 'no statistics needed'}."
+    screen.print_result(values, json, text)
 
 
 @note_unchanged("Nothing was requested.")
@@ -146,7 +142,6 @@ def query(
 
 
 def _show_picks(result: "QueryResult", dry_run: bool) -> None:
-    """Print the first picks, and how many labels of each task they are."""
     first = result.picks[:SHOWN]
     scored = any(pick.score is not None for pick in first)
     columns = ["image", "task", *(["score"] if scored else []), "why"]
@@ -169,7 +164,6 @@ def _show_picks(result: "QueryResult", dry_run: bool) -> None:
 
 
 def _say_counts(counts: Mapping[str, int]) -> str:
-    """The numbers of labels by task, in words."""
     return ", ".join(f"{count} {task}" for task, count in counts.items())
 
 
@@ -204,8 +198,6 @@ def export_model(
 
     Example: [bold]labelgrid export-model flat --to onnx[/]
     """
-    from dataclasses import asdict
-
     with open_project(folder) as project:
         done = project.export_model(**request)
     if json:
@@ -247,14 +239,12 @@ def control(
 
     Example: [bold]labelgrid control flat[/]
     """
-    from dataclasses import asdict
-
     from labelgrid.advice.control_verdict import table_rows
 
     with open_project(folder) as project:
         compared = project.control(**request)
     if json:
-        screen.print_json(asdict(compared))
+        screen.print_json(compared)
         return
     columns = ["on the held-out images", "picks", "random", "difference", "95 % interval", "p"]
     screen.print_table("", columns, table_rows(compared.measures))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_project(folder: Path, *, looking: bool = False) -> "Iterator[ProjectReader]":
-    """Open a project whose long work shows its progress, and close it at the end.
+    """Open a project with progress of long work on the screen, and close it at the end.
 
     Args:
         folder: the project's.

@@ -14,6 +14,8 @@ import typer
 
 from labelgrid.api.door import CommandRequest, check_values
 from labelgrid.api.spelling import spelling
+from labelgrid.basics.errors import LabelgridError
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.version import __version__
 from labelgrid.cli import screen
 
@@ -88,6 +90,12 @@ class TypedOption:
     words: str
     meaning: str
 
+    @property
+    def word(self) -> str:
+        """The word that names the option or argument on the command line."""
+        written = self.words or f"--{self.parameter.name.replace('_', '-')}"
+        return written.split()[0]
+
     @cached_property
     def kinds(self) -> list[Any]:
         """The types of its values but None; of words, an enum."""
@@ -95,7 +103,7 @@ class TypedOption:
 
     @cached_property
     def is_list(self) -> bool:
-        """Whether values are given one by one."""
+        """Whether the option may be given several times."""
         return bool(SEVERAL & {*self.kinds}) or self.kinds == [Mapping]
 
     def read(self, value: Any) -> Any:
@@ -106,14 +114,20 @@ class TypedOption:
             return value or []
         from labelgrid.project.task_spec import assignments
 
-        return assignments(value or [], self.words.split()[0])
+        values = assignments(value or [], self.words.split()[0])
+        if Mapping[str, str] in get_args(self.parameter.annotation):
+            for written in value or []:
+                key, _, text = written.partition("=")
+                if not isinstance(values[key.strip()], str):  # a class may be named 1
+                    values[key.strip()] = text.strip()
+        return values
 
-    def shown(self, others: Mapping[str, "TypedOption"]) -> Parameter:
+    def shown(self, others: "Options") -> Parameter:
         """The parameter as Typer reads it."""
         options, value = spelling(self.parameter.name, self.words)
         kinds = self.kinds
         default = self.parameter.default
-        settings: dict[str, Any] = {"help": self._help(others), "metavar": value.strip("!") or None}
+        settings: Json = {"help": self._help(others), "metavar": value.strip("!") or None}
         kind: Any = str if str in kinds or self.is_list else kinds[0]
         if Path in kinds and not self.is_list and (kind is Path or value in PATHS):
             kind = Path
@@ -134,21 +148,30 @@ class TypedOption:
             self.parameter.name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation
         )
 
-    def _help(self, others: Mapping[str, "TypedOption"]) -> str:
+    def _help(self, others: "Options") -> str:
         """The first sentence of the meaning, in words of the command line."""
 
         def spelled(named: re.Match[str]) -> str:
-            words = others[named[1]].words if named[1] in others else named[0]
-            return (words or f"--{named[1].replace('_', '-')}").split()[0]
+            return others[named[1]].word if named[1] in others else named[0]
 
         text, *_ = re.split(r"\.(?= [A-Z])", self.meaning)
         text = FIELD.sub(spelled, WITHOUT.sub("by default ", text)).replace("[", r"\[")
         again = " Repeatable." if self.is_list and "--" in (self.words or "--") else ""
-        return f"{text[0].upper()}{text[1:]}.{again}"
+        text = f"{text[0].upper()}{text[1:]}.{again}"
+        kind = self.parameter.annotation
+        if len(self.kinds) == 1:  # a number, not a number or a share
+            for member in (kind, *get_args(kind)):
+                for bound in getattr(member, "__metadata__", ()):
+                    text += rf" \[{bound}]"
+        return text
+
+
+#: The options and arguments of a command, by the names of their parameters or fields.
+Options = Mapping[str, TypedOption]
 
 
 def _kinds(annotation: Any) -> Iterator[Any]:
-    """The types of the values that an annotation allows but None; of words, an enum."""
+    """Yield the types of an annotation but None; of words, an enum."""
     origin = get_origin(annotation)
     if origin in (Union, UnionType):
         for member in get_args(annotation):
@@ -161,6 +184,21 @@ def _kinds(annotation: Any) -> Iterator[Any]:
         yield origin or annotation
 
 
+def _options_of(parameters: Mapping[str, Parameter], own: Mapping[str, str]) -> Options:
+    options = {}
+    for name, parameter in parameters.items():
+        if name != "request":
+            words, _, meaning = {**SHARED, **own}[name].partition(": ")
+            options[name] = TypedOption(parameter, words, meaning)
+            continue
+        request: type[CommandRequest] = parameter.annotation
+        for each, field in request.fields().items():
+            words = request.spelled.get(each, "")
+            if each not in parameters and words != HIDDEN:
+                options[each] = TypedOption(field, words, request.meanings()[each])
+    return options
+
+
 def with_options(**own: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Let parameters of a command, and the fields of its `request`, be options or arguments.
 
@@ -171,29 +209,23 @@ def with_options(**own: str) -> Callable[[Callable[..., None]], Callable[..., No
 
     def made(function: Callable[..., None]) -> Callable[..., None]:
         parameters = signature(function).parameters
-        request = CommandRequest
-        options: dict[str, TypedOption] = {}
-        for name, parameter in parameters.items():
-            if name == "request":
-                request = parameter.annotation
-                for each, field in request.fields().items():
-                    if each not in parameters and request.spelled.get(each) != HIDDEN:
-                        spelled = request.spelled.get(each, "")
-                        options[each] = TypedOption(field, spelled, request.meanings()[each])
-            else:
-                words, _, meaning = {**SHARED, **own}[name].partition(": ")
-                options[name] = TypedOption(parameter, words, meaning)
-
+        options = _options_of(parameters, own)
         checked = check_values(function)
 
         @wraps(function)
         def run(trust: Any = None, **given: Any) -> None:
-            read = {name: options[name].read(value) for name, value in given.items()}
-            if "request" in parameters:
-                read["request"] = request(
-                    **{each: read[each] for each in request.fields().keys() & read.keys()}
-                )
-            checked(**{name: value for name, value in read.items() if name in parameters})
+            try:
+                read = {name: options[name].read(value) for name, value in given.items()}
+                if "request" in parameters:
+                    request: type[CommandRequest] = parameters["request"].annotation
+                    fields = {each: read[each] for each in request.fields().keys() & read.keys()}
+                    read["request"] = request(**fields)
+                checked(**{name: value for name, value in read.items() if name in parameters})
+            except LabelgridError as error:
+                spelled = {name: option.word.strip("[]!.") for name, option in options.items()}
+                for part in ("what", "next_step", "unchanged"):
+                    setattr(error, part, screen.as_options(getattr(error, part), spelled))
+                raise
 
         shown = [option.shown(options) for option in options.values()]
         shown += [TRUST] if own.get("trust") != HIDDEN else []

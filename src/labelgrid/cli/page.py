@@ -33,13 +33,8 @@ def serve(
     """
     if port > LAST_PORT:
         raise UsageError(f"`port=` must be at most {LAST_PORT}. Found {port}.")
-    try:
-        from labelgrid.web import server
-    except ImportError as error:
-        raise UsageError(
-            f"The page needs packages that are not installed: {error.name} is missing.",
-            next_step="Install them: pip install 'labelgrid[serve]'.",
-        ) from error
+    from labelgrid.web import server  # slow to load
+
     server.serve(
         folder, host=host, port=port, token_file=token_file, no_token=no_token, say=screen.say
     )

@@ -5,9 +5,8 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from functools import cached_property
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
@@ -16,6 +15,7 @@ from rich.table import Table
 
 from labelgrid.basics.errors import LabelgridError, escape_control_characters
 from labelgrid.basics.results import replace_non_finite
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import duration
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Lines:
         note(text)
 
     def end(self) -> None:
-        """End the step, if there is one; one of nothing has no line."""
+        """End the step, if there is a step; a step of nothing has no line."""
         if self.what and self.total:
             self._print("")
         self.what = ""
@@ -96,7 +96,7 @@ class Bar:
 
     @cached_property
     def steps(self) -> "Lines | TerminalBars":
-        """What shows the steps; loaded by the first one, since many commands have none."""
+        """The display of steps, loaded by the first step: many commands have none."""
         if not self.is_terminal:
             return Lines()
         from labelgrid.basics.bars import TerminalBars
@@ -118,17 +118,14 @@ class Bar:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.steps.end()
 
 
-def as_options(text: str) -> str:
+def as_options(text: str, spelled: Mapping[str, str] | None = None) -> str:
     """A text of Python, in which a command's options take the place of keywords.
+
+    `spelled` has by keyword how the command writes an option or an argument, where it is known.
 
     Example:
         >>> as_options("Add `dry_run=`, or leave `prelabels=False` out.")
@@ -136,11 +133,11 @@ def as_options(text: str) -> str:
     """
     from labelgrid.api.door_words import KEYWORDS  # few commands end with an error
 
-    options = {keyword: option for option, keyword in KEYWORDS.items()}
+    words = {keyword: f"--{option}" for option, keyword in KEYWORDS.items()} | dict(spelled or {})
 
     def option(keyword: re.Match[str]) -> str:
-        name = options.get(keyword[1], keyword[1]).replace("_", "-")
-        return f"--no-{name}" if keyword[2] else f"--{name}"
+        word = words.get(keyword[1], f"--{keyword[1].replace('_', '-')}")
+        return word.replace("--", "--no-", 1) if keyword[2] else word
 
     # Nobody types None; what is not given is it.
     text = re.sub(r"(must be [^\n]*?) or None\. Found", r"\1. Found", text)
@@ -169,16 +166,20 @@ def say(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a result as JSON that any reader takes: NaN and infinity as `null`."""
+    """Print values, or a record, as JSON that any reader takes: NaN and infinity as `null`."""
+    if hasattr(value, "as_json"):
+        value = value.as_json()
+    elif is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
     sys.stdout.write(json.dumps(replace_non_finite(value), indent=1, allow_nan=False) + "\n")
 
 
-def print_result(value: Any, json: bool) -> None:
-    """Print a record of a result: as JSON, or in its own words."""
+def print_result(value: Any, json: bool, words: str = "") -> None:
+    """Print a result as JSON, or in words; a record has words of its own."""
     if json:
-        print_json(asdict(value))
+        print_json(value)
     else:
-        say(str(value))
+        say(words or str(value))
 
 
 def print_json_list(values: Iterable[Any]) -> None:
@@ -191,8 +192,8 @@ def print_json_list(values: Iterable[Any]) -> None:
     sys.stdout.write("[]\n" if before == "[" else "\n]\n")
 
 
-def print_metrics(values: Mapping[str, Any]) -> None:
-    """Print metrics by task, and `loss_mtl` and what was counted if it is among the values."""
+def print_metrics(values: Values) -> None:
+    """Print metrics by task, any `loss_mtl`, and the limits of a protocol."""
     rows = [
         [task, values["labels"][task], name, result["value"], result["unit"]]
         for task, group in values["metrics"].items()

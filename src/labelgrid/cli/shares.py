@@ -1,8 +1,9 @@
-"""Says which share of the work a command did, where several processes divide it."""
+"""Says which share of a command's work was done, where processes divide the work."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from labelgrid.basics.type_names import Json
 from labelgrid.cli import screen
 
 if TYPE_CHECKING:  # most commands divide no work
@@ -10,7 +11,7 @@ if TYPE_CHECKING:  # most commands divide no work
 
 
 def share_at(on: str) -> "Share":
-    """The share of the work that this process does at a place; all of it without a place.
+    """The share of the work of this process at a place; all work without a place.
 
     Raises:
         PluginError: there is no such place.
@@ -20,13 +21,13 @@ def share_at(on: str) -> "Share":
         >>> share_at("processes").is_all
         True
     """
-    from labelgrid.executors.placement import executor_at
     from labelgrid.executors.share import EVERYTHING
+    from labelgrid.executors.workplace import executor_at
 
     return executor_at(on, 1, "labelgrid").share if on else EVERYTHING
 
 
-def share_values(share: "Share") -> dict[str, Any]:
+def share_values(share: "Share") -> Json:
     """A share as JSON values; none if it is all of the work.
 
     Example:
@@ -38,7 +39,7 @@ def share_values(share: "Share") -> dict[str, Any]:
 
 
 def said_share(on: str, json: bool) -> bool:
-    """Whether a command did a share of its work alone, which was said; JSON names the share."""
+    """Whether a command did only a share of its work; says which share."""
     share = share_at(on)
     if json and not share.is_all:
         screen.print_json(share_values(share))

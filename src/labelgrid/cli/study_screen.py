@@ -2,12 +2,11 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, duration
 from labelgrid.cli import screen
 
@@ -38,17 +37,16 @@ class Runs:
             self.live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.live.stop()
 
-    def show(self, reports: Mapping[str, Any]) -> None:
+    def show(self, reports: Values) -> None:
         """Show the state of the runs."""
-        self._count_seconds(reports)
+        now = time.monotonic()
+        for key, report in reports.items():
+            if report.state == "running":
+                self.seconds[key] += now - self.shown_at
+        self.shown_at = now
         if screen.console.is_terminal:
             self.live.update(self._table(reports))
             return
@@ -62,32 +60,8 @@ class Runs:
                 line = f"{key}: {report.state}{share} {report.fault}".rstrip()
                 screen.note(f"{line} ({self._summary(reports)})")
 
-    def _summary(self, reports: Mapping[str, Any]) -> str:
-        ended = sum(report.state in ("done", *CUT_SHORT) for report in reports.values())
-        return f"{ended} of {count_text(len(reports), 'run')}{self._eta(reports)}"
-
-    def _table(self, reports: Mapping[str, Any]) -> "Group":
-        """A table of the running, stopped and failed runs; the others are only counted."""
-        waiting = sum(report.state == "waiting" for report in reports.values())
-        from rich.console import Group
-
-        rows = Table("run", "state", "what")
-        for key, report in sorted(reports.items(), key=lambda item: item[1].state != "running"):
-            if report.state in ("running", *CUT_SHORT):
-                what = screen.shown(report.fault or report.what)
-                rows.add_row(screen.shown(key), report.state, what)
-        return Group(f"{self._summary(reports)}; {waiting} waiting", *([rows] if rows.rows else []))
-
-    def _count_seconds(self, reports: Mapping[str, Any]) -> None:
-        """Add the time since the last call to that of each running run."""
-        now = time.monotonic()
-        for key, report in reports.items():
-            if report.state == "running":
-                self.seconds[key] += now - self.shown_at
-        self.shown_at = now
-
-    def _eta(self, reports: Mapping[str, Any]) -> str:
-        """The time until all runs are done, at the rates of this call; "" before any work."""
+    def _summary(self, reports: Values) -> str:
+        """The number of ended runs, and the time until all are done at this call's rates."""
         from labelgrid.lab.simulation.forecast import Pace, seconds_left
 
         paces = []
@@ -99,9 +73,23 @@ class Runs:
                 left=0.0 if report.state in CUT_SHORT else report.work - report.done,
             )
             paces.append(pace)
-        running = sum(report.state == "running" for report in reports.values())
-        seconds = seconds_left(paces, running)
-        return "" if seconds is None else f", ETA {duration(seconds)}"
+        states = [report.state for report in reports.values()]
+        seconds = seconds_left(paces, states.count("running"))
+        eta = "" if seconds is None else f", ETA {duration(seconds)}"
+        ended = sum(state in ("done", *CUT_SHORT) for state in states)
+        return f"{ended} of {count_text(len(reports), 'run')}{eta}"
+
+    def _table(self, reports: Values) -> "Group":
+        """A table of the running, stopped and failed runs; the others are only counted."""
+        waiting = sum(report.state == "waiting" for report in reports.values())
+        from rich.console import Group
+
+        rows = Table("run", "state", "what")
+        for key, report in sorted(reports.items(), key=lambda item: item[1].state != "running"):
+            if report.state in ("running", *CUT_SHORT):
+                what = screen.shown(report.fault or report.what)
+                rows.add_row(screen.shown(key), report.state, what)
+        return Group(f"{self._summary(reports)}; {waiting} waiting", *([rows] if rows.rows else []))
 
 
 class StudyBar(screen.Bar):
@@ -111,19 +99,14 @@ class StudyBar(screen.Bar):
         super().__init__()
         self.table: Runs | None = None
 
-    def show(self, statuses: Mapping[str, Any]) -> None:
+    def show(self, statuses: Values) -> None:
         """Draw how the runs are doing."""
         if self.table is None:
-            super().__exit__(None, None, None)
+            super().__exit__()
             self.table = Runs().__enter__()
         self.table.show(statuses)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        super().__exit__(kind, error, trace)
+    def __exit__(self, *error: object) -> None:
+        super().__exit__()
         if self.table is not None:
-            self.table.__exit__(kind, error, trace)
+            self.table.__exit__()

@@ -1,1 +1,1 @@
-"""Reads images and labels, and turns them into batches; one file per layout of a data set."""
+"""Reads images and labels, and turns both into batches; a file per layout of a data set."""

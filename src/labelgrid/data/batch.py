@@ -10,6 +10,7 @@ from torch import Tensor
 
 from labelgrid.basics.array_types import Bytes, Floats32
 from labelgrid.basics.camera import Camera
+from labelgrid.basics.type_names import Size
 from labelgrid.data.data_options import DataOptions
 from labelgrid.data.frame import Frame
 from labelgrid.formats.codec import LabelArray
@@ -19,7 +20,7 @@ from labelgrid.tasks.task import TaskDef, TaskDefs
 
 @dataclass(frozen=True)
 class SoftLabel:
-    """A label at image size that no annotator gave (a pseudo-label), with its confidence.
+    """A label at image size that no annotator gave (a pseudo-label), with a confidence.
 
     The confidence [h, w] of each pixel is in 0..1.
     """
@@ -47,13 +48,13 @@ class SoftTarget:
         return SoftTarget(self.target.to(device), self.confidence.to(device, non_blocking=True))
 
     def rows(self, rows: Tensor) -> "SoftTarget":
-        """Those of some images of the batch, by their places, int64."""
+        """The soft targets of some images of the batch, by their places, int64."""
         return SoftTarget(self.target[rows], self.confidence[rows])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Several images of one size, with their targets.
+    """Several images of the same size, with targets.
 
     Args:
         ids: b image ids.
@@ -77,6 +78,16 @@ class Batch:
     known: Mapping[str, Target] = field(default_factory=dict)
     camera: Tensor | None = None
 
+    @property
+    def image_size(self) -> Size:
+        """The height and width of the images."""
+        height, width = self.images.shape[-2:]
+        return height, width
+
+    def ids_at(self, rows: Tensor) -> list[str]:
+        """The ids of some images of the batch, by their places, int64."""
+        return [self.ids[row] for row in rows.tolist()]
+
     def to(self, device: torch.device | str) -> "Batch":
         """The batch on another device."""
         targets = {name: target.to(device) for name, target in self.targets.items()}
@@ -93,12 +104,12 @@ class Batch:
         )
 
     def rows(self, rows: Tensor) -> "Batch":
-        """Some images of the batch, by their places, int64; those that it knows are left out."""
+        """Some images of the batch, by their places, int64; the known labels are left out."""
         soft = {}
         for term, soft_targets in self.soft.items():
             soft[term] = {name: target.rows(rows) for name, target in soft_targets.items()}
         return Batch(
-            ids=tuple(self.ids[row] for row in rows.tolist()),
+            ids=tuple(self.ids_at(rows)),
             images=self.images[rows],
             targets={name: target[rows] for name, target in self.targets.items()},
             weights=self.weights[rows],
@@ -109,7 +120,7 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One image before it is collated into a batch.
+    """An image before it is collated into a batch.
 
     Args:
         id: the image id.
@@ -144,6 +155,12 @@ def collate(
         labels = [item.labels.get(name) for item in items]
         targets[name] = stack_labels(labels, task, size)
     weights = [list(item.weights) for item in items]
+    camera = None
+    if any(item.camera is not None for item in items):
+        camera = torch.full((len(items), 4), torch.nan)
+        for row, item in zip(camera, items, strict=True):
+            if item.camera is not None:
+                row[:] = torch.tensor(astuple(item.camera))
     return Batch(
         ids=tuple(item.id for item in items),
         images=images,
@@ -151,23 +168,12 @@ def collate(
         weights=torch.tensor(weights, dtype=torch.float32),
         frames=tuple(item.frame for item in items if item.frame),
         soft={term: _soft_targets(items, term, tasks, size) for term in terms},
-        camera=_cameras(items),
+        camera=camera,
     )
 
 
-def _cameras(items: Sequence[Item]) -> Tensor | None:
-    """The cameras [b, 4]; NaN where one is unknown, None if all are."""
-    if all(item.camera is None for item in items):
-        return None
-    rows = torch.full((len(items), 4), torch.nan)
-    for row, item in zip(rows, items, strict=True):
-        if item.camera is not None:
-            row[:] = torch.tensor(astuple(item.camera))
-    return rows
-
-
 def network_inputs(batches: Sequence[Batch]) -> tuple[Tensor, dict[str, Target] | None]:
-    """The images of all batches in one tensor, and their known labels; None if no batch has any.
+    """The images of all batches in a tensor, and the known labels; None if no batch has any.
 
     A batch without known labels beside one with some gets targets that are nowhere valid. All have
     the first's tasks.
@@ -177,17 +183,15 @@ def network_inputs(batches: Sequence[Batch]) -> tuple[Tensor, dict[str, Target] 
         return images, None
     known = {}
     for name in batches[0].targets:
-        parts = [_known_target(batch, name) for batch in batches]
+        parts = []
+        for batch in batches:
+            if name in batch.known:
+                parts.append(batch.known[name])
+            else:
+                target = batch.targets[name]
+                parts.append(target.where(torch.zeros_like(target.present)))
         known[name] = Target.cat(parts)
     return images, known
-
-
-def _known_target(batch: Batch, task: str) -> Target:
-    """The known labels of a task in a batch; nowhere valid if there are none."""
-    if task in batch.known:
-        return batch.known[task]
-    target = batch.targets[task]
-    return target.where(torch.zeros_like(target.present))
 
 
 def normalise_images(images: Bytes, options: DataOptions) -> Tensor:
@@ -218,31 +222,24 @@ def normalise_images(images: Bytes, options: DataOptions) -> Tensor:
 def _soft_targets(
     items: Sequence[Item], term: str, tasks: TaskDefs, size: tuple[int, ...]
 ) -> dict[str, SoftTarget]:
-    """The soft targets of one term, by task."""
     targets = {}
     for name, task in tasks.items():
-        softs = [item.soft.get(f"{term}/{name}") for item in items]
-        targets[name] = _soft_target(softs, task, size)
+        confidence = np.zeros((len(items), *size), np.float32)
+        labels: list[LabelArray | None] = [None] * len(items)
+        for i, item in enumerate(items):
+            soft = item.soft.get(f"{term}/{name}")
+            if soft is not None:
+                confidence[i] = soft.confidence
+                labels[i] = soft.label
+        target = stack_labels(labels, task, size)
+        targets[name] = SoftTarget(target, torch.from_numpy(confidence)[:, None] * target.valid)
     return targets
-
-
-def _soft_target(
-    softs: Sequence[SoftLabel | None], task: TaskDef, size: tuple[int, ...]
-) -> SoftTarget:
-    confidence = np.zeros((len(softs), *size), np.float32)
-    labels: list[LabelArray | None] = [None] * len(softs)
-    for i, soft in enumerate(softs):
-        if soft is not None:
-            confidence[i] = soft.confidence
-            labels[i] = soft.label
-    target = stack_labels(labels, task, size)
-    return SoftTarget(target, torch.from_numpy(confidence)[:, None] * target.valid)
 
 
 def stack_labels(
     labels: Sequence[LabelArray | None], task: TaskDef, size: tuple[int, ...]
 ) -> Target:
-    """The target of labels of one size; a missing one is 0 and nowhere valid."""
+    """The target of labels of the same size; a missing label is 0 and nowhere valid."""
     label_format = task.codec
     value = np.zeros((len(labels), *size, label_format.CHANNELS), cast("Any", label_format.DTYPE))
     valid = np.zeros((len(labels), *size), np.bool_)
@@ -255,15 +252,10 @@ def stack_labels(
 
 
 def _annotated_classes(labels: Sequence[LabelArray | None]) -> Tensor | None:
-    """The mask of annotated classes, bool [b, classes].
-
-    None if every label has all classes annotated.
-    """
     masks = {}
     for i, label in enumerate(labels):
-        mask = label.annotated if label is not None else None
-        if mask is not None:
-            masks[i] = mask
+        if label is not None and label.annotated is not None:
+            masks[i] = label.annotated
     if not masks:
         return None
     shape = next(iter(masks.values())).shape

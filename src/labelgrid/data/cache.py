@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -16,12 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from labelgrid.basics.array_types import Array, Bytes
-from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import ImageError, LabelError
 from labelgrid.basics.progress import Progress
-from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import count_text
-from labelgrid.data.dataset import Source, camera_of, weight_of
+from labelgrid.data.dataset import Source, WrappedImages, weight_of
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import TaskDef, TaskDefs
 
@@ -40,7 +39,7 @@ class StoredArray(NamedTuple):
 
     @property
     def stop(self) -> int:
-        """The byte after its last one."""
+        """The byte after the last byte."""
         return self.start + int(np.prod(self.shape)) * self.dtype.itemsize
 
     def read(self, file: Bytes, dtype: np.dtype[Any] | None = None) -> Array:
@@ -54,14 +53,15 @@ class StoredArray(NamedTuple):
 
 
 class StoredLabel(NamedTuple):
-    """Where a label is: its values, perhaps in a narrower type, and its mask."""
+    """Where a label is: the values, perhaps in a narrower type, and the mask."""
 
     value: StoredArray
     valid: StoredArray
     dtype: np.dtype[Any]
 
 
-class CachedSource:
+@dataclass(frozen=True, eq=False)
+class CachedSource(WrappedImages):
     """A `Source` with weights, some of whose images and labels are read from a memory-mapped file.
 
     In a process that does not inherit the memory of this one, it is the source itself.
@@ -73,24 +73,13 @@ class CachedSource:
         maps: where the label of an image and a task is.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        file: Bytes,
-        pixels: Mapping[str, StoredArray],
-        maps: Mapping[tuple[str, str], StoredLabel],
-    ) -> None:
-        self.source = source
-        self.file = file
-        self.pixels = pixels
-        self.maps = maps
+    source: Source
+    file: Bytes = field(repr=False)
+    pixels: Mapping[str, StoredArray] = field(repr=False)
+    maps: Mapping[tuple[str, str], StoredLabel] = field(repr=False)
 
     def __reduce__(self) -> tuple[Callable[[Source], Source], tuple[Source]]:
         return _plain_source, (self.source,)
-
-    def images(self) -> Sequence[str]:
-        """The image ids."""
-        return self.source.images()
 
     def image(self, image_id: str) -> Bytes:
         """As `ImageSource.image`."""
@@ -110,13 +99,9 @@ class CachedSource:
         """As `WeightedSource.weight`."""
         return weight_of(self.source, image_id, task)
 
-    def camera(self, image_id: str, size: Size) -> Camera | None:
-        """As `CameraSource.camera`."""
-        return camera_of(self.source, image_id, size)
-
 
 def _plain_source(source: Source) -> Source:
-    """What a cached source becomes in a process that does not inherit the memory."""
+    """The source of a cached source, for a process that does not inherit the memory."""
     return source
 
 
@@ -129,7 +114,7 @@ def cache_source(
     folder: Path,
     progress: Progress,
 ) -> Iterator[Source]:
-    """Decode images and their labels into a file, and read them from there inside the block.
+    """Decode images and labels into a file, and read the file inside the block.
 
     The file has at most `limit` bytes. It has no name, so that nothing is left of it, even after a
     kill. What does not fit is read from its own files; if the disk is full, so is what is left.
@@ -139,7 +124,7 @@ def cache_source(
     Args:
         source: the images and labels.
         tasks: of the labels.
-        image_ids: those to decode, in this order.
+        image_ids: the images to decode, in this order.
         limit: 0: decode none.
         folder: on whose disk the file is.
         progress: reports the decoding.
@@ -178,7 +163,7 @@ class _Writer:
         self.maps: dict[tuple[str, str], StoredLabel] = {}
 
     def add(self, image_id: str, image: Array, labels: Mapping[str, LabelArray]) -> bool:
-        """Write an image with its labels; False, and nothing of it is used, if they do not fit."""
+        """Write an image with its labels; False, and nothing is written, if they do not fit."""
         values = {task: _narrow(label.value) for task, label in labels.items()}
         size = image.nbytes + ALIGNED
         for task, label in labels.items():
@@ -196,11 +181,6 @@ class _Writer:
         return True
 
     def _write(self, array: Array) -> StoredArray:
-        """Write one array.
-
-        Raises:
-            OSError: the disk is full.
-        """
         start = -(-self.end // ALIGNED) * ALIGNED
         self.file.seek(start)
         if self.file.write(np.ascontiguousarray(array).data) < array.nbytes:
@@ -210,7 +190,6 @@ class _Writer:
 
 
 def _narrow(value: Array) -> Array:
-    """Whole numbers in the narrowest type that holds them; other values as they are."""
     if value.dtype.kind not in "iu" or not value.size:
         return value
     smallest = np.min_scalar_type(int(value.min()))
@@ -221,7 +200,6 @@ def _narrow(value: Array) -> Array:
 def _decode(
     source: Source, tasks: TaskDefs, image_ids: Sequence[str], progress: Progress
 ) -> Iterator[tuple[str, Array, dict[str, LabelArray]]]:
-    """The images that can be read, in order, with their labels; a few are decoded ahead."""
     progress.start("Caching decoded images", len(image_ids), "images")
     read = partial(_read, source, tasks)
     with ThreadPoolExecutor(AHEAD) as threads:
@@ -236,7 +214,6 @@ def _decode(
 def _read(
     source: Source, tasks: TaskDefs, image_id: str
 ) -> tuple[Array, dict[str, LabelArray]] | None:
-    """An image and those of its labels that are cached; None if the image cannot be read."""
     labels = {}
     for task in tasks.values():
         try:

@@ -79,7 +79,7 @@ class View:
 
     @property
     def is_given(self) -> bool:
-        """Whether it says anything."""
+        """Whether a camera is described."""
         return self.field_of_view is not None or self.fx is not None
 
     def at(self, size: Size) -> Camera | None:
@@ -140,7 +140,7 @@ class Cameras:
     exif: bool = False
 
     def view_of(self, image_id: str) -> View:
-        """What is said about an image: by its id, else by its longest folder, else about all."""
+        """The view of an image: by the id, else by the longest folder, else of all images."""
         if image_id in self.images:
             return self.images[image_id]
         folders = [name for name in self.folders if image_id.startswith(name)]
@@ -162,22 +162,13 @@ class Cameras:
         view = self.view_of(image_id)
         if view.is_given or not self.exif:
             return view.at(size)
-        return _photograph_camera(path, size)
+        from labelgrid.images.reading import film_focal_length  # slow to load
 
-
-def _photograph_camera(path: Path, size: Size) -> Camera | None:
-    """The camera of a photograph by its EXIF data; None if they do not hold its focal length.
-
-    It is the focal length on 35 mm film with the same angle of the diagonal, which a turned
-    photograph does not change.
-    """
-    from labelgrid.images.reading import film_focal_length  # slow to load
-
-    millimetres = film_focal_length(path)
-    if millimetres is None:
-        return None
-    focal = millimetres * math.hypot(*size) / FILM_DIAGONAL
-    return View(fx=focal).at(size)
+        millimetres = film_focal_length(path)
+        if millimetres is None:
+            return None
+        # The angle of the diagonal is that on film; it stays when a photograph is turned.
+        return View(fx=millimetres * math.hypot(*size) / FILM_DIAGONAL).at(size)
 
 
 def read_cameras(folder: Path) -> Cameras | None:
@@ -193,7 +184,16 @@ def read_cameras(folder: Path) -> Cameras | None:
     values = read_toml(path)
     folders = {}
     for name in [name for name, value in values.items() if isinstance(value, dict)]:
-        folders[name] = _folder_view(name, values.pop(name), str(path))
+        parts = name.split("/")
+        if parts[-1] or set(parts[:-1]) & {"", ".", ".."}:
+            raise RecipeError(
+                f"The table ['{name}'] is not of a folder of images.",
+                where=path,
+                next_step='Write its path below the images, with a slash at its end: ["kitchen/"].',
+            )
+        where = f"{path}, '{name}'"
+        folders[name] = _parse_view(values.pop(name), where)
+        _check_size(folders[name], where)
     content = parse(CameraFile, values, str(path))
     _check_size(content, str(path))
     images = {}
@@ -202,33 +202,18 @@ def read_cameras(folder: Path) -> Cameras | None:
     return Cameras(content, folders, images, content.exif)
 
 
-def _folder_view(name: str, values: Values, path: str) -> View:
-    """The table of a folder."""
-    parts = name.split("/")
-    if parts[-1] or set(parts[:-1]) & {"", ".", ".."}:
-        raise RecipeError(
-            f"The table ['{name}'] is not of a folder of images.",
-            where=path,
-            next_step='Write its path below the images, with a slash at its end: ["kitchen/"].',
-        )
-    where = f"{path}, '{name}'"
+def _parse_view(values: Values, where: str) -> View:
     view = parse(View, values, where)
-    _check_given(view, where)
-    _check_size(view, where)
-    return view
-
-
-def _check_given(view: View, where: str) -> None:
     if not view.is_given:
         raise RecipeError(
             "A camera needs its field_of_view, or fx.",
             where=where,
             next_step="Write `field_of_view = 66.0`, the degrees across an image's width.",
         )
+    return view
 
 
 def _check_size(view: View, where: str) -> None:
-    """Refuse a focal length in pixels of images of an unknown size."""
     if view.fx is not None and view.size is None:
         raise RecipeError(
             "fx is in pixels, and the size of the images that it is for is missing.",
@@ -238,11 +223,6 @@ def _check_size(view: View, where: str) -> None:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """A file in the folder.
-
-    Raises:
-        RecipeError: it leads out of the folder.
-    """
     path = Path(os.path.realpath(folder / name.replace("\0", "")))
     if "\0" in name or not path.is_relative_to(os.path.realpath(folder)):
         raise RecipeError(
@@ -254,7 +234,6 @@ def _inside(folder: Path, name: str) -> Path:
 
 
 def _read_table(path: Path) -> dict[str, View]:
-    """The cameras of a table, by image id."""
     views = {}
     for line, row in _rows(path):
         where = f"{path}, line {line}"
@@ -266,21 +245,18 @@ def _read_table(path: Path) -> dict[str, View]:
                 next_step="Remove one of the lines.",
             )
         values = {name: _number(name, text, where) for name, text in row.items() if text}
-        view = parse(View, values, where)
-        _check_given(view, where)
-        views[image_id] = view
+        views[image_id] = _parse_view(values, where)
     return views
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """The lines of a table with their numbers; spreadsheets of some countries write semicolons."""
     try:
         text = read_bytes(path, LARGEST_TABLE).decode("utf-8-sig")
+        # Spreadsheets of some countries write semicolons.
         separator = "," if "," in text.partition("\n")[0] else ";"
         reader = csv.DictReader(io.StringIO(text, newline=""), restval="", delimiter=separator)
         columns = list(reader.fieldnames or ())
-        known = ("image", *NUMBERS)
-        if "image" not in columns or not set(columns) <= set(known):
+        if "image" not in columns or not set(columns) <= {"image", *NUMBERS}:
             raise RecipeError(
                 f"The table's columns are {join_names(columns) or 'missing'}.",
                 where=path,

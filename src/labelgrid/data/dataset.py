@@ -1,6 +1,7 @@
 """Defines the interfaces of data sources: images, labels, splits and weights."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -11,6 +12,9 @@ from labelgrid.basics.type_names import Size, Tables
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.task import TaskDef, TaskDefs
+
+#: The image ids of each named split.
+Splits = Mapping[str, Sequence[str]]
 
 
 class ImageSource(Protocol):
@@ -28,7 +32,7 @@ class ImageSource(Protocol):
 
 
 class Source(ImageSource, Protocol):
-    """Images and their labels, on which a network is trained and evaluated."""
+    """Images and labels, on which a network is trained and evaluated."""
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """Read the label of a cell at its image's size; None if it is missing."""
@@ -40,21 +44,21 @@ class Dataset(Source, Protocol):
     The plug-ins of `labelgrid.data` build one from a root.
     """
 
-    def splits(self) -> Mapping[str, Sequence[str]]:
+    def splits(self) -> Splits:
         """The image ids of each named split; empty if the data set has no splits."""
 
 
 @runtime_checkable
 class DescribedDataset(Protocol):
-    """A data set that knows its tasks."""
+    """A data set that knows the tasks of the labels."""
 
     def tasks(self) -> Tables:
-        """The tasks that its labels are for, as the tables of a file of tasks."""
+        """The tasks of the labels, as the tables of a file of tasks."""
 
 
 @runtime_checkable
 class ListedDataset(Protocol):
-    """A data set that knows which cells have a label, without reading any.
+    """A data set that knows the cells with a label, without reading any.
 
     In a study, the others are skipped from the start: no strategy can pick them.
     """
@@ -65,13 +69,13 @@ class ListedDataset(Protocol):
 
 @runtime_checkable
 class LocatedDataset(Protocol):
-    """A data set that knows which files it reads; messages name them."""
+    """A data set that knows the files of labels; messages name the files."""
 
     def label_file(self, image_id: str, task: TaskDef) -> Path | None:
         """The file of a cell's label; None if it is missing."""
 
     def split_file(self, split: str) -> Path:
-        """The list of a split's images, or the folder that holds them."""
+        """The list of a split's images, or the folder of the images."""
 
 
 @runtime_checkable
@@ -84,7 +88,7 @@ class WeightedSource(Protocol):
 
 @runtime_checkable
 class CameraSource(Protocol):
-    """A source that knows the cameras that took its images."""
+    """A source that knows the cameras of images."""
 
     def camera(self, image_id: str, size: Size) -> Camera | None:
         """The camera of an image of this height and width; None if it is unknown."""
@@ -92,7 +96,7 @@ class CameraSource(Protocol):
 
 @runtime_checkable
 class SizedSource(Protocol):
-    """A source that knows the sizes of its images without decoding them."""
+    """A source that knows the sizes of images without decoding any."""
 
     def size(self, image_id: str) -> Size:
         """The upright height and width of an image.
@@ -122,6 +126,33 @@ def size_of(source: ImageSource, image_id: str) -> Size:
         return source.size(image_id)
     height, width, _ = source.image(image_id).shape
     return height, width
+
+
+@dataclass(frozen=True, eq=False)
+class WrappedImages:
+    """The images of a source as they are, under changed labels.
+
+    Args:
+        source: the images.
+    """
+
+    source: ImageSource
+
+    def images(self) -> Sequence[str]:
+        """As `ImageSource.images`."""
+        return self.source.images()
+
+    def image(self, image_id: str) -> Bytes:
+        """As `ImageSource.image`."""
+        return self.source.image(image_id)
+
+    def camera(self, image_id: str, size: Size) -> Camera | None:
+        """As `CameraSource.camera`."""
+        return camera_of(self.source, image_id, size)
+
+    def size(self, image_id: str) -> Size:
+        """As `SizedSource.size`."""
+        return size_of(self.source, image_id)
 
 
 def labels_of(source: Source, tasks: TaskDefs, image_id: str) -> dict[str, LabelArray]:

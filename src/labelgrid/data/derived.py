@@ -1,12 +1,9 @@
-"""Fills gaps among an image's labels: with labels that follow from its others, or supplied ones."""
+"""Fills gaps among an image's labels: with labels derived from known labels, or supplied."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from labelgrid.basics.array_types import Bytes
-from labelgrid.basics.camera import Camera
-from labelgrid.basics.type_names import Size
-from labelgrid.data.dataset import Source, camera_of, weight_of
+from labelgrid.data.dataset import Source, WrappedImages, weight_of
 from labelgrid.data.supplied_source import SuppliedLabels
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.bound import BoundRelation
@@ -17,8 +14,8 @@ Filler = BoundRelation | SuppliedLabels
 
 
 @dataclass(frozen=True)
-class DerivedSource:
-    """A `Source` in which labels that some images lack are derived from others, or supplied.
+class DerivedSource(WrappedImages):
+    """A `Source` in which missing labels are derived from known labels, or supplied.
 
     Relations read labels of the source alone, never derived or supplied ones.
 
@@ -31,14 +28,6 @@ class DerivedSource:
     source: Source
     tasks: TaskDefs
     fillers: Mapping[str, Mapping[str, Filler]]
-
-    def images(self) -> Sequence[str]:
-        """The image ids."""
-        return self.source.images()
-
-    def image(self, image_id: str) -> Bytes:
-        """As `ImageSource.image`."""
-        return self.source.image(image_id)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`, or the label of the filler; None if it is nowhere sure.
@@ -57,7 +46,6 @@ class DerivedSource:
         return label if label is not None and label.valid.any() else None
 
     def _derived(self, image_id: str, relation: BoundRelation) -> LabelArray | None:
-        """The label that follows from those of the source; None if one of these is missing."""
         labels = {}
         for name in relation.reads:
             label = self.source.label(image_id, self.tasks[name])
@@ -68,15 +56,11 @@ class DerivedSource:
         return relation.label(labels, self.camera(image_id, size))
 
     def weight(self, image_id: str, task: str) -> float:
-        """As `WeightedSource.weight`; of a label of a filler, the trust in that."""
+        """As `WeightedSource.weight`; of a label of a filler, the trust in the filler."""
         filler = self.fillers.get(image_id, {}).get(task)
         if filler is None:
             return weight_of(self.source, image_id, task)
         return filler.trust
-
-    def camera(self, image_id: str, size: Size) -> Camera | None:
-        """As `CameraSource.camera`."""
-        return camera_of(self.source, image_id, size)
 
 
 def derivable(
@@ -84,14 +68,14 @@ def derivable(
     labelled: Mapping[str, Collection[str]],
     has_camera: Callable[[str], bool] = lambda _: True,
 ) -> dict[str, dict[str, BoundRelation]]:
-    """The labels that follow from others, by image and task, each by the first relation that does.
+    """The labels derived from known labels, by image and task; the most trusted relation counts.
 
     Args:
         relations: the most trusted first.
         labelled: the tasks of which each image has a label.
-        has_camera: whether an image's camera is known; without it, nothing follows that needs it.
+        has_camera: whether an image's camera is known; without it, relations that need it are out.
     """
-    found: dict[str, dict[str, BoundRelation]] = {}
+    derived: dict[str, dict[str, BoundRelation]] = {}
     for image_id, tasks in labelled.items():
         following: dict[str, BoundRelation] = {}
         for relation in relations:
@@ -100,8 +84,8 @@ def derivable(
             if not relation.needs_camera or has_camera(image_id):
                 following.setdefault(relation.gives, relation)
         if following:
-            found[image_id] = following
-    return found
+            derived[image_id] = following
+    return derived
 
 
 def add_supplied(

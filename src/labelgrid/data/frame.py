@@ -89,7 +89,7 @@ def contents(maps: Tensor, frames: Sequence[Frame]) -> Iterator[Tensor]:
 
 
 def content_means(maps: Tensor, frames: Sequence[Frame]) -> Tensor:
-    """The means [b], float64, of maps [b, 1, h, w] over their part that shows the image.
+    """The means [b], float64, of maps [b, 1, h, w] over the part that shows the image.
 
     An image without labels has no mask: every pixel of it counts (PartAL, appendix A.1.2).
 
@@ -126,39 +126,25 @@ def resize_to_original(
     wide = (left * (1 - share)).add_(right * share)
     above = top - first
     below = bottom - first
-    ends = _run_ends(wide, above)
-    if ends is None:
+    # Where runs of rows between the same two rows are short, and on a GPU, all are made at once.
+    ends = [] if wide.is_cuda else (above.diff().nonzero().flatten() + 1).tolist()
+    if wide.is_cuda or SHORT * len(ends) > len(top):
         upper = wide.index_select(-2, above)
         lower = wide.index_select(-2, below)
         return upper.addcmul_(lower.sub_(upper), down[:, None])
     out = wide.new_empty((*wide.shape[:-2], len(top), len(low)))
     for start, stop in pairwise([0, *ends, len(top)]):
-        upper = _row(wide, int(above[start]))
-        lower = _row(wide, int(below[start]))
+        upper = wide[..., int(above[start]), None, :]
+        lower = wide[..., int(below[start]), None, :]
         out[..., start:stop, :] = torch.addcmul(upper, lower - upper, down[start:stop, None])
     return out
 
 
 def interpolation_window(raw: Tensor, frame: Frame, rows: slice, columns: slice) -> Tensor:
-    """The values of an output [..., h', w'] from which `resize_to_original` makes these pixels."""
+    """The values of an output [..., h', w'] behind some pixels of `resize_to_original`."""
     top, bottom, _ = neighbours(frame, 0, rows, raw.mT)
     left, right, _ = neighbours(frame, 1, columns, raw)
     return raw[..., int(top[0]) : int(bottom[-1]) + 1, int(left[0]) : int(right[-1]) + 1]
-
-
-def _run_ends(wide: Tensor, top: Tensor) -> list[int] | None:
-    """The ends, but for the last, of runs of rows between the same two rows of `wide`.
-
-    None if the runs are short, or on a GPU: all rows are made at once then.
-    """
-    if wide.is_cuda:
-        return None
-    ends: list[int] = (top.diff().nonzero().flatten() + 1).tolist()
-    return None if SHORT * len(ends) > len(top) else ends
-
-
-def _row(maps: Tensor, row: int) -> Tensor:
-    return maps[..., row : row + 1, :]
 
 
 def to_patches(raw: Tensor, channels: Tensor, down: Neighbours, across: Neighbours) -> Tensor:
@@ -208,16 +194,11 @@ def neighbours(frame: Frame, axis: int, part: Pixels | None, raw: Tensor) -> Nei
     return Neighbours(low.to(raw.device), high.to(raw.device), share.to(raw.device))
 
 
-def to_input(label: LabelArray, frame: Frame, task: TaskDef) -> Target:
-    """Convert a label at original size to a target [1, c, h, w] at input size.
-
-    A network accepts it as a known label.
-    """
-    return target_of(on_input(label, frame, task))
-
-
 def on_input(label: LabelArray, frame: Frame, task: TaskDef) -> LabelArray:
-    """Place a label at original size on the network's input."""
+    """Place a label at original size on the network's input.
+
+    A network accepts its `target_of` as a known label.
+    """
     height, width = frame.original
     whole = Placement(
         source=(slice(0, height), slice(0, width)), target=frame.content, canvas=frame.input
@@ -237,7 +218,7 @@ def target_of(label: LabelArray, rows: slice | None = None) -> Target:
 
 
 def label_of(target: Target, image: int = 0) -> LabelArray:
-    """Convert one image of a target to a label in NumPy, which a format can write."""
+    """Convert an image of a target to a label in NumPy, which a format can write."""
     value = target.value[image].movedim(0, 2).contiguous()
     valid = target.valid[image, 0]
     annotated = None

@@ -14,6 +14,7 @@ from labelgrid.basics.errors import ImageError, LabelError, RecipeError
 from labelgrid.basics.files import read_text
 from labelgrid.basics.type_names import Size, Tables
 from labelgrid.basics.words import count_text, join_names
+from labelgrid.data.dataset import Splits
 from labelgrid.formats.arrays import check_any_valid, one_channel, samples
 from labelgrid.formats.codec import LabelArray
 from labelgrid.images.listing import list_images
@@ -59,7 +60,7 @@ class ImagesById:
         """As `SizedSource.size`."""
         return image_size(self.root / self.IMAGES / image_id)
 
-    def splits(self) -> Mapping[str, Sequence[str]]:
+    def splits(self) -> Splits:
         """The image ids of each split, from the lists.
 
         Raises:
@@ -76,40 +77,33 @@ class ImagesById:
         return self.TASKS
 
     def layout_faults(self, has: Mapping[str, Callable[[str], object]]) -> list[str]:
-        """One sentence for each fault of the lists, and for each task that images have no label of.
+        """A sentence for each fault of the lists, and for each task that some images lack.
 
         Args:
             has: maps a task's labels, by the name that the sentence uses, to whether an ID has one.
         """
-        faults = self._list_faults()
+        faults = self._list_faults(self.root / self.SPLITS)
         for labels, has_label in has.items():
             faults += lacking_sentence(self.names, labels, has_label)
         return faults
 
-    def _list_faults(self) -> list[str]:
-        """Sentences on missing lists, listed images that do not exist, and images in no list."""
-        lists = self.root / self.SPLITS
+    def _list_faults(self, lists: Path) -> list[str]:
         try:
             self.splits()
             if not lists.is_dir():
                 return [f"There is no folder {self.SPLITS}."]
-            return self._unlisted_faults(lists)
+            listed_ids = ids_of_splits(lists)
         except ImageError as error:
             return [f"{error.where}: {error.what} {error.next_step}".rstrip()]
-
-    def _unlisted_faults(self, lists: Path) -> list[str]:
-        """Sentences on published lists that do not exist, and on images in no list."""
-        expected: Sequence[str] = PUBLISHED
-        if len([*lists.glob("*.txt")]) > 1:  # lists of one's own, such as train and test
-            expected = ()
-        missing = [name for name in expected if not (lists / f"{name}.txt").is_file()]
-        faults = [f"There is no list {self.SPLITS}/{name}.txt." for name in missing]
-        listed_ids = ids_of_splits(lists)
+        faults = []
+        if len([*lists.glob("*.txt")]) <= 1:  # else they are one's own, such as train and test
+            missing = [name for name in PUBLISHED if not (lists / f"{name}.txt").is_file()]
+            faults = [f"There is no list {self.SPLITS}/{name}.txt." for name in missing]
         return faults + lacking_sentence(self.names, "place in a list", listed_ids.__contains__)
 
 
 def names_by_id(folder: Path) -> dict[str, str]:
-    """Maps the ID of each image in a folder, its file name without extension, to its image id.
+    """Maps the ID of each image in a folder, the file name without extension, to the image id.
 
     Raises:
         ImageError: there are no images, or two have one ID.
@@ -198,7 +192,7 @@ def replace_advice(next_step: str) -> Iterator[None]:
 
 
 def check_order(task: str, classes: Sequence[str], published: Sequence[str]) -> None:
-    """Refuse a data set's own classes in another order: their numbers would mean others.
+    """Refuse a data set's classes in another order: the numbers would mean wrong classes.
 
     Other names are free.
 
@@ -215,7 +209,7 @@ def check_order(task: str, classes: Sequence[str], published: Sequence[str]) -> 
 def check_classes(
     task: str, classes: Sequence[str], published: Sequence[str], dataset: str
 ) -> None:
-    """Refuse another number of classes than the data set's, or its classes in another order.
+    """Refuse another number of classes than the data set has, or its classes in another order.
 
     Args:
         task: the task's name.
@@ -235,7 +229,7 @@ def check_classes(
 
 
 def check_split_ids(path: Path, listed_ids: Sequence[str], existing: Collection[str]) -> None:
-    """Refuse a split's list that names images which do not exist.
+    """Refuse a split's list that names missing images.
 
     Raises:
         ImageError: it does.
@@ -262,31 +256,32 @@ def read_splits(folder: Path, names: Mapping[str, str]) -> dict[str, list[str]]:
     Raises:
         ImageError: a split is empty, or names an image twice or one that does not exist.
     """
-    return {path.stem: _split(path, names) for path in sorted(folder.glob("*.txt"))}
-
-
-def _split(path: Path, names: Mapping[str, str]) -> list[str]:
-    ids = _read_ids(path)
-    check_split_ids(path, ids, names)
-    if not ids:
-        raise ImageError(
-            "The list names no images.", where=path, next_step="Write one ID a line, or remove it."
-        )
-    twice = [name for name, count in Counter(ids).items() if count > 1]
-    if twice:
-        images = count_text(len(twice), "image is", "images are")
-        raise ImageError(
-            f"{images} listed more than once, the first is '{twice[0]}'.",
-            where=path,
-            next_step="List each once.",
-        )
-    return [names[name] for name in ids]
+    splits = {}
+    for path in sorted(folder.glob("*.txt")):
+        ids = _read_ids(path)
+        check_split_ids(path, ids, names)
+        if not ids:
+            raise ImageError(
+                "The list names no images.",
+                where=path,
+                next_step="Write one ID a line, or remove it.",
+            )
+        twice = [name for name, count in Counter(ids).items() if count > 1]
+        if twice:
+            images = count_text(len(twice), "image is", "images are")
+            raise ImageError(
+                f"{images} listed more than once, the first is '{twice[0]}'.",
+                where=path,
+                next_step="List each once.",
+            )
+        splits[path.stem] = [names[name] for name in ids]
+    return splits
 
 
 def lacking_sentence(
     ids: Collection[T], what: str, has: Callable[[T], object], of: str = ""
 ) -> list[str]:
-    """One sentence on the images that have no `what`; no sentence if all have it.
+    """A sentence on the images without something; no sentence if every image has it.
 
     `of` follows the word "images".
 
@@ -302,7 +297,7 @@ def lacking_sentence(
 
 
 def unmatched_sentence(labels: Collection[T], ids: Collection[T], what: str) -> list[str]:
-    """One sentence on the labels without an image; no sentence if all have one.
+    """A sentence on the labels without an image; no sentence if every label has an image.
 
     Example:
         >>> unmatched_sentence([0, 1, 9], [0, 1], "depth of train")

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from labelgrid.basics.array_types import Bytes, Floats32
 from labelgrid.basics.errors import ImageError, LabelgridError, TrainingError
 from labelgrid.basics.processes import end_with_parent
 from labelgrid.basics.streams import seed_of, stream
@@ -28,8 +29,12 @@ from labelgrid.data.transforms import Example, augment, fit_placement, place
 from labelgrid.formats.codec import RESIZED, LabelArray, size_error
 from labelgrid.tasks.task import TaskDefs
 
+#: Labels by task, or by term and task.
+Labels = Mapping[str, LabelArray]
+#: Maps of pixels by what they are of.
+Maps = Mapping[str, Floats32]
 #: Returns the labels of an image, at original size, that the network gets as known labels.
-Known = Callable[[str], Mapping[str, LabelArray]]
+Known = Callable[[str], Labels]
 
 
 class UnreadableImage(NamedTuple):
@@ -105,7 +110,7 @@ def train_batch(
     seed: int,
     soft: Mapping[str, SoftLabels],
 ) -> Batch:
-    """Load one augmented batch of the given images in this process.
+    """Load an augmented batch of the given images in this process.
 
     Each augmentation depends on `seed` and image only.
 
@@ -116,8 +121,7 @@ def train_batch(
     reader = _TrainReader(
         source=source, tasks=tasks, options=options, seed=seed, epoch=0, soft=soft
     )
-    (batch,) = reader.batches([reader.item(image_id) for image_id in ids])
-    return batch
+    return collate([reader.read(image_id) for image_id in ids], tasks, options, list(soft))
 
 
 def eval_batches(
@@ -160,116 +164,103 @@ def eval_batches(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _TrainReader:
-    """Reads augmented images with their labels and soft labels."""
-
-    source: Source
-    tasks: TaskDefs
-    options: DataOptions
-    seed: int
-    epoch: int
-    soft: Mapping[str, SoftLabels] = field(default_factory=dict)
-
-    def item(self, image_id: str) -> Item:
-        image = self.source.image(image_id)
-        labels = labels_of(self.source, self.tasks, image_id)
-        tasks = dict(self.tasks)
-        confidences = {}
-        soft = self._soft_labels(image_id)
-        for key, soft_label in soft.items():
-            labels[key] = soft_label.label
-            confidences[key] = soft_label.confidence
-            tasks[key] = self.tasks[key.rpartition("/")[2]]
-        height, width = image.shape[:2]
-        _check_sizes(image_id, (height, width), labels)
-        camera = camera_of(self.source, image_id, (height, width))
-        rng = stream(self.seed, "augment", self.epoch, image_id)
-        view = augment(Example(image, labels, confidences, camera), tasks, self.options, rng)
-        placed = {key: SoftLabel(view.labels[key], view.maps[key]) for key in soft}
-        weights = [weight_of(self.source, image_id, task) for task in self.tasks]
-        return Item(
-            id=image_id,
-            image=view.image,
-            labels=view.labels,
-            weights=weights,
-            soft=placed,
-            camera=view.camera,
-        )
-
-    def _soft_labels(self, image_id: str) -> dict[str, SoftLabel]:
-        """An image's soft labels, by `term/task`."""
-        labels = {}
-        for term, read in self.soft.items():
-            for task in self.tasks.values():
-                label = read(image_id, task)
-                if label is not None:
-                    labels[f"{term}/{task.name}"] = label
-        return labels
-
-    def load(self, image_ids: Sequence[str]) -> list[Batch | UnreadableImage]:
-        return [*self.batches([self.item(image_id) for image_id in image_ids])]
-
-    def batches(self, items: Sequence[Item]) -> list[Batch]:
-        return [collate(items, self.tasks, self.options, list(self.soft))]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _EvalReader:
-    """Reads whole images, with their known labels."""
+class _Reader:
+    """Reads images and their labels as the items of batches."""
 
     source: ImageSource
     tasks: TaskDefs
     options: DataOptions
+
+    def example(self, image_id: str, image: Bytes, labels: Labels, maps: Maps) -> Example:
+        """Join an image, labels and maps of the same size, and the camera."""
+        height, width = image.shape[:2]
+        for task, label in labels.items():
+            if label.size != (height, width):
+                size = (height, width)
+                raise size_error(label.size, size, RESIZED, where=image_id, task=task)
+        return Example(image, labels, maps, camera_of(self.source, image_id, (height, width)))
+
+    def item(
+        self,
+        image_id: str,
+        view: Example,
+        frame: Frame | None = None,
+        soft: Mapping[str, SoftLabel] | None = None,
+    ) -> Item:
+        return Item(
+            id=image_id,
+            image=view.image,
+            labels=view.labels,
+            weights=[weight_of(self.source, image_id, task) for task in self.tasks],
+            frame=frame,
+            soft=soft or {},
+            camera=view.camera,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _TrainReader(_Reader):
+    """Reads augmented images with their labels and soft labels."""
+
+    source: Source
+    seed: int
+    epoch: int
+    soft: Mapping[str, SoftLabels] = field(default_factory=dict)
+
+    def read(self, image_id: str) -> Item:
+        image = self.source.image(image_id)
+        labels = labels_of(self.source, self.tasks, image_id)
+        tasks = dict(self.tasks)
+        confidences = {}
+        for term, read_soft in self.soft.items():
+            for task in self.tasks.values():
+                soft_label = read_soft(image_id, task)
+                if soft_label is not None:
+                    key = f"{term}/{task.name}"
+                    labels[key] = soft_label.label
+                    confidences[key] = soft_label.confidence
+                    tasks[key] = task
+        example = self.example(image_id, image, labels, confidences)
+        rng = stream(self.seed, "augment", self.epoch, image_id)
+        view = augment(example, tasks, self.options, rng)
+        soft = {key: SoftLabel(view.labels[key], view.maps[key]) for key in confidences}
+        return self.item(image_id, view, soft=soft)
+
+    def load(self, image_ids: Sequence[str]) -> list[Batch | UnreadableImage]:
+        items = [self.read(image_id) for image_id in image_ids]
+        return [collate(items, self.tasks, self.options, list(self.soft))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _EvalReader(_Reader):
+    """Reads whole images, with their known labels."""
+
     known: Known | None
     leaves_out: bool
 
     def load(self, image_ids: Sequence[str]) -> list[Batch | UnreadableImage]:
         items = []
-        faults = []
+        parts: list[Batch | UnreadableImage] = []
         for image_id in image_ids:
             try:
-                items.append(self.item(image_id))
+                items.append(self.read(image_id))
             except ImageError as error:
                 if not self.leaves_out:
                     raise
-                faults.append(UnreadableImage(image_id, error.what))
-        return [*faults, *self.batches(items)]
-
-    def item(self, image_id: str) -> Item:
-        image = self.source.image(image_id)
-        labels: dict[str, LabelArray] = {}
-        if self.known:
-            labels.update(self.known(image_id))
-        height, width = image.shape[:2]
-        _check_sizes(image_id, (height, width), labels)
-        placement = fit_placement((height, width), self.options)
-        camera = camera_of(self.source, image_id, (height, width))
-        view = place(Example(image, labels, camera=camera), placement, self.tasks, self.options)
-        frame = Frame.of((height, width), placement)
-        weights = [weight_of(self.source, image_id, task) for task in self.tasks]
-        return Item(
-            id=image_id,
-            image=view.image,
-            labels=view.labels,
-            weights=weights,
-            frame=frame,
-            camera=view.camera,
-        )
-
-    def batches(self, items: Sequence[Item]) -> list[Batch]:
+                parts.append(UnreadableImage(image_id, error.what))
         tasks = self.tasks if self.known else {}
-        batches = []
         for _, run in groupby(items, lambda item: item.image.shape):
-            items_of_one_size = list(run)
-            batches.append(collate(items_of_one_size, tasks, self.options))
-        return batches
+            parts.append(collate(list(run), tasks, self.options))
+        return parts
 
-
-def _check_sizes(image_id: str, size: tuple[int, ...], labels: Mapping[str, LabelArray]) -> None:
-    for task, label in labels.items():
-        if label.size != tuple(size):
-            image_size = (size[0], size[1])
-            raise size_error(label.size, image_size, RESIZED, where=image_id, task=task)
+    def read(self, image_id: str) -> Item:
+        image = self.source.image(image_id)
+        labels = self.known(image_id) if self.known else {}
+        example = self.example(image_id, image, labels, {})
+        height, width = image.shape[:2]
+        placement = fit_placement((height, width), self.options)
+        view = place(example, placement, self.tasks, self.options)
+        return self.item(image_id, view, frame=Frame.of((height, width), placement))
 
 
 #: The reader and the image ids of a batch.
@@ -317,11 +308,11 @@ def _load(parts: _Parts, workers: int, on_fault: OnFault | None = None) -> Itera
     for part in _read_parts(loader):
         if isinstance(part, LabelgridError):
             raise part
-        for found in part:
-            if isinstance(found, Batch):
-                yield found
+        for entry in part:
+            if isinstance(entry, Batch):
+                yield entry
             elif on_fault:
-                on_fault(found)
+                on_fault(entry)
 
 
 #: What torch says when a worker died, or could not share a batch with this process.
@@ -336,13 +327,16 @@ _DEAD_WORKER = (
 
 
 def _read_parts(loader: DataLoader[Any]) -> Iterator[Any]:
-    """The loader's parts.
-
-    Raises:
-        TrainingError: a worker died, as workers do if /dev/shm is too small for the batches.
-    """
+    """Read the parts; TrainingError if a worker died, such as for want of space in /dev/shm."""
     try:
-        yield from _start(loader)
+        threads = cv2.getNumThreads()
+        # Workers are forked while OpenCV has one thread: with more, they would deadlock.
+        cv2.setNumThreads(1)
+        try:
+            iterator = iter(loader)
+        finally:
+            cv2.setNumThreads(threads)
+        yield from iterator
     except (OSError, RuntimeError) as error:
         if not loader.num_workers or not any(words in str(error) for words in _DEAD_WORKER):
             raise
@@ -353,28 +347,15 @@ def _read_parts(loader: DataLoader[Any]) -> Iterator[Any]:
         ) from error
 
 
-def _start(loader: DataLoader[Any]) -> Iterator[Any]:
-    """The loader's iterator.
-
-    Workers are forked while OpenCV has one thread: with more, they would deadlock.
-    """
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        return iter(loader)
-    finally:
-        cv2.setNumThreads(threads)
-
-
 def _identity(part: Any) -> Any:
     return part
 
 
 def _init_worker(_: int) -> None:
-    """Limit a worker to one OpenCV thread, and end it with its parent process.
+    """Limit a worker to a single OpenCV thread, and end it with the parent process.
 
-    It also ends if it cannot hand over a batch, such as for want of shared memory: left alive, it
-    would be waited for without an end.
+    A worker that cannot hand over a batch, such as for want of shared memory, ends, too: left
+    alive, it would be waited for without an end.
     """
     cv2.setNumThreads(1)
     end_with_parent()
@@ -382,7 +363,6 @@ def _init_worker(_: int) -> None:
 
 
 def _end_undelivered(error: Exception, _: object) -> None:
-    """End this process, whose thread that sends batches has failed."""
     with suppress(OSError):
         os.write(2, f"A batch cannot be handed over: {error}\n".encode())
     os._exit(1)

@@ -25,7 +25,7 @@ LARGEST = 2**28
 
 
 def read_variable(path: Path, name: str) -> Array:
-    """Read one variable of a .mat file, as Matlab 4 to 7.2 write them.
+    """Read a variable of a .mat file in the format of Matlab 4 to 7.2.
 
     Structures become arrays with named fields.
 
@@ -68,12 +68,6 @@ def read_variable(path: Path, name: str) -> Array:
 
 
 def _check(data: bytes) -> None:
-    """Refuse a file whose elements are too large or too deeply nested.
-
-    Raises:
-        ValueError: they are.
-        zlib.error, struct.error: the file is damaged.
-    """
     if 0 in data[:4]:  # Matlab 4, which neither nests nor compresses
         return
     order = "<" if data[126:128] == b"IM" else ">"

@@ -1,6 +1,7 @@
 """Provides the images and labels of a ledger. Loads no torch."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from labelgrid.tasks.task import TaskDef
 
 
 class GrantedLabel(NamedTuple):
-    """A label of the ledger: its file, its weight in training, and the hash of its content.
+    """A label of the ledger: the file, the weight in training, and the hash of the content.
 
     `classes` is the number of classes that the task had when it was made; None if it has none.
     """
@@ -63,20 +64,16 @@ class ProjectSource:
         entry = self.labels.get(Cell(image_id, task.name))
         if entry is None:
             return None
-        self._check(entry)
-        label = task.read(entry.path)
-        return label if entry.classes is None else task.limit_classes(label, entry.classes)
-
-    def _check(self, entry: GrantedLabel) -> None:
-        """Check a label's content; once, as long as nobody writes to its file.
-
-        Raises:
-            LabelError: it has changed since its import.
-        """
-        now = _written(entry.path)
+        # Checked once, as long as nobody writes to the file.
+        now: tuple[int, ...] = ()
+        with suppress(OSError):
+            status = entry.path.stat()
+            now = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         if not now or self._checked.get(entry.path) != now:
             check_digest(entry.path, entry.digest)
             self._checked[entry.path] = now
+        label = task.read(entry.path)
+        return label if entry.classes is None else task.limit_classes(label, entry.classes)
 
     def weight(self, image_id: str, task: str) -> float:
         """As `Weighted.weight`."""
@@ -96,15 +93,6 @@ class ProjectSource:
     def _path(self, image_id: str) -> Path:
         root, digest = self.files[image_id]
         return image_file(root, image_id, digest)
-
-
-def _written(path: Path) -> tuple[int, ...]:
-    """What changes when a file is written to or replaced; empty if there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return ()
-    return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def granted_labels(store: Store, folder: Path) -> dict[Cell, GrantedLabel]:

@@ -11,7 +11,7 @@ from labelgrid.tasks.task import TaskDef, TaskDefs
 
 
 class SuppliedFile(NamedTuple):
-    """The file of a supplied label, the hash of its content, and its task's classes at import.
+    """The file of a supplied label, the hash of its content, and the task's classes at import.
 
     `classes` is their number; None if the task has none.
     """
@@ -23,7 +23,7 @@ class SuppliedFile(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class SuppliedLabels:
-    """The labels of one task that a supplier gave; a filler of `labelgrid.data.derived`.
+    """The labels of a task from a supplier; a filler of `labelgrid.data.derived`.
 
     Args:
         supplier: its name.
@@ -62,7 +62,7 @@ class SuppliedLabels:
 
 @dataclass(frozen=True)
 class MostTrusted:
-    """Reads the most trusted supplied label of each cell that has no true one.
+    """Reads the most trusted supplied label of each cell without a true label.
 
     Args:
         by_task: the labels of all suppliers.
@@ -80,13 +80,13 @@ class MostTrusted:
         Raises:
             LabelError: as by `SuppliedLabels.label`.
         """
-        found = {}
+        supplied = {}
         for task, several in self.by_task.items():
             if task in self.labelled.get(image_id, ()):
                 continue
             for labels in sorted(several, key=lambda labels: -labels.trust):
                 label = labels.label(image_id, self.tasks[task])
                 if label is not None:
-                    found[task] = label
+                    supplied[task] = label
                     break
-        return found
+        return supplied

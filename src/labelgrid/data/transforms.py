@@ -1,4 +1,4 @@
-"""Transforms an image and its labels to the network's input size, in one placement.
+"""Transforms an image and its labels to the input size of a network, in a single placement.
 
 A placement is a fit, a zoom, a position, a flip and an angle.
 """
@@ -25,7 +25,7 @@ Jitter = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Example:
-    """An image and its labels, of one size.
+    """An image and its labels, all of the same size.
 
     Args:
         image: RGB, uint8 [h, w, 3].
@@ -63,19 +63,15 @@ def draw_placement(size: Size, options: DataOptions, rng: np.random.Generator) -
     that one option does not change the draws of another.
     """
     flip = bool(rng.random() < options.flip)
-    zoom = _zoom(options, rng.random())
+    drawn = rng.random()
+    zoom = options.zoom[int(drawn * len(options.zoom))]
+    if options.zoom_between:
+        zoom = min(options.zoom) + drawn * (max(options.zoom) - min(options.zoom))
     position = rng.random(2)
     at = (0.5, 0.5)
     if options.at == "random":
         at = (float(position[0]), float(position[1]))
     return replace(_placement(size, options, zoom, at), flip=flip)
-
-
-def _zoom(options: DataOptions, drawn: float) -> float:
-    """The factor for a number drawn from 0 to 1."""
-    if options.zoom_between:
-        return min(options.zoom) + drawn * (max(options.zoom) - min(options.zoom))
-    return options.zoom[int(drawn * len(options.zoom))]
 
 
 def _placement(size: Size, options: DataOptions, zoom: float, at: tuple[float, float]) -> Placement:
@@ -92,10 +88,6 @@ def _placement(size: Size, options: DataOptions, zoom: float, at: tuple[float, f
 
 
 def _axis(length: int, canvas: int, scale: float, at: float) -> tuple[slice, slice]:
-    """The part of the image that is used along one axis, and the part of the canvas that it fills.
-
-    The latter is centred.
-    """
     window = min(_whole(canvas / scale), length)
     filled = min(_whole(length * scale), canvas)
     start = round(at * (length - window))
@@ -128,7 +120,6 @@ def place_image(
 def _place_upright(
     image: Pixels, placement: Placement, options: DataOptions, jitter: Jitter | None
 ) -> Pixels:
-    """Place an image that does not turn, before any flip."""
     part = image[placement.source]
     height, width = placement.extent
     interpolation = cv2.INTER_LINEAR
@@ -146,7 +137,6 @@ def _place_upright(
 
 
 def _padding(options: DataOptions) -> tuple[float, ...]:
-    """The colour of padding."""
     return tuple(np.rint(255 * np.array(options.mean)).tolist())
 
 
@@ -164,7 +154,7 @@ def _change_colours(image: Pixels, brightness: float, contrast: float, saturatio
 
 
 def place_label(label: LabelArray, placement: Placement, task: TaskDef) -> LabelArray:
-    """Place a label on its canvas with its kind's `transform`; padding is not valid."""
+    """Place a label on a canvas with the kind's `transform`; padding is not valid."""
     value, valid = task.transform(label.value, label.valid, placement)
     return replace(label, value=value, valid=valid)
 
@@ -176,7 +166,7 @@ def place(
     options: DataOptions,
     jitter: Jitter | None = None,
 ) -> Example:
-    """Place an image, its labels and its camera on the canvas of one placement."""
+    """Place an image, the labels and the camera on the canvas of a placement."""
     labels = {
         name: place_label(label, placement, tasks[name]) for name, label in example.labels.items()
     }
@@ -197,9 +187,7 @@ def augment(
     height, width = example.image.shape[:2]
     placement = draw_placement((height, width), options, rng)
     brightness, contrast, saturation = (1 + options.jitter * rng.uniform(-1, 1, 3)).tolist()
-    jitter = None
-    if options.jitter:
-        jitter = (brightness, contrast, saturation)
+    jitter = (brightness, contrast, saturation) if options.jitter else None
     if options.rotate:
         placement = replace(placement, angle=options.rotate * float(rng.uniform(-1, 1)))
     return place(example, placement, tasks=tasks, options=options, jitter=jitter)

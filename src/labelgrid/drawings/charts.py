@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from labelgrid.basics.array_types import Bools
-from labelgrid.drawings.drawing import COLOURS, INK, RULE, row_major
+from labelgrid.drawings.drawing import COLOURS, INK, row_major, style_axes
 from labelgrid.drawings.wording import number, shorten_name
 
 #: Markers, so that lines can be told apart in greyscale too.
@@ -88,12 +88,14 @@ class Chart:
 
     @property
     def alt(self) -> str:
-        """As `Drawing.alt`: the first and the last point of each line."""
+        """The first and the last point of each line, in words."""
         parts = []
         for line in self.lines:
             if len(line.y):
                 name = f"{line.name} " if self._has_legend else ""
-                parts.append(name + _first_and_last(line))
+                first = f"{number(line.y[0])} at {number(line.x[0])}"
+                last = f"{number(line.y[-1])} at {number(line.x[-1])}"
+                parts.append(f"{name}from {first} to {last}")
         parts += [f"{level.name} at {number(level.value)}" for level in self.levels]
         if self.marks:
             parts.append(f"{self.marks.name} at {', '.join(map(number, self.marks.x))}")
@@ -102,7 +104,7 @@ class Chart:
 
     @property
     def size(self) -> tuple[float, float]:
-        """As `Drawing.size`, with extra height for the legend."""
+        """Width and height in inches, with room for the legend."""
         rows = 0
         if self._has_legend:
             rows = (self._entries + 1) // 2
@@ -114,11 +116,10 @@ class Chart:
 
     @property
     def _entries(self) -> int:
-        """The number of entries of a legend."""
         return len(self.lines) + len(self.levels) + bool(self.marks)
 
     def draw(self, figure: Figure) -> None:
-        """As `Drawing.draw`."""
+        """Draw the lines, levels and marks."""
         axes = figure.subplots()
         for index, line in enumerate(self.lines):
             _draw_line(axes, line, index)
@@ -127,24 +128,21 @@ class Chart:
                 level.value, color=INK, linewidth=1.3, linestyle=(0, (5, 3)), label=level.name
             )
         if self.marks:
-            _draw_marks(axes, self.marks)
-        axes.set_xlabel(self.x_label, color=INK)
+            name = self.marks.name
+            for x in self.marks.x:
+                axes.axvline(x, color=INK, linewidth=1.2, linestyle=":", label=name)
+                name = ""  # the legend names the first
         axes.set_ylabel(self.y_label, color=INK)
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=self.whole))
         axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.grid(color=RULE, linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(colors=INK)
+        style_axes(axes, self.x_label, whole=self.whole)
         axes.margins(x=0.06, y=0.12)
         low, high = axes.get_ylim()
         lacking = self.least_height - (high - low)
         if lacking > 0:
             axes.set_ylim(low - lacking / 2, high + lacking / 2)
         if self._has_legend:
-            handles = row_major(axes.get_legend_handles_labels()[0], 2)
             figure.legend(
-                handles=handles,
+                handles=row_major(axes.get_legend_handles_labels()[0], 2),
                 loc="outside upper left",
                 ncols=2,
                 frameon=False,
@@ -153,24 +151,8 @@ class Chart:
             )
 
 
-def _draw_marks(axes: Axes, marks: Marks) -> None:
-    """Draw dotted lines, of which the legend names the first."""
-    for index, x in enumerate(marks.x):
-        label = "" if index else marks.name
-        axes.axvline(x, color=INK, linewidth=1.2, linestyle=":", label=label)
-
-
-def _first_and_last(line: Line) -> str:
-    first = f"{number(line.y[0])} at {number(line.x[0])}"
-    last = f"{number(line.y[-1])} at {number(line.x[-1])}"
-    return f"from {first} to {last}"
-
-
 def _draw_line(axes: Axes, line: Line, index: int) -> None:
-    """Draw a line.
-
-    Its index chooses colour and marker, and a dashed stroke when the colours start over.
-    """
+    """The index chooses colour and marker, and a dashed stroke when the colours start over."""
     repeat, style = divmod(index, len(COLOURS))
     colour = COLOURS[style]
     axes.plot(
@@ -234,7 +216,7 @@ class Bars:
 
     @property
     def alt(self) -> str:
-        """As `Drawing.alt`."""
+        """The shares of each row, in words."""
         rows = []
         for row in self.rows:
             shares = []
@@ -246,11 +228,11 @@ class Bars:
 
     @property
     def size(self) -> tuple[float, float]:
-        """As `Drawing.size`."""
+        """Width and height in inches."""
         return 5.2, 0.85 + 0.3 * len(self.rows)
 
     def draw(self, figure: Figure) -> None:
-        """As `Drawing.draw`."""
+        """Draw a stacked bar for each row."""
         axes = figure.subplots()
         names = list(self.rows)
         places = range(len(names))

@@ -61,7 +61,6 @@ def check_out(out: Path) -> None:
 
 
 def _pictures(source: Source, tasks: TaskDefs, image_id: str, size: Size) -> list[Pixels]:
-    """The image and its labels, white where there is none."""
     image = source.image(image_id)
     pictures = [image]
     for task in tasks.values():

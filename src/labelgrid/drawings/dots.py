@@ -1,4 +1,4 @@
-"""Draws means with their spread as points: one row per name, one kind of mark per series."""
+"""Draws means with a spread as points: a row for each name, a mark for each series."""
 
 import math
 from collections.abc import Mapping
@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from labelgrid.drawings.charts import MARKERS
-from labelgrid.drawings.drawing import COLOURS, INK, RULE
+from labelgrid.drawings.drawing import COLOURS, style_axes
 from labelgrid.drawings.wording import shorten_name, spread
 
 #: The distance of two series in a row, and the room for all of them, as parts of the row's height.
@@ -42,7 +41,7 @@ class Dots:
 
     @property
     def rows(self) -> list[str]:
-        """The names of the rows, in the order in which the series name them."""
+        """The names of the rows, in the order of the series."""
         rows: dict[str, None] = {}
         for values in self.marks.values():
             rows |= dict.fromkeys(values)
@@ -50,7 +49,7 @@ class Dots:
 
     @property
     def alt(self) -> str:
-        """As `Drawing.alt`."""
+        """Each mean and spread, in words."""
         rows = []
         for row in self.rows:
             spreads = []
@@ -64,14 +63,13 @@ class Dots:
 
     @property
     def size(self) -> tuple[float, float]:
-        """As `Drawing.size`."""
-        legend = 0.0
-        if len(self.marks) > 1:
-            legend = 0.22 * ((len(self.marks) + 1) // 2)
-        return 5.2, 1.2 + legend + 0.3 * max(1.0, SPACE * len(self.marks) / ROOM) * len(self.rows)
+        """Width and height in inches, with room for the legend."""
+        marks = len(self.marks)
+        legend = 0.22 * ((marks + 1) // 2) if marks > 1 else 0.0
+        return 5.2, 1.2 + legend + 0.3 * max(1.0, SPACE * marks / ROOM) * len(self.rows)
 
     def draw(self, figure: Figure) -> None:
-        """As `Drawing.draw`."""
+        """Draw a point with an error bar for each mean."""
         axes = figure.subplots()
         rows = self.rows
         space = min(SPACE, ROOM / len(self.marks))
@@ -98,11 +96,6 @@ class Dots:
             )
         axes.set_yticks(range(len(rows)), [shorten_name(row) for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_xlabel(self.x_label, color=INK)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.grid(color=RULE, linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(colors=INK)
+        style_axes(axes, self.x_label)
         if len(self.marks) > 1:
             figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=9)

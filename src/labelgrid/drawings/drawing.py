@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, Protocol, TypeVar
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 T = TypeVar("T")
 #: Okabe & Ito's palette, distinguishable with any colour vision; without its yellow, which is too
@@ -43,18 +45,18 @@ class Drawing(Protocol):
 
     @property
     def alt(self) -> str:
-        """A text that describes what it shows."""
+        """A description for readers who do not see the drawing."""
 
     @property
     def size(self) -> tuple[float, float]:
         """Width and height in inches, at a text size of 10 points."""
 
     def draw(self, figure: Figure) -> None:
-        """Draw on the empty `figure`."""
+        """Draw on an empty Matplotlib figure."""
 
 
 def row_major(entries: Sequence[T], columns: int) -> list[T]:
-    """Reorder legend entries so that they read row by row.
+    """Reorder legend entries, so that readers go row by row.
 
     Matplotlib fills the columns one after the other.
 
@@ -69,50 +71,42 @@ def row_major(entries: Sequence[T], columns: int) -> list[T]:
 
 
 def drawing_bytes(drawing: Drawing, kind: Literal["svg", "png"], title: bool = False) -> bytes:
-    """A drawing as the bytes of a file; `title` adds its title for use outside a page."""
+    """The bytes of a drawing's file; `title` adds the title for use outside a page."""
     with mpl.rc_context(STYLE):
         width, height = drawing.size
         has_title = bool(title and drawing.title)
         figure = Figure(figsize=(width, height + TITLE_HEIGHT * has_title), layout="constrained")
         drawing.draw(figure)
-        if has_title:
-            _put_title(figure, drawing.title)
-        if kind == "svg":
-            return _svg(figure, transparent=not title)
-        return _png(figure)
+        if has_title and figure.legends:  # both take the same place
+            figure.legends[0].set_title(drawing.title)
+            figure.legends[0].set_alignment("left")
+        elif has_title:
+            figure.suptitle(drawing.title, color=INK, fontsize=10)
+        # `Figure.savefig` would draw everything twice: for the layout, which drawing once finds as
+        # well, and for the file.
+        file = io.BytesIO()
+        if kind == "png":
+            figure.set_dpi(PNG_DPI)
+            FigureCanvasAgg(figure).print_png(file)
+            return file.getvalue()
+        if not title:
+            for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+                patch.set(facecolor="none", edgecolor="none")
+        FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})
+        return file.getvalue()
 
 
-# `Figure.savefig` would draw everything twice: for the layout, which drawing once finds as well,
-# and for the file.
+def style_axes(axes: Axes, x_label: str, *, whole: bool = False) -> None:
+    """Give axes a label, few ticks, a grid in the background, and no frame at the top and right.
 
-
-def _svg(figure: Figure, transparent: bool) -> bytes:
-    if transparent:
-        figure.patch.set(facecolor="none", edgecolor="none")
-        for axes in figure.axes:
-            axes.patch.set(facecolor="none", edgecolor="none")
-    file = io.BytesIO()
-    FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})
-    return file.getvalue()
-
-
-def _png(figure: Figure) -> bytes:
-    figure.set_dpi(PNG_DPI)
-    file = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(file)
-    return file.getvalue()
-
-
-def _put_title(figure: Figure, title: str) -> None:
-    """Add a title.
-
-    With a legend it becomes the legend's title, because both take the same place.
+    If x is `whole`, ticks are at whole numbers only.
     """
-    if figure.legends:
-        figure.legends[0].set_title(title)
-        figure.legends[0].set_alignment("left")
-    else:
-        figure.suptitle(title, color=INK, fontsize=10)
+    axes.set_xlabel(x_label, color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=whole))
+    axes.grid(color=RULE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(colors=INK)
 
 
 def drawing_files(drawings: Iterable[Drawing]) -> Iterator[tuple[str, bytes]]:

@@ -18,7 +18,7 @@ COLOURS = {WAITING: "#cc79a7", SKIPPED: "#d55e00", NEVER: "#e4e4e4"}
 
 @dataclass(frozen=True)
 class GridMap:
-    """A picture of the grid: one column per image, one row per task.
+    """A picture of the grid: a column for each image, a row for each task.
 
     The images with the earliest requests are on the left.
     """
@@ -29,7 +29,7 @@ class GridMap:
 
     @property
     def alt(self) -> str:
-        """As `Drawing.alt`."""
+        """The numbers of cells of each kind, in words."""
         rows = []
         for task, kinds in self.requests.counts().items():
             counts = [f"{count} {kind}" for kind, count in kinds.items() if count]
@@ -39,13 +39,12 @@ class GridMap:
 
     @property
     def size(self) -> tuple[float, float]:
-        """As `Drawing.size`."""
+        """Width and height in inches."""
         more_legend_rows = (len(self._existing_kinds) - 1) // 4
         return 5.2, 1.05 + 0.3 * len(self.requests.tasks) + 0.22 * more_legend_rows
 
     @property
     def _existing_kinds(self) -> list[str]:
-        """The kinds with a cell."""
         totals: Counter[str] = Counter()
         for counts in self.requests.counts().values():
             totals.update(counts)
@@ -59,7 +58,7 @@ class GridMap:
         return dict(zip(rounds, round_colours, strict=True)) | COLOURS
 
     def draw(self, figure: Figure) -> None:
-        """As `Drawing.draw`."""
+        """Draw a coloured rectangle for each cell, and the legend."""
         axes = figure.subplots()
         colours = self.colours()
         codes = self.requests.codes()

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from labelgrid.basics.errors import LabelgridError, UsageError
+from labelgrid.formats.codec import LabelArray
 from labelgrid.images.places import image_file
 from labelgrid.images.reading import read_image
 from labelgrid.ledger.grid import ImageRow
-from labelgrid.tasks.overview import Legend
+from labelgrid.tasks.overview import Legend, Overview
+from labelgrid.tasks.pictures import thumbnail
+from labelgrid.tasks.task import TaskDef
 
 RGB = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -56,7 +59,7 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True)
 class SheetRow:
-    """A photograph and its labels, as pictures of the sizes that `Layout.fit` says.
+    """A photograph and its labels, as pictures of the size of `Layout.fit`.
 
     Args:
         name: of the image.
@@ -73,7 +76,7 @@ class SheetRow:
 
 @dataclass(frozen=True)
 class SheetTask:
-    """What the sheet says of a task: its name, its numbers in words, and what colours mean."""
+    """The heading of a task: the name, the numbers in words, and the meanings of colours."""
 
     name: str
     text: str
@@ -103,12 +106,12 @@ class Layout:
         self.width = max(WIDTH, 2 * MARGIN + self.blocks * (self.block + MARGIN) - MARGIN)
 
     def fit(self, size: Size) -> Size:
-        """The size at which a picture of this size is drawn."""
+        """The size of a drawn picture."""
         scale = min(self.cell / size.width, HIGHEST * self.cell / size.height)
         return Size(max(1, round(size.height * scale)), max(1, round(size.width * scale)))
 
     def left(self, block: int, column: int) -> int:
-        """The left of a picture."""
+        """The first column of pixels of a picture."""
         return MARGIN + block * (self.block + MARGIN) + column * (self.cell + GAP)
 
 
@@ -121,7 +124,7 @@ def label_sheet(
     stripes: bool = True,
     legends: Sequence[SheetTask] | None = None,
 ) -> bytes:
-    """A PNG of photographs, their labels beside them, and legends below.
+    """A PNG of photographs with labels beside them and legends below.
 
     Args:
         title: above the sheet.
@@ -140,7 +143,10 @@ def label_sheet(
     for task in tasks if legends is None else legends:
         _draw_legend(page, task)
     if stripes:
-        _draw_stripes(page)
+        down, across = np.indices((SWATCH, 2 * SWATCH))
+        page.picture(MARGIN, np.array(STRIPES, np.uint8)[(down + across) // 4 % 2])
+        page.text(MARGIN + 2 * SWATCH + 8, "not labelled or not measured", _font(13))
+        page.down(LINE + MARGIN)
     return page.png()
 
 
@@ -155,7 +161,6 @@ def legends(tasks: Sequence[SheetTask], width: int) -> RGB:
 def _draw_rows(
     page: "_Page", rows: Sequence[SheetRow], tasks: Sequence[SheetTask], layout: Layout
 ) -> None:
-    """Draw photographs side by side, each with its labels."""
     for block, row in enumerate(rows):
         name = _shorten(row.name, _font(14, bold=True), layout.block)
         page.text(layout.left(block, 0), name, _font(14, bold=True))
@@ -178,7 +183,6 @@ def _draw_rows(
 
 
 def _draw_notes(page: "_Page", rows: Sequence[SheetRow], layout: Layout) -> None:
-    """Write what is said of photographs that lie side by side."""
     notes = [_wrap(row.note, _font(13), layout.block) for row in rows]
     for block, lines in enumerate(notes):
         for index, line in enumerate(lines):
@@ -187,7 +191,6 @@ def _draw_notes(page: "_Page", rows: Sequence[SheetRow], layout: Layout) -> None
 
 
 def _draw_legend(page: "_Page", task: SheetTask) -> None:
-    """Draw what is said of a task, and what its colours mean."""
     bold = _font(14, bold=True)
     right = page.width - MARGIN
     indent = MARGIN + 20
@@ -228,16 +231,8 @@ def _draw_swatches(
     return -(-len(swatches) // columns) * LINE
 
 
-def _draw_stripes(page: "_Page") -> None:
-    rows, columns = np.indices((SWATCH, 2 * SWATCH))
-    stripes = np.array(STRIPES, np.uint8)[(rows + columns) // 4 % 2]
-    page.picture(MARGIN, stripes)
-    page.text(MARGIN + 2 * SWATCH + 8, "not labelled or not measured", _font(13))
-    page.down(LINE + MARGIN)
-
-
 class _Page:
-    """A white page that grows downward; what is drawn is placed below what was passed."""
+    """A white page that grows downward; drawings are placed below the passed height."""
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -245,7 +240,6 @@ class _Page:
         self._image = Image.new("RGB", (width, 600), "white")
 
     def down(self, height: int) -> None:
-        """Pass over so many pixels."""
         self.top += height
 
     def text(
@@ -257,11 +251,10 @@ class _Page:
         *,
         below: int = 0,
     ) -> None:
-        """Write a line."""
         self._draw(self.top + below + 2 * LINE).text((left, self.top + below), text, colour, font)
 
     def beside(self, left: int, text: str, below: int) -> int:
-        """Write a line beside something; returns the left of what follows."""
+        """Write a line; returns the left of the place behind it."""
         if not text:
             return left
         self.text(left, text, _font(13), below=below)
@@ -285,17 +278,15 @@ class _Page:
         return height
 
     def swatch(self, left: int, below: int, colour: Colour) -> None:
-        """Draw a square of a colour, with a border that shows it on white."""
+        """Draw a square of a colour, with a border for white ones."""
         top = self.top + below
         draw = self._draw(top + SWATCH + 2)
         draw.rectangle((left, top, left + SWATCH, top + SWATCH), colour, (150, 150, 150))
 
     def pixels(self) -> RGB:
-        """The page as a picture."""
-        return np.array(self._page())
+        return np.array(self._image.crop((0, 0, self.width, self.top)))
 
     def png(self) -> bytes:
-        """The page as a PNG file."""
         if self.top > MOST_ROWS:
             raise UsageError(
                 f"The sheet would be {self.top:,} pixels high; {MOST_ROWS:,} can be written.",
@@ -306,12 +297,8 @@ class _Page:
         _, encoded = cv2.imencode(".png", self.pixels()[..., ::-1], options)
         return bytes(encoded.tobytes())
 
-    def _page(self) -> Image.Image:
-        """The page without what is below its end."""
-        return self._image.crop((0, 0, self.width, self.top))
-
     def _draw(self, bottom: int) -> ImageDraw.ImageDraw:
-        """What draws on the page, which reaches down to `bottom` at least."""
+        """The drawing of the page, which is enlarged down to `bottom` if necessary."""
         if bottom > self._image.height:
             larger = Image.new("RGB", (self.width, bottom + 600), "white")
             larger.paste(self._image, (0, 0))
@@ -341,8 +328,13 @@ def fitted_photograph(image: ImageRow, layout: Layout) -> RGB | str:
     return UNREAD
 
 
+def fitted_label(task: TaskDef, label: LabelArray, layout: Layout, scale: Overview) -> RGB:
+    """A label at the size of a picture, on the scale of an overview."""
+    return thumbnail(task, label, layout.fit(Size(*label.size)), scale.limits(), lines=scale.lines)
+
+
 def framed(picture: RGB | str, part: Part | None) -> RGB | str:
-    """A picture, or what is said in its place, with a frame around a part."""
+    """A picture with a frame around a part; a text stays as it is."""
     if part is None or isinstance(picture, str):
         return picture
     height, width = picture.shape[:2]
@@ -369,7 +361,7 @@ def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
 
 
 def _shorten(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """A text in a line of this width, without its middle if it is longer."""
+    """A text on one line, shortened in the middle to fit a width."""
     text = " ".join(text.split())
     keep = len(text)
     short = text
@@ -380,7 +372,6 @@ def _shorten(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
 
 
 def _wrap(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """The lines of a text, each at most this wide."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from labelgrid.basics.array_types import Ints
-from labelgrid.drawings.label_sheet import RGB, Colour, SheetTask, Size, legends, resize
+from labelgrid.drawings.label_sheet import RGB, SheetTask, Size, legends, resize
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.class_colours import is_background
 from labelgrid.tasks.overview import Legend, Overview
@@ -25,39 +25,30 @@ GAP = 12
 
 
 def draw_overlay(photograph: RGB, task: TaskDef, label: LabelArray) -> RGB:
-    """A label over its photograph, with a legend.
+    """A label of any size, stretched over its photograph uint8 [h, w, 3], with a legend.
 
     The photograph shows where the label is not valid, and where it is background.
-
-    Args:
-        photograph: RGB, uint8 [h, w, 3].
-        task: of the label.
-        label: of any size, stretched over the photograph.
     """
-    size = _shown_size(photograph)
+    height, width = photograph.shape[:2]
+    longer = max(height, width)
+    scale = min(max(longer, SHORTEST), LONGEST) / longer
+    size = Size(max(1, round(height * scale)), max(1, round(width * scale)))
     overview = task.overview()
     small = label_at_size(label, size, lines=overview.lines)
     overview.add("", small)
     legend = Legend()
+    text = "nothing at any pixel"
     picture = resize(photograph, size)
     if small.valid.any():
         picture = cover(picture, task, small, overview)
         legend = overlay_legend(overview)
-    text = "" if small.valid.any() else "nothing at any pixel"
+        text = ""
     width = max(size.width, SHORTEST)
     strip = legends([SheetTask(task.name, text, legend)], width)
     page = np.full((size.height + GAP + len(strip), width, 3), 255, np.uint8)
     page[: size.height, : size.width] = picture
     page[size.height + GAP :] = strip
     return page
-
-
-def _shown_size(photograph: RGB) -> Size:
-    """The size at which a photograph is shown."""
-    height, width = photograph.shape[:2]
-    longer = max(height, width)
-    scale = min(max(longer, SHORTEST), LONGEST) / longer
-    return Size(max(1, round(height * scale)), max(1, round(width * scale)))
 
 
 def label_at_size(label: LabelArray, size: Size, *, lines: bool) -> LabelArray:
@@ -72,12 +63,11 @@ def label_at_size(label: LabelArray, size: Size, *, lines: bool) -> LabelArray:
 
 
 def _nearest(stored: int, shown: int) -> Ints:
-    """The row or column that each shown one is taken from."""
     return (2 * np.arange(shown) + 1) * stored // (2 * shown)
 
 
 def cover(photograph: RGB, task: TaskDef, label: LabelArray, overview: Overview) -> RGB:
-    """A photograph, covered by what a label of its size shows.
+    """A photograph, covered by a label of the same size.
 
     `overview` is of all labels that are drawn with one legend.
     """
@@ -96,8 +86,7 @@ def cover(photograph: RGB, task: TaskDef, label: LabelArray, overview: Overview)
 def overlay_legend(overview: Overview) -> Legend:
     """What the colours over the photograph mean."""
     if overview.yes_or_no:
-        yes: tuple[Colour, str] = (MARK, "yes")
-        return Legend(swatches=[yes])
+        return Legend(swatches=[(MARK, "yes")])
     legend = overview.legend(overview.limits())
     swatches = [
         (colour, f"{name} (transparent)" if is_background(name) else name)

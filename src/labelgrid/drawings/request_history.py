@@ -1,4 +1,4 @@
-"""Records which cells of the grid were requested, and in which round."""
+"""Records the requested cells of the grid and their rounds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -91,7 +91,11 @@ def explanation_lines(terms: Mapping[str, float], explanation: Explanation) -> l
     lines = []
     for name, value in terms.items():
         if math.isfinite(value):
-            place = _place_among_candidates(explanation.quantiles.get(name))
+            place = ""
+            share = explanation.quantiles.get(name)
+            if share is not None:
+                side = "higher" if share >= 0.5 else "lower"
+                place = f": {side} than {int(100 * max(share, 1 - share))} % of candidates"
             lines.append(f"{name} {number(value)}{place}")
     if explanation.without:
         ranks = [f"{rank:,} without {name}" for name, rank in explanation.without.items()]
@@ -99,14 +103,6 @@ def explanation_lines(terms: Mapping[str, float], explanation: Explanation) -> l
     if explanation.nearest:
         lines.append(f"nearest labelled image: {explanation.nearest}")
     return lines
-
-
-def _place_among_candidates(share: float | None) -> str:
-    """What share of the candidates a term is higher or lower than; "" if unknown."""
-    if share is None:
-        return ""
-    side = "higher" if share >= 0.5 else "lower"
-    return f": {side} than {int(100 * max(share, 1 - share))} % of candidates"
 
 
 def shorten_name(name: str) -> str:

@@ -1,1 +1,1 @@
-"""What speaks for and against labels, which come in as values: no project, no network."""
+"""Weighs evidence for and against labels, which come in as values: no project, no network."""

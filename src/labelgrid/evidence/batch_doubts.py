@@ -1,4 +1,4 @@
-"""Doubts a batch of labels, such as an import, beside what is known.
+"""Doubts a batch of labels, for example an import, beside earlier labels.
 
 Known are earlier labels, predictions, and other labels of the same images. A sample of the labels
 is compared. No network runs. Loads no torch.
@@ -8,9 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache, cached_property
 
-import numpy as np
-
-from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.basics.streams import drawn_places, seed_of
 from labelgrid.evidence import edge_evidence, figure_doubts, repeated_labels
 from labelgrid.evidence.class_order import (
     ClassMap,
@@ -36,34 +34,34 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.ledger.store import CellRow
 from labelgrid.relations.bound import connected_tasks
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDefs
 
 #: At most so many labels of a task are compared, with as many earlier ones.
 SAMPLE = 32
 
 
 class Summaries:
-    """Summaries of the labels of a batch, made while somebody reads them: none is decoded twice.
+    """Summaries of the labels of a batch, made while the labels are read: none is decoded twice.
 
     Args:
         tasks: the tasks.
         cells: of all labels of the batch. Of each task a sample is kept, as `BatchDoubts` draws it.
     """
 
-    def __init__(self, tasks: Mapping[str, TaskDef], cells: Iterable[Cell]) -> None:
+    def __init__(self, tasks: TaskDefs, cells: Iterable[Cell]) -> None:
         self.tasks = tasks
         self.made = dict[Cell, Summary | None]()
         self.odd = SingleDoubts()
         by_task: dict[str, list[Cell]] = {}
         for cell in cells:
             by_task.setdefault(cell.task, []).append(cell)
-        self.compared = frozenset(by_task)
+        self.compared = by_task.keys()
         self.sample: set[Cell] = set()
         for group in by_task.values():
             self.sample.update(_draw_sample(group))
 
     def add(self, cell: Cell, label: LabelArray) -> None:
-        """Summarise a label, if its cell is in the sample; of others, keep the figures."""
+        """Summarise a label of the sample; keep only the figures of other labels."""
         if cell.task not in self.compared:
             return
         task = self.tasks[cell.task]
@@ -116,12 +114,10 @@ class BatchDoubts:
 
     @cached_property
     def _parting(self) -> PartMapping:
-        """Makes small maps of labels, by which their parts are compared."""
         return PartMapping(self.tasks, part_relations(self.tasks), self.known.cameras)
 
     @cached_property
     def _relations(self) -> RelationEvidence:
-        """What follows from the labels, of the batch and earlier ones, by relations."""
         images = {cell.image_id for cell in self.digests}
         for task in self.tasks:
             images.update(cell.image_id for cell in self.earlier(task))
@@ -163,7 +159,7 @@ class BatchDoubts:
     def _check(
         self, task: str, labels: Sequence[Summary], earlier: Sequence[Summary]
     ) -> list[Doubt]:
-        """What the checks of the task's kind say, unless they say it of earlier labels, too."""
+        """The doubts of the checks of the task's kind that do not hold for earlier labels, too."""
         definition = self.tasks[task]
         doubts = []
         for place, check in enumerate(definition.spec.checks):
@@ -178,8 +174,8 @@ class BatchDoubts:
     def _find_edge_doubts(self, task: str) -> list[Doubt]:
         """Compare the labels' outlines with the edges of their images.
 
-        Where earlier labels do not follow edges, or lie elsewhere, too, they say nothing; nor do
-        files that are used for several images, which are doubted for that.
+        Labels say nothing where earlier labels do not follow edges, or lie elsewhere, too. Files
+        that are used for several images are doubted for that alone.
         """
         images = [cell.image_id for cell in self._cells(task)]
         repeated = {cell for group in self._repeated(task) for cell in group}
@@ -197,7 +193,6 @@ class BatchDoubts:
         earlier: Sequence[Summary],
         pairs: Iterable[Pair],
     ) -> list[Doubt]:
-        """Find out whether the classes have another order than before, or than predictions have."""
         names = self.tasks[task].class_names
         maps = _class_maps(labels)
         before = _class_maps(earlier)
@@ -211,11 +206,11 @@ class BatchDoubts:
         for label, guess in pairs:
             if label.classes is not None and guess.classes is not None:
                 both.append((label.classes, guess.classes))
-        found = order_in_predictions(both, len(names))
-        return [Doubt(task, prediction_text(found, names))] if found else []
+        order = order_in_predictions(both, len(names))
+        return [Doubt(task, prediction_text(order, names))] if order else []
 
     def _find_repeated(self, task: str) -> list[list[Cell]]:
-        """Find files that are the labels of several images, unless they show nothing."""
+        """The groups of cells whose label is the same file, without empty labels."""
         fresh = {cell: self.digests[cell] for cell in self._cells(task)}
         earlier = ((row.cell, row.digest) for row in self._others(task))
         groups = []
@@ -223,26 +218,21 @@ class BatchDoubts:
             if len(group) < repeated_labels.LEAST_DRAWN and self.drawn >= set(group):
                 continue
             label = self.known.label(next(cell for cell in group if cell in fresh))
-            shows = label and shows_something(self.tasks[task], label)
-            if shows and self._images_differ(group):
-                groups.append(group)
+            if label and shows_something(self.tasks[task], label):
+                rows = self.known.images({cell.image_id for cell in group})
+                if len({row.digest or row.image_id for row in rows}) > 1:
+                    groups.append(group)
         return groups
 
     def _fits(self, cells: Sequence[Cell]) -> dict[str, float]:
-        """How well the one label of some cells follows the edges of each of their first images."""
+        """The agreement of one label with the edges of the first of several images."""
         summary = self.summary(cells[0])
         if summary is None or summary.outline is None:
             return {}
         images = [cell.image_id for cell in cells[: repeated_labels.NAMED]]
         return self.edges.agreements(dict.fromkeys(images, summary.outline), of_one=True)
 
-    def _images_differ(self, cells: Sequence[Cell]) -> bool:
-        """Whether the images of cells are different files, as far as that is known."""
-        rows = self.known.images({cell.image_id for cell in cells})
-        return len({row.digest or row.image_id for row in rows}) > 1
-
     def _predicted(self, summaries: Mapping[Cell, Summary]) -> list[Pair]:
-        """The labels that have predictions, with these."""
         pairs = []
         for cell, label in summaries.items():
             task = self.tasks[cell.task]
@@ -252,12 +242,12 @@ class BatchDoubts:
         return pairs
 
     def _compare_other_tasks(self, task: str, summaries: Mapping[Cell, Summary]) -> list[Doubt]:
-        """Compare slopes with those of the same images' labels of other tasks.
+        """Compare slopes with the labels of other tasks of the same images.
 
-        These are imported now or before. No pair of labels is compared twice. Labels that do not
-        follow their images, such as mirrored ones, say nothing about axes.
+        No pair of labels is compared twice. Labels that do not follow their images, such as
+        mirrored ones, say nothing about axes.
         """
-        sloping = [cell for cell, summary in summaries.items() if summary.slope is not None]
+        sloping = {cell: found for cell, found in summaries.items() if found.slope is not None}
         doubts: list[Doubt] = []
         if not sloping or self._edge_doubts(task):
             return doubts
@@ -265,22 +255,20 @@ class BatchDoubts:
             if name == task or self._edge_doubts(name):
                 continue
             pairs = []
-            for cell in sloping:
+            for cell, summary in sloping.items():
                 other_cell = Cell(cell.image_id, name)
-                both_cells = frozenset((cell, other_cell))
-                if both_cells in self._compared:
-                    continue
-                self._compared.add(both_cells)
+                both = frozenset((cell, other_cell))
                 other = self.summary(other_cell)
-                if other:
-                    pairs.append((summaries[cell], other))
+                if other and both not in self._compared:
+                    pairs.append((summary, other))
+                self._compared.add(both)
             doubts += figure_doubts.compare_slopes(task, name, pairs)
         return doubts
 
     def _compare_relations(self, task: str) -> list[Doubt]:
-        """Compare labels with those that follow from others of their images, each relation once.
+        """Compare labels with labels that follow from the rest of the image, each relation once.
 
-        Labels that do not follow their images, or are those of several images, say nothing.
+        Labels that do not follow their images, or are used for several images, say nothing.
         """
         doubts: list[Doubt] = []
         for relation in self.known.relations:
@@ -290,16 +278,15 @@ class BatchDoubts:
             if any(self._edge_doubts(name) or self._repeated(name) for name in tasks):
                 continue
             self._related.add(relation.name)
-            fresh = [cell.image_id for cell in self.sample(task)]
-            images = {cell.image_id for cell in self.digests if cell.task in tasks}
-            earlier = [cell.image_id for cell in self.earlier(task)]
-            known = [image_id for image_id in earlier if image_id not in images]
             few = edge_evidence.LABELS
-            doubts += self._relations.doubts(task, relation, fresh[:few], known[:few])
+            fresh = [cell.image_id for cell in self.sample(task)[:few]]
+            images = {cell.image_id for cell in self.digests if cell.task in tasks}
+            earlier = [cell.image_id for cell in self.earlier(task) if cell.image_id not in images]
+            doubts += self._relations.doubts(task, relation, fresh, earlier[:few])
         return doubts
 
     def _compare_parts(self, task: str) -> list[Doubt]:
-        """Compare parts of labels with other labels of their images, once for each two tasks."""
+        """Compare parts of labels with the rest of their images, each pair of tasks once."""
         images = {cell.image_id: self._part_maps(cell.image_id) for cell in self.sample(task)}
         found = part_doubts(images, self._parting.relations, task)
         fresh = [doubt for doubt in found if doubt.tasks not in self._parted]
@@ -309,13 +296,11 @@ class BatchDoubts:
         return [doubt.doubt for doubt in fresh]
 
     def _make_part_maps(self, image_id: str) -> PartMaps:
-        """Small maps of an image's labels, new and earlier ones."""
-        found = self._summaries(Cell(image_id, name) for name in self.tasks)
-        labels = {cell.task: summary for cell, summary in found.items()}
+        summaries = self._summaries(Cell(image_id, name) for name in self.tasks)
+        labels = {cell.task: summary for cell, summary in summaries.items()}
         return self._parting.contradictions(image_id, labels) if len(labels) > 1 else PartMaps()
 
     def _cells(self, task: str) -> list[Cell]:
-        """The cells of a task in the batch."""
         return [cell for cell in self.digests if cell.task == task]
 
     def sample(self, task: str) -> list[Cell]:
@@ -330,23 +315,20 @@ class BatchDoubts:
         return _draw_sample([row.cell for row in self._others(task)])
 
     def _find_others(self, task: str) -> list[CellRow]:
-        """All cells of a task with an earlier label, without those of the batch."""
         return [row for row in self.known.labelled(task) if row.cell not in self.digests]
 
     def summary(self, cell: Cell) -> Summary | None:
-        """The summary of a cell's label in the batch or, if it has none, of the earlier one."""
+        """The summary of a cell's label in the batch, otherwise of the earlier label."""
         if cell not in self.made:
             self.made[cell] = label_summary(self.tasks[cell.task], self.known.label(cell))
         return self.made[cell]
 
     def _summaries(self, cells: Iterable[Cell]) -> dict[Cell, Summary]:
-        """The summaries of cells with a label that says something."""
         found = {cell: self.summary(cell) for cell in cells}
         return {cell: summary for cell, summary in found.items() if summary}
 
 
 def _outlines(summaries: Mapping[Cell, Summary]) -> dict[str, Edges]:
-    """The outlines of one task's labels that have any, by image."""
     found = {}
     for cell, summary in summaries.items():
         if summary.outline is not None:
@@ -359,7 +341,5 @@ def _class_maps(summaries: Iterable[Summary]) -> list[ClassMap]:
 
 
 def _draw_sample(cells: Sequence[Cell]) -> list[Cell]:
-    """A sample of cells, drawn by image id."""
-    keys = image_keys(cell.image_id for cell in cells)
-    order = np.argsort(keyed_uniform(keys, seed_of(0, "plausibility")), kind="stable")
-    return [cells[int(index)] for index in order[:SAMPLE]]
+    order = drawn_places((cell.image_id for cell in cells), seed_of(0, "plausibility"))
+    return [cells[place] for place in order[:SAMPLE]]

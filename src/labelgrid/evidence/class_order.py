@@ -1,4 +1,4 @@
-"""Finds out whether classes have another order than in earlier labels or in predictions.
+"""Finds orders of classes that fit labels better than the declared order.
 
 Or whether the first one took the place of the pixels without a label.
 
@@ -7,17 +7,17 @@ Loads no torch.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools, Floats, Ints
 from labelgrid.basics.words import count_text, join_names
 
 #: The classes of a thinned label [h, w]; -1 where it is not labelled.
 ClassMap = NDArray[np.int16]
 #: An order: which class each class looks like.
-Order = NDArray[np.int64]
+Order = Ints
 
 #: What is measured of a class in a label: the logarithm of its share of the pixels, its middle
 #: from the top and from the left, and how far it spreads down and across. Standard deviations
@@ -67,10 +67,10 @@ class ClassUse:
     """
 
     labels: int
-    present: NDArray[np.int64]
-    mean: NDArray[np.float64]
-    squares: NDArray[np.float64]
-    share: NDArray[np.float64]
+    present: Ints
+    mean: Floats
+    squares: Floats
+    share: Floats
 
 
 def class_use(maps: Sequence[ClassMap], classes: int) -> ClassUse:
@@ -92,19 +92,19 @@ def class_use(maps: Sequence[ClassMap], classes: int) -> ClassUse:
         sums += measured * has[:, None]
         squares += measured**2 * has[:, None]
         pixels += counts
+    share = pixels / max(pixels.sum(), 1)
+    return _use(len(maps), present, sums, squares=squares, share=share)
+
+
+def _use(labels: int, present: Ints, sums: Floats, *, squares: Floats, share: Floats) -> ClassUse:
     mean = sums / np.maximum(present, 1)[:, None]
-    return ClassUse(
-        labels=len(maps),
-        present=present,
-        mean=mean,
-        squares=np.maximum(squares - present[:, None] * mean**2, 0),
-        share=pixels / max(pixels.sum(), 1),
-    )
+    deviations = np.maximum(squares - present[:, None] * mean**2, 0)
+    return ClassUse(labels=labels, present=present, mean=mean, squares=deviations, share=share)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelUse:
-    """How one label uses its classes, as plain values.
+    """The use of the classes of one label, as plain values.
 
     Args:
         classes: those that it shows.
@@ -153,7 +153,7 @@ def use_of_label(label: LabelUse, classes: int) -> ClassUse:
 
 
 def merged_use(uses: Sequence[ClassUse]) -> ClassUse:
-    """How all labels use their classes, from how some of them each do.
+    """The use of classes of all labels, from the uses of each.
 
     Example:
         >>> maps = [np.array([[0, 0], [2, -1]], np.int16), np.array([[2, 2], [1, 2]], np.int16)]
@@ -164,18 +164,12 @@ def merged_use(uses: Sequence[ClassUse]) -> ClassUse:
     present = np.sum([use.present for use in uses], 0)
     sums = np.sum([use.present[:, None] * use.mean for use in uses], 0)
     squares = np.sum([use.squares + use.present[:, None] * use.mean**2 for use in uses], 0)
-    mean = sums / np.maximum(present, 1)[:, None]
     labels = sum(use.labels for use in uses)
-    return ClassUse(
-        labels=labels,
-        present=present,
-        mean=mean,
-        squares=np.maximum(squares - present[:, None] * mean**2, 0),
-        share=np.sum([use.labels * use.share for use in uses], 0) / labels,
-    )
+    share = np.sum([use.labels * use.share for use in uses], 0) / labels
+    return _use(labels, present, sums, squares=squares, share=share)
 
 
-def _measure(index: ClassMap, classes: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _measure(index: ClassMap, classes: int) -> tuple[Ints, Floats]:
     """The pixels [classes] of each class in a label, and its features [classes, FEATURES]."""
     known = index >= 0
     found = index[known].astype(np.int64)
@@ -192,11 +186,11 @@ def _measure(index: ClassMap, classes: int) -> tuple[NDArray[np.int64], NDArray[
     return counts, measured
 
 
-def misfits(now: ClassUse, before: ClassUse) -> NDArray[np.float64]:
-    """How badly each class fits each class of earlier labels, in nats [classes, classes].
+def misfits(now: ClassUse, before: ClassUse) -> Floats:
+    """The misfit of each class with each class of earlier labels, in nats [classes, classes].
 
-    It is the logarithm of how much likelier two classes are than one: by the share of labels that
-    have them (binomial), and by their features where they occur (normal).
+    A misfit is the logarithm of how much likelier two classes are than one: by the share of labels
+    that have them (binomial), and by their features where they occur (normal).
     """
     have = now.present[:, None]
     had = before.present[None]
@@ -207,22 +201,21 @@ def misfits(now: ClassUse, before: ClassUse) -> NDArray[np.float64]:
     within = (now.squares[:, None] + before.squares[None]) / freedom + LEAST_DEVIATION**2
     both = (have * had / np.maximum(have + had, 1))[..., None]
     features = freedom * np.log1p(both * between / within / freedom)
-    return np.asarray(cost + 0.5 * features.sum(-1), np.float64)
+    return cost + 0.5 * features.sum(-1)
 
 
-def _presence(count: NDArray[np.int64], labels: int) -> NDArray[np.float64]:
+def _presence(count: Ints, labels: int) -> Floats:
     """The largest log-likelihood that so many of the labels have a class."""
     return _times_log(count, labels) + _times_log(labels - count, labels)
 
 
-def _times_log(count: NDArray[np.int64], labels: int) -> NDArray[np.float64]:
-    """The product of a count and the logarithm of its share; 0 for 0."""
+def _times_log(count: Ints, labels: int) -> Floats:
     return np.asarray(count * np.log(np.maximum(count, 1) / labels), np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OtherOrder:
-    """An order that explains labels much better than the declared one.
+    """An order of classes with a much better fit than the declared one.
 
     Args:
         order: which class each class looks like.
@@ -234,7 +227,7 @@ class OtherOrder:
     """
 
     order: Order
-    share: NDArray[np.float64]
+    share: Floats
     pattern: str = ""
     one_more: bool = False
     agreement: tuple[float, float] = (0.0, 0.0)
@@ -243,7 +236,7 @@ class OtherOrder:
 def order_beside(
     maps: Sequence[ClassMap], earlier: Sequence[ClassMap], names: Sequence[str]
 ) -> OtherOrder | None:
-    """The order of classes that fits earlier labels much better than the declared one, if any.
+    """The order of classes that fits earlier labels much better than as declared; None without one.
 
     It is enough if one of the usual orders fits better; any other must explain most of what does
     not fit, as batches of other places do not fit well either.
@@ -254,7 +247,7 @@ def order_beside(
     cost = misfits(now, class_use(earlier, len(names)))
     order = _assignment(-cost)
     gains = _gains(cost, order, now)
-    usual_gain, usual = _best_usual_order(cost, now, names)
+    usual_gain, usual = best_usual_order(cost, now, names)
     misfit = np.diag(cost)[now.present > 0].sum()
     explained = gains.sum() > max(MUCH_BETTER, EXPLAINED * misfit)
     if usual_gain <= BETTER and not (explained and len(maps) >= FEW):
@@ -264,20 +257,13 @@ def order_beside(
     return OtherOrder(order=order, share=now.share)
 
 
-def usual_order_of(
-    now: ClassUse, before: ClassUse, names: Sequence[str]
+def best_usual_order(
+    cost: Floats, now: ClassUse, names: Sequence[str]
 ) -> tuple[float, OtherOrder | None]:
-    """The usual order that fits best, and how much better than the declared one, in nats.
+    """The gain in nats of the usual order with the best fit, by `misfits`, and the order.
 
-    It is None, and the gain 0, if none fits better.
+    The gain is 0, and the order None, if the declared order fits best.
     """
-    return _best_usual_order(misfits(now, before), now, names)
-
-
-def _best_usual_order(
-    cost: NDArray[np.float64], now: ClassUse, names: Sequence[str]
-) -> tuple[float, OtherOrder | None]:
-    """As `usual_order_of`, from the misfits."""
     best: OtherOrder | None = None
     best_gain = 0.0
     for other in _usual_orders(names, now.share):
@@ -290,14 +276,12 @@ def _best_usual_order(
     return best_gain, best
 
 
-def _gains(cost: NDArray[np.float64], order: Order, now: ClassUse) -> NDArray[np.float64]:
-    """How much better each class that occurs fits in an order than as declared; others 0."""
+def _gains(cost: Floats, order: Order, now: ClassUse) -> Floats:
     places = np.arange(len(cost))
     return np.where(now.present > 0, np.diag(cost) - cost[places, order], 0)
 
 
-def _usual_orders(names: Sequence[str], share: NDArray[np.float64]) -> Iterator[OtherOrder]:
-    """The orders that files often have instead of the declared one."""
+def _usual_orders(names: Sequence[str], share: Floats) -> Iterator[OtherOrder]:
     places = np.arange(len(names))
     alphabetical = np.array(sorted(range(len(names)), key=lambda place: names[place].casefold()))
     before = "each looks like the class before it, as if the files counted from 1"
@@ -312,19 +296,22 @@ def _usual_orders(names: Sequence[str], share: NDArray[np.float64]) -> Iterator[
 def order_in_predictions(
     pairs: Sequence[tuple[ClassMap, ClassMap]], classes: int
 ) -> OtherOrder | None:
-    """The order in which labels agree with predictions, if they do not as declared.
+    """The order in which labels agree with predictions, unless the declared order fits.
 
     Either most pixels agree in it, and few as declared; or some classes are exchanged among each
     other: each is predicted as another of them at most of its pixels. So a model that confuses
     classes raises no doubt.
-
-    Args:
-        pairs: labels, and predictions of the same size.
-        classes: the number of classes.
     """
     if len(pairs) < LEAST:
         return None
-    counts, present = _confusions(pairs, classes)
+    counts = np.zeros((classes, classes), np.int64)
+    present = np.zeros(classes, np.int64)
+    for label, guess in pairs:
+        known = (label >= 0) & (guess >= 0)
+        codes = label[known].astype(np.int64) * classes + guess[known]
+        confused = np.bincount(codes, minlength=classes**2).reshape(classes, classes)
+        present += confused.any(1)
+        counts += confused
     order = _assignment(counts)
     places = np.arange(classes)
     pixels = counts.sum(1)
@@ -346,7 +333,7 @@ def order_in_predictions(
     )
 
 
-def _beyond_chance(counts: NDArray[np.int64], order: Order) -> float:
+def _beyond_chance(counts: Ints, order: Order) -> float:
     """How far labels agree with predictions in an order, from 0 by chance to 1 (Cohen's kappa).
 
     By chance is what predictions that do not look at the image would reach: one that is the same
@@ -365,22 +352,7 @@ def _beyond_chance(counts: NDArray[np.int64], order: Order) -> float:
     return float((agreed - chance) / max(1 - chance, 1e-12))
 
 
-def _confusions(
-    pairs: Sequence[tuple[ClassMap, ClassMap]], classes: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The pixels [classes, classes] by label and prediction, and the labels with each class."""
-    counts = np.zeros((classes, classes), np.int64)
-    present = np.zeros(classes, np.int64)
-    for label, guess in pairs:
-        known = (label >= 0) & (guess >= 0)
-        codes = label[known].astype(np.int64) * classes + guess[known]
-        found = np.bincount(codes, minlength=classes**2).reshape(classes, classes)
-        present += found.any(1)
-        counts += found
-    return counts, present
-
-
-def _whole_cycles(order: Order, within: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _whole_cycles(order: Order, within: Bools) -> Bools:
     """The classes whose whole cycle of an order lies within some classes.
 
     Example:
@@ -393,12 +365,10 @@ def _whole_cycles(order: Order, within: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return kept
 
 
-def _assignment(gain: NDArray[Any]) -> Order:
-    """The column for each row, each once, with the largest sum."""
+def _assignment(gain: Array) -> Order:
     from scipy.optimize import linear_sum_assignment  # slow to load
 
-    _, columns = linear_sum_assignment(gain, maximize=True)
-    return np.asarray(columns, np.int64)
+    return np.asarray(linear_sum_assignment(gain, maximize=True)[1], np.int64)
 
 
 def first_for_unlabelled(
@@ -434,7 +404,7 @@ def first_for_unlabelled(
 
 
 def _borders_at_first(index: ClassMap) -> float:
-    """The share of borders between pixels of two classes at which one of them is the first."""
+    """The share of the borders between two classes at which the first class lies."""
     borders = 0
     at = 0
     for axis in (0, 1):
@@ -444,7 +414,6 @@ def _borders_at_first(index: ClassMap) -> float:
 
 
 def _nearest_classes(index: ClassMap) -> ClassMap:
-    """A map whose pixels without a label have the nearest class."""
     from scipy.ndimage import distance_transform_edt  # slow to load
 
     rows, columns = distance_transform_edt(index < 0, return_distances=False, return_indices=True)
@@ -452,7 +421,7 @@ def _nearest_classes(index: ClassMap) -> ClassMap:
 
 
 def order_text(other: OtherOrder, names: Sequence[str], earlier: int) -> str:
-    """A sentence on an order that fits so many earlier labels, and what to do."""
+    """A sentence on an order that fits earlier labels better, and the advice."""
     text = f"the classes look as if they had another order than in {earlier} labels imported before"
     if other.pattern:
         text += f": {other.pattern}"
@@ -472,7 +441,7 @@ def prediction_text(other: OtherOrder, names: Sequence[str]) -> str:
 
 
 def order_examples(other: OtherOrder, names: Sequence[str]) -> str:
-    """Some classes, those of most pixels first, and which class each looks like.
+    """The classes of the most pixels, and the classes they look like.
 
     Example:
         >>> other = OtherOrder(order=np.array([1, 0, 2]), share=np.array([0.1, 0.5, 0.4]))

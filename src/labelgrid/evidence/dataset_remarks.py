@@ -6,8 +6,8 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Ints
 from labelgrid.basics.words import count_text
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.figures import LabelFigure
@@ -32,14 +32,14 @@ class LabelFacts:
     lowest: float = np.inf
     highest: float = -np.inf
     total: float = 0.0
-    counts: NDArray[np.int64] | None = None
+    counts: Ints | None = None
     some: bool = False
     figures: Mapping[str, LabelFigure] = field(default_factory=dict)
     measured: tuple[Any, ...] = ()
 
 
 def label_facts(label: LabelArray, task: TaskDef) -> LabelFacts:
-    """The numbers of a label."""
+    """Read the numbers of one label for remarks."""
     values = label.value[label.valid]
     if not values.size:
         return LabelFacts()
@@ -63,7 +63,7 @@ def label_facts(label: LabelArray, task: TaskDef) -> LabelFacts:
 
 
 def check_remarks(task: TaskDef, facts: Iterable[LabelFacts]) -> Iterator[str]:
-    """Remarks on a task: what the checks of its kind say of all its labels."""
+    """Remarks of the checks of a task's kind on all labels."""
     measured = [label.measured for label in facts if label.valid]
     for place, check in enumerate(task.spec.checks if measured else ()):
         what = check.judge([found[place] for found in measured], task.options)
@@ -72,14 +72,10 @@ def check_remarks(task: TaskDef, facts: Iterable[LabelFacts]) -> Iterator[str]:
 
 
 def task_remarks(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
-    """Remarks on a task: labels that say nothing or of some classes alone, unusual figures.
+    """Remarks on a task: empty labels, labels of only some of the classes, unusual figures.
 
     Ratios, such as a depth, are judged label by label, other figures, such as the mean of a normal,
     by their median.
-
-    Args:
-        task: its name.
-        facts: of its labels, by image.
     """
     labels = count_text(len(facts), "label")
     filled = [label for label in facts.values() if label.valid]
@@ -87,20 +83,28 @@ def task_remarks(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
     some = sum(label.some for label in facts.values())
     if some:
         yield f"{task}: in {some:,} of {labels} only some of the classes were annotated."
-    for name, figures in _plain_figures(filled).items():
-        yield from _median_remark(f"{task}: {name}", figures)
-    for name, odd in _odd_ratios(facts).items():
-        first, figure = next(iter(odd.items()))
+    plain, ratios = _figures_by_name(facts)
+    for name, figures in plain.items():
+        first = figures[0]
+        low, high = first.range
+        middle = median(figure.value for figure in figures)
+        if not low <= middle <= high and len(figures) >= first.least:
+            count = count_text(len(figures), "label")
+            yield (
+                f"{task}: {name} is {middle:.3g}{first.unit} in the median of {count}; {low:g} to "
+                f"{high:g}{first.unit} is usual. {first.cause or 'Check the axes of the files.'}"
+            )
+    for name, odd in ratios.items():
+        image_id, figure = next(iter(odd.items()))
         low, high = figure.range
         yield (
-            f"{task}: {name} is {figure.value:.4g}{figure.unit} in '{first}'; {low:g} to "
+            f"{task}: {name} is {figure.value:.4g}{figure.unit} in '{image_id}'; {low:g} to "
             f"{high:g}{figure.unit} is usual. So in {len(odd):,} of {labels}. "
             f"{figure.cause or 'Check the unit of the files.'}"
         )
 
 
 def _uniform_remark(task: str, filled: Sequence[LabelFacts]) -> Iterator[str]:
-    """A remark if no image has a valid label, or if all valid pixels of all labels say the same."""
     if not filled:
         yield f"{task}: no image that was read has a label with a valid pixel."
         return
@@ -116,38 +120,17 @@ def _uniform_remark(task: str, filled: Sequence[LabelFacts]) -> Iterator[str]:
         yield f"{task}: all valid pixels of the labels that were read are {filled[0].lowest:g}."
 
 
-def _plain_figures(labels: Sequence[LabelFacts]) -> dict[str, list[LabelFigure]]:
-    """By name, the figures of labels that do not compare by their ratio."""
-    figures: dict[str, list[LabelFigure]] = {}
-    for label in labels:
-        for name, figure in label.figures.items():
-            if not figure.ratio:
-                figures.setdefault(name, []).append(figure)
-    return figures
-
-
-def _median_remark(start: str, figures: Sequence[LabelFigure]) -> Iterator[str]:
-    """A remark if the median of figures is unusual."""
-    low, high = figures[0].range
-    unit = figures[0].unit
-    cause = figures[0].cause or "Check the axes of the files."
-    middle = median(figure.value for figure in figures)
-    if not low <= middle <= high and len(figures) >= figures[0].least:
-        yield (
-            f"{start} is {middle:.3g}{unit} in the median of {count_text(len(figures), 'label')}; "
-            f"{low:g} to {high:g}{unit} is usual. {cause}"
-        )
-
-
-def _odd_ratios(facts: Mapping[str, LabelFacts]) -> dict[str, dict[str, LabelFigure]]:
-    """By name, then by image, the figures outside the range of labels of their kind.
-
-    Of those that compare by their ratio.
-    """
+def _figures_by_name(
+    facts: Mapping[str, LabelFacts],
+) -> tuple[dict[str, list[LabelFigure]], dict[str, dict[str, LabelFigure]]]:
+    """By name: the figures that are no ratios, and the odd ratios by image."""
+    plain: dict[str, list[LabelFigure]] = {}
     odd: dict[str, dict[str, LabelFigure]] = {}
     for image_id, label in facts.items():
         for name, figure in label.figures.items():
             low, high = figure.range
-            if figure.ratio and not low <= figure.value <= high:
+            if not figure.ratio:
+                plain.setdefault(name, []).append(figure)
+            elif not low <= figure.value <= high:
                 odd.setdefault(name, {})[image_id] = figure
-    return odd
+    return plain, odd

@@ -16,8 +16,8 @@ from labelgrid.drawings.label_sheet import (
     Layout,
     SheetRow,
     SheetTask,
-    Size,
     fitted_image,
+    fitted_label,
     fitted_photograph,
     framed,
     label_sheet,
@@ -28,8 +28,7 @@ from labelgrid.evidence.known_labels import KnownLabels
 from labelgrid.evidence.part_grid import PartBox
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
-from labelgrid.tasks.overview import Legend, Overview
-from labelgrid.tasks.pictures import thumbnail
+from labelgrid.tasks.overview import Legend
 from labelgrid.tasks.task import TaskDef
 
 #: So many images of a batch are shown, and as many with earlier labels.
@@ -65,7 +64,7 @@ class DoubtedLabels:
 
 
 def doubted_labels(batch: BatchDoubts, doubts: Sequence[Doubt]) -> DoubtedLabels:
-    """What is drawn of a batch, by its first doubt; one there is at least."""
+    """The labels of a batch to draw, by the first doubt."""
     doubted = list(dict.fromkeys(doubt.task for doubt in doubts))
     return DoubtedLabels(
         known=batch.known,
@@ -78,28 +77,40 @@ def doubted_labels(batch: BatchDoubts, doubts: Sequence[Doubt]) -> DoubtedLabels
 
 
 def draw_batch(labels: DoubtedLabels, doubts: Sequence[Doubt]) -> bytes:
-    """A PNG of images with their labels, each below what is doubted of it.
-
-    Args:
-        labels: the batch.
-        doubts: what is doubted of it, one at least.
-    """
+    """A PNG of images with labels and doubts, one at least."""
     notes = doubted_images(labels, doubts)
-    painter = _Painter(labels, list(notes))
-    painter.measure()
-    rows = [painter.row(image_id, note) for image_id, note in notes.items()]
-    stripes = any(shown.valid < shown.pixels for shown in painter.shown.values())
+    known = labels.known
+    images = {row.image_id: row for row in known.images(list(notes))}
+    layout = Layout(len(labels.tasks), len(images))
+    overviews = {name: known.tasks[name].overview() for name in labels.tasks}
+    for image_id in notes:
+        for name, overview in overviews.items():
+            label = known.label(Cell(image_id, name))
+            if label is not None:
+                overview.add(image_id, label)
+    rows = []
+    for image_id, note in notes.items():
+        pictures: list[RGB | str] = []
+        for name, overview in overviews.items():
+            cell = Cell(image_id, name)
+            label = known.label(cell)  # again: they are not kept in memory
+            picture: RGB | str = "no label that can be read"
+            if label is not None:
+                picture = fitted_label(known.tasks[name], label, layout, overview)
+            pictures.append(framed(picture, labels.parts.get(cell)))
+        rows.append(SheetRow(image_id, fitted_photograph(images[image_id], layout), pictures, note))
+    heads = []
+    for name, overview in overviews.items():
+        text = overview.text() if overview.labels else ""
+        legend = overview.legend(overview.limits() if overview.labels else None)
+        heads.append(SheetTask(name, f"on this sheet: {text}" if text else "", legend))
+    stripes = any(overview.valid < overview.pixels for overview in overviews.values())
     title = "The labels of this import look wrong: some of them, with the reasons"
-    return label_sheet(title, rows, painter.heads(), painter.layout, stripes=stripes)
+    return label_sheet(title, rows, heads, layout, stripes=stripes)
 
 
 def doubted_images(labels: DoubtedLabels, doubts: Sequence[Doubt]) -> dict[str, str]:
-    """The images that are shown, and what is said of each: those that doubts note come first.
-
-    Args:
-        labels: the batch.
-        doubts: what is doubted of it.
-    """
+    """The shown images with notes; images that doubts name come first."""
     chosen: list[str] = []
     for doubt in doubts:
         if len(chosen) < MOST:
@@ -114,7 +125,6 @@ def doubted_images(labels: DoubtedLabels, doubts: Sequence[Doubt]) -> dict[str, 
 
 
 def _note(labels: DoubtedLabels, doubts: Sequence[Doubt], image_id: str) -> str:
-    """What is said of an image: what doubts note of it, and those about all labels of a task."""
     parts = []
     for doubt in doubts:
         is_of_all = not doubt.notes and Cell(image_id, doubt.task) in labels.imported
@@ -122,57 +132,6 @@ def _note(labels: DoubtedLabels, doubts: Sequence[Doubt], image_id: str) -> str:
         if text:
             parts.append(f"{doubt.task}: {text}")
     return "; ".join(parts) or f"{doubts[0].task}: of this import, to compare with"
-
-
-class _Painter:
-    """Reads photographs and labels, and makes small pictures of them, one at a time.
-
-    `shown` gathers what the labels hold, for the ends of scales and the legends.
-    """
-
-    def __init__(self, labels: DoubtedLabels, image_ids: Sequence[str]) -> None:
-        self.labels = labels
-        self.images = {row.image_id: row for row in labels.known.images(image_ids)}
-        self.image_ids = image_ids
-        self.tasks = {name: labels.known.tasks[name] for name in labels.tasks}
-        self.shown = {name: task.overview() for name, task in self.tasks.items()}
-        self.layout = Layout(len(labels.tasks), len(image_ids))
-
-    def measure(self) -> None:
-        """Read all labels once, for what is said of them."""
-        for image_id in self.image_ids:
-            for name, shown in self.shown.items():
-                label = self.labels.known.label(Cell(image_id, name))
-                if label is not None:
-                    shown.add(image_id, label)
-
-    def row(self, image_id: str, note: str) -> SheetRow:
-        """A photograph and its labels."""
-        pictures = [self._label(Cell(image_id, name)) for name in self.tasks]
-        photograph = fitted_photograph(self.images[image_id], self.layout)
-        return SheetRow(image_id, photograph, pictures, note)
-
-    def heads(self) -> list[SheetTask]:
-        """What is said of each task, and what its colours mean."""
-        heads = []
-        for name, shown in self.shown.items():
-            text = f"on this sheet: {shown.text()}" if shown.labels and shown.text() else ""
-            limits = shown.limits() if shown.labels else None
-            heads.append(SheetTask(name, text, shown.legend(limits)))
-        return heads
-
-    def _label(self, cell: Cell) -> RGB | str:
-        label = self.labels.known.label(cell)
-        if label is None:
-            return "no label that can be read"
-        picture = _label_picture(self.tasks[cell.task], label, self.shown[cell.task], self.layout)
-        return framed(picture, self.labels.parts.get(cell))
-
-
-def _label_picture(task: TaskDef, label: LabelArray, shown: Overview, layout: Layout) -> RGB:
-    """A label at the size of a picture, with the scale of what is shown."""
-    size = layout.fit(Size(*label.size))
-    return thumbnail(task, label, size, shown.limits(), lines=shown.lines)
 
 
 def draw_doubtful(
@@ -198,19 +157,20 @@ def draw_doubtful(
     rows = []
     image_ids = {cell.image_id for cell in shown}
     images = {row.image_id: row for row in known.images(image_ids)}
-    tasks = known.tasks
-    names = dict.fromkeys(cell.task for cell in shown)
-    overviews = {name: tasks[name].overview() for name in names}
+    overviews = {cell.task: known.tasks[cell.task].overview() for cell in shown}
     for place, (cell, reasons) in enumerate(shown.items(), 1):
+        task = known.tasks[cell.task]
         photograph = fitted_photograph(images[cell.image_id], layout)
         array = known.label(cell)
         label: RGB | str = UNREAD
         outlines: RGB | str = ""
         if array is not None:
             overviews[cell.task].add(cell.image_id, array)
-            label = _own_picture(tasks[cell.task], array, layout)
+            own = task.overview()  # each label has a scale of its own
+            own.add("", array)
+            label = fitted_label(task, array, layout, own)
             if not isinstance(photograph, str):
-                outlines = _outlined(photograph, tasks[cell.task], array)
+                outlines = _outlined(photograph, task, array)
         part = parts.get(cell)
         pictures = [framed(label, part), framed(outlines, part)]
         if predictions:
@@ -220,26 +180,15 @@ def draw_doubtful(
         rows.append(SheetRow(f"{place}. {cell.image_id}:{cell.task}", photograph, pictures))
     title = f"The {count_text(len(shown), 'label')} of {labels:,} against which most speaks"
     heads = [SheetTask(name, "", Legend()) for name in columns]
-    legends = [SheetTask(name, "", _legend(overview)) for name, overview in overviews.items()]
+    legends = []
+    for name, overview in overviews.items():
+        legend = overview.legend(overview.limits() if overview.labels else None)
+        near, far = (end.split(": ")[0] for end in legend.ends)
+        legends.append(SheetTask(name, "", replace(legend, ends=(near, far))))
     return label_sheet(title, rows, heads, layout, legends=legends)
 
 
-def _legend(overview: Overview) -> Legend:
-    """What a task's colours mean; without the ends of a scale, as each label has its own."""
-    legend = overview.legend(overview.limits() if overview.labels else None)
-    near, far = (end.split(": ")[0] for end in legend.ends)
-    return replace(legend, ends=(near, far))
-
-
-def _own_picture(task: TaskDef, label: LabelArray, layout: Layout) -> RGB:
-    """A label at the size of a picture, with a scale of its own."""
-    overview = task.overview()
-    overview.add("", label)
-    return _label_picture(task, label, overview, layout)
-
-
 def _outlined(photograph: RGB, task: TaskDef, label: LabelArray) -> RGB | str:
-    """A photograph with the strongest outlines of a label."""
     import cv2  # imported late: without a sheet nothing is drawn
 
     outline = task.outline(label)

@@ -1,4 +1,4 @@
-"""Represents what is found of labels: evidence about one, and doubts about several."""
+"""Represents evidence about one label, and doubts about several labels."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from labelgrid.ledger.grid import Cell
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one comparison says of a label.
+    """The finding of one comparison of a label.
 
     Args:
         value: how much it speaks against the label, in any unit; higher is worse.
@@ -23,6 +23,10 @@ class Evidence:
     text: str
     others: Sequence[Cell] = ()
     part: PartBox | None = None
+
+
+#: The evidence of one sort, by label.
+OfLabels = dict[Cell, Evidence]
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Doubt:
 
     @property
     def brief(self) -> str:
-        """What it says, without what follows its first part.
+        """The first part of the text.
 
         Example:
             >>> Doubt("depth", "the median depth is 0.003 m; expected 0.05 to 200 m.").brief

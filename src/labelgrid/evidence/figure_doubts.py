@@ -6,14 +6,15 @@ set are compared, so one odd label raises no doubt. Loads no torch.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 
 import numpy as np
 
+from labelgrid.basics.array_types import Floats
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.evidence.doubts import Doubt
-from labelgrid.evidence.label_summary import Pair, Summary, slope_agreement, sparse
+from labelgrid.evidence.label_summary import Figures, Pair, Summary, sparse, summary_agreement
 from labelgrid.tasks.figures import LabelFigure
 
 #: Fewer labels say nothing about what is normal for a task.
@@ -21,27 +22,26 @@ FEW = 8
 #: A figure is compared if more than this share of the labels on both sides have it, as not every
 #: label has each class.
 COMMON = 0.5
-#: How many times the spread of single labels two medians may differ: for large sets, and in
+#: The most spreads of single labels by which two medians may differ: for large sets, and in
 #: addition for small ones.
 SPREADS = 1.0
 MORE = 3.0
-#: The spread of a figure is at least this share of its tolerance.
+#: The least spread of a figure, as a share of its tolerance.
 TOLERANCE = 0.25
 #: An option is named if it brings the median this near, as a factor, to the expected one.
 NEAR = 1.6
-#: Slopes that agree less than this contradict each other; from -1 (opposite everywhere) to 1 (equal
-#: everywhere).
+#: Slopes contradict each other below this agreement: -1 is opposite, and 1 equal, everywhere.
 AGREEMENT = -0.2
-#: Other options explain slopes if both axes agree so much with them, and so much better in the
-#: mean. Right normals of NYUv2 agree with depth by .6 to .75 in the median of 16 labels, exchanged
-#: ones by -.09 to .01.
+#: The least agreement along both axes by which another option explains slopes, and the least gain
+#: in the mean. Right normals of NYUv2 agree with depth by .6 to .75 in the median of 16 labels,
+#: exchanged ones by -.09 to .01.
 EXPLAINED = 0.4
 BETTER = 0.3
 #: Fewer predictions say nothing.
 PREDICTIONS = 3
 AXES = ("x (right)", "y (up)")
 
-FigureSet = Sequence[Mapping[str, LabelFigure]]
+FigureSet = Sequence[Figures]
 
 
 def compare_with_ranges(task: str, labels: FigureSet) -> list[Doubt]:
@@ -91,22 +91,21 @@ def _other_options(figures: Sequence[LabelFigure], low: float, high: float) -> s
 
 
 def _near(figure: LabelFigure, expected: float) -> tuple[float, float]:
-    """The range in which an option brings a figure near the expected value."""
     if figure.ratio:
         return expected / NEAR, expected * NEAR
     return expected - figure.tolerance / 2, expected + figure.tolerance / 2
 
 
 def compare_with_earlier(task: str, labels: FigureSet, earlier: FigureSet) -> list[Doubt]:
-    """Compare the medians of the figures with those of earlier labels, given their spread."""
+    """Compare the medians of the figures with the medians of earlier labels, given their spread."""
     earlier_by_name = _group_by_name(earlier)
     doubts = []
     for name, figures in _group_by_name(labels).items():
         before = earlier_by_name.get(name, [])
         if min(len(figures) / len(labels), len(before) / max(len(earlier), FEW)) <= COMMON:
             continue
-        values = _scale_values(figures)
-        values_before = _scale_values(before)
+        values = [scale_value(figure) for figure in figures]
+        values_before = [scale_value(figure) for figure in before]
         limit = _limit(figures[0], values, values_before)
         if abs(median(values) - median(values_before)) > limit:
             now = f"{_median_text(figures)} (median of {count_text(len(figures), 'label')})"
@@ -180,8 +179,8 @@ def compare_with_predictions(
 def compare_with_labels(task: str, pairs: Iterable[Pair]) -> list[Doubt]:
     """Compare predictions, the second of each pair, with labels.
 
-    They are compared by the figures that show another unit or other axes. Another unit changes all
-    ratios by more than the figure's tolerance; a poor model, only some. Other figures lie in the
+    Compared are the figures that show another unit or other axes. Another unit changes all ratios
+    by more than the figure's tolerance; a poor model changes only some. Other figures lie in the
     range of labels, unless the labels do not.
     """
     doubts = []
@@ -209,7 +208,7 @@ def compare_with_labels(task: str, pairs: Iterable[Pair]) -> list[Doubt]:
 
 
 def compare_slopes(task: str, other: str, pairs: Iterable[Pair]) -> list[Doubt]:
-    """Compare the slopes of labels with those of other maps of the same images, axis by axis.
+    """Compare the slopes of labels with the slopes of other maps of the same images, axis by axis.
 
     If all axes would agree with another option of a task, it is named, also where slopes neither
     agree nor contradict.
@@ -235,7 +234,6 @@ def compare_slopes(task: str, other: str, pairs: Iterable[Pair]) -> list[Doubt]:
 
 
 def _explanation(task: str, pairs: Sequence[Pair]) -> str:
-    """The option with which all slopes of the labels would agree, in words; empty without one."""
     options = {option for label, _ in pairs for option in label.other_slopes}
     usual = _agreements(pairs)
     if not options or not all(usual):
@@ -281,16 +279,13 @@ def figure_differences(before: FigureSet, after: FigureSet) -> list[str]:
 
 
 def _agreements(pairs: Iterable[Pair]) -> tuple[list[float], list[float]]:
-    """The agreements of slopes along both axes, where they are known."""
     along_x = []
     along_y = []
     for first, second in pairs:
-        if first.slope is None or second.slope is None:
-            continue
-        if first.slope.shape == second.slope.shape:
-            x, y = slope_agreement(first.slope, second.slope)
-            along_x.append(x)
-            along_y.append(y)
+        agreements = summary_agreement(first, second)
+        if agreements is not None:
+            along_x.append(agreements[0])
+            along_y.append(agreements[1])
     return _without_nan(along_x), _without_nan(along_y)
 
 
@@ -299,14 +294,14 @@ def _without_nan(values: Sequence[float]) -> list[float]:
 
 
 def _gaps(pairs: Iterable[Pair]) -> dict[str, list[tuple[LabelFigure, float]]]:
-    """By name, the figures of labels, and how much larger they are than the predictions'."""
+    """By name, the figures of labels with the differences from the predictions' figures."""
     gaps: dict[str, list[tuple[LabelFigure, float]]] = defaultdict(list)
     for label, predicted in pairs:
         for name, figure in label.figures.items():
             if name not in predicted.figures:
                 continue
-            value, guess = _scale_values([figure, predicted.figures[name]])
-            gaps[name].append((figure, value - guess))
+            gap = scale_value(figure) - scale_value(predicted.figures[name])
+            gaps[name].append((figure, gap))
     return gaps
 
 
@@ -318,43 +313,36 @@ def _group_by_name(labels: FigureSet) -> dict[str, list[LabelFigure]]:
     return figures
 
 
-def _scale_values(figures: Iterable[LabelFigure]) -> list[float]:
-    """The values; as logarithms if their ratio counts."""
-    return [scale_value(figure) for figure in figures]
-
-
 def scale_value(figure: LabelFigure) -> float:
     """A figure's value; as a logarithm if its ratio counts."""
     return math.log(max(figure.value, 1e-30)) if figure.ratio else figure.value
 
 
 def least_spread(figure: LabelFigure) -> float:
-    """What the spread of a figure's scaled values is never taken to be below."""
-    return TOLERANCE * (math.log(figure.tolerance) if figure.ratio else figure.tolerance)
+    """The least spread of a figure's scaled values."""
+    return TOLERANCE * _tolerance(figure)
+
+
+def _tolerance(figure: LabelFigure) -> float:
+    return math.log(figure.tolerance) if figure.ratio else figure.tolerance
 
 
 def _limit(figure: LabelFigure, one: Sequence[float], other: Sequence[float]) -> float:
-    """How far the medians of two sets of values may be from each other.
+    """The largest usual distance between the medians of two sets of values.
 
-    Farther if the first is one label.
+    It is larger if the first set is one label.
     """
-    tolerance = figure.tolerance
-    if figure.ratio:
-        tolerance = math.log(tolerance)
-    spread = max(_spread(one), _spread(other))
+    spread = max(middle_and_spread(one)[1], middle_and_spread(other)[1])
     return max(
-        tolerance * (1 + 1 / len(one) ** 2),
+        _tolerance(figure) * (1 + 1 / len(one) ** 2),
         spread * (SPREADS + MORE * math.sqrt(1 / len(one) + 1 / len(other))),
     )
 
 
-def _spread(values: Sequence[float]) -> float:
-    """The standard deviation, from the median absolute deviation.
-
-    A few odd labels do not change it.
-    """
-    middle = median(values)
-    return 1.4826 * median(abs(value - middle) for value in values)
+def middle_and_spread(values: Sequence[float] | Floats) -> tuple[float, float]:
+    """The median, and the standard deviation by the median absolute deviation."""
+    middle = float(np.median(values))
+    return middle, 1.4826 * float(np.median(np.abs(np.asarray(values) - middle)))
 
 
 def _median_text(figures: Sequence[LabelFigure]) -> str:

@@ -1,4 +1,4 @@
-"""Says what labels are judged by: tasks, relations, and functions that read images and labels."""
+"""Defines the source of labels for comparisons: tasks, relations, images and labels."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
@@ -8,33 +8,33 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, ImageRow
 from labelgrid.ledger.store import CellRow
 from labelgrid.relations.bound import BoundRelation
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDefs
 
 #: The labels of an image, by task.
 Rows = Mapping[str, CellRow]
 
 
 class KnownLabels(Protocol):
-    """What is known, and read when it is asked for."""
+    """The labels of a project, and their images, each read on demand."""
 
     @property
-    def tasks(self) -> Mapping[str, TaskDef]:
-        """The tasks."""
+    def tasks(self) -> TaskDefs:
+        """Definitions, in the order in which tasks were added."""
 
     @property
     def relations(self) -> Sequence[BoundRelation]:
-        """The relations that labels are held against."""
+        """Bound relations, in whose order labels are compared."""
 
     @property
     def cameras(self) -> ImageSource:
-        """Knows the cameras of the images."""
+        """A source that knows the cameras of images."""
 
     @property
     def image_ids(self) -> Sequence[str]:
-        """All images."""
+        """The project's images, labelled or not."""
 
     def images(self, names: Collection[str] | None = None) -> Iterable[ImageRow]:
-        """Where some images are, or all."""
+        """Rows of the named images; None: of all images."""
 
     def labelled(self, task: str) -> Sequence[CellRow]:
         """The cells of a task that have a label."""
@@ -43,4 +43,4 @@ class KnownLabels(Protocol):
         """The label of a cell; None if there is none, or if it cannot be read."""
 
     def prediction(self, cell: Cell) -> LabelArray | None:
-        """A model's prediction of a cell, which its request had; None as of `label`."""
+        """The prediction of a model that the request of a cell had; None as of `label`."""

@@ -1,6 +1,6 @@
-"""Compares the labels of images with these and with each other, each image for itself.
+"""Compares the labels of an image with the image and with each other, image by image.
 
-What is found are plain values. Loads no torch.
+Results are plain values. Loads no torch.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,16 +11,15 @@ import numpy as np
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import join_names
 from labelgrid.evidence.class_order import LabelUse, label_use
-from labelgrid.evidence.doubts import Evidence
+from labelgrid.evidence.doubts import Evidence, OfLabels
 from labelgrid.evidence.edge_agreement import BETTER
 from labelgrid.evidence.edge_evidence import EdgeEvidence, OutlineFit
 from labelgrid.evidence.known_labels import KnownLabels, Rows
-from labelgrid.evidence.label_summary import Summary, label_summary, slope_agreement
+from labelgrid.evidence.label_summary import Figures, Summary, label_summary, summary_agreement
 from labelgrid.evidence.part_maps import PartMapping, PartMaps, part_relations
 from labelgrid.evidence.relation_evidence import RelationEvidence, drawn_images
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
-from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.task import TaskDef
 
 #: Evidence of an image's edges above this speaks against a label.
@@ -31,7 +30,7 @@ TURNED = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedLabel:
-    """What was found about a label, from its file, its image and the other labels of that.
+    """The comparison of a label with its image and with further labels of the image.
 
     Args:
         task: its task.
@@ -43,7 +42,7 @@ class ComparedLabel:
     """
 
     task: str
-    figures: Mapping[str, LabelFigure]
+    figures: Figures
     fit: Evidence | None
     slope: Evidence | None
     use: LabelUse | None
@@ -52,7 +51,7 @@ class ComparedLabel:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedImage:
-    """What was found about the labels of an image, as plain values.
+    """The comparisons of all labels of an image, as plain values.
 
     Args:
         image: its id.
@@ -72,7 +71,7 @@ class ComparedImage:
 
 
 class Comparing:
-    """Compares the labels of images, each image for itself.
+    """Compares the labels of images, image by image.
 
     Args:
         known: the labels.
@@ -88,7 +87,7 @@ class Comparing:
         self._parts = PartMapping(known.tasks, part_relations(known.tasks), known.cameras)
 
     def images(self, image_ids: Iterable[str], progress: Progress) -> Iterator[ComparedImage]:
-        """What is found about the labels of images, one after the other."""
+        """Compare the labels of images, image by image."""
         for image_id in image_ids:
             yield self._image(image_id)
             progress.advance()
@@ -97,7 +96,7 @@ class Comparing:
         tasks = self._known.tasks
         read: dict[str, LabelArray] = {}
         summaries: dict[str, Summary] = {}
-        fits: dict[Cell, Evidence] = {}
+        fits: OfLabels = {}
         rows = self._rows[image_id]
         for task, row in rows.items():
             array = self._known.label(row.cell)
@@ -109,13 +108,10 @@ class Comparing:
                 summaries[task] = summary
                 fit = self._fit(summary, image_id)
                 if fit:
-                    fits[row.cell] = fit
+                    fits[row.cell] = edge_evidence_of(fit)
         edges = self._edges.edges_of(image_id)
         self._edges.forget(image_id)
-        sloping = {
-            rows[task].cell: found for task, found in summaries.items() if found.slope is not None
-        }
-        slopes = slope_evidence(sloping, fits)
+        slopes = slope_evidence({rows[task].cell: summaries[task] for task in summaries}, fits)
         labels = []
         for task, summary in summaries.items():
             use = None
@@ -132,7 +128,7 @@ class Comparing:
             labels.append(label)
         parts = PartMaps()
         if len(summaries) > 1:
-            parts = self._parts.of_labels(image_id, summaries, edges)
+            parts = self._parts.of_image(image_id, summaries, edges)
         return ComparedImage(
             image=image_id,
             labels=labels,
@@ -142,16 +138,14 @@ class Comparing:
             parts=parts,
         )
 
-    def _fit(self, summary: Summary, image_id: str) -> Evidence | None:
-        """What the image's edges say of a label."""
+    def _fit(self, summary: Summary, image_id: str) -> OutlineFit | None:
         if summary.outline is None or not summary.outline.any():
             return None
-        fit = self._edges.outline_fit(summary.outline, image_id)
-        return edge_evidence_of(fit) if fit else None
+        return self._edges.outline_fit(summary.outline, image_id)
 
 
 def classes_in(task: TaskDef, label: LabelArray) -> bytes:
-    """The bits of the classes that a label shows; empty if labels of the task hold no classes."""
+    """The bits of the classes that a label shows; empty for a task without classes."""
     if not task.class_names:
         return b""
     overview = task.overview()
@@ -160,7 +154,7 @@ def classes_in(task: TaskDef, label: LabelArray) -> bytes:
 
 
 def edge_evidence_of(fit: OutlineFit) -> Evidence:
-    """That the outlines do not follow the image's edges, or would if the label lay otherwise.
+    """Evidence that outlines do not follow the image's edges, or would if the label lay otherwise.
 
     Example:
         >>> edge_evidence_of(OutlineFit(0.2, 6.4, "upside down")).text
@@ -175,8 +169,8 @@ def edge_evidence_of(fit: OutlineFit) -> Evidence:
     return Evidence(value, text)
 
 
-def blamed(cells: Sequence[Cell], fits: Mapping[Cell, Evidence]) -> list[Cell]:
-    """Which of the labels that contradict each other may be wrong.
+def blamed(cells: Sequence[Cell], fits: OfLabels) -> list[Cell]:
+    """The labels that may be wrong of several in contradiction.
 
     Those that do not follow the image's edges, if others do; else all.
     """
@@ -184,24 +178,18 @@ def blamed(cells: Sequence[Cell], fits: Mapping[Cell, Evidence]) -> list[Cell]:
     return against or list(cells)
 
 
-def slope_evidence(
-    labels: Mapping[Cell, Summary], fits: Mapping[Cell, Evidence]
-) -> dict[Cell, Evidence]:
-    """That slopes contradict those of the other labels of the image, such as depth and normals.
-
-    Args:
-        labels: of an image.
-        fits: what the image's edges say of them: the slopes of a label that does not follow them
-            say nothing of one that does.
-    """
+def slope_evidence(labels: Mapping[Cell, Summary], fits: OfLabels) -> OfLabels:
+    """Evidence of slopes against further labels of the image, for example depth and normals."""
     found = {}
     for cell, label in labels.items():
         agreements = {}
         for other_cell, other in labels.items():
-            value = _slope_agreement(label, other)
-            known = other_cell != cell and cell in blamed([cell, other_cell], fits)
-            if known and value is not None:
-                agreements[other_cell.task] = value
+            if other_cell == cell or cell not in blamed([cell, other_cell], fits):
+                continue
+            axes = summary_agreement(label, other) or ()
+            known = [value for value in axes if not np.isnan(value)]
+            if known:
+                agreements[other_cell.task] = float(np.mean(known))
         if agreements:
             mean = float(np.mean(list(agreements.values())))
             names = join_names(list(agreements))
@@ -209,11 +197,3 @@ def slope_evidence(
             others = [Cell(cell.image_id, task) for task in agreements]
             found[cell] = Evidence(-mean, text, others)
     return found
-
-
-def _slope_agreement(label: Summary, other: Summary) -> float | None:
-    """The mean agreement along both axes; None if it is not known."""
-    if label.slope is None or other.slope is None or label.slope.shape != other.slope.shape:
-        return None
-    known = [value for value in slope_agreement(label.slope, other.slope) if not np.isnan(value)]
-    return float(np.mean(known)) if known else None

@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labelgrid.evidence.doubts import Evidence
+from labelgrid.basics.array_types import Floats
+from labelgrid.evidence.doubts import Evidence, OfLabels
 from labelgrid.evidence.label_comparison import EDGES
-from labelgrid.evidence.label_evidence import OfLabels
 from labelgrid.evidence.part_grid import PartBox
 from labelgrid.ledger.grid import Cell
 
@@ -62,7 +61,7 @@ FEW = 8
 
 @dataclass(frozen=True, kw_only=True)
 class LabelDoubt:
-    """How much speaks against a label.
+    """The doubt of one label.
 
     Args:
         cell: of the label.
@@ -82,10 +81,6 @@ class LabelDoubt:
 def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[LabelDoubt]:
     """The labels of one task, the most doubtful first.
 
-    Args:
-        cells: of the labels.
-        sorts: sort -> label -> evidence; a sort may know nothing of a label.
-
     Example:
         >>> from labelgrid.evidence.doubts import Evidence
         >>> cells = [Cell(f"{number}.png", "depth") for number in range(10)]
@@ -101,11 +96,11 @@ def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[
     for name, found in sorts.items():
         values = np.array([found[cell].value if cell in found else np.nan for cell in cells])
         known = ~np.isnan(values)
-        better = _better_shares(values)
+        better, tied = _shares(values)
         shares.append(better)
         against = known & (values > _limit(name, values[known]))
         worst = max(WORST, 2 / max(len(cells), 1))
-        against &= better >= 1 - worst - _tied(values) - 1e-9
+        against &= better >= 1 - worst - tied - 1e-9
         strengths = _strengths(values, *HALVES.get(name, HALF), least=WIDTHS.get(name, 0.0))
         total += np.where(against, strengths, 0)
         for index in np.flatnonzero(against).tolist():
@@ -129,7 +124,7 @@ def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[
     return doubts
 
 
-def _limit(name: str, known: NDArray[np.float64]) -> float:
+def _limit(name: str, known: Floats) -> float:
     if name in LIMITS:
         return LIMITS[name]
     if len(known) < FEW:
@@ -138,10 +133,8 @@ def _limit(name: str, known: NDArray[np.float64]) -> float:
     return max(float(third + FENCE * (third - first)), LEAST.get(name, -np.inf))
 
 
-def _strengths(
-    values: NDArray[np.float64], near: float, far: float, *, least: float
-) -> NDArray[np.float64]:
-    """How much each value says, (d + near) / (d + far) at d interquartile ranges past the quartile.
+def _strengths(values: Floats, near: float, far: float, *, least: float) -> Floats:
+    """How much each value says: (d + near) / (d + far) at d interquartile ranges past the quartile.
 
     1 where the other values are all equal; 0 where the value is not known.
     """
@@ -157,19 +150,16 @@ def _strengths(
     return np.where(np.isnan(values), 0.0, strengths)
 
 
-def _better_shares(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The share of the labels that each is worse than; half where its value is not known.
+def _shares(values: Floats) -> tuple[Floats, Floats]:
+    """The shares of the labels with a better value, and with an equal one.
 
-    Labels of unknown value count as better than others.
+    A label of unknown value counts as better than all others; half are better than such a label.
+    Labels of equal value are all among the worst, or none is.
     """
-    known = np.sort(values[~np.isnan(values)])
-    unknown = len(values) - len(known)
-    shares = (np.searchsorted(known, values) + unknown) / max(len(values), 1)
-    return np.where(np.isnan(values), 0.5, shares)
-
-
-def _tied(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The share of the labels of equal value: they all are among the worst, or none is."""
-    known = np.sort(values[~np.isnan(values)])
-    equal = np.searchsorted(known, values, "right") - np.searchsorted(known, values)
-    return np.where(np.isnan(values), 0, (equal - 1) / max(len(values), 1))
+    is_known = ~np.isnan(values)
+    known = np.sort(values[is_known])
+    below = np.searchsorted(known, values)
+    labels = max(len(values), 1)
+    better = np.where(is_known, (below + len(values) - len(known)) / labels, 0.5)
+    equal = np.searchsorted(known, values, "right") - below
+    return better, np.where(is_known, (equal - 1) / labels, 0)

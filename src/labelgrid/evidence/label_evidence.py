@@ -1,43 +1,40 @@
-"""Gathers what speaks against each of some labels, except for what a model says.
+"""Gathers the evidence against labels, without that of models.
 
-What was found image by image is put together; numbers stay in memory. Loads no torch.
+The comparisons of images are put together; numbers stay in memory. Loads no torch.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from labelgrid.basics.words import join_names
-from labelgrid.evidence import figure_doubts
 from labelgrid.evidence.class_order import (
     ClassUse,
+    best_usual_order,
     merged_use,
+    misfits,
     order_examples,
     use_of_label,
-    usual_order_of,
 )
-from labelgrid.evidence.doubts import Evidence
+from labelgrid.evidence.doubts import Evidence, OfLabels
+from labelgrid.evidence.figure_doubts import FEW, least_spread, middle_and_spread, scale_value
 from labelgrid.evidence.known_labels import KnownLabels, Rows
 from labelgrid.evidence.label_comparison import ComparedImage, ComparedLabel, blamed
+from labelgrid.evidence.label_summary import Figures
 from labelgrid.evidence.part_evidence import PartEvidence
 from labelgrid.evidence.part_maps import PartMaps, part_relations
 from labelgrid.evidence.relation_evidence import usually_holds
 from labelgrid.evidence.repeated_labels import repeated_cells
-from labelgrid.evidence.single_doubts import middle_and_spread
 from labelgrid.ledger.grid import Cell
 from labelgrid.ledger.store import CellRow
-from labelgrid.relations.bound import BoundRelation, connected_tasks
-from labelgrid.tasks.figures import LabelFigure
-
-#: The evidence of one sort about many labels.
-OfLabels = Mapping[Cell, Evidence]
+from labelgrid.relations.bound import connected_tasks
 
 
 @dataclass
 class LabelEvidence:
-    """What was found about labels: sort of evidence -> label -> evidence.
+    """The evidence of each sort about labels.
 
     Args:
         sorts: the evidence.
@@ -55,12 +52,9 @@ class LabelEvidence:
 def gather_evidence(
     known: KnownLabels, rows: Mapping[str, Rows], images: Iterable[ComparedImage]
 ) -> LabelEvidence:
-    """All that was found about labels, beside the other labels of their tasks.
+    """Gather the evidence about labels, beside all labels of a task.
 
-    Args:
-        known: the labels.
-        rows: all of them, by image.
-        images: what was found about those of each image, in any order that is always the same.
+    `rows` are all labels by image; `images` come in any order that is always the same.
     """
     gathering = _Gathering(known)
     for image in images:
@@ -69,15 +63,15 @@ def gather_evidence(
 
 
 class _Gathering:
-    """What is known after some of the images."""
+    """The comparisons of some of the images."""
 
     def __init__(self, known: KnownLabels) -> None:
         self.known = known
         self.tasks = known.tasks
         self.agreements: dict[str, dict[str, float]] = defaultdict(dict)
-        self.fits: dict[Cell, Evidence] = {}
-        self.slopes: dict[Cell, Evidence] = {}
-        self.figures: dict[str, dict[Cell, Mapping[str, LabelFigure]]] = defaultdict(dict)
+        self.fits: OfLabels = {}
+        self.slopes: OfLabels = {}
+        self.figures: dict[str, dict[Cell, Figures]] = defaultdict(dict)
         self.uses: dict[str, dict[Cell, ClassUse]] = defaultdict(dict)
         self.digests: dict[str, dict[Cell, str]] = defaultdict(dict)
         self.labels: dict[str, list[CellRow]] = defaultdict(list)
@@ -86,7 +80,6 @@ class _Gathering:
         self.parts: dict[str, PartMaps] = {}
 
     def add_image(self, image: ComparedImage, rows: Rows) -> None:
-        """Add what was found about the labels of an image."""
         for label in image.labels:
             self._add_label(label, rows[label.task])
         self.unread += [rows[task].cell for task in image.unread]
@@ -110,26 +103,26 @@ class _Gathering:
         if label.slope:
             self.slopes[row.cell] = label.slope
 
-    def _contradictions(self) -> dict[Cell, Evidence]:
-        """That labels contradict each other by a relation that holds for most."""
-        found: dict[Cell, Evidence] = {}
+    def _contradictions(self) -> OfLabels:
+        found: OfLabels = {}
         for relation in self.known.relations:
             values = self.agreements[relation.name]
-            if usually_holds(list(values.values())):
-                for image_id, value in values.items():
-                    evidence = relation_evidence_of(relation, value)
-                    cells = [Cell(image_id, task) for task in sorted(connected_tasks(relation))]
-                    for cell in blamed(cells, self.fits):
-                        if cell not in found or found[cell].value < evidence.value:
-                            others = [other for other in cells if other != cell]
-                            found[cell] = replace(evidence, others=others)
+            if not usually_holds(list(values.values())):
+                continue
+            names = join_names([*relation.reads, relation.gives])
+            start = f"{names} of the image contradict each other ('{relation.name}'"
+            for image_id, value in values.items():
+                cells = [Cell(image_id, task) for task in sorted(connected_tasks(relation))]
+                for cell in blamed(cells, self.fits):
+                    if cell not in found or found[cell].value < -value:
+                        others = [other for other in cells if other != cell]
+                        found[cell] = Evidence(-value, f"{start}: {value:.1f})", others)
         return found
 
     def evidence(self) -> LabelEvidence:
-        """All that was found."""
-        figures: dict[Cell, Evidence] = {}
-        orders: dict[Cell, Evidence] = {}
-        repeated: dict[Cell, Evidence] = {}
+        figures: OfLabels = {}
+        orders: OfLabels = {}
+        repeated: OfLabels = {}
         contents = {row.image_id: row.digest or row.image_id for row in self.known.images()}
         for task in self.labels:
             figures |= figure_evidence(self.figures[task])
@@ -137,11 +130,15 @@ class _Gathering:
             repeated |= repetition_evidence(self.digests[task], contents)
         parts = PartEvidence(self.tasks, part_relations(self.tasks), self.parts)
         of_parts = parts.evidence()
+        relations = self._contradictions()
+        for cell in parts.cleared:
+            self.slopes.pop(cell, None)
+            relations.pop(cell, None)
         sorts: dict[str, OfLabels] = {
             "repeated file": repeated,
             "image edges": self.fits,
-            "other labels": _without(self.slopes, parts.cleared),
-            "relations": _without(self._contradictions(), parts.cleared),
+            "other labels": self.slopes,
+            "relations": relations,
             "figures": figures,
             "class order": orders,
             **of_parts,
@@ -149,38 +146,25 @@ class _Gathering:
         return LabelEvidence(sorts, dict(self.labels), self.unread, self.classes)
 
 
-def _without(evidence: OfLabels, cleared: set[Cell]) -> OfLabels:
-    """The evidence of the labels that are not cleared of what contradicts them."""
-    return {cell: each for cell, each in evidence.items() if cell not in cleared}
+def figure_evidence(labels: Mapping[Cell, Figures]) -> OfLabels:
+    """The distances of labels' figures from the figures of the task's other labels.
 
-
-def relation_evidence_of(relation: BoundRelation, agreement: float) -> Evidence:
-    """That the labels of an image contradict each other by a relation."""
-    names = join_names([*relation.reads, relation.gives])
-    text = f"{names} of the image contradict each other ('{relation.name}': {agreement:.1f})"
-    return Evidence(-agreement, text)
-
-
-def figure_evidence(labels: Mapping[Cell, Mapping[str, LabelFigure]]) -> dict[Cell, Evidence]:
-    """How far the figures of labels are from those of the task's other labels.
-
-    The distance is in robust standard deviations, that of the figure with the largest one. No
-    deviation is taken for smaller than a share of the figure's tolerance.
+    A distance is in robust standard deviations, the largest of all figures. No deviation is taken
+    for smaller than a share of the figure's tolerance.
     """
     values: dict[str, list[float]] = defaultdict(list)
     for figures in labels.values():
         for name, figure in figures.items():
-            values[name].append(figure_doubts.scale_value(figure))
-    usual = {name: middle_and_spread(np.array(known)) for name, known in values.items()}
+            values[name].append(scale_value(figure))
+    usual = {name: middle_and_spread(known) for name, known in values.items()}
     found = {}
     for cell, figures in labels.items():
         distances = {}
         for name, figure in figures.items():
-            if len(values[name]) >= figure_doubts.FEW:
+            if len(values[name]) >= FEW:
                 middle, spread = usual[name]
-                distances[name] = abs(figure_doubts.scale_value(figure) - middle) / max(
-                    spread, figure_doubts.least_spread(figure)
-                )
+                far = abs(scale_value(figure) - middle)
+                distances[name] = far / max(spread, least_spread(figure))
         if distances:
             name = max(distances, key=lambda key: distances[key])
             middle = usual[name][0]
@@ -191,32 +175,24 @@ def figure_evidence(labels: Mapping[Cell, Mapping[str, LabelFigure]]) -> dict[Ce
     return found
 
 
-def order_evidence(uses: Mapping[Cell, ClassUse], names: Sequence[str]) -> dict[Cell, Evidence]:
-    """That the classes of a label fit the task's other labels better in another usual order."""
-    if len(uses) < figure_doubts.FEW:
+def order_evidence(uses: Mapping[Cell, ClassUse], names: Sequence[str]) -> OfLabels:
+    """Evidence that the classes of a label have another usual order than in most labels."""
+    if len(uses) < FEW:
         return {}
     usual = merged_use(list(uses.values()))
     found = {}
     for cell, use in uses.items():
-        gain, other = usual_order_of(use, usual, names)
+        gain, other = best_usual_order(misfits(use, usual), use, names)
+        text = ""
         if other:
             text = f"its classes look as if they had another order: {other.pattern}"
             text += f" ({order_examples(other, names)})"
-            found[cell] = Evidence(gain, text)
-        else:
-            found[cell] = Evidence(0.0, "")
+        found[cell] = Evidence(gain, text)
     return found
 
 
-def repetition_evidence(
-    digests: Mapping[Cell, str], contents: Mapping[str, str]
-) -> dict[Cell, Evidence]:
-    """That a file is the label of several images, which are different files.
-
-    Args:
-        digests: of the labels of one task that show something.
-        contents: image id -> the digest of its content.
-    """
+def repetition_evidence(digests: Mapping[Cell, str], contents: Mapping[str, str]) -> OfLabels:
+    """Evidence that a file is the label of several different images."""
     found = {}
     for group in repeated_cells(digests, ()):
         if len({contents[cell.image_id] for cell in group}) > 1:

@@ -1,21 +1,21 @@
-"""Brings labels to few pixels, so that they can be compared. Loads no torch."""
+"""Shrinks labels to few pixels for comparisons. Loads no torch."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools, Floats32
+from labelgrid.basics.camera import USUAL_VIEW, Camera
+from labelgrid.basics.type_names import Size
+from labelgrid.data.dataset import ImageSource, camera_of
 from labelgrid.formats.codec import LabelArray
 
-#: A square is known if this share of its pixels is valid.
+#: The least share of valid pixels of a square that is known.
 SHARE = 0.3
-#: Parts of labels are compared at so many rows and columns, a multiple of `part_grid.GRID`.
+#: The rows and columns at which parts of labels are compared, a multiple of `part_grid.GRID`.
 FINE = (96, 128)
-#: Lines are compared in maps whose longer side has so many pixels.
+#: The longer side of maps in which lines are compared.
 SIDE = 160
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class FineLabel:
     """A label at `FINE`, and the size of its image."""
 
     label: LabelArray
-    size: tuple[int, int]
+    size: Size
 
 
 def fine_label(label: LabelArray) -> FineLabel:
-    """A label at `FINE`: means of numbers, and of classes the middle pixels."""
+    """A label at `FINE`: means of numbers, and the middle pixels of classes."""
     if label.value.dtype.kind in "iu":
         rows = (np.arange(FINE[0]) + 0.5) * label.size[0] / FINE[0]
         columns = (np.arange(FINE[1]) + 0.5) * label.size[1] / FINE[1]
@@ -37,30 +37,42 @@ def fine_label(label: LabelArray) -> FineLabel:
     return FineLabel(LabelArray(np.where(known[..., None], means, 1), known), label.size)
 
 
-def grid_means(
-    value: NDArray[Any], valid: NDArray[np.bool_], size: tuple[int, int]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def grid_means(value: Array, valid: Bools, size: Size) -> tuple[Floats32, Bools]:
     """The means over valid pixels, channel by channel, and where enough are valid."""
-    import cv2  # imported late: few commands compare labels
-
-    share = cv2.resize(valid.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
+    share = area_means(valid, size)
     planes = []
     for channel in range(value.shape[2]):
-        plane = np.where(valid, value[..., channel], 0).astype(np.float32)
-        total = cv2.resize(plane, size[::-1], interpolation=cv2.INTER_AREA)
+        total = area_means(np.where(valid, value[..., channel], 0), size)
         planes.append(total / np.maximum(share, 1e-6))
     return np.stack(planes, axis=-1).astype(np.float32), share > SHARE
 
 
-def drawn_lines(outline: NDArray[np.float32] | None) -> Mask | None:
-    """Where an outline is a line, at most `SIDE` pixels a side; None if it has other numbers.
-
-    Args:
-        outline: as by a task; None: the kind does not tell.
-    """
+def area_means(plane: Array, size: Size) -> Floats32:
+    """The means of a map [h, w] over the areas of fewer rows and columns."""
     import cv2  # imported late: few commands compare labels
 
-    if outline is None or not _is_drawn(outline):
+    return cv2.resize(plane.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
+
+
+def thinned(array: Array, side: int) -> Array:
+    """The values of a map [h, w, ...] at each n-th pixel, so that no side is longer than `side`."""
+    step = -(-max(array.shape[:2]) // side)
+    return array[step // 2 :: step, step // 2 :: step]
+
+
+def camera_at(source: ImageSource, image_id: str, size: Size, small: Size) -> Camera:
+    """The camera of an image that is shrunk to a smaller size; a usual camera if unknown."""
+    camera = camera_of(source, image_id, size)
+    if camera is None:
+        return Camera.of_view(USUAL_VIEW, small)
+    return camera.scale(small[1] / size[1], small[0] / size[0])
+
+
+def drawn_lines(outline: Floats32 | None) -> Bools | None:
+    """Where an outline is a line, at most `SIDE` pixels a side; None without lines alone."""
+    import cv2  # imported late: few commands compare labels
+
+    if outline is None or not ((outline == 0) | (outline == 1)).all():
         return None
     step = -(-max(outline.shape) // SIDE)
     if step > 1:
@@ -68,7 +80,3 @@ def drawn_lines(outline: NDArray[np.float32] | None) -> Mask | None:
         height, width = (max(1, round(side / step)) for side in outline.shape)
         outline = cv2.resize(thick, (width, height), interpolation=cv2.INTER_NEAREST)
     return outline > 0.5
-
-
-def _is_drawn(outline: NDArray[np.float32]) -> bool:
-    return bool(((outline == 0) | (outline == 1)).all())

@@ -23,13 +23,7 @@ MORE = 0.1
 def missing_rest(
     task: str, maps: Sequence[ClassMap], before: Sequence[ClassMap], names: Sequence[str]
 ) -> list[Doubt]:
-    """The doubt about labels that lack a usual class and leave its pixels unlabelled.
-
-    Args:
-        task: of the labels.
-        maps: the classes of new labels.
-        before: those of earlier ones.
-        names: the names of the classes.
+    """The doubt about labels without a usual class, whose pixels are unlabelled.
 
     Example:
         >>> earlier = [np.array([[0, 0, 1]], np.int16)] * 3
@@ -64,7 +58,7 @@ def missing_rest(
 
 
 def _shares(classes: ClassMap, count: int) -> list[float]:
-    """The share of each class in a label; the last is that of pixels without a label."""
+    """The share of each class in a label, then of the pixels without a label."""
     placed = np.where(classes < 0, count, classes)
     found: list[float] = (np.bincount(placed.ravel(), minlength=count + 1) / placed.size).tolist()
     return found

@@ -1,7 +1,7 @@
-"""Finds near-duplicates, such as frames of one video, and groups that hold them together.
+"""Finds near-duplicates, for example frames of one video, and groups of images.
 
-Two images are held against each other as small thumbnails, where one shows best in the other: a
-camera that moves a little changes nothing. Loads no torch.
+Two images are compared as small thumbnails, where one shows best in the other: a camera that moves
+a little changes nothing. Loads no torch.
 """
 
 import os
@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bytes, Floats32, Ints
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.images.places import group_of, image_file
@@ -26,20 +26,21 @@ from labelgrid.ledger.grid import ImageRow
 #: rooms reach .53 and of one room .68, pictures of different rendered rooms (542 pictures) .79; a
 #: frame that is moved by up to a tenth has .91 to .99, one that is nearer by 3 % .94.
 ALIKE = 0.82
-#: So many images that are most alike at first glance are compared, and so many before and after in
-#: the order of names.
+#: The images with which each is compared: the most alike at first glance, and the neighbours before
+#: and after in the order of names.
 NEAREST = 8
 NEIGHBOURS = 2
 #: With more images, the search would take minutes.
 MOST = 20_000
-#: The first glance is at so many rows and columns.
+#: The rows and columns of a first glance, and its length as a vector.
 GLANCE = (12, 16)
 LENGTH = 4000
-#: Details are what changes over fewer pixels of the thumbnail; of less contrast, they say nothing.
+#: Details change over fewer pixels of the thumbnail than `COARSE`; with less contrast, they say
+#: nothing.
 FINE = 0.8
 COARSE = 4.0
 CONTRAST = 2.0
-#: The middle of one image is looked for in the other: so much of each side is left out of it.
+#: The pixels at each side of the middle of an image, which is looked for in the other image.
 MARGIN = 8
 #: How many times all images are gone through.
 PASSES = 3
@@ -69,7 +70,7 @@ Draw = Callable[[Sequence[ImageRow]], Sequence[ImageRow]]
 
 
 class NearDuplicates(NamedTuple):
-    """An image for measuring and a training image that show nearly the same.
+    """An image for measuring and a training image that look alike.
 
     The likeness is their correlation, rounded.
     """
@@ -80,9 +81,9 @@ class NearDuplicates(NamedTuple):
 
 
 def read_thumbnails(rows: Iterable[ImageRow], thumbnails: dict[str, Thumbnail]) -> None:
-    """Add the thumbnails of images that are not among them yet.
+    """Add the thumbnails of further images.
 
-    Left out are small images, and those that cannot be read: other commands say so.
+    Left out are small images, and images that cannot be read: other commands say so.
     """
     missing = [row for row in rows if row.image_id not in thumbnails]
     with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -102,7 +103,7 @@ class Thumbnails(NamedTuple):
     """The thumbnails uint8 [n, h, w] of some images; 0 where one is small or cannot be read."""
 
     names: Sequence[str]
-    pixels: NDArray[np.uint8]
+    pixels: Bytes
 
 
 def near_duplicates(
@@ -119,7 +120,11 @@ def near_duplicates(
             one is in memory at a time.
         measured: the images whose near-duplicates are looked for; pairs of two are left out.
     """
-    own = _chosen(blocks, measured)
+    own = {}
+    for block in blocks:
+        for name, thumbnail in zip(block.names, block.pixels, strict=True):
+            if name in measured:
+                own[name] = thumbnail.copy()  # of a block that may go
     candidates = _candidates(blocks, own) if own else {}
     pairs = []
     for block in blocks:
@@ -132,7 +137,7 @@ def near_duplicates(
 
 
 def alike_groups(block: Thumbnails) -> list[list[str]]:
-    """The images that look like another one of a block, in groups, the largest first.
+    """Groups of images of a block that look alike, the largest first.
 
     Each is compared with the most alike at first glance, and with its neighbours in the order of
     names; an image that looks like any of a group belongs to it.
@@ -144,8 +149,8 @@ def alike_groups(block: Thumbnails) -> list[list[str]]:
     likeness = glances @ glances.T
     np.fill_diagonal(likeness, -np.inf)
     nearest = np.argsort(-likeness, axis=1, kind="stable")[:, :NEAREST]
-    beside = np.abs(np.subtract.outer(np.arange(len(glances)), np.arange(len(glances))))
-    compared = (beside > 0) & (beside <= NEIGHBOURS)
+    places = np.arange(len(glances))
+    compared = np.abs(places[:, None] - places) <= NEIGHBOURS
     np.put_along_axis(compared, nearest, values=True, axis=1)
     np.fill_diagonal(compared, val=False)
     alike = np.zeros_like(compared)
@@ -181,18 +186,8 @@ def as_block(thumbnails: Mapping[str, Thumbnail]) -> Thumbnails:
     return Thumbnails(names, np.stack([thumbnails[name] for name in names]))
 
 
-def _chosen(blocks: Iterable[Thumbnails], measured: Collection[str]) -> dict[str, Thumbnail]:
-    """The thumbnails of the images whose near-duplicates are looked for, in the order of names."""
-    chosen = {}
-    for block in blocks:
-        for name, thumbnail in zip(block.names, block.pixels, strict=True):
-            if name in measured:
-                chosen[name] = thumbnail.copy()  # of a block that may go
-    return chosen
-
-
 def _candidates(blocks: Iterable[Thumbnails], own: Mapping[str, Thumbnail]) -> dict[str, list[str]]:
-    """The images to compare with some of those of interest: name -> these."""
+    """The measured images to compare with each other image, by name."""
     first_names = list(own)
     glances = _glances(np.stack(list(own.values())))
     nearest = np.full((len(own), NEAREST), NOTHING)
@@ -207,7 +202,10 @@ def _candidates(blocks: Iterable[Thumbnails], own: Mapping[str, Thumbnail]) -> d
     for first, ranks in zip(first_names, nearest, strict=True):
         places = LAST_PLACE - ranks[ranks != NOTHING] % (LAST_PLACE + 1)
         pairs |= {(names[place], first) for place in places.tolist()}
-    pairs |= _neighbours(names, own)
+    for place, first in enumerate(names):
+        if first in own:
+            beside = names[max(0, place - NEIGHBOURS) : place + NEIGHBOURS + 1]
+            pairs |= {(name, first) for name in beside if name not in own}
     candidates: dict[str, list[str]] = {}
     for name, first in sorted(pairs):
         candidates.setdefault(name, []).append(first)
@@ -215,19 +213,19 @@ def _candidates(blocks: Iterable[Thumbnails], own: Mapping[str, Thumbnail]) -> d
 
 
 def _keep_nearest(
-    nearest: NDArray[np.int64],
-    glances: NDArray[np.float32],
-    theirs: NDArray[np.float32],
-    places: NDArray[np.int64],
+    nearest: Ints,
+    glances: Floats32,
+    theirs: Floats32,
+    places: Ints,
 ) -> None:
-    """Let further images in among the nearest ones.
+    """Let further images in among the nearest images.
 
     Args:
-        nearest: of each image of interest, its `NEAREST` best ranks, which are changed. A rank is
-            the likeness at first glance, then the place from the end; `NOTHING` if there is none.
-        glances: of the images of interest.
-        theirs: those of the further images.
-        places: of these among all images.
+        nearest: the `NEAREST` best ranks of each measured image, which are changed. A rank is the
+            likeness at first glance, then the place from the end; `NOTHING` if there is none.
+        glances: the glances of the measured images.
+        theirs: the glances of the further images.
+        places: the places of the further images among all.
     """
     for start in range(0, len(glances), BLOCK):
         part = slice(start, start + BLOCK)
@@ -237,20 +235,11 @@ def _keep_nearest(
         nearest[part] = np.partition(both, -NEAREST, axis=1)[:, -NEAREST:]
 
 
-def _neighbours(names: Sequence[str], own: Collection[str]) -> set[tuple[str, str]]:
-    """The images that stand beside one of interest in the order of names, each with it."""
-    pairs = set()
-    for place, first in enumerate(names):
-        if first in own:
-            beside = names[max(0, place - NEIGHBOURS) : place + NEIGHBOURS + 1]
-            pairs |= {(name, first) for name in beside if name not in own}
-    return pairs
-
-
 def correlation(one: Thumbnail, other: Thumbnail) -> float:
-    """How much the details of the middle of one image agree with those of another.
+    """The correlation of the details of the middle of one image with another image.
 
-    They are compared where they agree best. It is from -1 to 1; 0 where there are no details.
+    The images are compared where they agree best. The correlation is from -1 to 1; 0 where there
+    are no details.
     """
     middle = _details(one)[MARGIN:-MARGIN, MARGIN:-MARGIN]
     whole = _details(other)
@@ -259,7 +248,7 @@ def correlation(one: Thumbnail, other: Thumbnail) -> float:
     return float(cv2.matchTemplate(whole, middle, cv2.TM_CCOEFF_NORMED).max())
 
 
-def _glances(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _glances(thumbnails: Bytes) -> Floats32:
     """Thumbnails at first glance [n, pixels]: few pixels, of mean 0 and the length `LENGTH`.
 
     They are whole numbers: sums of products below 2^24 have no error, in whatever order.
@@ -274,7 +263,7 @@ def _glances(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.rint(pixels)
 
 
-def _details(thumbnail: Thumbnail) -> NDArray[np.float32]:
+def _details(thumbnail: Thumbnail) -> Floats32:
     fine = cv2.GaussianBlur(thumbnail.astype(np.float32), (0, 0), FINE)
     return (fine - cv2.GaussianBlur(fine, (0, 0), COARSE)).astype(np.float32)
 
@@ -282,7 +271,7 @@ def _details(thumbnail: Thumbnail) -> NDArray[np.float32]:
 def leak_warning(
     pairs: Sequence[NearDuplicates], rows: Sequence[ImageRow], compared: int, draw: Draw
 ) -> str:
-    """A warning of images for measuring that look like training images; empty if none does.
+    """A warning of images for measuring that look like training images; empty without any.
 
     Args:
         pairs: of such an image and a training image, the most alike first.
@@ -313,7 +302,6 @@ def _option(pattern: str) -> str:
 
 
 def _grouping(pairs: Sequence[NearDuplicates], rows: Sequence[ImageRow], draw: Draw) -> str:
-    """The pattern of groups that holds most pairs together, in words; empty if none helps."""
     best = (HELPS, 0)
     words = ""
     for pattern in PATTERNS:

@@ -1,24 +1,19 @@
-"""Doubts an import in which parts of several labels contradict other labels of their images.
+"""Doubts an import in which parts of several labels are in contradiction. Loads no torch.
 
 Loads no torch.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
+from labelgrid.basics.array_types import Floats32
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.evidence.doubts import Doubt
-from labelgrid.evidence.part_excess import (
-    PIXELS,
-    Excesses,
-    apart_cells,
-    excesses_of,
-    line_excesses,
-)
-from labelgrid.evidence.part_grid import CLEAN, PartBox, rectangles
-from labelgrid.evidence.part_maps import PartMaps
+from labelgrid.evidence.part_grid import CLEAN, PartBox, excess, rectangles, unpack_bytes
+from labelgrid.evidence.part_maps import PartMaps, apart_cells
 from labelgrid.relations.bound import BoundRelation, connected_tasks
 
 #: A part contradicts a relation past so many standard deviations of a count, and another label's
@@ -30,12 +25,21 @@ SEVERAL = 3
 #: If more than this share has one, no part of a few labels is wrong: what is assumed, such as the
 #: camera, does not hold there.
 FEW = 1 / 3
-#: So many images are named.
+#: The images that a text names.
 NAMED = 3
+#: The pixels that a cell of a relation counts as.
+PIXELS = 40
+#: A relation, or one label's lines beside another's, say something if usually less is off.
+USUAL = 0.4
 NEXT_STEP = (
     "Look at the parts in the picture, correct the labels that are wrong there, and import again; "
     "if all are right, repeat with --accept."
 )
+
+#: The excess of maps [n, rectangles], given the least share that is expected to be bad.
+Excesses = Callable[[float], Floats32]
+#: Tasks that contradict each other, in words, and the part of each image.
+Contradiction = tuple[Sequence[str], str, Mapping[str, PartBox]]
 
 
 @dataclass(frozen=True)
@@ -53,81 +57,88 @@ class PartDoubt:
     parts: Mapping[str, PartBox]
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What contradicts what, in words, and the images with the part of each."""
-
-    tasks: Sequence[str]
-    text: str
-    parts: Mapping[str, PartBox]
-
-
 def part_doubts(
     images: Mapping[str, PartMaps], relations: Sequence[BoundRelation], task: str
 ) -> list[PartDoubt]:
-    """Doubt the labels of a task in parts, if several contradict other labels of their images.
-
-    Args:
-        images: the maps of images, by name.
-        relations: those by which the maps were made.
-        task: the task.
+    """Doubt the labels of a task in parts, if several contradict the rest of their images.
 
     Returns:
         A doubt for each relation, and each other task with lines, that several contradict.
     """
     doubts = []
-    for found in (*_by_relations(images, relations, task), *_by_lines(images, task)):
-        if not SEVERAL <= len(found.parts) <= FEW * len(images):
+    for tasks, text, parts in (*_by_relations(images, relations, task), *_by_lines(images, task)):
+        if not SEVERAL <= len(parts) <= FEW * len(images):
             continue
-        first = dict(list(found.parts.items())[:NAMED])
-        such = join_names([f"{name} ({box})" for name, box in first.items()])
-        labels = count_text(len(found.parts), "image")
+        named = join_names([f"{name} ({box})" for name, box in islice(parts.items(), NAMED)])
+        labels = count_text(len(parts), "image")
         what = (
-            f"{found.text} in a part of {labels} of {len(images)}: {such}. Likely cause: there, "
+            f"{text} in a part of {labels} of {len(images)}: {named}. Likely cause: there, "
             "one of the labels is mirrored, negated, or of another image."
         )
-        notes = {name: f"{found.text} here: {box}" for name, box in found.parts.items()}
+        notes = {name: f"{text} here: {box}" for name, box in parts.items()}
         doubt = Doubt(task, what, notes, NEXT_STEP)
-        doubts.append(PartDoubt(frozenset(found.tasks), doubt, found.parts))
+        doubts.append(PartDoubt(frozenset(tasks), doubt, parts))
     return doubts
 
 
 def _by_relations(
     images: Mapping[str, PartMaps], relations: Sequence[BoundRelation], task: str
-) -> Iterator[_Found]:
-    """The parts that contradict what follows by a relation."""
+) -> Iterator[Contradiction]:
     for relation in relations:
         names = [name for name, maps in images.items() if relation.name in maps.distances]
         if task not in connected_tasks(relation) or len(names) < SEVERAL:
             continue
         known, apart = apart_cells([images[name].distances[relation.name] for name in names])
-        excesses = excesses_of(known * PIXELS, apart * PIXELS)
+        excesses = _excesses_of(known * PIXELS, apart * PIXELS)
         if excesses is not None:
             tasks = [*relation.reads, relation.gives]
             text = f"{join_names(tasks)} contradict each other ('{relation.name}')"
-            yield _Found(tasks, text, _past(excesses, names, RELATION))
+            yield tasks, text, _past(excesses, names, RELATION)
 
 
-def _by_lines(images: Mapping[str, PartMaps], task: str) -> Iterator[_Found]:
-    """The parts in which the lines of labels do not follow each other."""
+def _by_lines(images: Mapping[str, PartMaps], task: str) -> Iterator[Contradiction]:
     others = dict.fromkeys(other for maps in images.values() for other in maps.alone.get(task, {}))
     for other in others:
         names = [name for name, maps in images.items() if other in maps.alone.get(task, {})]
         if len(names) < SEVERAL:
             continue
-        excesses = line_excesses([images[name] for name in names], task, other)
+        excesses = _line_excesses([images[name] for name in names], task, other)
         if excesses is not None:
             text = f"the lines of {task} and {other} do not follow each other"
-            yield _Found([task, other], text, _past(excesses, names, LINES))
+            yield [task, other], text, _past(excesses, names, LINES)
+
+
+def _line_excesses(images: Sequence[PartMaps], one: str, other: str) -> Excesses | None:
+    """The excess of lines that are alone in the parts of images, the sum of both ways.
+
+    None if most labels' lines do not follow each other either way.
+    """
+    ways = []
+    for own, its in ((one, other), (other, one)):
+        amounts = unpack_bytes([image.lines[own] for image in images])
+        alone = unpack_bytes([image.alone[own][its] for image in images])
+        way = _excesses_of(amounts.astype(np.float32), alone.astype(np.float32))
+        if way is not None:
+            ways.append(way)
+    if len(ways) < 2:
+        return ways[0] if ways else None
+    return lambda clean: ways[0](clean) + ways[1](clean)
+
+
+def _excesses_of(amounts: Floats32, bad: Floats32) -> Excesses | None:
+    totals = amounts.sum((1, 2))
+    some = totals > 0
+    usual = float(np.median(bad.sum((1, 2))[some] / totals[some])) if some.any() else 1.0
+    if usual > USUAL:
+        return None
+    return lambda clean: excess(amounts, bad, usual, clean)
 
 
 def _past(excesses: Excesses, names: Sequence[str], limit: float) -> dict[str, PartBox]:
-    """The odd part of each image in which it is past a limit, the worst first."""
-    grid = rectangles()
-    best = excesses(slice(None), 0.0).max(1)
-    tight = excesses(slice(None), CLEAN).argmax(1)
-    found = {}
+    best = excesses(0.0).max(1)
+    tight = excesses(CLEAN).argmax(1)
+    parts = {}
     for place in np.argsort(-best, kind="stable").tolist():
         if best[place] > limit:
-            found[names[place]] = grid.box(int(tight[place]))
-    return found
+            parts[names[place]] = rectangles().box(int(tight[place]))
+    return parts

@@ -1,4 +1,4 @@
-"""Says in which part a label is odd, from the small maps of all labels of a project.
+"""Judges the parts of labels by the small maps of all labels of a project.
 
 A label is odd in a part by four sorts of evidence: it is far from what follows for it from other
 labels of its image; its lines do not follow theirs; its lines are where neither the image nor they
@@ -7,46 +7,43 @@ other, the one that is less usual beside the image and its third labels is blame
 torch.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Floats, Floats32, Places
 from labelgrid.basics.words import join_names
-from labelgrid.evidence.doubts import Evidence
+from labelgrid.evidence.doubts import Evidence, OfLabels
+from labelgrid.evidence.figure_doubts import middle_and_spread
 from labelgrid.evidence.part_context import CellMap, Context
-from labelgrid.evidence.part_excess import apart_cells
 from labelgrid.evidence.part_grid import (
     CELLS,
     CLEAN,
-    GRID,
     MAPS,
-    Floats,
-    OddParts,
     odd_parts,
     rectangles,
     strongest,
     unpack,
 )
-from labelgrid.evidence.part_maps import PartMaps
+from labelgrid.evidence.part_maps import PartMaps, apart_cells
 from labelgrid.evidence.part_marks import IMAGE
 from labelgrid.evidence.part_outlines import Outlines
-from labelgrid.evidence.part_surprise import far_values, unlikely_classes
 from labelgrid.ledger.grid import Cell
 from labelgrid.relations.bound import BoundRelation, connected_tasks
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDefs
 
 #: Fewer images say nothing.
 LEAST = 16
-#: Of two labels that contradict each other, the one that is less usual has e times the odds to be
-#: the wrong one for each of: a usual squared distance from what is expected, times `VALUES`; a
-#: standard deviation of how odd its lines are; a logarithm of the odds of those of its lines that
-#: do not follow the other's, times `ALONE`.
+#: Of two labels that contradict each other, the less usual one has e times the odds to be wrong for
+#: each of: a usual squared distance from the expected values, times `VALUES`; a standard deviation
+#: of how odd its lines are; a logarithm of the odds of its lines that do not follow the other's,
+#: times `ALONE`.
 VALUES = 1.5
 ALONE = 3.0
-#: One whose share of the odds is below this is not doubted. Past `APART`, a contradiction explains
+#: A label with a smaller share of the odds is not doubted. Past `APART`, a contradiction explains
 #: odd lines of both labels.
 BLAMED = 0.3
 APART = 3.0
@@ -59,16 +56,18 @@ ODD = 0.4
 SORTS = ("parts by relation", "parts by lines", "parts by outlines", "parts by context")
 
 
-@dataclass(frozen=True)
-class _Odd:
-    """The strongest parts of some images: their places among all, and what `odd_parts` found."""
+class _Odd(NamedTuple):
+    """The odd parts of some labels: the places of their images, the oddness, and the rectangles."""
 
-    images: NDArray[np.intp]
-    parts: OddParts
+    images: Places
+    value: Floats
+    rectangle: Places
 
 
 class PartEvidence:
     """Judges the parts of the labels of a project.
+
+    After `evidence`, `cleared` holds the labels that are contradicted by a fault of other labels.
 
     Args:
         tasks: the tasks.
@@ -80,7 +79,7 @@ class PartEvidence:
 
     def __init__(
         self,
-        tasks: Mapping[str, TaskDef],
+        tasks: TaskDefs,
         relations: Sequence[BoundRelation],
         images: Mapping[str, PartMaps],
     ) -> None:
@@ -91,8 +90,8 @@ class PartEvidence:
         self._shares: dict[Cell, float] = {}
         self.cleared: set[Cell] = set()
 
-    def evidence(self) -> dict[str, dict[Cell, Evidence]]:
-        """By sort, what speaks against labels; nothing is known of few."""
+    def evidence(self) -> dict[str, OfLabels]:
+        """The evidence against labels by sort; none of few labels."""
         if len(self._names) < LEAST:
             return {sort: {} for sort in SORTS}
         found = (self._by_relation(), self._by_lines(), self._by_outlines(), self._by_context())
@@ -100,8 +99,7 @@ class PartEvidence:
 
     @cached_property
     def _values(self) -> dict[str, CellMap]:
-        """The maps of values, of tasks of which enough labels say something."""
-        found = {}
+        values = {}
         for task, row in self._tasks.items():
             count = len(row.class_names)
             texts = [image.values.get(task) for image in self._images]
@@ -110,16 +108,14 @@ class PartEvidence:
                 continue
             kind = "int16" if count else "float32"
             empty = np.full_like(unpack(labelled[0], kind), -1 if count else np.nan)
-            maps = CellMap(
-                np.stack([unpack(text, kind) if text else empty for text in texts]), count
-            )
+            arrays = [unpack(text, kind) if text else empty for text in texts]
+            maps = CellMap(np.stack(arrays), count)
             if maps.known.any((1, 2)).sum() >= LEAST:
-                found[task] = maps
-        return found
+                values[task] = maps
+        return values
 
     @cached_property
     def _outlines(self) -> Outlines:
-        """The lines of the tasks that have enough, and of the images."""
         marks = {}
         for source in (*self._values, IMAGE):
             texts = [image.marks.get(source) for image in self._images]
@@ -132,29 +128,28 @@ class PartEvidence:
     def _context(self) -> Context:
         return Context(self._names, self._values)
 
-    def _surprise(self, task: str, others: Sequence[str]) -> Floats:
-        """How unusual each cell's values are beside those of other tasks."""
-        target = self._values[task]
-        find = unlikely_classes if target.classes else far_values
-        return find(target, self._context, others)
-
-    def _others(self, *tasks: str) -> list[str]:
-        """The tasks beside these that have maps."""
+    def _beside(self, *tasks: str) -> list[str]:
         return [task for task in self._values if task not in tasks]
 
-    def _by_relation(self) -> dict[Cell, Evidence]:
-        """That a label is far from what follows in a part.
+    def _by_relation(self) -> OfLabels:
+        """Labels that differ in a part from the derived label.
 
-        Of two that contradict each other, both are, if neither is likelier to be the wrong one.
+        Of two labels in contradiction, both count if neither is likelier to be wrong.
         """
-        found: dict[Cell, Evidence] = {}
+        found: OfLabels = {}
         for relation in self._relations:
-            images, known, apart = self._apart(relation)
+            texts = [image.distances.get(relation.name, "") for image in self._images]
+            images = np.flatnonzero([text != "" for text in texts])
             if len(images) < LEAST:
                 continue
-            if np.median(apart.sum((1, 2)) / known.sum((1, 2))) > ODD:
+            known, apart = apart_cells([text for text in texts if text])
+            some = known.any((1, 2))
+            images = images[some]
+            known = known[some]
+            apart = apart[some]
+            if len(images) < LEAST or np.median(apart.sum((1, 2)) / known.sum((1, 2))) > ODD:
                 continue
-            odd = _Odd(images, _odd_cells(known, apart))
+            odd = _Odd(images, *_odd_cells(known, apart))
             blame = VALUES * self._blame_of_relation(relation, odd, apart > 0)
             blame += self._line_blame(relation, odd)
             what = join_names([*relation.reads, relation.gives])
@@ -166,30 +161,14 @@ class PartEvidence:
             ):
                 share = np.minimum(1, 2 * _odds_of(own))
                 self._add(found, odd, share, tasks=tasks, others=others, text=text)
-                self._clear(odd, share, tasks)
+                for place in np.flatnonzero((odd.value > APART) & (share < BLAMED)).tolist():
+                    name = self._names[images[place]]
+                    self.cleared.update(Cell(name, task) for task in tasks)
         return found
 
-    def _apart(self, relation: BoundRelation) -> tuple[NDArray[np.intp], Floats, Floats]:
-        """The images of which labels say something by a relation, and their `apart_cells`."""
-        texts = [image.distances.get(relation.name) for image in self._images]
-        images = np.flatnonzero([text is not None for text in texts])
-        if not len(images):
-            return images, np.zeros((0, *GRID), np.float32), np.zeros((0, *GRID), np.float32)
-        known, apart = apart_cells([text for text in texts if text is not None])
-        some = known.any((1, 2))
-        return images[some], known[some], apart[some]
-
-    def _clear(self, odd: _Odd, share: NDArray[np.float64], tasks: Sequence[str]) -> None:
-        """Note the labels of tasks that contradict others by the fault of these."""
-        for place in np.flatnonzero((odd.parts.value > APART) & (share < BLAMED)).tolist():
-            name = self._names[odd.images[place]]
-            self.cleared.update(Cell(name, task) for task in tasks)
-
-    def _blame_of_relation(
-        self, relation: BoundRelation, odd: _Odd, apart: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
-        """By how much the given label is less usual than what follows, in each image's part."""
-        others = self._others(*connected_tasks(relation))
+    def _blame_of_relation(self, relation: BoundRelation, odd: _Odd, apart: Bools) -> Floats:
+        """By how much the given label is less usual than the derived one, in each image's part."""
+        others = self._beside(*connected_tasks(relation))
         given = self._values.get(relation.gives)
         if given is None or given.classes or not others:
             return np.zeros(len(odd.images))
@@ -203,16 +182,15 @@ class PartEvidence:
             its[some] = ((derived[some] - expected) ** 2).sum(3)
         scale = float(np.nanmean(own)) + 1e-6
         difference = (own - its)[odd.images] / scale
-        grid = rectangles()
         blames = []
-        for place, index in enumerate(odd.parts.index):
-            values = difference[place][grid.mask(int(index)) & apart[place]]
+        for place, index in enumerate(odd.rectangle):
+            values = difference[place][rectangles().mask(int(index)) & apart[place]]
             values = values[np.isfinite(values)]
             blames.append(float(values.mean()) if len(values) else 0.0)
         return np.array(blames)
 
-    def _line_blame(self, relation: BoundRelation, odd: _Odd) -> NDArray[np.float64]:
-        """By how much the lines of the given label are odder than those of what it follows from.
+    def _line_blame(self, relation: BoundRelation, odd: _Odd) -> Floats:
+        """The oddness of the given label's lines, less that of the lines of the read labels.
 
         Neither is seen beside the other.
         """
@@ -221,83 +199,76 @@ class PartEvidence:
         total = np.zeros(len(odd.images))
         if relation.gives not in connected or not outlines.beside(*connected):
             return total
-        grid = rectangles()
         for task in connected:
             cells = outlines.cells(task, [each for each in connected if each != task])
             sign = 1 if task == relation.gives else -1 / max(len(connected) - 1, 1)
             for place, image in enumerate(odd.images):
-                inside = grid.mask(int(odd.parts.index[place]), grown=True)
+                inside = rectangles().mask(int(odd.rectangle[place]), grown=True)
                 total[place] += sign * cells.within(int(image), inside)
-        middle = float(np.median(total))
-        spread = 1.4826 * float(np.median(np.abs(total - middle)))
+        middle, spread = middle_and_spread(total)
         return (total - middle) / max(spread, 1.0)
 
-    def _by_lines(self) -> dict[Cell, Evidence]:
-        """That the lines of two labels of an image do not follow each other in a part."""
-        found: dict[Cell, Evidence] = {}
+    def _by_lines(self) -> OfLabels:
+        found: OfLabels = {}
         for one, other in self._outlines.pairs:
             apart = self._outlines.apart(one, other)
             if apart is not None:
                 has_both = [{one, other} <= image.marks.keys() for image in self._images]
                 images = np.flatnonzero(has_both)
-                odd = _Odd(images, OddParts(apart.value[images], apart.index[images]))
+                odd = _Odd(images, apart.value[images], apart.rectangle[images])
                 text = f"the lines of {one} and {other} do not follow each other in a part: {{box}}"
                 share = _odds_of(ALONE * apart.blame[images])
                 self._add(found, odd, share, tasks=(one,), others=(other,), text=text)
                 self._add(found, odd, 1 - share, tasks=(other,), others=(one,), text=text)
         return found
 
-    def _by_outlines(self) -> dict[Cell, Evidence]:
-        """That the lines of a label are where neither its image nor its other labels have any."""
-        found: dict[Cell, Evidence] = {}
-        for task, lines in self._outlines.odd().items():
+    def _by_outlines(self) -> OfLabels:
+        found: OfLabels = {}
+        for task, (value, index) in self._outlines.odd().items():
             images = np.flatnonzero([task in image.marks for image in self._images])
-            odd = _Odd(images, OddParts(lines.value[images], lines.index[images]))
+            odd = _Odd(images, value[images], index[images])
             text = "its lines are not where its image and its other labels have some: {box}"
             self._add(found, odd, np.ones(len(images)), tasks=(task,), others=(), text=text)
         for cell, evidence in found.items():
             found[cell] = replace(evidence, value=evidence.value * self._shares.get(cell, 1.0))
         return found
 
-    def _by_context(self) -> dict[Cell, Evidence]:
-        """That a label holds in a part what it usually does not beside the image's other labels."""
-        found: dict[Cell, Evidence] = {}
+    def _by_context(self) -> OfLabels:
+        found: OfLabels = {}
         for task, maps in self._values.items():
-            others = self._others(task)
+            others = self._beside(task)
             if not others:
                 continue
             images = np.flatnonzero(maps.known.any((1, 2)))
-            surprise = self._surprise(task, others)[images]
-            odd = _Odd(images, _odd(_weighted(surprise), len(images)))
+            odd = _Odd(images, *_odd(self._context.surprise(task, others)[images]))
             text = f"a part of it is unlike others beside {join_names(others)}: {{box}}"
             self._add(found, odd, np.ones(len(images)), tasks=(task,), others=(), text=text)
         return found
 
     def _add(
         self,
-        found: dict[Cell, Evidence],
+        found: OfLabels,
         odd: _Odd,
-        share: NDArray[np.float64],
+        share: Floats,
         *,
         tasks: Sequence[str],
         others: Sequence[str],
         text: str,
     ) -> None:
-        """Add what was found to the labels of tasks, if it is likely enough that it is these.
+        """Add evidence against the labels of tasks, where they are likely enough to be wrong.
 
         Args:
             found: where it is added.
             odd: the parts.
-            share: how likely, for each of them, these labels are the wrong ones.
+            share: how likely, for each part, these labels are the wrong ones.
             tasks: the tasks.
-            others: those whose labels they contradict.
-            text: what was found.
+            others: the tasks whose labels they contradict.
+            text: the evidence in words.
         """
-        grid = rectangles()
         for place, image in enumerate(odd.images):
-            box = grid.box(int(odd.parts.index[place]))
+            box = rectangles().box(int(odd.rectangle[place]))
             name = self._names[image]
-            strength = float(odd.parts.value[place])
+            strength = float(odd.value[place])
             for task in tasks:
                 cell = Cell(name, task)
                 evidence = Evidence(0.0, "")
@@ -311,19 +282,22 @@ class PartEvidence:
                     found[cell] = evidence
 
 
-def _odds_of(blame: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logarithms of odds as shares."""
+def _odds_of(blame: Floats) -> Floats:
     return 1 / (1 + np.exp(-np.clip(blame, -30, 30)))
 
 
-def _weighted(surprise: Floats) -> Callable[[slice], Floats]:
-    """The mean surprise of the rectangles of some maps; of larger ones, it says more."""
+def _strengths(maps: Floats32) -> Floats32:
+    """The mean of each rectangle of maps [n, rectangles]; means of larger ones count more."""
     grid = rectangles()
     weight = np.sqrt(grid.share) / (grid.share * CELLS)
-    return lambda some: np.asarray(grid.sums(surprise[some]) * weight, np.float32)
+    return np.asarray(grid.sums(maps) * weight, np.float32)
 
 
-def _odd_cells(known: Floats, apart: Floats) -> OddParts:
+def _batches(maps: Floats32) -> list[Floats32]:
+    return [maps[start : start + MAPS] for start in range(0, len(maps), MAPS)]
+
+
+def _odd_cells(known: Floats32, apart: Floats32) -> tuple[Floats, Places]:
     """The odd parts of maps: with more apart than in most of the map, and in most of the maps.
 
     Their boxes are tight: what is not apart counts against them.
@@ -331,17 +305,11 @@ def _odd_cells(known: Floats, apart: Floats) -> OddParts:
     usual = np.nanmedian(np.where(known > 0, apart, np.nan).reshape(len(known), -1), axis=1)
     mean = float(apart.sum() / max(known.sum(), 1))
     more = np.where(known > 0, apart - np.maximum(np.nan_to_num(usual), mean)[:, None, None], 0)
-    found = _odd(_weighted(more.astype(np.float32)), len(known), SHARES)
-    tight = _weighted(np.asarray(more - CLEAN * known, np.float32))
-    starts = range(0, len(known), MAPS)
-    index = [tight(slice(start, start + MAPS)).argmax(1) for start in starts]
-    return OddParts(found.value, np.concatenate(index))
+    value, _ = _odd(more.astype(np.float32), SHARES)
+    tight = _batches(np.asarray(more - CLEAN * known, np.float32))
+    return value, np.concatenate([_strengths(batch).argmax(1) for batch in tight])
 
 
-def _odd(values: Callable[[slice], Floats], count: int, spread: float = SPREAD) -> OddParts:
-    """The odd parts of maps, from the values of their rectangles, some maps at a time."""
-    starts = range(0, count, MAPS)
-    found = [strongest(values(slice(start, min(start + MAPS, count)))) for start in starts]
-    best = np.concatenate([each for each, _ in found])
-    which = np.concatenate([each for _, each in found])
-    return odd_parts(best, which, spread)
+def _odd(maps: Floats32, spread: float = SPREAD) -> tuple[Floats, Places]:
+    best, which = zip(*(strongest(_strengths(batch)) for batch in _batches(maps)), strict=True)
+    return odd_parts(np.concatenate(best), np.concatenate(which), spread)

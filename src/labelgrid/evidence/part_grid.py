@@ -4,13 +4,14 @@ Loads no torch.
 """
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from labelgrid.basics.array_types import Array, Bools, Bytes, Floats, Floats32, Places
 
 #: The rows and columns of the grid on which parts are looked for.
 GRID = (12, 16)
@@ -25,8 +26,6 @@ MAPS = 256
 
 #: What is not bad counts against the box around a part by so much: it is no larger than the part.
 CLEAN = 0.25
-
-Floats = NDArray[np.float32]
 
 
 class PartBox(NamedTuple):
@@ -46,15 +45,15 @@ class PartBox(NamedTuple):
 class Rectangles:
     """Rectangles of the grid as arrays: first and last row and column, share, and size group."""
 
-    top: NDArray[np.intp]
-    bottom: NDArray[np.intp]
-    left: NDArray[np.intp]
-    right: NDArray[np.intp]
-    share: Floats
-    size: NDArray[np.intp]
+    top: Places
+    bottom: Places
+    left: Places
+    right: Places
+    share: Floats32
+    size: Places
 
     def box(self, index: int) -> PartBox:
-        """One of them."""
+        """The place in percent of width and height."""
         rows, columns = (100 / side for side in GRID)
         return PartBox(
             left=round(self.left[index] * columns),
@@ -63,15 +62,15 @@ class Rectangles:
             bottom=round(self.bottom[index] * rows),
         )
 
-    def mask(self, index: int, *, grown: bool = False) -> NDArray[np.bool_]:
-        """The cells of one of them, and of its neighbours if it is `grown`."""
+    def mask(self, index: int, *, grown: bool = False) -> Bools:
+        """The cells of a rectangle, and its neighbours if `grown`."""
         found = np.zeros(GRID, np.bool_)
         more = int(grown)
         rows = slice(max(self.top[index] - more, 0), self.bottom[index] + more)
         found[rows, max(self.left[index] - more, 0) : self.right[index] + more] = True
         return found
 
-    def sums(self, maps: NDArray[Any]) -> Floats:
+    def sums(self, maps: Array) -> Floats32:
         """The sums of maps [n, rows, columns] over each rectangle [n, rectangles]."""
         total = np.zeros((len(maps), GRID[0] + 1, GRID[1] + 1), np.float32)
         total[:, 1:, 1:] = maps.cumsum(1).cumsum(2)
@@ -82,7 +81,7 @@ class Rectangles:
 
 @cache
 def rectangles() -> Rectangles:
-    """All rectangles that a part may be."""
+    """The rectangles of every size that a part may have."""
     found = [(*rows, *columns) for rows in _spans(GRID[0]) for columns in _spans(GRID[1])]
     top, bottom, left, right = np.array(found).T
     share = ((bottom - top) * (right - left) / CELLS).astype(np.float32)
@@ -103,21 +102,8 @@ def _spans(length: int) -> Iterator[tuple[int, int]]:
             yield first, last
 
 
-@dataclass(frozen=True)
-class OddParts:
-    """The strongest part of each of some maps.
-
-    Args:
-        value: how strong it is; `odd_parts` says in which unit.
-        index: its rectangle.
-    """
-
-    value: NDArray[np.float64]
-    index: NDArray[np.intp]
-
-
-def strongest(values: Floats) -> tuple[Floats, NDArray[np.intp]]:
-    """The largest value [n, sizes] of each size of rectangle [n, rectangles], and which it is."""
+def strongest(values: Floats32) -> tuple[Floats32, Places]:
+    """The largest value and its rectangle [n, sizes], for each size of rectangles."""
     sizes = rectangles().size
     best = []
     which = []
@@ -129,21 +115,21 @@ def strongest(values: Floats) -> tuple[Floats, NDArray[np.intp]]:
     return np.stack(best, axis=1), np.stack(which, axis=1)
 
 
-def odd_parts(best: Floats, which: NDArray[np.intp], spread: float) -> OddParts:
-    """The part of each map that is farthest from those of the other maps, by `strongest`.
+def odd_parts(best: Floats32, which: Places, spread: float) -> tuple[Floats, Places]:
+    """The oddness and the rectangle of the part of each map that differs most from all maps.
 
-    Its value is in standard deviations of the maps' strongest parts of its size, robustly; none is
-    taken for smaller than `spread`.
+    Given are the results of `strongest`. Oddness is in standard deviations of the maps' strongest
+    parts of its size, robustly; none is taken for smaller than `spread`.
     """
     middle = np.median(best, axis=0)
     deviation = 1.4826 * np.median(np.abs(best - middle), axis=0)
     distance = (best - middle) / np.maximum(deviation, spread)
     size = distance.argmax(1)
     rows = np.arange(len(best))
-    return OddParts(distance[rows, size].astype(np.float64), which[rows, size])
+    return distance[rows, size].astype(np.float64), which[rows, size]
 
 
-def excess(amount: Floats, bad: Floats, usual: float, clean: float = 0.0) -> Floats:
+def excess(amount: Floats32, bad: Floats32, usual: float, clean: float = 0.0) -> Floats32:
     """By how much more is bad in each rectangle than in the rest of its map, and than usual.
 
     Args:
@@ -168,12 +154,17 @@ def excess(amount: Floats, bad: Floats, usual: float, clean: float = 0.0) -> Flo
     return np.asarray((bad_inside - expected) / deviation, np.float32)
 
 
-def pack(array: NDArray[Any]) -> str:
+def pack(array: Array) -> str:
     """An array as text, for records of plain values."""
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
 
 
-def unpack(text: str, kind: str) -> NDArray[Any]:
+def unpack(text: str, kind: str) -> Array:
     """The array [rows, columns, c] of `pack`, of the type `kind`."""
     array = np.frombuffer(base64.b64decode(text), np.dtype(kind))
     return array.reshape(*GRID, -1)
+
+
+def unpack_bytes(texts: Sequence[str]) -> Bytes:
+    """The maps uint8 [n, rows, columns] of several texts."""
+    return np.stack([unpack(text, "uint8")[..., 0] for text in texts])

@@ -1,19 +1,19 @@
-"""Makes small maps of an image's labels, by which their parts are judged. Loads no torch."""
+"""Makes the small maps by which parts of labels are judged. Loads no torch."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.camera import USUAL_VIEW, Camera
+from labelgrid.basics.array_types import Array, Bools, Bytes, Floats32
 from labelgrid.basics.errors import LabelgridError
-from labelgrid.data.dataset import ImageSource, camera_of
+from labelgrid.data.dataset import ImageSource
 from labelgrid.evidence.edge_agreement import Edges
-from labelgrid.evidence.label_grids import FINE, FineLabel, Mask, grid_means
+from labelgrid.evidence.label_grids import FINE, FineLabel, area_means, camera_at, grid_means
 from labelgrid.evidence.label_summary import Summary
-from labelgrid.evidence.part_grid import GRID, pack
+from labelgrid.evidence.part_grid import CELLS, GRID, pack, unpack_bytes
 from labelgrid.evidence.part_marks import (
     IMAGE,
     bent_marks,
@@ -24,19 +24,26 @@ from labelgrid.evidence.part_marks import (
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.bound import BoundRelation, bind, connected_tasks, undeclared_relations
 from labelgrid.relations.choice import RelationChoice
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
-#: Of a cell, the best quarter of the pixels counts: no relation holds at the borders of things.
+#: The best quarter of a cell's pixels counts: no relation holds at the borders of things.
 QUARTER = 0.25
-#: What follows is sure at so large a share of the pixels, or what is less sure is taken, too.
+#: A derived label with a smaller share of sure pixels takes the less sure ones, too.
 ENOUGH = 0.5
-#: A cell in which fewer of the pixels are known, as a share, says nothing.
+#: The least share of known pixels of a known cell.
 KNOWN = 0.12
-#: Distances are kept in steps of this, up to 254 of them; 255 is unknown.
+#: Distances are kept in steps of this, up to 254 steps; 255 is unknown.
 STEP = 0.01
 UNKNOWN = 255
-#: Lines are near each other within so many pixels.
+#: Distances up to the first are agreement, from the second on contradiction: 8 and 28 degrees
+#: between normals, a factor of 1.15 and 1.6 between depths.
+NEAR = 0.14
+FAR = 0.48
+#: The pixels within which lines are near each other.
 REACH = 2
+
+#: Small maps as texts of `part_grid.pack`, by what they are of.
+Packed = Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,16 +62,16 @@ class PartMaps:
         marks: by task, and by `part_marks.IMAGE`, where lines are, by `part_marks`.
     """
 
-    values: Mapping[str, str] = field(default_factory=dict)
-    distances: Mapping[str, str] = field(default_factory=dict)
-    derived: Mapping[str, str] = field(default_factory=dict)
-    lines: Mapping[str, str] = field(default_factory=dict)
-    alone: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    marks: Mapping[str, str] = field(default_factory=dict)
+    values: Packed = field(default_factory=dict)
+    distances: Packed = field(default_factory=dict)
+    derived: Packed = field(default_factory=dict)
+    lines: Packed = field(default_factory=dict)
+    alone: Mapping[str, Packed] = field(default_factory=dict)
+    marks: Packed = field(default_factory=dict)
 
 
-def part_relations(tasks: Mapping[str, TaskDef]) -> list[BoundRelation]:
-    """The shipped relations that fit tasks without options, and compare them pixel by pixel.
+def part_relations(tasks: TaskDefs) -> list[BoundRelation]:
+    """The shipped relations that fit tasks without options, and compare labels pixel by pixel.
 
     Options that a recipe declares are for whole labels, not for small maps of them.
     """
@@ -83,7 +90,7 @@ class PartMapping:
 
     def __init__(
         self,
-        tasks: Mapping[str, TaskDef],
+        tasks: TaskDefs,
         relations: Sequence[BoundRelation],
         source: ImageSource,
     ) -> None:
@@ -96,56 +103,36 @@ class PartMapping:
                 choice = RelationChoice(options=relation.unsure)
                 self._unsure[relation.name] = bind(relation.name, choice, tasks)
 
-    def of_labels(
+    def of_image(
         self, image_id: str, labels: Mapping[str, Summary], edges: Edges | None = None
     ) -> PartMaps:
-        """The maps of an image's labels, from their summaries by task, with those of its edges."""
-        return self.of_image(image_id, *_fine_and_lines(labels), edges)
-
-    def contradictions(self, image_id: str, labels: Mapping[str, Summary]) -> PartMaps:
-        """Of `of_labels`, the maps by which `part_doubts` compares labels with each other."""
-        return self._contradictions(image_id, *_fine_and_lines(labels))
-
-    def of_image(
-        self,
-        image_id: str,
-        fine: Mapping[str, FineLabel],
-        lines: Mapping[str, Mask],
-        edges: Edges | None = None,
-    ) -> PartMaps:
-        """The maps of an image's labels.
-
-        Args:
-            image_id: the image.
-            fine: the labels, by task.
-            lines: by task, as by `drawn_lines`.
-            edges: those of the image; None: they are not known.
-        """
+        """The maps of an image's labels."""
+        fine, lines = _fine_and_lines(labels)
         return replace(
-            self._contradictions(image_id, fine, lines),
+            self.contradictions(image_id, labels),
             values={task: pack(self._values(task, each.label)) for task, each in fine.items()},
             marks=self._marks(fine, lines, edges),
         )
 
-    def _contradictions(
-        self, image_id: str, fine: Mapping[str, FineLabel], lines: Mapping[str, Mask]
-    ) -> PartMaps:
+    def contradictions(self, image_id: str, labels: Mapping[str, Summary]) -> PartMaps:
+        """The maps of `of_image` by which `part_doubts` compares labels."""
+        fine, lines = _fine_and_lines(labels)
         distances = {}
         derived = {}
         for relation in self.relations:
             if fine.keys() >= connected_tasks(relation):
-                found = self._derive(relation, image_id, fine)
-                if found is not None:
+                label = self._derive(relation, image_id, fine)
+                if label is not None:
                     given = fine[relation.gives].label
-                    distances[relation.name] = pack(_distances(self._tasks, relation, given, found))
-                    derived[relation.name] = pack(self._values(relation.gives, found))
+                    apart = _distances(self._tasks[relation.gives], given, label)
+                    distances[relation.name] = pack(apart)
+                    derived[relation.name] = pack(self._values(relation.gives, label))
         amounts, alone = _line_maps(lines)
         return PartMaps(distances=distances, derived=derived, lines=amounts, alone=alone)
 
     def _marks(
-        self, fine: Mapping[str, FineLabel], lines: Mapping[str, Mask], edges: Edges | None
+        self, fine: Mapping[str, FineLabel], lines: Mapping[str, Bools], edges: Edges | None
     ) -> dict[str, str]:
-        """Where lines are: drawn ones, and where numbers change."""
         marks = {IMAGE: edge_marks(edges)} if edges is not None else {}
         for task, found in fine.items():
             label = found.label
@@ -161,25 +148,20 @@ class PartMapping:
     def _derive(
         self, relation: BoundRelation, image_id: str, fine: Mapping[str, FineLabel]
     ) -> LabelArray | None:
-        """What follows from the fine labels, if that is little, unsurely; None if nothing does."""
+        """The label that follows from fine labels, unsure if little is sure; None without one."""
         camera = None
         if relation.needs_camera:
             size = fine[relation.reads[0]].size
-            known = camera_of(self._source, image_id, size)
-            camera = Camera.of_view(USUAL_VIEW, FINE)
-            if known is not None:
-                camera = known.scale(FINE[1] / size[1], FINE[0] / size[0])
+            camera = camera_at(self._source, image_id, size, FINE)
         read = {task: fine[task].label for task in relation.reads}
-        try:
-            found = relation.label(read, camera)
-            if found.valid.mean() < ENOUGH and relation.name in self._unsure:
+        with suppress(LabelgridError):
+            label = relation.label(read, camera)
+            if label.valid.mean() < ENOUGH and relation.name in self._unsure:
                 return self._unsure[relation.name].label(read, camera)
-        except LabelgridError:
-            return None
-        return found
+            return label
+        return None
 
-    def _values(self, task: str, label: LabelArray) -> NDArray[Any]:
-        """The map of a fine label's values."""
+    def _values(self, task: str, label: LabelArray) -> Array:
         if label.value.dtype.kind in "iu":
             return _commonest(label)
         means, known = grid_means(_comparable(self._tasks[task], label), label.valid, GRID)
@@ -190,30 +172,26 @@ class PartMapping:
 
 def _fine_and_lines(
     labels: Mapping[str, Summary],
-) -> tuple[dict[str, FineLabel], dict[str, Mask]]:
-    """The labels at fewer pixels, and the lines, of those that have them, by task."""
+) -> tuple[dict[str, FineLabel], dict[str, Bools]]:
     fine = {task: found.fine for task, found in labels.items() if found.fine is not None}
     lines = {task: found.lines for task, found in labels.items() if found.lines is not None}
     return fine, lines
 
 
-def _comparable(task: TaskDef, label: LabelArray) -> NDArray[Any]:
-    """Values whose differences compare: the logarithm of what is known but for its scale."""
+def _comparable(task: TaskDef, label: LabelArray) -> Array:
+    """Values with comparable differences: logarithms, if known but for a scale."""
     if task.spec.scaled:
         return np.log(np.maximum(label.value, 1e-6))
     return label.value
 
 
-def _distances(
-    tasks: Mapping[str, TaskDef], relation: BoundRelation, given: LabelArray, found: LabelArray
-) -> NDArray[np.uint8]:
-    """How far a label is from what follows, of the best quarter of each cell's pixels."""
-    task = tasks[relation.gives]
+def _distances(task: TaskDef, given: LabelArray, derived: LabelArray) -> Bytes:
+    """The distance of a label from the derived one, of the best quarter of each cell's pixels."""
     if given.value.dtype.kind in "iu":
-        difference = (given.value != found.value).astype(np.float32)
+        difference = (given.value != derived.value).astype(np.float32)
     else:
-        difference = _comparable(task, given) - _comparable(task, found)
-    both = given.valid & found.valid
+        difference = _comparable(task, given) - _comparable(task, derived)
+    both = given.valid & derived.valid
     apart = np.where(both, np.linalg.norm(difference, axis=2), np.inf).astype(np.float32)
     rows, columns = (fine // coarse for fine, coarse in zip(FINE, GRID, strict=True))
     blocks = apart.reshape(GRID[0], rows, GRID[1], columns).transpose(0, 2, 1, 3)
@@ -227,25 +205,21 @@ def _distances(
 
 
 def _commonest(label: LabelArray) -> NDArray[np.int16]:
-    """The class that most of each cell's labelled pixels have; -1 if few are labelled."""
-    import cv2
-
+    """The class of the most pixels of each cell; -1 if few are labelled."""
     plain = np.where(label.valid, label.value[..., 0], -1)
     best = np.full(GRID, 0.3, np.float32)
     found = np.full(GRID, -1, np.int16)
     for number in np.unique(plain[plain >= 0]).tolist():
-        share = cv2.resize(
-            (plain == number).astype(np.float32), GRID[::-1], interpolation=cv2.INTER_AREA
-        )
+        share = area_means(plain == number, GRID)
         found[share > best] = number
         best = np.maximum(best, share)
     return found
 
 
 def _line_maps(
-    lines: Mapping[str, Mask],
+    lines: Mapping[str, Bools],
 ) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-    """The pixels with lines in each cell, and those of them that are not near another's lines."""
+    """The pixels with lines in each cell, and the pixels without another label's lines nearby."""
     import cv2
 
     amounts = {}
@@ -267,10 +241,14 @@ def _line_maps(
     return amounts, alone
 
 
-def _counts(line: Mask) -> NDArray[np.uint8]:
-    """The pixels of each cell that have a line."""
-    import cv2
+def _counts(line: Bools) -> Bytes:
+    pixels = line.size / CELLS
+    return np.minimum(np.rint(area_means(line, GRID) * pixels), 255).astype(np.uint8)
 
-    pixels = line.size / (GRID[0] * GRID[1])
-    share = cv2.resize(line.astype(np.float32), GRID[::-1], interpolation=cv2.INTER_AREA)
-    return np.minimum(np.rint(share * pixels), 255).astype(np.uint8)
+
+def apart_cells(texts: Sequence[str]) -> tuple[Floats32, Floats32]:
+    """The known cells of `PartMaps.distances`, as 1, and their contradiction, from 0 to 1."""
+    steps = unpack_bytes(texts)
+    known = (steps != UNKNOWN).astype(np.float32)
+    apart = np.clip((steps * STEP - NEAR) / (FAR - NEAR), 0, 1) * known
+    return known, apart.astype(np.float32)

@@ -7,23 +7,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Bytes, Floats32
 from labelgrid.evidence.edge_agreement import BORDER, SIDE, Edges
 from labelgrid.evidence.edge_agreement import GRID as EDGES
-from labelgrid.evidence.label_grids import FINE, Mask
+from labelgrid.evidence.label_grids import FINE, area_means
 
-#: Marks have so many rows and columns; those that are no drawn lines are kept at half of them.
+#: The rows and columns of marks; marks that are no drawn lines are kept at half.
 MARKED = FINE
 HALF = (MARKED[0] // 2, MARKED[1] // 2)
 #: The strengths of lines are kept as levels, which begin at these shares of an image's pixels.
-#: Those past nine tenths are lines; of drawn ones, `FOLLOWED` is one that is beside what is not
-#: known. `LEVELS` itself: unknown.
+#: `STRONG` levels, past nine tenths, are lines. `FOLLOWED` is a drawn line beside unknown pixels.
+#: `LEVELS` itself is unknown.
 BEGIN = (0.5, 0.7, 0.8, 0.85, 0.9, 0.95)
 LEVELS = len(BEGIN) + 1
 STRONG = 5
 FOLLOWED = 4
 #: How the text of drawn lines begins.
 DRAWN = "lines:"
-#: What is unknown between classes, and so near to one, is of the nearest.
+#: Unknown pixels so near to a class are of the nearest class.
 THIN = 4.0
 #: Where the marks of images are, beside those of tasks.
 IMAGE = ""
@@ -32,7 +33,7 @@ IMAGE = ""
 Marks = Mapping[str, Sequence[str | None]]
 
 
-def drawn_marks(lines: Mask, known: NDArray[np.bool_]) -> str:
+def drawn_marks(lines: Bools, known: Bools) -> str:
     """The marks of drawn lines [h, w] of any size.
 
     Those beside what is not known, at `MARKED`, are no own lines: others may follow them. Of each
@@ -40,13 +41,13 @@ def drawn_marks(lines: Mask, known: NDArray[np.bool_]) -> str:
     """
     import cv2  # imported late: few commands compare labels
 
-    small = cv2.resize(lines.astype(np.float32), MARKED[::-1], interpolation=cv2.INTER_AREA)
+    small = area_means(lines, MARKED)
     inside = cv2.erode(known.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1)
     both = np.stack([small > 0, np.where(small > 0, inside > 0, ~known)])
     return DRAWN + base64.b64encode(np.packbits(both).tobytes()).decode()
 
 
-def border_marks(classes: NDArray[np.integer[Any]], known: NDArray[np.bool_]) -> str:
+def border_marks(classes: NDArray[np.integer[Any]], known: Bools) -> str:
     """The marks of the borders of classes [h, w] at `MARKED`.
 
     What was left unlabelled along a border hides it otherwise, and has two borders of its own.
@@ -67,8 +68,8 @@ def border_marks(classes: NDArray[np.integer[Any]], known: NDArray[np.bool_]) ->
     return drawn_marks(lines, filled >= 0)
 
 
-def bent_marks(values: NDArray[np.float32], known: NDArray[np.bool_]) -> str:
-    """The marks of numbers [h, w, c] at `MARKED`: where they change otherwise than around it."""
+def bent_marks(values: Floats32, known: Bools) -> str:
+    """The marks of numbers [h, w, c] at `MARKED`: where the slope changes."""
     bent = np.zeros(MARKED, np.float32)
     across = np.abs(values[:, 2:] + values[:, :-2] - 2 * values[:, 1:-1]).max(2)
     down = np.abs(values[2:] + values[:-2] - 2 * values[1:-1]).max(2)
@@ -80,19 +81,18 @@ def bent_marks(values: NDArray[np.float32], known: NDArray[np.bool_]) -> str:
 
 
 def edge_marks(edges: Edges) -> str:
-    """The marks of an image, by its edges; what these leave out at the border is as beside it."""
-    import cv2
+    """The marks of an image, by its edges.
 
+    The border without edges has the marks beside it.
+    """
     rows, columns = HALF
     border = round(BORDER / SIDE * columns)
-    inside = (columns - 2 * border, rows - 2 * border)
-    small = cv2.resize(edges.reshape(EDGES), inside, interpolation=cv2.INTER_AREA)
-    sides = (border,) * 4
-    full = cv2.copyMakeBorder(small, *sides, borderType=cv2.BORDER_REPLICATE)
+    small = area_means(edges.reshape(EDGES), (rows - 2 * border, columns - 2 * border))
+    full = np.pad(small, border, "edge")
     return _ranked(full - full.min() + 1e-3, np.ones(HALF, np.bool_))
 
 
-def _ranked(strengths: NDArray[np.float32], known: NDArray[np.bool_]) -> str:
+def _ranked(strengths: Floats32, known: Bools) -> str:
     """Strengths at `HALF` as levels; 0 stays the lowest one."""
     order = np.argsort(strengths, axis=None, kind="stable")
     shares = np.empty(strengths.size)
@@ -102,7 +102,7 @@ def _ranked(strengths: NDArray[np.float32], known: NDArray[np.bool_]) -> str:
     return base64.b64encode(levels.astype(np.uint8).tobytes()).decode()
 
 
-def unpack_marks(text: str | None) -> NDArray[np.uint8]:
+def unpack_marks(text: str | None) -> Bytes:
     """The levels at `MARKED`; all unknown without marks."""
     if text is None:
         return np.full(MARKED, LEVELS, np.uint8)

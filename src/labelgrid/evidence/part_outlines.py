@@ -1,4 +1,4 @@
-"""Learns where the lines of a label lie beside those of its image and of that's other labels.
+"""Learns the places of a label's lines from the lines of the image and of further labels.
 
 A logistic regression on how strong those lines are near a pixel says how likely the label has one
 there. Parts are odd if their lines are less likely than usual; of two labels whose lines do not
@@ -6,16 +6,16 @@ follow each other, the one whose lines are less likely beside all others is wron
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
-from labelgrid.evidence.part_grid import GRID, Floats, rectangles
+from labelgrid.basics.array_types import Bools, Bytes, Floats, Floats32, Places
+from labelgrid.basics.streams import drawn_places, seed_of
+from labelgrid.evidence.part_grid import GRID, rectangles
 from labelgrid.evidence.part_marks import (
     FOLLOWED,
     IMAGE,
@@ -51,37 +51,31 @@ FEW = 8.0
 #: So many images at a time are judged.
 IMAGES = 128
 
-Levels = NDArray[np.uint8]
+Levels = Bytes
 
 
-@dataclass(frozen=True)
-class OddLines:
-    """Of each image, the part in which a label's lines are oddest: how odd, and its rectangle."""
-
-    value: NDArray[np.float64]
-    index: NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class ApartLines(OddLines):
-    """Of each image, the part in which two labels' lines follow each other least.
+class ApartLines(NamedTuple):
+    """The least agreeing parts of the lines of two labels, one for each image.
 
     Args:
-        blame: by how much the first one is less likely than the second, in logarithms of odds.
+        value: how little, for each image.
+        rectangle: the part.
+        blame: by how much the first label is less likely than the second, in logarithms of odds.
     """
 
-    blame: NDArray[np.float64]
+    value: Floats
+    rectangle: Places
+    blame: Floats
 
 
-@dataclass(frozen=True)
-class CellSums:
-    """Of each image's cells: how surprising lines are, more than expected, and how that varies."""
+class CellSums(NamedTuple):
+    """The surprise of the lines in each image's cells, beyond the expected, and the variance."""
 
-    surprise: Floats
-    variance: Floats
+    surprise: Floats32
+    variance: Floats32
 
-    def oddness(self) -> Floats:
-        """Of each rectangle, in standard deviations, beside the rest of its image."""
+    def oddness(self) -> Floats32:
+        """The oddness of each rectangle beside the rest of its image, in standard deviations."""
         grid = rectangles()
         inside = grid.sums(self.surprise)
         varies = grid.sums(self.variance)
@@ -90,22 +84,21 @@ class CellSums:
         usual = np.maximum(outside / (rest + FLAT), 0)
         return np.asarray((inside - usual * varies) / np.sqrt(ALIKE * varies + FLAT), np.float32)
 
-    def within(self, image: int, cells: NDArray[np.bool_]) -> float:
-        """How odd the cells of an image are."""
+    def within(self, image: int, cells: Bools) -> float:
+        """The oddness of some cells of an image."""
         varies = float(self.variance[image][cells].sum())
         return float(self.surprise[image][cells].sum()) / np.sqrt(ALIKE * varies + FLAT)
 
 
-@dataclass(frozen=True)
-class _Odds:
-    """How likely one task's lines are, by a table of each source; usually, where it has some."""
+class _Odds(NamedTuple):
+    """The odds of a task's lines by a table of each source, and the usual odds of the lines."""
 
     task: str
-    tables: Mapping[str, Floats]
+    tables: Mapping[str, Floats32]
     base: float
     usual: float
 
-    def of(self, near: Mapping[str, Sequence[Levels]]) -> Floats:
+    def of(self, near: Mapping[str, Sequence[Levels]]) -> Floats32:
         total = np.full(near[self.task][0].shape, self.base, np.float32)
         for source, tables in self.tables.items():
             for table, levels in zip(tables, near[source], strict=True):
@@ -127,34 +120,37 @@ class Outlines:
         self._count = len(names)
         self.tasks = [task for task in marks if task != IMAGE]
         self.pairs = list(combinations([task for task in self.tasks if task in drawn], 2))
-        draws = keyed_uniform(image_keys(names), seed_of(0, "part outlines"))
-        self._learned = np.argsort(draws, kind="stable")[:LEARNED]
-        self._fitted: dict[tuple[str, tuple[str, ...]], _Odds] = {}
+        self._learned = drawn_places(names, seed_of(0, "part outlines"))[:LEARNED]
+        self._odds = cache(self._learn)
 
     def beside(self, *tasks: str) -> list[str]:
-        """The sources of lines beside some tasks."""
+        """The sources of lines without some tasks."""
         return [source for source in self._marks if source not in tasks]
 
-    def odd(self) -> dict[str, OddLines]:
-        """By task, the part of each label whose lines are the least likely beside all others.
+    def odd(self) -> dict[str, tuple[Floats, Places]]:
+        """By task, the oddness and the rectangle of each label's part with the least likely lines.
 
-        Of a task alone, none are.
+        Lines are seen beside all other sources; a task without any is left out.
         """
         odds = {task: self._odds(task, ()) for task in self.tasks if self.beside(task)}
-        found: dict[str, list[tuple[Floats, NDArray[np.intp]]]] = {task: [] for task in odds}
+        parts: dict[str, list[tuple[Floats32, Places]]] = {task: [] for task in odds}
         for levels in self._batches():
             near = _near(levels)
             for task, learned in odds.items():
                 value = _cells(levels[task], learned.of(near)).oddness()
-                found[task].append((value.max(1), value.argmax(1)))
-        return {task: OddLines(*_joined(parts)) for task, parts in found.items()}
+                parts[task].append((value.max(1), value.argmax(1)))
+        found = {}
+        for task, batches in parts.items():
+            values, places = zip(*batches, strict=True)
+            found[task] = (np.concatenate(values).astype(np.float64), np.concatenate(places))
+        return found
 
     def cells(self, task: str, without: Sequence[str]) -> CellSums:
-        """How surprising the lines of a task are beside all sources but some."""
-        learned = self._odds(task, without)
+        """The surprise of the lines of a task beside all sources but some."""
+        learned = self._odds(task, tuple(sorted(without)))
         parts = [_cells(levels[task], learned.of(_near(levels))) for levels in self._batches()]
-        surprise = np.concatenate([part.surprise for part in parts])
-        return CellSums(surprise, np.concatenate([part.variance for part in parts]))
+        surprise, variance = zip(*parts, strict=True)
+        return CellSums(np.concatenate(surprise), np.concatenate(variance))
 
     def apart(self, one: str, other: str) -> ApartLines | None:
         """Where the lines of two tasks do not follow each other; None if they usually do not."""
@@ -173,9 +169,10 @@ class Outlines:
             for way, (own, its) in enumerate(ways):
                 alone, lines = _alone(levels[own], levels[its])
                 known = np.where(alone, odds[way].of(near) - odds[way].usual, 0)
-                likely.append((_summed(known), _summed(alone)))
+                apart = _summed(alone)
+                likely.append((_summed(known), apart))
                 if usual[way] <= USUAL:
-                    total += _against(_summed(lines), _summed(alone), usual[way])
+                    total += _against(_summed(lines), apart, usual[way])
             sums = rectangles().sums(total)
             place = sums.argmax(1)
             values.append(sums.max(1))
@@ -184,29 +181,20 @@ class Outlines:
         value = np.concatenate(values).astype(np.float64)
         return ApartLines(value, np.concatenate(places), np.concatenate(blames))
 
-    def _levels(self, source: str, images: Sequence[int] | NDArray[np.intp]) -> Levels:
+    def _levels(self, source: str, images: Sequence[int]) -> Levels:
         return np.stack([unpack_marks(self._marks[source][image]) for image in images])
 
     def _batches(self) -> Iterator[dict[str, Levels]]:
-        """The levels of all sources, some images at a time."""
         for start in range(0, self._count, IMAGES):
             some = range(start, min(start + IMAGES, self._count))
             yield {source: self._levels(source, some) for source in self._marks}
 
     @cached_property
     def _learning(self) -> tuple[dict[str, Levels], dict[str, list[Levels]]]:
-        """The levels of the images that are learned from, and those near each pixel."""
         levels = {source: self._levels(source, self._learned) for source in self._marks}
         return levels, _near(levels)
 
-    def _odds(self, task: str, without: Sequence[str]) -> _Odds:
-        """Where the lines of a task are, beside all sources but some; learned once."""
-        key = (task, tuple(sorted(without)))
-        if key not in self._fitted:
-            self._fitted[key] = self._learn(*key)
-        return self._fitted[key]
-
-    def _learn(self, task: str, without: Sequence[str]) -> _Odds:
+    def _learn(self, task: str, without: tuple[str, ...]) -> _Odds:
         from scipy.sparse import csr_array  # imported late: few commands compare labels
 
         levels, near = self._learning
@@ -230,7 +218,7 @@ class Outlines:
         return _Odds(task, dict(zip(sources, tables, strict=True)), float(weights[-1]), usual)
 
     def _usually_alone(self, own: str, its: str) -> float:
-        """The share of a task's lines that usually does not follow the other's."""
+        """The share of a task's lines that usually does not follow another task's."""
         levels, _ = self._learning
         alone, lines = _alone(levels[own], levels[its])
         amounts = lines.sum((1, 2))
@@ -241,7 +229,7 @@ class Outlines:
 
 
 def _near(levels: Mapping[str, Levels]) -> dict[str, list[Levels]]:
-    """The strongest lines near each pixel, for each of `NEAR`; unknown ones stay that."""
+    """The strongest level near each pixel, for each of `NEAR`; unknown pixels stay unknown."""
     import cv2  # imported late: few commands compare labels
 
     found: dict[str, list[Levels]] = {}
@@ -256,18 +244,18 @@ def _near(levels: Mapping[str, Levels]) -> dict[str, list[Levels]]:
     return found
 
 
-def _logistic(inputs: Any, lines: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The weights of a logistic regression on sparse inputs, the same ones on any machine."""
+def _logistic(inputs: Any, lines: Floats) -> Floats:
+    """The weights of a logistic regression on sparse inputs, equal on any machine."""
     from scipy.optimize import minimize  # imported late: few commands compare labels
     from scipy.sparse import diags_array
     from scipy.special import expit
 
-    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    def loss(weights: Floats) -> tuple[float, Floats]:
         odds = inputs @ weights
         total = (np.logaddexp(0, odds) - lines * odds).sum() + RIDGE / 2 * (weights**2).sum()
         return float(total), inputs.T @ (expit(odds) - lines) + RIDGE * weights
 
-    def bend(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def bend(weights: Floats) -> Floats:
         likely = expit(inputs @ weights)
         squares = inputs.T @ diags_array(likely * (1 - likely)) @ inputs
         return np.asarray(squares.toarray()) + RIDGE * np.eye(len(weights))
@@ -276,15 +264,14 @@ def _logistic(inputs: Any, lines: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(minimize(loss, start, jac=True, hess=bend, method="trust-exact").x)
 
 
-def _summed(pixels: NDArray[np.generic]) -> Floats:
-    """The sums of pixels over each cell."""
+def _summed(pixels: NDArray[np.generic]) -> Floats32:
     rows, columns = (fine // coarse for fine, coarse in zip(MARKED, GRID, strict=True))
     blocks = pixels.reshape(len(pixels), GRID[0], rows, GRID[1], columns)
     return np.asarray(blocks.sum((2, 4), dtype=np.float32))
 
 
-def _cells(levels: Levels, odds: Floats) -> CellSums:
-    """How surprising the lines are in each cell, more than expected by their odds."""
+def _cells(levels: Levels, odds: Floats32) -> CellSums:
+    """The surprise of the lines in each cell, beyond the expected by their odds."""
     yes = -np.logaddexp(0, -odds)
     no = -np.logaddexp(0, odds)
     likely = np.exp(yes)
@@ -295,8 +282,8 @@ def _cells(levels: Levels, odds: Floats) -> CellSums:
     return CellSums(_summed(surprise), _summed(variance))
 
 
-def _alone(own: Levels, its: Levels) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The lines that do not follow the other's, and all; none where one is not known."""
+def _alone(own: Levels, its: Levels) -> tuple[Bools, Bools]:
+    """The lines that do not follow another task's, and all lines; none at unknown pixels."""
     import cv2
 
     square = np.ones((FOLLOWS, FOLLOWS), np.uint8)
@@ -305,16 +292,16 @@ def _alone(own: Levels, its: Levels) -> tuple[NDArray[np.bool_], NDArray[np.bool
     return lines & (near == 0), lines
 
 
-def _against(lines: Floats, alone: Floats, usual: float) -> Floats:
-    """By how much each cell's lines are likelier in a wrong part than usually, in nats."""
+def _against(lines: Floats32, alone: Floats32, usual: float) -> Floats32:
+    """The evidence in nats that each cell's lines are of a wrong part."""
     wrong = max(WRONG, min(0.9, 2 * usual))
     apart = alone * np.log(wrong / usual)
     follow = (lines - alone) * np.log((1 - wrong) / (1 - usual))
     return np.asarray((apart + follow) / ONE, np.float32)
 
 
-def _blame(place: NDArray[np.intp], likely: Sequence[tuple[Floats, Floats]]) -> NDArray[np.float64]:
-    """By how much the lines of the first task that are alone are less likely than the second's."""
+def _blame(place: Places, likely: Sequence[tuple[Floats32, Floats32]]) -> Floats:
+    """By how much the lone lines of the first task are less likely than the second's."""
     grid = rectangles()
     found = []
     for image, index in enumerate(place.tolist()):
@@ -325,10 +312,3 @@ def _blame(place: NDArray[np.intp], likely: Sequence[tuple[Floats, Floats]]) -> 
         ]
         found.append(means[1] - means[0])
     return np.array(found)
-
-
-def _joined(
-    parts: Sequence[tuple[Floats, NDArray[np.intp]]],
-) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    values, places = zip(*parts, strict=True)
-    return np.concatenate(values).astype(np.float64), np.concatenate(places)

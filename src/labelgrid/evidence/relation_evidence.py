@@ -1,4 +1,4 @@
-"""Holds labels against the labels that follow from the others of their images, by relations.
+"""Compares labels with labels that follow from the rest of an image by relations.
 
 A right label agrees better with what follows from its own image's labels than with what follows
 from those of other images. That of another image, a mirrored one, or one with other axes does not,
@@ -7,28 +7,24 @@ nor does a right one if a label that it is compared with is wrong. Loads no torc
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from statistics import mean, median
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labelgrid.basics.camera import USUAL_VIEW, Camera
 from labelgrid.basics.errors import LabelgridError
-from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.basics.streams import drawn_places, seed_of
 from labelgrid.basics.words import count_text, join_names
-from labelgrid.data.dataset import camera_of
 from labelgrid.evidence import figure_doubts
 from labelgrid.evidence.doubts import Doubt
 from labelgrid.evidence.edge_evidence import LEAST, OTHERS
 from labelgrid.evidence.known_labels import KnownLabels, Rows
-from labelgrid.evidence.label_grids import grid_means
+from labelgrid.evidence.label_grids import camera_at, grid_means, thinned
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.relations.bound import BoundRelation, connected_tasks
 
-#: Labels are derived from ones with so many pixels along the longer side, and are compared on a
-#: grid of so many rows and columns; fewer known squares of it say nothing.
+#: The longer side of labels from which others are derived, the rows and columns of the grid on
+#: which labels are compared, and the least number of known squares.
 SIDE = 64
 GRID = (24, 32)
 SQUARES = 30
@@ -47,26 +43,12 @@ SAMPLE = 32
 TRIED = 64
 
 
-@dataclass(frozen=True)
-class CoarseLabel:
-    """A label on the grid.
-
-    Args:
-        value: float32 [24, 32, c]: the mean over the valid pixels of each square; of classes, the
-            share of each.
-        known: bool [24, 32].
-    """
-
-    value: NDArray[np.float32]
-    known: NDArray[np.bool_]
-
-
-def coarse_label(label: LabelArray, classes: int) -> CoarseLabel:
-    """A label on the grid; `classes` is the number of the task's classes, 0 without."""
+def coarse_label(label: LabelArray, classes: int) -> LabelArray:
+    """A label on the grid: means of the valid pixels, or the share of each of some classes."""
     value = label.value
     if value.dtype.kind in "iu":
         value = value[..., 0][..., None] == np.arange(max(classes, 2))
-    return CoarseLabel(*grid_means(value, label.valid, GRID))
+    return LabelArray(*grid_means(value, label.valid, GRID))
 
 
 def _small(label: LabelArray) -> LabelArray:
@@ -79,35 +61,31 @@ def _small(label: LabelArray) -> LabelArray:
         return label
     if label.value.dtype.kind == "f" and label.value.shape[2] == 1:
         height, width = label.size
-        return LabelArray(
-            *grid_means(label.value, label.valid, (-(-height // step), -(-width // step)))
-        )
-    middles = (slice(step // 2, None, step),) * 2
-    return LabelArray(label.value[middles], label.valid[middles], label.annotated)
+        size = (-(-height // step), -(-width // step))
+        return LabelArray(*grid_means(label.value, label.valid, size))
+    value = thinned(label.value, SIDE)
+    return LabelArray(value, thinned(label.valid, SIDE), label.annotated)
 
 
 def relation_agreement(
-    label: CoarseLabel, own: CoarseLabel, others: Sequence[CoarseLabel]
+    label: LabelArray, own: LabelArray, others: Sequence[LabelArray]
 ) -> float | None:
-    """How much better a label agrees with what follows for its image than for others.
+    """The surplus of a label's correlation with its derived label over derived labels elsewhere.
 
-    It is the correlation with its own, minus the mean of those with others, in their standard
-    deviations, of correlations by Fisher's transformation. None if too little is known.
+    It is in standard deviations of the correlations with derived labels of other images, by
+    Fisher's transformation. None if too little is known.
     """
     correlation = _correlation(label, own)
-    alien = []
-    for other in others:
-        value = _correlation(label, other)
-        if value is not None:
-            alien.append(value)
+    values = [_correlation(label, other) for other in others]
+    alien = [value for value in values if value is not None]
     if correlation is None or len(alien) < LEAST:
         return None
     return (correlation - float(np.mean(alien))) / max(float(np.std(alien)), SPREAD)
 
 
-def _correlation(one: CoarseLabel, other: CoarseLabel) -> float | None:
+def _correlation(one: LabelArray, other: LabelArray) -> float | None:
     """The correlation over the squares that both know, transformed; None if one is flat there."""
-    both = one.known & other.known
+    both = one.valid & other.valid
     if np.count_nonzero(both) < SQUARES:
         return None
     first = one.value[both].astype(np.float64)
@@ -121,7 +99,7 @@ def _correlation(one: CoarseLabel, other: CoarseLabel) -> float | None:
 
 
 class RelationEvidence:
-    """What follows from known labels by relations.
+    """The labels that follow from known labels by relations.
 
     Args:
         known: the labels.
@@ -131,12 +109,12 @@ class RelationEvidence:
     def __init__(self, known: KnownLabels, image_ids: Sequence[str]) -> None:
         self._known = known
         self._image_ids = image_ids
-        self._others: dict[str, dict[str, CoarseLabel]] = {}
+        self._others: dict[str, dict[str, LabelArray]] = {}
 
     def agreement(
         self, relation: BoundRelation, image_id: str, labels: Mapping[str, LabelArray]
     ) -> float | None:
-        """How well an image's labels agree by a relation; None if that is not known."""
+        """The agreement of an image's labels by a relation; None if unknown."""
         known = labels.keys() >= connected_tasks(relation)
         own = self._derive(relation, image_id, labels) if known else None
         if own is None:
@@ -170,17 +148,10 @@ class RelationEvidence:
         """Doubt labels of a task that contradict a relation.
 
         The relation is on, or it holds for earlier labels; it is not doubted by them.
-
-        Args:
-            task: the task.
-            relation: connects it with others.
-            fresh: the images of the labels.
-            earlier: other images with labels of the relation's tasks.
         """
         before = list(self.agreements(relation, earlier).values())
-        if len(before) < figure_doubts.FEW and not relation.trust:
-            return []
-        if len(before) >= figure_doubts.FEW and median(before) < USUAL:
+        is_known = len(before) >= figure_doubts.FEW
+        if (median(before) < USUAL) if is_known else not relation.trust:
             return []
         values = list(self.agreements(relation, fresh).values())
         if len(values) < LEAST or mean(values) >= MEAN:
@@ -194,7 +165,6 @@ class RelationEvidence:
         return [Doubt(task, what)]
 
     def _labels(self, relation: BoundRelation, image_id: str) -> dict[str, LabelArray]:
-        """The labels of an image that a relation connects; none unless it has all of them."""
         labels = {}
         for task in sorted(connected_tasks(relation)):
             label = self._known.label(Cell(image_id, task))
@@ -203,38 +173,32 @@ class RelationEvidence:
             labels[task] = label
         return labels
 
-    def _derived_elsewhere(self, relation: BoundRelation) -> Mapping[str, CoarseLabel]:
-        """What follows for some images: for one more than are compared, as one may be the own."""
+    def _derived_elsewhere(self, relation: BoundRelation) -> Mapping[str, LabelArray]:
+        """Derived labels of further images: one more than is compared, in place of the own."""
         if relation.name not in self._others:
-            found = {}
+            others = self._others[relation.name] = {}
             for image_id in self._image_ids[:TRIED]:
                 labels = self._labels(relation, image_id)
                 derived = self._derive(relation, image_id, labels) if labels else None
                 if derived is not None:
-                    found[image_id] = derived
-                if len(found) > OTHERS:
+                    others[image_id] = derived
+                if len(others) > OTHERS:
                     break
-            self._others[relation.name] = found
         return self._others[relation.name]
 
     def _derive(
         self, relation: BoundRelation, image_id: str, labels: Mapping[str, LabelArray]
-    ) -> CoarseLabel | None:
-        """What follows for an image, on the grid; None if nothing does."""
+    ) -> LabelArray | None:
+        """The label derived for an image, on the grid; None if nothing follows."""
         small = {task: _small(labels[task]) for task in relation.reads}
         first = relation.reads[0]
         with suppress(LabelgridError):
             camera = None
             if relation.needs_camera:
-                camera = self._camera(image_id, labels[first].size, small[first].size)
+                sizes = (labels[first].size, small[first].size)
+                camera = camera_at(self._known.cameras, image_id, *sizes)
             return coarse_label(relation.label(small, camera), self._classes(relation))
         return None
-
-    def _camera(self, image_id: str, size: tuple[int, int], small: tuple[int, int]) -> Camera:
-        known = camera_of(self._known.cameras, image_id, size)
-        if known is None:
-            return Camera.of_view(USUAL_VIEW, small)
-        return known.scale(small[1] / size[1], small[0] / size[0])
 
     def _classes(self, relation: BoundRelation) -> int:
         return len(self._known.tasks[relation.gives].class_names)
@@ -246,11 +210,6 @@ def relation_remarks(
     """A line for each relation that some of a sample of labels contradict.
 
     Nothing is said of a relation that is off and does not hold for most of them.
-
-    Args:
-        known: the labels.
-        by_image: all of them.
-        advice: the command that ranks them all.
     """
     image_ids = drawn_images([name for name, rows in by_image.items() if len(rows) > 1])
     evidence = RelationEvidence(known, image_ids)
@@ -269,12 +228,11 @@ def relation_remarks(
 
 
 def usually_holds(values: Sequence[float]) -> bool:
-    """Whether labels agree by a relation so well that one that does not is odd."""
+    """Whether a relation holds for most labels, so that a contradiction is odd."""
     return len(values) >= figure_doubts.FEW and median(values) >= USUAL
 
 
 def drawn_images(image_ids: Iterable[str]) -> list[str]:
-    """Images in the order in which they are drawn to be compared."""
+    """Images in a random order for comparisons, the same in each run."""
     ids = sorted(image_ids)
-    draws = keyed_uniform(image_keys(ids), seed_of(0, "relations"))
-    return [ids[int(index)] for index in np.argsort(draws, kind="stable")]
+    return [ids[place] for place in drawn_places(ids, seed_of(0, "relations"))]

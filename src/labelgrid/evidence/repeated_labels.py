@@ -27,10 +27,6 @@ def repeated_cells(
 ) -> list[list[Cell]]:
     """The cells whose labels are the same file; each group has a cell of the import.
 
-    Args:
-        fresh: the cells of one task in the import, and the digests of their labels.
-        earlier: the same of the project.
-
     Example:
         >>> earlier = [(Cell("b.jpg", "depth"), "f0")]
         >>> groups = repeated_cells({Cell("a.jpg", "depth"): "f0"}, earlier)
@@ -53,7 +49,7 @@ def shows_something(task: TaskDef, label: LabelArray) -> bool:
 
 
 def repeated_doubt(task: str, groups: Sequence[Sequence[Cell]], fits: Mapping[str, float]) -> Doubt:
-    r"""The doubt about labels that are the same file, with the images of the first of them.
+    r"""The doubt about a file that is the label of several images.
 
     Args:
         task: the task.
@@ -82,7 +78,6 @@ def repeated_doubt(task: str, groups: Sequence[Sequence[Cell]], fits: Mapping[st
 
 
 def _better_fit(fits: Mapping[str, float]) -> str:
-    """Which image a label fits clearly better than the others; empty if it does not."""
     best, *others = sorted(fits, key=lambda image_id: -fits[image_id]) or [""]
     if not others or fits[best] < max(LIMIT, fits[others[0]] + BETTER):
         return ""

@@ -1,4 +1,4 @@
-"""Finds single labels of an import that are unlike the others: in another unit, or all in all.
+"""Finds single labels of an import with another unit, or with odd figures.
 
 Only numbers stay in memory. Loads no torch.
 """
@@ -9,11 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.evidence.doubts import Doubt
-from labelgrid.evidence.figure_doubts import FEW, FigureSet, least_spread, scale_value
+from labelgrid.evidence.figure_doubts import (
+    FEW,
+    FigureSet,
+    least_spread,
+    middle_and_spread,
+    scale_value,
+)
+from labelgrid.evidence.label_summary import Figures
 from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.figures import LabelFigure
 
@@ -33,18 +40,16 @@ ODDEST = 3
 
 @dataclass
 class _Values:
-    """One figure of the labels of a task that have it: its values, and one of the figures."""
+    """One figure of the labels of a task: an example, and the scaled value of each label."""
 
     figure: LabelFigure
     images: list[str] = field(default_factory=list)
     scaled: "array[float]" = field(default_factory=lambda: array("d"))
 
-    def array(self) -> NDArray[np.float64]:
-        """The values, on the scale on which they are compared."""
+    def array(self) -> Floats:
         return np.frombuffer(self.scaled, np.float64) if self.scaled else np.zeros(0)
 
     def text(self, scaled: float) -> str:
-        """A value in its unit."""
         value = math.exp(scaled) if self.figure.ratio else scaled
         return f"{value:.2g}{self.figure.unit}"
 
@@ -59,7 +64,7 @@ class SingleDoubts:
         self._tasks: dict[str, dict[str, _Values]] = {}
         self._earlier: dict[str, FigureSet] = {}
 
-    def add(self, cell: Cell, figures: Mapping[str, LabelFigure]) -> None:
+    def add(self, cell: Cell, figures: Figures) -> None:
         """Keep the figures of a label."""
         of_task = self._tasks.setdefault(cell.task, {})
         for name, figure in figures.items():
@@ -72,8 +77,7 @@ class SingleDoubts:
         """Keep the figures of earlier labels of a task."""
         self._earlier[task] = earlier
 
-    def _before(self, task: str, name: str) -> NDArray[np.float64]:
-        """A figure of the earlier labels that have it."""
+    def _before(self, task: str, name: str) -> Floats:
         earlier = self._earlier.get(task, ())
         return np.array([scale_value(figures[name]) for figures in earlier if name in figures])
 
@@ -85,23 +89,20 @@ class SingleDoubts:
         return []
 
     def remarks(self) -> list[str]:
-        """The labels that are unlike the others of their task, the oddest first."""
+        """Remarks on the oddest labels of each task."""
         lines = []
         for task, of_task in self._tasks.items():
             before = {name: self._before(task, name) for name in of_task}
-            odd = sorted(_unlike(of_task, before).items(), key=lambda item: -item[1].far)
-            for image_id, found in odd[:ODDEST]:
-                lines.append(f"{task}: {image_id} is unlike the other labels: {found.text}.")
+            odd = sorted(_unlike(of_task, before), key=lambda row: -row[0])
+            for _, image_id, text in odd[:ODDEST]:
+                lines.append(f"{task}: {image_id} is unlike the other labels: {text}.")
             if len(odd) > ODDEST:
                 more = count_text(len(odd) - ODDEST, "more label is", "more labels are")
                 lines.append(f"{task}: {more}, too.")
         return lines
 
 
-def _another_unit(
-    task: str, name: str, values: _Values, before: NDArray[np.float64]
-) -> list[Doubt]:
-    """The doubt about the labels that are some factor off the others, if there are any."""
+def _another_unit(task: str, name: str, values: _Values, before: Floats) -> list[Doubt]:
     own = values.array()
     every = np.concatenate([own, before])
     middle, spread = middle_and_spread(every)
@@ -110,31 +111,23 @@ def _another_unit(
     others = every[np.abs(every - middle) <= limit]
     if not len(off) or len(others) < OTHERS:
         return []
-    found = {values.images[index]: values.text(float(own[index])) for index in off}
-    images = list(found)
-    texts = dict.fromkeys(found.values())
+    odd = {values.images[index]: values.text(float(own[index])) for index in off}
+    images = list(odd)
+    texts = dict.fromkeys(odd.values())
     usual = values.text(float(np.median(others)))
     what = (
         f"{name} of {join_names(images, SHOWN)} is {join_names(list(texts), SHOWN)}, but "
         f"{usual} in {count_text(len(others), 'other label')} "
         f"(median). Check the unit of {'this file' if len(images) == 1 else 'these files'}."
     )
-    notes = {image: f"{name} is {text}, usually {usual}" for image, text in found.items()}
+    notes = {image: f"{name} is {text}, usually {usual}" for image, text in odd.items()}
     return [Doubt(task, what, notes)]
 
 
-@dataclass
-class _Unlike:
-    """How far a label is from the others, and by which figures."""
-
-    far: float
-    text: str
-
-
 def _unlike(
-    of_task: Mapping[str, _Values], before: Mapping[str, NDArray[np.float64]]
-) -> dict[str, _Unlike]:
-    """The images whose label is unlike the others of the task."""
+    of_task: Mapping[str, _Values], before: Mapping[str, Floats]
+) -> list[tuple[float, str, str]]:
+    """The distance of each odd label, its image, and two figures in words."""
     far: dict[str, list[tuple[float, str]]] = {}
     for name, values in of_task.items():
         own = values.array()
@@ -147,16 +140,10 @@ def _unlike(
             now = values.text(float(own[index]))
             text = f"{name} is {now} (usually {values.text(middle)})"
             far.setdefault(values.images[index], []).append((float(distances[index]), text))
-    found = {}
+    odd = []
     for image_id, entries in far.items():
         two = sorted(entries, reverse=True)[:2]
         total = sum(distance for distance, _ in two)
         if len(two) == 2 and total > FAR:
-            found[image_id] = _Unlike(total, " and ".join(text for _, text in two))
-    return found
-
-
-def middle_and_spread(values: NDArray[np.float64]) -> tuple[float, float]:
-    """The median, and the standard deviation by the median absolute deviation."""
-    middle = float(np.median(values))
-    return middle, 1.4826 * float(np.median(np.abs(values - middle)))
+            odd.append((total, image_id, " and ".join(text for _, text in two)))
+    return odd

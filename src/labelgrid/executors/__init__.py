@@ -1,1 +1,1 @@
-"""Runs work elsewhere, each piece in a folder that shows and stops it. Loads no torch."""
+"""Runs work in other processes, each piece in the folder of a job."""

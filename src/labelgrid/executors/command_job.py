@@ -1,4 +1,4 @@
-"""Runs a command as a job that goes on when whoever started it ends.
+"""Runs a command as a job, independent of its starter.
 
 The command and a process that waits for its end, which it writes into the job's folder, are a
 process group of their own. What the command prints is the job's log.
@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from labelgrid.basics.files import open_regular
@@ -48,28 +48,23 @@ def start_command(path: Path, words: Sequence[str]) -> None:
     environment = given_environment()
     for name in COLOURS:
         environment.pop(name, None)
-    with (path / LOG).open("xb") as log, _held_back():
-        process = subprocess.Popen(
-            [*python_words(), "-m", __name__, str(path), *words],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
+    # The process gets SIGINT only when `main` unblocks it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with (path / LOG).open("xb") as log:
+            process = subprocess.Popen(
+                [*python_words(), "-m", __name__, str(path), *words],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     start = started_at(process.pid) or ""
     JobFolder(path).write(OWNER, JobOwner(process.pid, start, JobOwner.current().host))
     threading.Thread(target=process.wait, daemon=True).start()  # leaves no zombie
-
-
-@contextmanager
-def _held_back() -> Iterator[None]:
-    """Let processes that start inside the block get SIGINT only when they unblock it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def interrupt_command(folder: JobFolder) -> bool:
@@ -88,7 +83,7 @@ def interrupt_command(folder: JobFolder) -> bool:
 
 
 def is_in_group(owner: JobOwner, folder: JobFolder) -> bool:
-    """Whether a process is one of those that a job's command consists of."""
+    """Whether a process belongs to the command of a job."""
     leader = folder.owner
     if leader is None or not owner.is_here or owner.is_gone:
         return False
@@ -99,7 +94,7 @@ def is_in_group(owner: JobOwner, folder: JobFolder) -> bool:
 
 
 def log_tail(folder: JobFolder, size: int = PART) -> str:
-    """The end of what a job's command has printed; empty if it cannot be read."""
+    """Return the end of the output of a job's command; empty if the log cannot be read."""
     try:
         with open_regular(folder.path / LOG, links=False) as file:
             length = file.seek(0, os.SEEK_END)
@@ -111,7 +106,7 @@ def log_tail(folder: JobFolder, size: int = PART) -> str:
 
 
 def python_words() -> list[str]:
-    """The words that start this Python, which finds modules where this process does.
+    """The words that start Python with the same module path.
 
     With -m alone it would also look into the current folder.
     """
@@ -120,16 +115,9 @@ def python_words() -> list[str]:
 
 
 def _end(code: int, folder: JobFolder, is_asked: bool) -> JobEnd:
-    """How a command ended.
-
-    Args:
-        code: its exit code.
-        folder: of its job.
-        is_asked: whether it was asked to stop. A Python that is asked while it begins ends with
-            code 1, and prints what it was interrupted in.
-    """
     if code == 0:
         return JobEnd("ended")
+    # A Python that is asked to stop while it begins ends with code 1 and a traceback.
     if code in INTERRUPTED or (is_asked and KeyboardInterrupt.__name__ in log_tail(folder)):
         return STOPPED
     if code < 0:
@@ -139,7 +127,7 @@ def _end(code: int, folder: JobFolder, is_asked: bool) -> JobEnd:
 
 
 def main() -> None:
-    """Run a command, wait for its end, and write it into the job's folder.
+    """Run a command, wait for its end, and write the end into the job's folder.
 
     The command gets SIGINT as this process does, and ends by it. One that comes before the command
     can get it is sent again.

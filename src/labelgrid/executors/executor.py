@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from labelgrid.basics.progress import Silent
 from labelgrid.basics.words import duration
-from labelgrid.executors.job import JobEnd, record_job
+from labelgrid.executors.job import JobEnd
 from labelgrid.executors.share import Share
 
 
@@ -22,11 +21,11 @@ class Executor(Protocol):
 
     @property
     def workers(self) -> int:
-        """The number of jobs that run at a time, at most; more that are started wait."""
+        """The largest number of jobs that run at a time; further jobs wait."""
 
     @property
     def share(self) -> Share:
-        """The jobs that whoever has a list of them may start here; processes elsewhere do others'.
+        """The part of a list of jobs to start here; processes elsewhere do the rest.
 
         The place of a job in the list decides, which must be the same everywhere: that of all jobs,
         whether they are done or not.
@@ -44,7 +43,7 @@ class Executor(Protocol):
         """
 
     def wait(self, seconds: float) -> Mapping[Path, JobEnd]:
-        """Wait so long at most for jobs to end; return those that have, by folder.
+        """Wait at most `seconds` for jobs to end; return the ends by folder.
 
         Each is returned once. A job whose process ended without saying how has `died`; whoever
         started it may do so again.
@@ -77,17 +76,3 @@ class SaidWait:
         elif now - self._since >= self._next:
             self._next = 2 * (now - self._since)
             self._say(f"Waiting for {what} for {duration(now - self._since)}. Ctrl-C stops.")
-
-
-def carry_out(folder: Path, function: Callable[..., None], *arguments: Any) -> None:
-    """Run a job in this process, which ends with it: what an executor of processes starts.
-
-    Raises:
-        SystemExit: it did not end well, which its folder says.
-    """
-    try:
-        with record_job(folder, Silent()) as job:
-            job.begin()
-            function(*arguments, job)
-    except (Exception, KeyboardInterrupt) as error:
-        raise SystemExit(1) from error

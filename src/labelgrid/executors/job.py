@@ -1,4 +1,4 @@
-"""Keeps the folder of a job, by which other processes watch and stop it.
+"""Keeps the folder of a job, from which any process can watch and stop the work.
 
 A file `stop` in it, whoever makes it, asks the work to end at its next report of progress. The job
 gives a sign of life every half minute, by which other machines know that it goes on.
@@ -45,11 +45,13 @@ PART = 1 << 20
 #: Parts of torch's messages about a killed data worker or full memory, which another try may avoid;
 #: torch raises a RuntimeError for all sorts of errors.
 TRANSIENT = ("killed by signal", "exited unexpectedly", "out of memory", "allocate memory")
+#: The errors of a record that cannot be read.
+UNREADABLE = (OSError, LabelgridError, ValueError, RecursionError)
 
 
 @dataclass(frozen=True)
 class JobOwner:
-    """The process that does a job: its `pid`.
+    """The process that does a job, as `pid` in the job's folder.
 
     Args:
         pid: its number.
@@ -63,12 +65,12 @@ class JobOwner:
 
     @classmethod
     def current(cls) -> "JobOwner":
-        """This process."""
+        """Describe the running process."""
         return cls(os.getpid(), started_at(os.getpid()) or "", socket.gethostname())
 
     @property
     def is_here(self) -> bool:
-        """Whether the process is one of this machine."""
+        """Whether the process runs on this machine."""
         return self.host == socket.gethostname()
 
     @property
@@ -79,7 +81,7 @@ class JobOwner:
 
 @dataclass(frozen=True, kw_only=True)
 class JobStep:
-    """What a job does: its `progress.json`.
+    """The step that a job is at, as `progress.json` in the job's folder.
 
     Args:
         what: the step.
@@ -100,7 +102,7 @@ class JobStep:
 
 @dataclass(frozen=True)
 class JobEnd:
-    """How a job ended: its `end.json`.
+    """The end of a job, as `end.json` in the job's folder.
 
     Args:
         state: `died` is a process that ended without saying how; `unknown` one of another machine
@@ -120,7 +122,7 @@ STOPPED = JobEnd("stopped", "It was stopped before its end; the same command res
 
 @dataclass(frozen=True)
 class JobFolder:
-    """The folder of a job: what its process writes, and what others read.
+    """The folder of a job, written by the job's process and read by others.
 
     A disk that refuses a file stops no work, and what others put into the folder no reader. Links
     in it are not followed.
@@ -129,7 +131,7 @@ class JobFolder:
     path: Path
 
     def clear(self) -> None:
-        """Make the folder that of a new job; files that are not of a job stay."""
+        """Prepare the folder for a new job; other files in the folder stay."""
         with suppress(OSError):
             if self.path.is_symlink() or not self.path.is_dir():
                 self.path.unlink(missing_ok=True)
@@ -182,7 +184,7 @@ class JobFolder:
             end = self._read_end(owner)
             if owner and not end and owner.is_gone:  # it may have ended since
                 end = self._read_end(owner) or JobEnd("died")
-        except (OSError, LabelgridError, ValueError, RecursionError):
+        except UNREADABLE:
             return "unknown"
         if end:
             return end.state
@@ -190,24 +192,27 @@ class JobFolder:
 
     @property
     def owner(self) -> JobOwner | None:
-        """The process that does the job; None if there is none, or if that cannot be read."""
-        with suppress(OSError, LabelgridError, ValueError, RecursionError):
+        """The process that does the job; None if there is none, or if the file cannot be read."""
+        with suppress(*UNREADABLE):
             return self._read(OWNER, JobOwner)
         return None
 
     @property
     def end(self) -> JobEnd | None:
-        """How the job ended; None if it has not, or if that cannot be read."""
-        with suppress(OSError, LabelgridError, ValueError, RecursionError):
+        """The end of the job; None while the job goes on, or if no end can be read."""
+        with suppress(*UNREADABLE):
             return self._read_end(self._read(OWNER, JobOwner))
         return None
 
     def _read_end(self, owner: JobOwner | None) -> JobEnd | None:
-        """How the job of an owner ended, or that nobody knows whether it has."""
         end = self._read(END, JobEnd)
         if end or owner is None or owner.is_here:
             return end
-        seconds = time.time() - self._last_sign()
+        signs = [0.0]
+        for name in (OWNER, STEP, LOG):
+            with suppress(OSError):
+                signs.append(os.lstat(self.path / name).st_mtime)
+        seconds = time.time() - max(signs)
         if seconds < SILENT_AFTER:
             return None
         fault = (
@@ -216,14 +221,6 @@ class JobFolder:
         )
         return JobEnd("unknown", fault, again=True)
 
-    def _last_sign(self) -> float:
-        """When the job last wrote a file; 0 if it never did."""
-        signs = [0.0]
-        for name in (OWNER, STEP, LOG):
-            with suppress(OSError):
-                signs.append(os.lstat(self.path / name).st_mtime)
-        return max(signs)
-
     def give_sign(self) -> None:
         """Say that the job goes on."""
         with suppress(OSError):
@@ -231,13 +228,12 @@ class JobFolder:
 
     @property
     def step(self) -> JobStep | None:
-        """What the job does; None if it has not said so, or if that cannot be read."""
-        with suppress(OSError, LabelgridError, ValueError, RecursionError):
+        """The step of the job; None if there is none, or if the file cannot be read."""
+        with suppress(*UNREADABLE):
             return self._read(STEP, JobStep)
         return None
 
     def _read(self, name: str, kind: type[T]) -> T | None:
-        """Read a record; None if there is none."""
         try:
             with open_regular(self._inside(name), LARGEST, links=False) as file:
                 values = json.loads(file.read(LARGEST))
@@ -248,18 +244,13 @@ class JobFolder:
         return parse(kind, values, name)
 
     def _inside(self, name: str) -> Path:
-        """A file of the folder, which must not be a link to another one.
-
-        Raises:
-            OSError: it is.
-        """
         if self.path.is_symlink():
             raise OSError(f"{self.path} is a link")
         return self.path / name
 
 
 def without_numbers(text: str) -> str:
-    """What messages have in common that differ in numbers alone: one of them is enough.
+    """A message without numbers, by which repeated messages are found.
 
     Example:
         >>> without_numbers("3 of 16 images are left out.")
@@ -277,7 +268,7 @@ class JobReader:
     _place: int = field(init=False, default=0)
 
     def new_step(self) -> JobStep | None:
-        """What the job does, if its record is another one than at the last call."""
+        """The step of the job, if the record changed since the last call."""
         try:
             status = os.lstat(self.folder.path / STEP)
         except OSError:
@@ -289,7 +280,7 @@ class JobReader:
         return self.folder.step
 
     def new_messages(self) -> list[str]:
-        """The messages that the job has logged since the last call, each as it was said."""
+        """The messages that the job has logged since the last call."""
         path = self.folder.path / LOG
         try:
             if os.lstat(path).st_size <= self._place:
@@ -306,20 +297,18 @@ class JobReader:
 
 
 def _message(line: str) -> str:
-    """The message of a line of the log: without its time, and with its line ends."""
-    text = line.partition(" ")[2]
+    text = line.partition(" ")[2]  # without the time
     return "\\".join(part.replace("\\n", "\n") for part in text.split("\\\\"))
 
 
 def _as_text(value: Any) -> Any:
-    """A value of a record without surrogates, which stand for bytes of a name that are no text."""
     if not isinstance(value, str):
         return value
-    return value.encode(errors="backslashreplace").decode()
+    return value.encode(errors="backslashreplace").decode()  # surrogates stand for no text
 
 
 class JobProgress:
-    """Progress that a job's folder shows, and that is passed on.
+    """Progress that is shown in a job's folder and passed on.
 
     Every report raises a `KeyboardInterrupt`, as Ctrl-C does, if somebody asked the job to stop.
 
@@ -339,14 +328,14 @@ class JobProgress:
         self.written = 0.0
 
     def begin(self) -> None:
-        """Say in the folder that this process does the job."""
+        """Name this process in the folder as the owner of the job."""
         self.is_begun = True
         self.folder.write(OWNER, JobOwner.current())
         for text in self.early:
             self.folder.log_message(text)
 
     def start(self, what: str, total: int, unit: str) -> None:
-        """As `Progress.start`; the first one makes the folder that of a new job."""
+        """Start a step, as `Progress.start`; the first step clears the folder."""
         self.beside.start(what, total, unit)
         if not self.is_begun:
             self.folder.clear()
@@ -358,7 +347,7 @@ class JobProgress:
         self._check_stop()
 
     def advance(self, amount: int = 1, note: str = "") -> None:
-        """As `Progress.advance`; written at most a few times a second, and at the step's end."""
+        """Count units, as `Progress.advance`; written a few times a second and at a step's end."""
         self.beside.advance(amount, note)
         self.done += amount
         is_end = self.done == self.values["total"]
@@ -367,7 +356,7 @@ class JobProgress:
         self._check_stop()
 
     def say(self, text: str) -> None:
-        """As `Progress.say`."""
+        """Tell a message, as `Progress.say`."""
         self.beside.say(text)
         if self.is_begun:
             self.folder.log_message(text)
@@ -376,7 +365,7 @@ class JobProgress:
             self.early.append(text)
 
     def give_sign(self) -> None:
-        """Say in the folder that the job goes on, if it has begun."""
+        """Touch the folder of a job that has begun, as a sign of life."""
         if self.is_begun:
             self.folder.give_sign()
 
@@ -392,7 +381,7 @@ class JobProgress:
             raise KeyboardInterrupt
 
     def end(self, end: JobEnd) -> None:
-        """Say how the job ended, if it has begun."""
+        """Write the end of the job, if the job has begun."""
         if self.is_begun:
             self.folder.write(END, end)
 
@@ -415,7 +404,7 @@ def signs_of_life(give: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def record_job(path: Path, progress: Progress) -> Iterator[JobProgress]:
-    """Show in a folder what the block does and how it ends; yields the progress to report to.
+    """Show the block's work and end in a folder; yield the progress.
 
     Before the first step that is reported, nothing is written: a call that is refused leaves
     nothing. `JobProgress.begin` begins sooner, in a folder that was prepared.
@@ -441,7 +430,7 @@ def record_job(path: Path, progress: Progress) -> Iterator[JobProgress]:
 
 
 def end_by(error: BaseException | None, path: Path) -> JobEnd:
-    """How a job ends by an error.
+    """The end of a job that an error stopped.
 
     Args:
         error: the error.

@@ -1,4 +1,4 @@
-"""Carries out passes: a function of many things, on shards of them, each into one stamped file.
+"""Carries out passes: a function of many things, done in shards with a stamped file each.
 
 What the function computes is not known here. A record is a JSON file with a stamp, which says what
 it depends on; so any process may make it, any number of times. Loads no torch.
@@ -18,8 +18,8 @@ from labelgrid.basics.errors import LabelgridError, ProjectError
 from labelgrid.basics.files import read_text, write_text
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import count_text
-from labelgrid.executors.spread import Piece
-from labelgrid.executors.spreading import JOBS, Spreading
+from labelgrid.executors.pieces import Piece
+from labelgrid.executors.workplace import JOBS, Workplace
 
 UNCHANGED = "What was finished is kept."
 
@@ -40,7 +40,7 @@ R = TypeVar("R", bound=Stamped)
 
 @dataclass(frozen=True, kw_only=True)
 class Shard(Generic[R]):
-    """Some things whose result is one record.
+    """Some of the things of a pass, whose result is a record.
 
     Args:
         kind: of the record.
@@ -63,7 +63,7 @@ class Shard(Generic[R]):
         return None
 
     def is_done(self) -> bool:
-        """Whether the record is there."""
+        """Whether a record with this stamp exists."""
         return self.read() is not None
 
 
@@ -96,20 +96,19 @@ class Pass(Generic[R]):
     is_done: Callable[[Shard[R]], bool] = Shard.is_done
     singly: bool = False
 
-    def shards(self, spreading: Spreading) -> list[Shard[R]]:
-        """The shards: of a size that somebody asked for, or of that of records that are there."""
+    def shards(self, workplace: Workplace) -> list[Shard[R]]:
+        """Cut the things into shards, of the size asked for or of the records on disk."""
         if self.singly:
             return self._cut(1)
-        if not spreading.shard:
+        if not workplace.shard:
             sizes = Counter(path.name.partition("-")[0] for path in self.folder.glob("*-*.json"))
             for name, _ in sizes.most_common():
                 shards = self._cut(int(name)) if name.isdecimal() and int(name) else []
                 if any(map(Shard.is_done, shards)):
                     return shards
-        return self._cut(spreading.size(len(self.items)))
+        return self._cut(workplace.size(len(self.items)))
 
     def _cut(self, size: int) -> list[Shard[R]]:
-        """The shards of so many things each."""
         shards = []
         for place, start in enumerate(range(0, len(self.items), size)):
             items = self.items[start : start + size]
@@ -120,14 +119,19 @@ class Pass(Generic[R]):
             shards.append(shard)
         return shards
 
-    def run(self, shards: Sequence[Shard[R]], spreading: Spreading, progress: Progress) -> bool:
+    def run(self, shards: Sequence[Shard[R]], workplace: Workplace, progress: Progress) -> bool:
         """Make the records that are missing; returns whether all are there, not only a share's.
 
         Raises:
             ProjectError: some could not be made.
         """
-        if spreading.executor is None:
-            self._run_here(shards, progress)
+        if workplace.executor is None:
+            progress.start(self.what, sum(len(shard.items) for shard in shards), self.unit)
+            for shard in shards:
+                if self.is_done(shard):
+                    progress.advance(len(shard.items), "done before")
+                else:
+                    _make(shard, self.function, *self.arguments(shard), progress)
             return True
         pieces = []
         for place, shard in enumerate(shards, 1):
@@ -140,15 +144,7 @@ class Pass(Generic[R]):
                 is_done=partial(self.is_done, shard),
             )
             pieces.append(piece)
-        return spreading.run(self.what, pieces, self.folder / JOBS, progress)
-
-    def _run_here(self, shards: Sequence[Shard[R]], progress: Progress) -> None:
-        progress.start(self.what, sum(len(shard.items) for shard in shards), self.unit)
-        for shard in shards:
-            if self.is_done(shard):
-                progress.advance(len(shard.items), "done before")
-            else:
-                _make(shard, self.function, *self.arguments(shard), progress)
+        return workplace.run(self.what, pieces, self.folder / JOBS, progress)
 
     def _arguments(self, shard: Shard[R]) -> tuple[Any, ...]:
         return self.what, self.unit, shard, self.function, *self.arguments(shard)
@@ -166,7 +162,7 @@ class Pass(Generic[R]):
             yield record
 
     def not_there(self, shard: Shard[R]) -> ProjectError:
-        """The error of a shard whose result is not there any more."""
+        """The error of a shard whose result has gone."""
         return ProjectError(
             f"What was found of {count_text(len(shard.items), self.unit[:-1])} is not there.",
             where=str(shard.path),
@@ -176,12 +172,11 @@ class Pass(Generic[R]):
 
 
 def _make(shard: Shard[R], function: Callable[..., R], *arguments: Any) -> None:
-    """Make a record, and write it at once."""
     record = function(shard, *arguments)
     write_text(shard.path, json.dumps(asdict(record)), UNCHANGED)
 
 
 def _make_elsewhere(what: str, unit: str, shard: Shard[R], *others: Any) -> None:
-    """As `_make`, as a job: its last argument is the progress."""
+    """Make a record as a job; the last argument is the progress."""
     others[-1].start(what, len(shard.items), unit)
     _make(shard, *others)

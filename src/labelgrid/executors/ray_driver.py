@@ -1,4 +1,4 @@
-"""Speaks with Ray for an executor, in a process of its own.
+"""Speaks with Ray for an executor, in a separate process.
 
 Ray prints into the process that uses it, handles its signals, and may end it. Here all that touches
 no command: what it prints goes into a file.
@@ -31,7 +31,7 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class RayRequest:
-    """What an executor wants.
+    """The cluster and the workers that an executor asks for.
 
     Args:
         preload: the module that workers load at first.
@@ -46,7 +46,7 @@ class RayRequest:
 
 @dataclass(frozen=True)
 class RayReply:
-    """What has become of a job, or of all.
+    """News of a job, or of all jobs.
 
     Args:
         number: of the job; -1: Ray cannot be used.
@@ -60,7 +60,7 @@ class RayReply:
 
 
 def gpu_share(workers: int, gpus: float) -> float:
-    """The share of a GPU that each worker gets, so that all have a place at once.
+    """The part of a GPU for each worker, chosen so that all workers fit at once.
 
     Example:
         >>> gpu_share(8, 8), gpu_share(4, 8), gpu_share(4, 3), gpu_share(2, 0)
@@ -84,7 +84,7 @@ def check_reachable(address: str) -> None:
 
 @dataclass
 class RayPool:
-    """Workers that are loaded, and the jobs that wait for one."""
+    """Loaded workers, and the jobs that wait for a worker."""
 
     request: RayRequest
 
@@ -97,28 +97,25 @@ class RayPool:
         self._lost = 0
 
         self._ray = ray
-        self._connect()
-        gpus = ray.cluster_resources().get("GPU", 0.0)
-        options = {"num_cpus": 1, "num_gpus": gpu_share(self.request.workers, gpus)}
-        self._kind = ray.remote(**options)(RayWorker)
-        for _ in range(self.request.workers):
-            self._add_worker()
-
-    def _connect(self) -> None:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if self.request.address:
             check_reachable(self.request.address)
-            self._ray.init(address=self.request.address, **options)
-            return
-        self._ray.init(
-            num_cpus=self.request.workers,
-            include_dashboard=False,
-            object_store_memory=STORE,
-            **options,
-        )
+            options["address"] = self.request.address
+        else:
+            options |= {
+                "num_cpus": self.request.workers,
+                "include_dashboard": False,
+                "object_store_memory": STORE,
+            }
+        ray.init(**options)
+        gpus = ray.cluster_resources().get("GPU", 0.0)
+        needs = {"num_cpus": 1, "num_gpus": gpu_share(self.request.workers, gpus)}
+        self._kind = ray.remote(**needs)(RayWorker)
+        for _ in range(self.request.workers):
+            self._add_worker()
 
     def _add_worker(self) -> None:
-        """Start a worker; it gets its first job when it is loaded."""
+        """Start a worker, free once the module is loaded."""
         worker = self._kind.remote(self.request.preload, os.environ.get(THREADS, ""))
         self._running[worker.load.remote()] = worker, None
 
@@ -127,7 +124,7 @@ class RayPool:
         self._waiting.append((number, call))
 
     def follow(self) -> list[RayReply]:
-        """Give jobs to free workers, wait a moment, and return what has become of others.
+        """Give jobs to free workers, wait a moment, and return news of the running jobs.
 
         Raises:
             SystemExit: no machine of the cluster is alive; Ray would wait for one for ever.
@@ -145,28 +142,24 @@ class RayPool:
         return [reply for reference in over for reply in self._finish(reference)]
 
     def _finish(self, reference: Any) -> list[RayReply]:
-        """Take back a worker."""
         worker, number = self._running.pop(reference)
         try:
             end = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:  # it cannot even be loaded
             return [RayReply(-1, text=last_line(error))]
         except self._ray.exceptions.RayError as error:
-            return self._replace(number, cause_of_death(error))
+            text = cause_of_death(error)
+            self._lost += 1
+            if self._lost > LOST:
+                return [RayReply(-1, text=f"{self._lost} workers died one after another: {text}")]
+            self._add_worker()
+            return [] if number is None else [RayReply(number, text=text)]
         self._lost = 0
         self._free.append(worker)
         return [] if number is None else [RayReply(number, end)]
 
-    def _replace(self, number: int | None, text: str) -> list[RayReply]:
-        """Start a worker for one that is gone."""
-        self._lost += 1
-        if self._lost > LOST:
-            return [RayReply(-1, text=f"{self._lost} workers died one after another: {text}")]
-        self._add_worker()
-        return [] if number is None else [RayReply(number, text=text)]
-
     def stop(self) -> None:
-        """End all workers; a cluster that was started here ends, too."""
+        """End all workers, and the cluster if it was started here."""
         for worker in [*self._free, *(worker for worker, _ in self._running.values())]:
             self._ray.kill(worker)
         if self._running:
@@ -176,7 +169,7 @@ class RayPool:
 
 
 def last_line(error: BaseException) -> str:
-    """The last line of what the first cause of an error says: Ray's have whole tracebacks."""
+    """The last line of the first cause of an error, since Ray's errors hold whole tracebacks."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -184,7 +177,7 @@ def last_line(error: BaseException) -> str:
 
 
 def cause_of_death(error: Exception) -> str:
-    """Why a worker is gone, in a sentence: the first one of Ray's many.
+    """The reason why a worker is gone, as the first sentence of Ray's many.
 
     Example:
         >>> cause_of_death(RuntimeError("Its node has died. Check the network. And so on"))
@@ -194,7 +187,7 @@ def cause_of_death(error: Exception) -> str:
 
 
 def serve(connection: Connection) -> None:
-    """Do what comes over a connection: a `RayRequest`, then jobs, then None, which is the end."""
+    """Serve a connection, which brings a `RayRequest`, then jobs, then None as the end."""
     try:
         pool = RayPool(connection.recv())
     except (Exception, SystemExit) as error:  # noqa: BLE001 (Ray raises errors of many types)
@@ -209,7 +202,7 @@ def serve(connection: Connection) -> None:
 
 
 def _take(connection: Connection, pool: RayPool) -> bool:
-    """Take the jobs that have come; False at the end."""
+    """Take the jobs that have come; return False at the end."""
     while connection.poll():
         try:
             asked = connection.recv()
@@ -231,7 +224,7 @@ def main() -> None:
 
 
 def _end_late(parent: int) -> None:
-    """End this process some time after its parent, if Ray lets nothing else do so."""
+    """End this process `PATIENCE` seconds after the parent, in case Ray hangs."""
     while os.getppid() == parent:
         time.sleep(1)
     time.sleep(PATIENCE)

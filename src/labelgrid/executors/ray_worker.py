@@ -1,4 +1,4 @@
-"""Does jobs in a process of Ray, one after another.
+"""Does jobs in a process of Ray.
 
 Such a process is kept between jobs, since loading torch takes longer than many of them.
 """
@@ -61,7 +61,7 @@ class RayCall:
 
 @dataclass
 class RayWorker:
-    """The actor: loads what jobs need, then does one after another.
+    """The actor that does jobs, after loading a module.
 
     Args:
         preload: the module that is loaded at first.
@@ -89,7 +89,7 @@ class RayWorker:
         """Return when the worker is ready for jobs."""
 
     def carry_out(self, call: RayCall) -> JobEnd:
-        """Do a job, which its folder shows; returns how it ended."""
+        """Do a job in the job's folder, and return the end."""
         fault = self._fault or _unfit(call)
         if fault:
             return JobEnd("failed", fault)
@@ -109,14 +109,13 @@ class RayWorker:
 
 
 def _own_variables() -> dict[str, str]:
-    """The variables of labelgrid, without the one that is a secret."""
-    own = {name: text for name, text in os.environ.items() if name.startswith(OWN)}
-    own.pop(PAGE_TOKEN, None)
-    return own
+    variables = {name: text for name, text in os.environ.items() if name.startswith(OWN)}
+    variables.pop(PAGE_TOKEN, None)
+    return variables
 
 
 def _unfit(call: RayCall) -> str:
-    """Why this machine cannot do a job; "" if it can."""
+    """The reason why this machine cannot do a job; "" if there is none."""
     host = socket.gethostname()
     if call.version != __version__:
         return f"labelgrid is {call.version} here, and {__version__} on {host}: install one."

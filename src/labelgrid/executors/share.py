@@ -1,4 +1,4 @@
-"""Deals numbered jobs out to processes that know nothing of each other."""
+"""Deals numbered jobs out to processes without contact."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -15,7 +15,7 @@ EACH = 8
 
 @dataclass(frozen=True)
 class Share:
-    """The jobs that are this process's part: one of `count`, of which all together do all jobs.
+    """The jobs of a process: part `index` of `count`, which together are all jobs.
 
     Args:
         index: from 0.
@@ -30,7 +30,7 @@ class Share:
     count: int = 1
 
     def takes(self, place: int) -> bool:
-        """Whether the job at a place of the list of all jobs is of this share."""
+        """Whether the share holds the job at a position of the list of all jobs."""
         return place % self.count == self.index
 
     @property

@@ -1,4 +1,4 @@
-"""Runs a command in several processes that work together; if one ends badly, all end.
+"""Runs a command in several processes that work together; a bad end of any ends all.
 
 Each finds in its environment which one it is, as under torchrun. They connect by a file and the
 loopback interface, not by a port of the machine. Loads no torch.
@@ -37,7 +37,7 @@ class LostProcessError(TrainingError):
 
 @dataclass(frozen=True)
 class Place:
-    """Which of several processes this one is.
+    """The rank of this process among several.
 
     Args:
         rank: its number, from 0.
@@ -53,7 +53,7 @@ class Place:
 
 
 def place_from_environment(environment: Mapping[str, str] = os.environ) -> Place | None:
-    """Return which process of several this one is; None if it is alone.
+    """Return the rank of this process among several; None if the process is alone.
 
     Example:
         >>> place_from_environment({}) is None
@@ -76,13 +76,13 @@ def place_from_environment(environment: Mapping[str, str] = os.environ) -> Place
 
 
 def is_first_place() -> bool:
-    """Whether this process is alone, or the first one of several: it tells the results."""
+    """Whether this process is alone or the first of several, and so tells the results."""
     place = place_from_environment()
     return place is None or place.rank == 0
 
 
 def leave_error(error: LabelgridError | None) -> None:
-    """Leave an error for whoever started this process by `run_together`, who tells it.
+    """Leave an error for the process that called `run_together`, to be told there.
 
     Args:
         error: why it ends; None: it was stopped, which its exit status says.
@@ -136,7 +136,15 @@ class _Together:
         self.codes: dict[int, int] = {}
 
     def start(self, words: Sequence[str]) -> None:
-        """Start all processes."""
+        loopback = "lo" if sys.platform == "linux" else "lo0"
+        shared = {
+            "OMP_NUM_THREADS": str(max(1, cores() // self.count)),
+            "GLOO_SOCKET_IFNAME": loopback,
+            "NCCL_SOCKET_IFNAME": loopback,
+            **os.environ,
+            TOGETHER: str(self.folder),
+            "WORLD_SIZE": str(self.count),
+        }
         for rank in range(self.count):
             with (self.folder / f"said-{rank}.txt").open("wb") as said:
                 process = subprocess.Popen(
@@ -144,43 +152,26 @@ class _Together:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=said if rank else None,
-                    env=self._environment(rank),
+                    env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
                     preexec_fn=end_with_parent,
                 )
             self.processes.append(process)
 
-    def _environment(self, rank: int) -> dict[str, str]:
-        """The variables of one process."""
-        loopback = "lo" if sys.platform == "linux" else "lo0"
-        defaults = {
-            "OMP_NUM_THREADS": str(max(1, cores() // self.count)),
-            "GLOO_SOCKET_IFNAME": loopback,
-            "NCCL_SOCKET_IFNAME": loopback,
-        }
-        return {
-            **defaults,
-            **os.environ,
-            TOGETHER: str(self.folder),
-            "RANK": str(rank),
-            "LOCAL_RANK": str(rank),
-            "WORLD_SIZE": str(self.count),
-        }
-
     def wait(self) -> None:
-        """Wait until all have ended, or one badly."""
+        """Wait until all processes have ended, or any has ended badly."""
         while len(self.codes) < self.count and not any(self.codes.values()):
             time.sleep(EVERY)
             self._look()
 
     def _look(self) -> None:
-        """Note the codes of processes that have ended by themselves."""
+        """Note the exit codes of processes that have ended by themselves."""
         for rank, process in enumerate(self.processes):
             code = process.poll()
             if code is not None:
                 self.codes.setdefault(rank, code)
 
     def end(self) -> None:
-        """Let all that are left end: by themselves, by SIGTERM, then by SIGKILL."""
+        """Let the remaining processes end by themselves, then by SIGTERM, then by SIGKILL."""
         self._wait_at_most(GRACE)
         self._look()
         for process in self.processes:
@@ -198,7 +189,7 @@ class _Together:
             time.sleep(EVERY)
 
     def tell_fault(self) -> None:
-        """Raise the error of the process whose end made the others end; none if all ended well."""
+        """Raise the error of the process that ended the rest; return if all ended well."""
         ends = {rank: code for rank, code in self.codes.items() if code}
         if not ends:
             return
@@ -206,8 +197,8 @@ class _Together:
         if killed:
             raise self._death(killed[0], -ends[killed[0]])
         errors = self._errors()
-        own = [values for values in errors.values() if not values["lost"]]
-        for values in own:
+        first_faults = [values for values in errors.values() if not values["lost"]]
+        for values in first_faults:
             raise _error_of(values)
         if any(code in INTERRUPTED for code in ends.values()):
             raise KeyboardInterrupt
@@ -222,7 +213,6 @@ class _Together:
             raise _error_of(values)
 
     def _errors(self) -> dict[int, dict[str, Any]]:
-        """The errors that processes have left, by rank."""
         errors = {}
         for rank in range(self.count):
             path = self.folder / f"error-{rank}.json"
@@ -231,7 +221,6 @@ class _Together:
         return errors
 
     def _death(self, rank: int, number: int) -> TrainingError:
-        """The error about a process that was killed."""
         name = signal.Signals(number).name
         hint = "; where memory ran out, take smaller batches" if number == signal.SIGKILL else ""
         return TrainingError(
@@ -243,13 +232,11 @@ class _Together:
         )
 
     def _tail(self, rank: int) -> str:
-        """The end of what a process printed."""
         text = (self.folder / f"said-{rank}.txt").read_text(encoding="utf-8", errors="replace")
         return text.strip()[-TAIL:]
 
 
 def _error_of(values: Mapping[str, Any]) -> LabelgridError:
-    """The error that a process has left."""
     error = TrainingError(
         values["what"],
         where=values["where"],

@@ -14,12 +14,10 @@ from labelgrid.basics.type_names import Json
 from labelgrid.basics.version import __version__
 from labelgrid.basics.words import join_names
 from labelgrid.data.cameras import NAME as CAMERA
-from labelgrid.data.data_options import DataOptions
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
 from labelgrid.rounds.context import RoundContext, context_of, training_context
 from labelgrid.rounds.models import check_known_is_used, model_of, restore_model
-from labelgrid.tasks.task import TaskDef
 from labelgrid.train.trained_model import TrainedModel
 
 #: The number of images that the file is compared with the network on.
@@ -73,9 +71,21 @@ def export_model(
     _need_packages()
     fit = model_of(project)
     context = training_context(context_of(project), fit)
-    _check_tasks(context, known)
+    for name in known:
+        if name not in context.definitions:
+            raise UsageError(
+                f"The network has no task '{name}'.",
+                next_step=f"Its tasks are: {', '.join(context.definitions)}.",
+                unchanged="Nothing was written.",
+            )
     model = restore_model(context, fit)
-    _check_network(context, model)
+    reason = model.network.unportable
+    if reason:
+        raise UsageError(
+            f"The network '{context.recipe.network.name}' {reason}.",
+            next_step="Train one that leaves: shared_heads, aspp_heads, pad_net or mti_net.",
+            unchanged="Nothing was written.",
+        )
     if known:
         check_known_is_used(context, model)
     learned = _learned(context, fit)
@@ -90,28 +100,7 @@ def export_model(
 
 
 def _learned(context: RoundContext, fit: Fit) -> list[str]:
-    """The tasks that are predicted, in the order of the outputs."""
     return [name for name in context.definitions if name in fit.trained]
-
-
-def _check_tasks(context: RoundContext, known: Sequence[str]) -> None:
-    for name in known:
-        if name not in context.definitions:
-            raise UsageError(
-                f"The network has no task '{name}'.",
-                next_step=f"Its tasks are: {', '.join(context.definitions)}.",
-                unchanged="Nothing was written.",
-            )
-
-
-def _check_network(context: RoundContext, model: TrainedModel) -> None:
-    reason = model.network.unportable
-    if reason:
-        raise UsageError(
-            f"The network '{context.recipe.network.name}' {reason}.",
-            next_step="Train one that leaves: shared_heads, aspp_heads, pad_net or mti_net.",
-            unchanged="Nothing was written.",
-        )
 
 
 def _need_packages() -> None:
@@ -135,7 +124,6 @@ def _write(
     known: Sequence[str],
     progress: Progress,
 ) -> dict[str, float]:
-    """Write the file, and return the largest difference by task."""
     from labelgrid.exporting.exported_network import ExportedNetwork
     from labelgrid.exporting.onnx_file import differences, write_onnx
 
@@ -147,55 +135,47 @@ def _write(
     write_onnx(network, path, known, describe_model(context, fit, known))
     progress.start("Comparing", IMAGES, "images")
     largest = dict.fromkeys(predicted, 0.0)
-    for found in differences(network, path, known, IMAGES):
-        for name, difference in found.items():
+    for by_task in differences(network, path, known, IMAGES):
+        for name, difference in by_task.items():
             largest[name] = max(largest[name], difference.largest)
             if not difference.is_small:
-                raise _difference_error(name, difference.largest)
+                raise ModelError(
+                    f"ONNX Runtime computes other predictions of {name} than the network, by up to "
+                    f"{difference.largest:.2g} of the largest value.",
+                    next_step="Report this, with the recipe and the versions of torch and "
+                    "onnxruntime.",
+                    unchanged="Nothing was written.",
+                )
         progress.advance()
     return largest
 
 
-def _difference_error(task: str, largest: float) -> ModelError:
-    return ModelError(
-        f"ONNX Runtime computes other predictions of {task} than the network, by up to "
-        f"{largest:.2g} of the largest value.",
-        next_step="Report this, with the recipe and the versions of torch and onnxruntime.",
-        unchanged="Nothing was written.",
-    )
-
-
 def describe_model(context: RoundContext, fit: Fit, known: Sequence[str]) -> Json:
-    """What a program needs to know to run the network, as JSON values."""
+    """Describe the network for a program that runs the file, as JSON values."""
     camera = context.project.folder / CAMERA
-    outputs = {name: _describe_task(context.definitions[name]) for name in _learned(context, fit)}
+    data = context.recipe.data
+    outputs = {}
+    for name in _learned(context, fit):
+        task = context.definitions[name]
+        outputs[name] = {
+            "kind": task.kind,
+            "meaning": task.spec.meaning(task.options),
+            "classes": list(task.class_names),
+        }
     return {
         "labelgrid": __version__,
         "round": fit.round,
         "model": fit.model,
-        "input": describe_input(context.recipe.data),
+        "input": {
+            "name": "image",
+            "channels": "RGB",
+            "formula": "(pixel / 255 - mean) / std",
+            "mean": list(data.mean),
+            "std": list(data.std),
+            "trained_at": list(data.size),
+            "fit": data.fit,
+        },
         "known": {name: [f"known_{name}", f"known_{name}_valid"] for name in known},
         "outputs": outputs,
         "camera": read_toml(camera) if camera.is_file() else None,
-    }
-
-
-def describe_input(data: DataOptions) -> Json:
-    """How an image becomes the network's input."""
-    return {
-        "name": "image",
-        "channels": "RGB",
-        "formula": "(pixel / 255 - mean) / std",
-        "mean": list(data.mean),
-        "std": list(data.std),
-        "trained_at": list(data.size),
-        "fit": data.fit,
-    }
-
-
-def _describe_task(task: TaskDef) -> Json:
-    return {
-        "kind": task.kind,
-        "meaning": task.spec.meaning(task.options),
-        "classes": list(task.class_names),
     }

@@ -1,4 +1,4 @@
-"""The network as a program without labelgrid runs it: from images to predictions of their size."""
+"""The network for programs without labelgrid, from images to predictions at the same size."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Writes a network as an ONNX file, and compares what ONNX Runtime computes with it.
+"""Writes a network as an ONNX file, and compares the network with ONNX Runtime.
 
 Needs the extra `onnx`.
 """
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from labelgrid.basics.streams import seed_of
 from labelgrid.basics.type_names import Json, Size, Values
-from labelgrid.exporting.exported_network import ExportedNetwork, KnownLabels
+from labelgrid.exporting.exported_network import ExportedNetwork
 from labelgrid.nets.onnx_ops import translations
 from labelgrid.tasks.task import Tasks
 
@@ -100,7 +100,7 @@ def write_onnx(
 
 @contextmanager
 def _without_known_noise() -> Iterator[None]:
-    """Leave out what the exporter says of right graphs; other warnings and lines are shown."""
+    """Hide known messages of the exporter about correct graphs."""
     logger = logging.getLogger(FOLDING)
     logger.addFilter(_is_news)
     try:
@@ -118,13 +118,13 @@ def _is_news(record: logging.LogRecord) -> bool:
 def read_description(path: Path) -> Json:
     """The description in a file's metadata."""
     properties = onnx.load(path, load_external_data=False).metadata_props
-    [found] = [one.value for one in properties if one.key == DESCRIPTION]
-    return json.loads(found)
+    [description] = [entry.value for entry in properties if entry.key == DESCRIPTION]
+    return json.loads(description)
 
 
 @dataclass(frozen=True)
 class OutputDifference:
-    """How far two computations of one prediction are apart, in parts of its largest value.
+    """The distance of two computations of a prediction, in parts of the largest value.
 
     If that is below 1, in its unit.
 
@@ -162,6 +162,7 @@ def differences(
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     exact_network = deepcopy(network).double()
     draws = _draws()
+    names = input_names(known)
     for number in range(count):
         sides = torch.randint(*COMPARED, (2,), generator=draws) // 2 * 2 + 1
         image, labels = _example(network.tasks, known, 1, (int(sides[0]), int(sides[1])))
@@ -170,35 +171,29 @@ def differences(
         with torch.inference_mode():
             expected = network(image, labels)
             exact = exact_network(image.double(), labels)
-        found = session.run(None, _fed(image, labels))
+        tensors = [image]
+        for label in labels.values():
+            tensors += label
+        inputs = {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True)}
+        computed = session.run(None, inputs)
         yield {
             name: _difference(*three)
-            for name, *three in zip(network.predicted, found, expected, exact, strict=True)
+            for name, *three in zip(network.predicted, computed, expected, exact, strict=True)
         }
 
 
-def _difference(found: Any, expected: Tensor, exact: Tensor) -> OutputDifference:
-    if found.shape != tuple(expected.shape):
+def _difference(computed: Any, expected: Tensor, exact: Tensor) -> OutputDifference:
+    if computed.shape != tuple(expected.shape):
         return OutputDifference(float("inf"), 0.0)
     scale = max(1.0, float(expected.abs().max()))
-    apart = (torch.from_numpy(found) - expected).abs().max()
+    apart = (torch.from_numpy(computed) - expected).abs().max()
     rounded = (expected - exact).abs().max()
     return OutputDifference(float(apart) / scale, float(rounded) / scale)
-
-
-def _fed(image: Tensor, labels: KnownLabels) -> Json:
-    """The inputs of a graph by their names."""
-    tensors = [image]
-    for value, valid in labels.values():
-        tensors += [value, valid]
-    names = input_names(list(labels))
-    return {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True)}
 
 
 def _example(
     tasks: Tasks, known: Sequence[str], count: int, size: Size
 ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
-    """Images of random pixels, and random known labels at half of the pixels."""
     draws = _draws(*size)
     image = torch.randn(count, 3, *size, generator=draws)
     labels = {}

@@ -65,9 +65,6 @@ def palette_of(path: Path, mode: str = "RGB") -> Array | None:
     """The colours of a file whose pixels are indices into a palette; None for others.
 
     They are [n, 3]; [n, 4], with how opaque each is, in the mode "RGBA".
-
-    Raises:
-        LabelError: the file cannot be read, or its header is damaged.
     """
     if path.suffix.lower() == ".npy":
         return None
@@ -80,7 +77,6 @@ def palette_of(path: Path, mode: str = "RGB") -> Array | None:
 
 
 def _read(path: Path) -> tuple[bytes, Array]:
-    """The content of a label file, and the numbers in it."""
     readers = {
         ".png": png_samples,
         ".npy": npy_samples,
@@ -106,34 +102,24 @@ def stored_size(path: Path) -> Size | None:
     """Height and width from the header of a PNG, TIFF or BMP.
 
     None for another file (an .npy file is never compressed).
-
-    Raises:
-        LabelError: the file cannot be read, or its header is damaged or does not match its
-            extension.
     """
+    ending = path.suffix.lower()
     with file_errors(path), open_regular(path) as file:
         head = file.read(64)
         file.seek(0)
         _check_start(head, path)
-        match path.suffix.lower():
-            case ".png":
-                header = png.header_of(head)
-                return header.height, header.width
-            case ".tif" | ".tiff":
-                return _tiff_size(file, path)
-            case ".bmp":
-                with open_as_named(file, path) as image:
-                    return image.height, image.width
-    return None
-
-
-def _tiff_size(file: BinaryIO, path: Path) -> Size:
-    tags = tags_of(file)
-    if tiff.is_wide(tags):
-        return tiff.size_of(tags)
-    file.seek(0)
-    with open_as_named(file, path) as image:
-        return image.height, image.width
+        if ending == ".png":
+            header = png.header_of(head)
+            return header.height, header.width
+        if ending in (".tif", ".tiff"):
+            tags = tags_of(file)
+            if tiff.is_wide(tags):
+                return tiff.size_of(tags)
+            file.seek(0)
+        elif ending != ".bmp":
+            return None
+        with open_as_named(file, path) as image:
+            return image.height, image.width
 
 
 def _check_start(data: bytes, path: Path) -> None:
@@ -182,7 +168,7 @@ def png_samples(data: bytes, path: Path) -> Array:
 
 
 def _decoded(data: bytes) -> Array | None:
-    """What OpenCV makes of a PNG, blue first; None if it cannot read it."""
+    """The pixels of a PNG by OpenCV, blue first; None if OpenCV cannot read it."""
     import cv2
 
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -217,24 +203,16 @@ def _pillow(data: bytes, path: Path) -> Array:
         if image.mode not in SAMPLES:
             raise LabelError(f"The label's pixel mode '{image.mode}' is not supported.", where=path)
         array = _native(np.asarray(image))
-        if image.mode == "P":
-            _refuse_beyond_palette(array, len(image.getpalette("RGB") or ()) // 3, path)
+        colours = len(image.getpalette("RGB") or ()) // 3
+        # Only damaged files have indices beyond their palette.
+        if image.mode == "P" and array.size and array.max() >= colours:
+            raise LabelError(
+                f"It holds index {array.max()}, and its palette has {colours} colours: one of the "
+                "two is damaged.",
+                where=path,
+                next_step="Export it again, with a palette for all indices or as grey numbers.",
+            )
         return array
-
-
-def _refuse_beyond_palette(index: Array, colours: int, path: Path) -> None:
-    """Refuse indices that the palette of their file does not have, which only damaged files have.
-
-    Raises:
-        LabelError: there are such.
-    """
-    if index.size and index.max() >= colours:
-        raise LabelError(
-            f"It holds index {index.max()}, and its palette has {colours} colours: one of the two "
-            "is damaged.",
-            where=path,
-            next_step="Export it again, with a palette for all indices or as grey numbers.",
-        )
 
 
 def _refuse_pages(pages: int, path: Path) -> None:
@@ -279,13 +257,12 @@ def npy_header(file: BinaryIO) -> tuple[tuple[int, ...], "np.dtype[Any]"]:
     Raises:
         ValueError: the header is wrong, or of something else than numbers.
     """
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
     try:
-        readers = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }
-        reader = readers[np.lib.format.read_magic(file)]
-        shape, _, dtype = reader(file)
+        shape, _, dtype = readers[np.lib.format.read_magic(file)](file)
     except (
         KeyError,
         SyntaxError,
@@ -314,16 +291,15 @@ def one_channel(array: Array, path: Path, what: str) -> Array:
     Raises:
         LabelError: it has several channels, or is not an image.
     """
-    flat = array
     if array.ndim == 3 and array.shape[-1] == 1:
-        flat = array[..., 0]
-    if flat.ndim != 2:
+        return array[..., 0]
+    if array.ndim != 2:
         raise LabelError(
             f"{what} has one channel; this one is {shape_text(array)}.",
             where=path,
             next_step="Write one number per pixel, not colours.",
         )
-    return flat
+    return array
 
 
 def check_any_valid(valid: Bools, path: Path, why: str) -> None:
@@ -341,22 +317,11 @@ def check_any_valid(valid: Bools, path: Path, why: str) -> None:
 
 
 def save_png(path: Path, array: Array, texts: Mapping[str, str] | None = None) -> None:
-    """Write uint8 or uint16 [h, w] or RGB [h, w, 3] as PNG, atomically.
-
-    Args:
-        path: the file.
-        array: the numbers.
-        texts: by their keys, for the file's metadata.
-
-    Raises:
-        LabelError: the disk reports an error.
-    """
+    """Write uint8 or uint16 [h, w] or RGB [h, w, 3] as PNG, atomically."""
     import cv2
 
-    channels = array
-    if array.ndim == 3:
-        channels = array[..., ::-1]  # OpenCV wants blue first
-    done, data = cv2.imencode(".png", channels)
+    # OpenCV wants blue first.
+    done, data = cv2.imencode(".png", array[..., ::-1] if array.ndim == 3 else array)
     if not done:
         raise LabelError("The label could not be encoded as PNG.", where=path)
     content: bytes = data.tobytes()
@@ -366,11 +331,7 @@ def save_png(path: Path, array: Array, texts: Mapping[str, str] | None = None) -
 
 
 def save_array(path: Path, array: Array) -> None:
-    """Write float32 [h, w] as .tiff, or any array as .npy, atomically.
-
-    Raises:
-        LabelError: the disk reports an error.
-    """
+    """Write float32 [h, w] as .tiff, or any array as .npy, atomically."""
     buffer = io.BytesIO()
     if path.suffix.lower() == ".npy":
         np.save(buffer, array, allow_pickle=False)
@@ -382,7 +343,7 @@ def save_array(path: Path, array: Array) -> None:
 
 
 def save_bytes(path: Path, data: bytes) -> None:
-    """Write a file atomically: after a crash it is either the old or the new one.
+    """Write a file atomically: a crash leaves the old file or the new one.
 
     It is written as a temporary file beside it, which then takes its name.
 

@@ -1,4 +1,4 @@
-"""Finds the numbers of a label file that has more channels than its label."""
+"""Finds the numbers of a label in a file with more channels than the label."""
 
 from pathlib import Path
 
@@ -54,13 +54,10 @@ def equal_channels(array: Array) -> Array | None:
 
 
 def shown_colours(path: Path, what: str) -> Bytes | None:
-    """The colours [h, w, 3] of 8 bits that a file shows, whatever type it has.
+    """The colours [h, w, 3] of 8 bits in a file of any type.
 
     It may have a palette, or an alpha channel of which all pixels are opaque. None if it is grey,
     or has other numbers.
-
-    Raises:
-        LabelError: the file is damaged, or pixels are transparent.
     """
     stored = shown_numbers(samples(path), path, what)
     if stored.dtype != np.uint8 or stored.ndim != 3 or stored.shape[-1] != 3:
@@ -69,16 +66,7 @@ def shown_colours(path: Path, what: str) -> Bytes | None:
 
 
 def shown_numbers(stored: Array, path: Path, what: str) -> Array:
-    """The numbers of a picture without alpha, and in place of indices into a palette its colours.
-
-    Args:
-        stored: the file's numbers.
-        path: the file.
-        what: it is, for messages.
-
-    Raises:
-        LabelError: pixels are transparent.
-    """
+    """The numbers of a picture without alpha; indices into a palette become colours."""
     if path.suffix.lower() not in _WITH_PALETTES:
         return stored
     if stored.ndim == 2 and stored.dtype == np.uint8:
@@ -88,14 +76,10 @@ def shown_numbers(stored: Array, path: Path, what: str) -> Array:
 
 
 def shown_grey(stored: Array, path: Path) -> Array:
-    """The numbers [h, w] of a file; in place of indices into greys, what these show.
+    """The numbers [h, w] of a file; indices into a palette of greys become the greys.
 
     A palette of black and white, or of greys, is how programs make files of numbers smaller; one of
     colours only shows numbers.
-
-    Args:
-        stored: the file's numbers, which may be indices.
-        path: the file.
     """
     if stored.ndim != 2 or stored.dtype != np.uint8 or path.suffix.lower() not in _WITH_PALETTES:
         return stored

@@ -15,8 +15,8 @@ from labelgrid.basics.array_types import Array, Bools, Ints
 from labelgrid.basics.config import as_toml
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.words import count_text, join_names
-from labelgrid.formats.colours import colour_codes, colour_text, nearest_colour
-from labelgrid.formats.numbering import IGNORE, Numbering, default_void
+from labelgrid.formats.colours import colour_codes, colour_text, count_colours, nearest_colour
+from labelgrid.formats.numbering import IGNORE, Numbering, default_void, several
 
 #: A message lists so many numbers or colours, and a hint declares no more.
 LISTED = 5
@@ -32,10 +32,8 @@ def unnamed(wrong: NDArray[Any]) -> str:
         >>> unnamed(np.array([7, 7, 9]))
         'It holds indices without a class: 7 (2 pixels), 9 (1 pixel)'
     """
-    values, counts = np.unique(wrong, return_counts=True)
-    indices = []
-    for value, count in zip(values, counts, strict=True):
-        indices.append(f"{value} ({count_text(count, 'pixel')})")
+    counts = zip(*np.unique(wrong, return_counts=True), strict=True)
+    indices = [f"{value} ({count_text(count, 'pixel')})" for value, count in counts]
     return f"It holds indices without a class: {join_names(indices, LISTED)}"
 
 
@@ -50,13 +48,7 @@ def unknown_indices(
 ) -> LabelError:
     """The error about indices without a class.
 
-    Args:
-        numbers: [h, w], as stored.
-        wrong: where they have no class.
-        options: of the task, without `ids`.
-        classes: of the task.
-        ignore: the numbers that are not labelled.
-        path: the file.
+    `numbers` [h, w] are as stored; `options` have no `ids`.
     """
     values = np.unique(numbers[wrong]).tolist()
     void = (*default_void(numbers.dtype), *ignore)
@@ -81,7 +73,8 @@ def unknown_indices(
             them = "missing classes"
         hints.append(f"add the {them} to `classes`, in the order of their indices")
         if missing <= LISTED:
-            declare["classes"] = _placeholders(missing)
+            numbered = [f"NAME{number}" for number in range(1, missing + 1)]
+            declare["classes"] = numbered if missing > 1 else ["NAME"]
     if len(present) == len(values) == len(classes):
         ids = dict(zip(map(str, values), classes, strict=True))
         hints.append(f"say which number is which class, such as `ids = {inline_table(ids)}`")
@@ -97,12 +90,6 @@ def unknown_indices(
         next_step=f"{'; or '.join(hints)}.",
         declare=declare,
     )
-
-
-def _placeholders(count: int) -> list[str]:
-    if count == 1:
-        return ["NAME"]
-    return [f"NAME{number}" for number in range(1, count + 1)]
 
 
 def unknown_ids(wrong: NDArray[Any], options: Numbering, path: Path) -> LabelError:
@@ -139,16 +126,15 @@ def only_two_ends(
 
 def no_indices(stored: Array, path: Path) -> LabelError:
     """The error about channels that differ, of a task whose files hold no colours."""
-    found = ""
+    shown = ""
     if stored.ndim == 3 and stored.shape[-1] == 3 and stored.dtype == np.uint8:
         codes = colour_codes(stored)
-        values, counts = np.unique(codes, return_counts=True)
-        order = np.argsort(-counts, kind="stable")
-        shares = [f"{colour_text(values[k])} ({counts[k] / codes.size:.1%})" for k in order]
-        found = f": {join_names(shares, LISTED)}"
+        counts = count_colours(codes)
+        shares = [f"{colour_text(code)} ({counts[code] / codes.size:.1%})" for code in counts]
+        shown = f": {join_names(shares, LISTED)}"
     return LabelError(
         "A class map holds one class index per pixel; "
-        f"this one holds {stored.shape[-1]} channels of colour{found}.",
+        f"this one holds {stored.shape[-1]} channels of colour{shown}.",
         where=path,
         next_step="Write indices: an 8- or 16-bit grey PNG, or a palette PNG. Or declare the "
         'colour of each class: `colours = {CLASS = "#rrggbb"}`, or a colour map: '
@@ -160,31 +146,28 @@ def unknown_colours(
     wrong: Ints, options: Numbering, named: Mapping[int, str], path: Path
 ) -> LabelError:
     """The error about colours 0xrrggbb, stored where no class is, that `colours` does not have."""
-    values, counts = np.unique(wrong, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    texts = [colour_text(values[k]) for k in order]
+    counts = count_colours(wrong)
     shown = []
-    for text, k in zip(texts[:LISTED], order, strict=False):
-        near = nearest_colour(int(values[k]), named)
-        pixels = count_text(int(counts[k]), "pixel")
-        shown.append(f"{text} ({pixels}; the nearest is {colour_text(near)}, '{named[near]}')")
-    if len(texts) > LISTED:
-        shown.append(f"and {len(texts) - LISTED} more")
+    for code in list(counts)[:LISTED]:
+        near = nearest_colour(code, named)
+        pixels = count_text(counts[code], "pixel")
+        nearest = f"{colour_text(near)}, '{named[near]}'"
+        shown.append(f"{colour_text(code)} ({pixels}; the nearest is {nearest})")
+    if len(counts) > LISTED:
+        shown.append(f"and {len(counts) - LISTED} more")
         return LabelError(
             f"It holds colours without a class: {', '.join(shown)}.",
             where=path,
             next_step="So many colours come from JPEG or from a smooth change of size: get the "
             "file as it was before. Or name them in `colours`.",
         )
-    ignored = options.colours.get(IGNORE, ())
-    ignored = (ignored,) if isinstance(ignored, str) else ignored
-    declare = {"colours": {**options.colours, IGNORE: [*ignored, *texts]}}
+    ignored = [*several(options.colours.get(IGNORE, ())), *map(colour_text, counts)]
     return LabelError(
         f"It holds colours without a class: {', '.join(shown)}.",
         where=path,
         next_step=f"Name them in `colours`, with a class or '{IGNORE}': "
-        f"`{IGNORE} = {as_toml(declare['colours'][IGNORE])}`.",
-        declare=declare,
+        f"`{IGNORE} = {as_toml(ignored)}`.",
+        declare={"colours": {**options.colours, IGNORE: ignored}},
     )
 
 

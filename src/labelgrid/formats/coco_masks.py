@@ -1,9 +1,7 @@
-"""Reads and writes COCO's run lengths, which run down the columns, and fills its polygons.
+"""Reads and writes COCO's run lengths, which run down the columns, and fills COCO's polygons.
 
 Masks and polygons are those of pycocotools.
 """
-
-from typing import Any
 
 import numpy as np
 
@@ -50,7 +48,7 @@ def decode_counts(text: bytes) -> Ints:
 
 
 def mask_of(counts: Ints, size: Size) -> tuple[Bools, int]:
-    """The columns [h, n] that run lengths cover, and the index of the first of them.
+    """The columns [h, n] that run lengths cover, and the index of the first column.
 
     Raises:
         LabelError: the run lengths do not fill the size, height and width.
@@ -82,8 +80,7 @@ def fill_polygon(ring: Floats, size: Size) -> tuple[Bools, int]:
     """The columns [h, n] that a polygon [n, 2] of x and y covers, and the index of the first.
 
     Raises:
-        LabelError: its outline is longer than that of any drawn region, or pycocotools is not
-            installed.
+        LabelError: its outline is longer than that of any drawn region.
     """
     with np.errstate(over="ignore"):
         steps = np.abs(ring - np.roll(ring, 1, axis=0)).max(axis=1)
@@ -91,31 +88,21 @@ def fill_polygon(ring: Floats, size: Size) -> tuple[Bools, int]:
             raise LabelError(
                 f"A polygon's outline is longer than {_LONGEST:,} pixels, or is as far outside."
             )
-    runs = _pycocotools().frPyObjects([ring.ravel().tolist()], *size)
+    from pycocotools import mask  # imported late: only regions need it
+
+    runs = mask.frPyObjects([ring.ravel().tolist()], *size)
     return mask_of(decode_counts(runs[0]["counts"]), size)
 
 
 def encode_mask(mask: Bools) -> str:
     """COCO's compressed string of the run lengths of a mask [h, w].
 
-    Raises:
-        LabelError: pycocotools is not installed.
-
     Example:
         >>> encode_mask(np.array([[False, False], [True, True]]))
         '1110'
     """
-    runs = _pycocotools().encode(np.asfortranarray(mask, np.uint8))
+    from pycocotools import mask as tools  # imported late: only regions need it
+
+    runs = tools.encode(np.asfortranarray(mask, np.uint8))
     counts: bytes = runs["counts"]
     return counts.decode("ascii")
-
-
-def _pycocotools() -> Any:
-    try:
-        from pycocotools import mask
-    except ImportError as error:
-        raise LabelError(
-            "Polygons and masks of COCO need the package pycocotools, which is not installed.",
-            next_step="Install it: pip install 'labelgrid[tools]'.",
-        ) from error
-    return mask

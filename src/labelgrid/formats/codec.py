@@ -51,7 +51,7 @@ class LabelArray(Shown):
 
 
 def known_numbers(plane: Array, valid: Bools) -> Array:
-    """The numbers [n] of a map [h, w] where it is valid; do not write into them.
+    """The numbers [n] at the valid pixels of a map [h, w]; do not write into them.
 
     Example:
         >>> known_numbers(np.array([[1, 2], [3, 4]]), np.array([[True, False], [True, True]]))
@@ -60,6 +60,21 @@ def known_numbers(plane: Array, valid: Bools) -> Array:
     if valid.all():  # a mask takes far longer
         return plane.reshape(-1)
     return plane[valid]
+
+
+def finite_pixels(value: Array) -> Bools:
+    """Where all numbers of a map [h, w, c] are finite, as [h, w].
+
+    Example:
+        >>> finite_pixels(np.array([[[1.0, np.nan], [1.0, 2.0]]]))
+        array([[False,  True]])
+    """
+    if value.dtype.kind != "f":
+        return np.ones(value.shape[:2], np.bool_)
+    finite = np.isfinite(value[..., 0])
+    for channel in range(1, value.shape[2]):  # NumPy is slow along an axis of three
+        finite &= np.isfinite(value[..., channel])
+    return finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +98,7 @@ class Form:
             raise ValueError("a label that is resampled has no stride: leave one out")
 
     def at_size(self, label: LabelArray, size: Size) -> LabelArray:
-        """Resample a label to its image's size, if that is declared and the shapes agree.
+        """Resample a label to its image's size, if declared, and if the shapes agree.
 
         Each pixel takes the number, and the validity, of the pixel that its middle lies in.
 
@@ -115,7 +130,7 @@ class Form:
         return replace(label, value=value, valid=valid)
 
     def downsample(self, label: LabelArray) -> LabelArray:
-        """Reduce a label from its image's size to its file's size.
+        """Reduce a label from the image's size to the file's size.
 
         It takes the middle number of each square of `stride` pixels.
 
@@ -197,7 +212,7 @@ class Codec(Protocol[O_contra]):
         """Read the label in the file; raises `LabelError` if it is wrong."""
 
     def write(self, path: Path, label: LabelArray, options: O_contra) -> None:
-        """Write the label so that `read` returns it."""
+        """Write the label; `read` must return the same label."""
 
     def describe(self, options: O_contra) -> str:
         """Describe the file to annotators: a line that stands alone, then a line per item."""
@@ -225,16 +240,16 @@ def options_of(name: str, values: Values, where: str) -> Any:
 
 
 def check_digest(path: Path, expected: str) -> None:
-    """Check that a label file still has the content that was imported; "" accepts any content.
+    """Check that a label file still has the imported content; "" accepts any content.
 
     Raises:
         LabelError: it is missing, cannot be read, or has other content.
     """
     try:
-        found = digest(path)
+        content = digest(path)
     except OSError as error:
         what = f"The label cannot be read: {error.strerror}."
         raise LabelError(what, where=path, next_step=RESTORE) from error
-    if expected and found != expected:
+    if expected and content != expected:
         what = "The label is not the one that was imported: the content of its file has changed."
         raise LabelError(what, where=path, next_step=RESTORE)

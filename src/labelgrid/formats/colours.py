@@ -1,4 +1,4 @@
-"""Reads colours such as "#80c0ff", and compares them."""
+"""Reads colours such as `#80c0ff`, and compares and counts colours."""
 
 import re
 from collections.abc import Collection
@@ -11,7 +11,7 @@ from labelgrid.basics.array_types import Array, Bytes, Ints
 
 @dataclass(frozen=True)
 class LegendRow:
-    """A class of a label file: the number that is written for it, if it has one; name; colour."""
+    """A class of a label file: the number in files, if any; the name; the colour."""
 
     number: int | None
     name: str
@@ -64,7 +64,7 @@ def colour_pixels(codes: Ints) -> Bytes:
 
 
 def nearest_colour(code: int, codes: Collection[int]) -> int:
-    """The one of several colours that is nearest to another, by its three numbers.
+    """The nearest of several colours, by the squared distance of red, green and blue.
 
     Example:
         >>> colour_text(nearest_colour(0x010203, [0x0000FF, 0x010204]))
@@ -73,3 +73,15 @@ def nearest_colour(code: int, codes: Collection[int]) -> int:
     known = np.array(list(codes), np.int64)
     step = colour_pixels(known).astype(np.int64) - colour_pixels(np.array(code))
     return int(known[(step**2).sum(-1).argmin()])
+
+
+def count_colours(codes: Ints) -> dict[int, int]:
+    """Colour -> the number of its pixels, the most frequent first.
+
+    Example:
+        >>> count_colours(np.array([[7, 0, 7]]))
+        {7: 2, 0: 1}
+    """
+    values, counts = np.unique(codes, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    return dict(zip(values[order].tolist(), counts[order].tolist(), strict=True))

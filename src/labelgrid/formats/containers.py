@@ -15,7 +15,7 @@ EXTENSIONS = (".png", ".npy", ".npz", ".tiff", ".tif", ".exr")
 
 @dataclass(frozen=True, kw_only=True)
 class Container(Form):
-    """The options of labels that are one of several arrays in a file.
+    """The options of labels in files with several arrays.
 
     Args:
         key: the name of the array in an .npz file; None: it holds only one.
@@ -31,11 +31,6 @@ def stored_numbers(
     path: Path, options: Container, read_exr: Callable[[Path, str | None], Array]
 ) -> Array:
     """The numbers in a file, as stored, without leading axes of length 1 before [h, w, c].
-
-    Args:
-        path: the file.
-        options: say which of several arrays it is.
-        read_exr: reads the numbers of an EXR file, given the declared channel.
 
     Raises:
         LabelError: the file cannot be read, is damaged, or it is not clear which array is meant.
@@ -53,11 +48,7 @@ def stored_numbers(
 
 
 def stored_size(path: Path) -> Size | None:
-    """Height and width from a file's header; None for arrays of NumPy.
-
-    Raises:
-        LabelError: as `labelgrid.formats.arrays.stored_size`.
-    """
+    """Height and width from a file's header; None for arrays of NumPy."""
     if path.suffix.lower() == ".exr":
         return exr_channels.stored_size(path)
     if path.suffix.lower() == ".npz":

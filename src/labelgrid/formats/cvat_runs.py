@@ -5,7 +5,7 @@ They begin with the background's, which is 0 if the first pixel is the region's,
 
 import numpy as np
 
-from labelgrid.basics.array_types import Bools, Ints
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.type_names import Size
 
@@ -17,7 +17,7 @@ def decode_runs(text: str, size: Size) -> Bools:
     """The mask [h, w] of run lengths, separated by commas.
 
     Args:
-        text: the run lengths.
+        text: the run lengths: no more than a box of this size can have, none larger than it.
         size: height and width of the box; check it before: so many pixels are made.
 
     Raises:
@@ -28,18 +28,7 @@ def decode_runs(text: str, size: Size) -> Bools:
         [[0, 1, 1], [0, 1, 1]]
     """
     height, width = size
-    counts = _numbers(text, height * width)
-    if counts.sum() != height * width:
-        raise LabelError(
-            f"The run lengths of a mask sum up to {counts.sum()}; "
-            f"its box of {height}x{width} has {height * width} pixels (height x width)."
-        )
-    is_region = np.arange(len(counts)) % 2 == 1
-    return np.repeat(is_region, counts).reshape(size)
-
-
-def _numbers(text: str, most: int) -> Ints:
-    """The numbers in a text: no more than a box of `most` pixels can have, none larger than it."""
+    most = height * width
     parts = text.split(",", 2 * most + 2)
     longest = max(map(len, parts))
     try:
@@ -50,7 +39,13 @@ def _numbers(text: str, most: int) -> Ints:
         raise LabelError("The run lengths of a mask are no list of whole numbers.") from error
     if counts.min() < 0 or counts.max() > most:
         raise LabelError(f"A run length of a mask is below 0 or above its box's {most} pixels.")
-    return counts
+    if counts.sum() != most:
+        raise LabelError(
+            f"The run lengths of a mask sum up to {counts.sum()}; "
+            f"its box of {height}x{width} has {most} pixels (height x width)."
+        )
+    is_region = np.arange(len(counts)) % 2 == 1
+    return np.repeat(is_region, counts).reshape(size)
 
 
 def encode_runs(mask: Bools) -> str:

@@ -1,4 +1,4 @@
-"""Reads EXR files, as renderers write them: the channels in the header, and their numbers.
+"""Reads EXR files, as renderers write them: the channels in the header, and the numbers.
 
 The header is read here; the numbers are decoded in another process (`exr_worker`), which a damaged
 file cannot leave.
@@ -12,7 +12,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -36,7 +36,7 @@ _WORKER = Path(__file__).with_name("exr_worker.py")
 
 
 class Window(NamedTuple):
-    """A rectangle of pixels; its last row and column are part of it."""
+    """A rectangle of pixels; the last row and column are part of the rectangle."""
 
     left: int
     top: int
@@ -83,7 +83,13 @@ def channels_of(data: bytes) -> dict[str, Channel]:
         channels = dict(_named_channels(data))
     except (KeyError, UnicodeDecodeError, struct.error) as error:
         raise ValueError("its header is damaged or cut short") from error
-    _check_size(channels.values())
+    total = 0
+    for channel in channels.values():
+        refuse_giant(*channel.display.size)
+        refuse_giant(*channel.window.size)
+        total += math.prod(channel.window.size) * channel.dtype.itemsize
+    if total > max_content():
+        raise ValueError(f"its channels need {total / 1e6:.0f} MB; save the wanted ones alone")
     return channels
 
 
@@ -100,18 +106,7 @@ def _named_channels(data: bytes) -> Iterator[tuple[str, Channel]]:
             yield prefix + channel.name, channel
 
 
-def _check_size(channels: Iterable[Channel]) -> None:
-    total = 0
-    for channel in channels:
-        refuse_giant(*channel.display.size)
-        refuse_giant(*channel.window.size)
-        total += math.prod(channel.window.size) * channel.dtype.itemsize
-    if total > max_content():
-        raise ValueError(f"its channels need {total / 1e6:.0f} MB; save the wanted ones alone")
-
-
 def _headers(data: bytes, *, several: bool) -> Iterator[dict[str, bytes]]:
-    """The attributes of each part."""
     place = 8
     while True:
         header = {}
@@ -186,28 +181,27 @@ def decode(data: bytes, channels: Sequence[Channel]) -> list[Array]:
 
 
 def _place(array: Array, channel: Channel) -> Array:
-    """Place the stored pixels in the picture."""
-    if channel.window == channel.display:
+    """The picture; pixels that are not stored are NaN."""
+    stored = channel.window
+    shown = channel.display
+    if stored == shown:
         return array
-    picture = np.full(channel.display.size, np.nan, array.dtype)
-    left = max(channel.window.left, channel.display.left)
-    right = min(channel.window.right, channel.display.right) + 1
-    top = max(channel.window.top, channel.display.top)
-    bottom = min(channel.window.bottom, channel.display.bottom) + 1
-    if left < right and top < bottom:
-        inside = array[_part(top, bottom, channel.window.top), :]
-        inside = inside[:, _part(left, right, channel.window.left)]
-        rows = _part(top, bottom, channel.display.top)
-        picture[rows, _part(left, right, channel.display.left)] = inside
+    picture = np.full(shown.size, np.nan, array.dtype)
+    rows = _overlap((stored.top, stored.bottom), (shown.top, shown.bottom))
+    columns = _overlap((stored.left, stored.right), (shown.left, shown.right))
+    picture[rows[1], columns[1]] = array[rows[0], columns[0]]
     return picture
 
 
-def _part(start: int, stop: int, first: int) -> slice:
-    return slice(start - first, stop - first)
+def _overlap(stored: tuple[int, int], shown: tuple[int, int]) -> tuple[slice, slice]:
+    """The common part of two ranges, counted from the start of each."""
+    start = max(stored[0], shown[0])
+    stop = max(start, min(stored[1], shown[1]) + 1)
+    return slice(start - stored[0], stop - stored[0]), slice(start - shown[0], stop - shown[0])
 
 
 class _Decoder:
-    """Runs the decoder's process, for one file at a time; starts it again if it has ended.
+    """Runs the decoder's process, for a file at a time; restarts a process after its end.
 
     A forked process starts its own.
     """
@@ -217,11 +211,6 @@ class _Decoder:
         self._process: subprocess.Popen[bytes] | None = None
 
     def decode(self, data: bytes, wanted: Sequence[tuple[int, str]]) -> list[Array]:
-        """The numbers of the wanted (part, channel) pairs.
-
-        Raises:
-            ValueError: the file cannot be decoded.
-        """
         with self._lock:
             try:
                 return self._exchange(data, wanted)
@@ -239,7 +228,10 @@ class _Decoder:
         request = json.dumps({"bytes": len(data), "wanted": list(wanted)})
         _write(requests, request.encode() + b"\n")
         _write(requests, data)
-        heads = json.loads(_line(answers))
+        line = answers.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError
+        heads = json.loads(line)
         if heads is None:
             raise ValueError("its pixels cannot be decoded")
         arrays = []
@@ -266,22 +258,24 @@ class _Decoder:
         return requests, answers
 
     def end(self) -> None:
-        """End the process."""
-        process = self._process
-        self._process = None
+        process = self._leave()
         if process is not None:
             process.kill()
             _close(process)
             process.wait()
 
     def forget(self) -> None:
-        """Leave the process to the one that this process was forked from."""
+        """Leave the process to the parent of this forked process."""
         self._lock = threading.Lock()
-        process = self._process
-        self._process = None
+        process = self._leave()
         if process is not None:
             _close(process)
             process.returncode = 0  # it is no child of this process
+
+    def _leave(self) -> "subprocess.Popen[bytes] | None":
+        process = self._process
+        self._process = None
+        return process
 
 
 def _close(process: "subprocess.Popen[bytes]") -> None:
@@ -294,13 +288,6 @@ def _write(pipe: IO[bytes], data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[pipe.write(left) :]
-
-
-def _line(pipe: IO[bytes]) -> bytes:
-    line = pipe.readline()
-    if not line.endswith(b"\n"):
-        raise EOFError
-    return line
 
 
 def _read(pipe: IO[bytes], size: int) -> bytearray:

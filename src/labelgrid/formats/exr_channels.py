@@ -1,4 +1,4 @@
-"""Finds the channels of an EXR file that hold depth or normals, by renderers' names of them."""
+"""Finds the channels of an EXR file with depth or normals, by the names that renderers use."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
@@ -25,7 +25,7 @@ _LAYERS = ("", "Normal", "Normals", "N")
 
 
 def depth_names(names: Sequence[str]) -> list[str]:
-    """The channels that may hold depth; several of which none is the likeliest.
+    """The channels that may hold depth; several if no channel is the likeliest.
 
     Three colours, which may be equal, are given as `RGB`.
 
@@ -53,7 +53,7 @@ def _is_depth(name: str) -> bool:
 
 
 def normal_names(names: Iterable[str]) -> dict[str, list[str]]:
-    """The triples of channels that may hold normals, by what they are called together.
+    """The triples of channels that may hold normals, by the name of the triple.
 
     Example:
         >>> normal_names(["View.Normal.X", "View.Normal.Y", "View.Normal.Z", "R", "G", "B"])
@@ -63,9 +63,9 @@ def normal_names(names: Iterable[str]) -> dict[str, list[str]]:
     by_colours = _triples(set(names), _COLOURS)
     colours = by_colours.pop(_COLOURS, None)
     for triples in (by_axes, by_colours):
-        found = {name: triples[name] for name in triples if _layer_of(name) in _LAYERS}
-        if found:
-            return found
+        normals = {name: triples[name] for name in triples if _layer_of(name) in _LAYERS}
+        if normals:
+            return normals
     return {_COLOURS: colours} if colours else {}
 
 
@@ -75,7 +75,7 @@ def _layer_of(name: str) -> str:
 
 
 def _triples(names: set[str], letters: str) -> dict[str, list[str]]:
-    """The channels that are called by these letters in the same layer, by layer and letters."""
+    """Layer and letters -> the channels of the layer with these letters."""
     triples = {}
     for first in sorted(names):
         prefix = first[:-1]
@@ -87,10 +87,6 @@ def _triples(names: set[str], letters: str) -> dict[str, list[str]]:
 
 def read_depth(path: Path, channel: str | None) -> Array:
     """The numbers [h, w] of the channel that holds depth.
-
-    Args:
-        path: the file.
-        channel: its name, if it is declared.
 
     Raises:
         LabelError: no channel or several may hold depth, none has the declared name, three colours
@@ -117,13 +113,7 @@ def read_depth(path: Path, channel: str | None) -> Array:
 def read_normals(path: Path, channel: str | None) -> Array:
     """The vectors [h, w, 3] of the three channels that hold normals.
 
-    Args:
-        path: the file.
-        channel: their name, such as `View.Normal.XYZ`, if it is declared.
-
-    Raises:
-        LabelError: no channels or several triples may hold normals, none has the declared name, or
-            the file is damaged.
+    A declared `channel` names all three, such as `View.Normal.XYZ`.
     """
 
     def choose(names: Mapping[str, Channel]) -> list[str]:
@@ -135,17 +125,16 @@ def read_normals(path: Path, channel: str | None) -> Array:
     return np.stack(_read(path, choose), -1)
 
 
-def _only(found: Sequence[str], names: Iterable[str], usual: str, path: Path) -> str:
-    """The only name of those found among all; refuses none and several."""
-    if len(found) == 1:
-        return found[0]
+def _only(chosen: Sequence[str], names: Iterable[str], usual: str, path: Path) -> str:
+    if len(chosen) == 1:
+        return chosen[0]
     example = usual
     held = (
         f"None of its channels is called as usual, such as {usual}: {join_names(list(names), 9)}."
     )
-    if found:
-        example = found[0]
-        held = f"Several of its channels may be the label: {join_names(found, 9)}."
+    if chosen:
+        example = chosen[0]
+        held = f"Several of its channels may be the label: {join_names(chosen, 9)}."
     raise LabelError(
         held,
         where=path,
@@ -155,7 +144,6 @@ def _only(found: Sequence[str], names: Iterable[str], usual: str, path: Path) ->
 
 
 def _read(path: Path, choose: Callable[[Mapping[str, Channel]], Sequence[str]]) -> list[Array]:
-    """The numbers of the chosen channels."""
     with file_errors(path):
         data = read_bytes(path, max_bytes())
         if not data:
@@ -179,11 +167,7 @@ def _is_usable(channel: Channel) -> bool:
 
 
 def stored_size(path: Path) -> Size:
-    """Height and width from the file's header.
-
-    Raises:
-        LabelError: it cannot be read.
-    """
+    """Height and width from the file's header."""
     with file_errors(path):
         channels = channels_of(read_bytes(path, max_bytes()))
         if not channels:
@@ -192,7 +176,7 @@ def stored_size(path: Path) -> Size:
 
 
 def names_in(path: Path) -> list[str]:
-    """The channels of floating-point numbers that a file's header names; none if it is damaged.
+    """The channels of floating-point numbers in a file's header; none for a damaged file.
 
     At most 1 MiB is read. It raises nothing.
     """

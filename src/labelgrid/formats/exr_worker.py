@@ -39,10 +39,7 @@ def decode(data: bytes, wanted: Sequence[tuple[int, str]]) -> list[Any]:
 def serve(requests: BinaryIO, answers: BinaryIO, printed: BinaryIO) -> None:
     """Answer requests until they end.
 
-    Args:
-        requests: as the module says.
-        answers: likewise.
-        printed: receives what the decoder prints; a file about which it prints is damaged.
+    A file about which the decoder prints is damaged: `printed` receives that.
     """
     while line := requests.readline():
         signal.alarm(SECONDS)

@@ -1,4 +1,4 @@
-"""Reads the heads of label files: what they store, by their headers and a PNG's first rows."""
+"""Reads the heads of label files: the headers, and the first rows of a PNG."""
 
 import io
 import math
@@ -90,10 +90,8 @@ def _png(file: BinaryIO, path: Path) -> Head:
     file.seek(-len(png.END), os.SEEK_END)
     if file.read() != png.END:
         raise ValueError("its end is missing")
-    rows = None
     first = png.first_rows(data)
-    if first:
-        rows = png_samples(first, path)
+    rows = png_samples(first, path) if first else None
     dtype = np.dtype(np.uint16 if header.bits == 16 else np.uint8)
     if header.bits == 1 and not header.has_palette:
         dtype = np.dtype(np.bool_)
@@ -112,7 +110,6 @@ def _npz(file: BinaryIO, _path: Path) -> Head:
 
 
 def _array(data: bytes, size: int) -> Head:
-    """The head of an .npy file of this size, from its first bytes."""
     start = io.BytesIO(data)
     shape, dtype = npy_header(start)
     expected = math.prod(shape) * dtype.itemsize
@@ -167,7 +164,7 @@ def _check_ends(tags: Any, file: BinaryIO) -> None:
 
 
 class _Limited:
-    """A file of which few bytes can be read, for a decoder that reads where it likes."""
+    """A file with a limit of bytes to read, for a decoder that reads anywhere."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.seek = file.seek

@@ -1,4 +1,4 @@
-"""Reads and writes the run lengths in which Label Studio keeps what a brush has painted.
+"""Reads and writes the run lengths of Label Studio's brush.
 
 They are a stream of bits over the red, green, blue and alpha of each pixel, along the rows: 32 bits
 for the number of values, 5 for the bits of a value less one, four times 4 for the bits of a run
@@ -53,7 +53,7 @@ def encode(mask: Bools) -> bytes:
 
 
 def _codes() -> tuple[NDArray[np.uint64], Ints]:
-    """The bits of a run of so many pixels of value 0, and how many bits they are."""
+    """The bits of a run of so many pixels of value 0, and the number of these bits."""
     most = 1 << int(_SIZES[-1])
     counts = np.arange(0, most + 1, _CHANNELS)
     choice = np.searchsorted(1 << _SIZES, counts)
@@ -66,7 +66,7 @@ _CODES, _CODE_BITS = _codes()
 
 
 def _packed(codes: NDArray[np.uint64], bits: Ints) -> bytes:
-    """Numbers one after the other in at most 32 bits each, with at least one bit behind them."""
+    """Numbers of at most 32 bits without gaps, and at least one bit behind the last."""
     ends = np.cumsum(bits)
     words = (ends - bits) >> 5
     # Each number is in the word of 32 bits where it starts, and in the next one.
@@ -79,10 +79,6 @@ def _packed(codes: NDArray[np.uint64], bits: Ints) -> bytes:
 
 def decode(stream: bytes, size: Size) -> Bools:
     """The mask [h, w] of the bytes of a region: where its alpha is above 0.
-
-    Args:
-        stream: the bytes.
-        size: height and width of the image.
 
     Raises:
         LabelError: the stream is cut short, or is of another size.
@@ -168,7 +164,7 @@ class _Bits:
         return np.cumsum(lengths) - lengths + _HEADER
 
     def _steps_of_equal(self, first: int) -> bytes:
-        """For each bit of a block, the bits of a run of equal values; 0 for one of others."""
+        """For each bit of a block, the bits of a run of equal values; 0 for other runs."""
         last = min(first + _BLOCK, self._bytes)
         bits = np.unpackbits(self._padded[first : last + 1])
         kinds = bits[:-8] << 2 | bits[1:-7] << 1 | bits[2:-6]
@@ -176,7 +172,6 @@ class _Bits:
         return kinds.tobytes().translate(steps.ljust(256, b"\0"))
 
     def step(self, start: int) -> int:
-        """The bits of the run that starts there."""
         window = int(self._words[start >> 3]) << (start & 7) & 0xFFFFFFFF
         kind = window >> 32 - _HEAD
         size = int(self._sizes[kind])
@@ -184,14 +179,12 @@ class _Bits:
         return _HEAD + size + _VALUE_BITS * (1 if kind >= _CHANNELS else length + 1)
 
     def runs(self, starts: Ints) -> tuple[NDArray[np.uint32], Ints]:
-        """The first three bits of each run, and its length."""
         window = self._window(starts)
         kinds = window >> np.uint32(32 - _HEAD)
         lengths = (window << np.uint32(_HEAD)) >> (np.uint32(32) - self._sizes[kinds])
         return kinds, lengths.astype(np.int64) + 1
 
     def values(self, positions: Ints) -> NDArray[np.uint32]:
-        """The values at these bits."""
         return self._window(positions) >> np.uint32(32 - _VALUE_BITS)
 
     def _window(self, positions: Ints) -> NDArray[np.uint32]:

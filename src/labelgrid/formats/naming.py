@@ -68,10 +68,6 @@ def shorten_path(path: str) -> str:
 def whole_names(wanted: Collection[str], image_ids: Iterable[str]) -> frozenset[str]:
     """The images whose labels keep the image's extension, since another image has the same stem.
 
-    Args:
-        wanted: the image ids to look at.
-        image_ids: all image ids.
-
     Example:
         >>> sorted(whole_names(["a.jpg", "b.jpg"], ["a.jpg", "a.png", "b.jpg"]))
         ['a.jpg']

@@ -45,7 +45,7 @@ _ENTRY = 1024
 
 
 class StatedArray(NamedTuple):
-    """An array of a file as its head states it.
+    """The size of an array, as stated in the head of the array.
 
     Attributes:
         member: its place in the zip file.
@@ -80,7 +80,7 @@ def open_arrays(file: BinaryIO) -> ZipFile:
 
 
 def stated_array(archive: ZipFile, member: ZipInfo) -> StatedArray:
-    """What an array would take, by its head; no more of it is unpacked.
+    """Read the size of an array from its head; the rest stays packed.
 
     Raises:
         ValueError: it is encrypted or packed as NumPy does not, or holds no array of numbers.
@@ -104,7 +104,7 @@ def unpack(archive: ZipFile, stated: StatedArray, path: Path) -> Array:
 
 
 def read_npz(path: Path, key: str | None) -> Array:
-    """The array of an .npz file, or the one that `key` names.
+    """The array of an .npz file, or the array under a key.
 
     Raises:
         LabelError: the file has no array or several, none of this name, or is damaged or too large.
@@ -117,21 +117,16 @@ def read_npz(path: Path, key: str | None) -> Array:
         with open_arrays(file) as archive:
             members = {member.filename: member for member in archive.infolist()}
             stated = stated_array(archive, _member(members, key, path))
-            _check_size(stated)
+            if len(stated.shape) > 1:
+                refuse_giant(*sorted(stated.shape)[-2:])
+            if stated.size > min(_NUMBER * CHANNELS * max_pixels() + HEAD, max_bytes()):
+                sides = "x".join(map(str, stated.shape))
+                raise WrongFileError(
+                    f"its array of {sides} {stated.dtype} has {stated.size / 1e6:,.0f} MB, more "
+                    "than a label of its image can have",
+                    "Save the label alone, at its image's size.",
+                )
             return unpack(archive, stated, path)
-
-
-def _check_size(stated: StatedArray) -> None:
-    """Refuse an array that has far more numbers than a label, before it is unpacked."""
-    if len(stated.shape) > 1:
-        refuse_giant(*sorted(stated.shape)[-2:])
-    if stated.size > min(_NUMBER * CHANNELS * max_pixels() + HEAD, max_bytes()):
-        sides = "x".join(map(str, stated.shape))
-        raise WrongFileError(
-            f"its array of {sides} {stated.dtype} has {stated.size / 1e6:,.0f} MB, more than a "
-            "label of its image can have",
-            "Save the label alone, at its image's size.",
-        )
 
 
 def _member(members: dict[str, ZipInfo], key: str | None, path: Path) -> ZipInfo:

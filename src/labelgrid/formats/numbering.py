@@ -1,5 +1,6 @@
-"""Defines which number or colour in the files of a class map means which class."""
+"""Defines the meaning of the numbers or colours in the files of a class map."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ UNKNOWN = -2
 #: The smallest and the largest number that can be declared.
 LOWEST = -(2**15)
 HIGHEST = 2**16 - 1
+_WHOLE = re.compile("0|-?[1-9][0-9]{0,4}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +55,12 @@ class Numbering(Form):
             return {number + self.first: name for number, name in enumerate(classes)}
         names = {}
         for name, colours in self.colours.items():
-            for colour in _several(colours):
+            for colour in several(colours):
                 names[colour_code(colour)] = name
         return names
 
     def check_numbering(self, classes: tuple[str, ...], left: tuple[str, ...]) -> None:
-        """Check the options against all classes, and those that are left after merging.
+        """Check the options against all classes, and the classes left after merging.
 
         Raises:
             ValueError: two options exclude each other, or one is wrong.
@@ -68,10 +70,13 @@ class Numbering(Form):
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} exclude each other: declare one of them")
         for number in self.ids:
-            _check_id(number)
+            if not (_WHOLE.fullmatch(number) and LOWEST <= int(number) <= HIGHEST):
+                raise ValueError(
+                    f"a number in ids is a whole one from {LOWEST} to {HIGHEST}; it is '{number}'"
+                )
         seen: dict[str, str] = {}
         for name, colours in self.colours.items():
-            for colour in _several(colours):
+            for colour in several(colours):
                 text = colour_text(colour_code(colour))
                 if seen.setdefault(text, name) != name:
                     raise ValueError(f"colours gives {text} to '{seen[text]}' and to '{name}'")
@@ -79,25 +84,14 @@ class Numbering(Form):
             _check_names(given[0], self.names_in_files(classes), classes, left)
 
 
-def _several(colours: str | tuple[str, ...]) -> tuple[str, ...]:
+def several(colours: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The colours of a class, which may be written as a single text."""
     return (colours,) if isinstance(colours, str) else colours
-
-
-def _check_id(number: str) -> None:
-    try:
-        is_number = str(int(number)) == number and LOWEST <= int(number) <= HIGHEST
-    except ValueError:
-        is_number = False
-    if not is_number:
-        raise ValueError(
-            f"a number in ids is a whole one from {LOWEST} to {HIGHEST}; it is '{number}'"
-        )
 
 
 def _check_names(
     option: str, named: Mapping[int, str], classes: tuple[str, ...], left: tuple[str, ...]
 ) -> None:
-    """Check that an option names classes alone, and each that files must be able to say."""
     if IGNORE in classes:
         raise ValueError(f"no class can be called '{IGNORE}' with {option}")
     for name in named.values():
@@ -113,7 +107,7 @@ def _check_names(
 
 
 def default_void(dtype: "np.dtype[Any]") -> tuple[int, ...]:
-    """The numbers of this type that mean "not labelled" where nothing else is declared."""
+    """The numbers of a type that mean "not labelled" by default."""
     if dtype.kind != "u":
         return ()
     return {1: (255,), 2: (65535,)}.get(dtype.itemsize, ())

@@ -26,9 +26,6 @@ RegionMap = NDArray[np.int32]
 class Canvas:
     """A region map to paint on; later regions cover earlier ones.
 
-    Args:
-        size: height and width.
-
     Example:
         >>> canvas = Canvas((2, 4))
         >>> canvas.paint(np.array([[True, False]]), 3, top=1, left=2)
@@ -66,14 +63,17 @@ class Canvas:
         What lies outside the map is left out.
 
         Raises:
-            LabelError: a polygon has fewer than three points or a number that is not finite, or
-                pycocotools is not installed.
+            LabelError: a polygon has fewer than three points or a number that is not finite.
         """
         for ring in rings:
-            self._paint_polygon(ring, number)
+            if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3 or not np.isfinite(ring).all():
+                raise LabelError("A polygon needs at least three points of two finite numbers.")
+            mask, left = fill_polygon(ring, self.size)
+            self.paint(mask, number, left=left)
 
-    def _paint_polygon(self, ring: Floats, number: int) -> None:
-        if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3 or not np.isfinite(ring).all():
-            raise LabelError("A polygon needs at least three points of two finite numbers.")
-        mask, left = fill_polygon(ring, self.size)
-        self.paint(mask, number, left=left)
+
+def rotated(points: Floats, degrees: float) -> Floats:
+    """Points [n, 2] of x and y in pixels, rotated about 0, clockwise on the screen."""
+    sine = np.sin(np.radians(degrees))
+    cosine = np.cos(np.radians(degrees))
+    return points @ np.array([[cosine, sine], [-sine, cosine]])

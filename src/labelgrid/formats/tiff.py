@@ -87,7 +87,7 @@ def wide_samples(data: bytes) -> Array:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep OpenCV, which prints about damaged files, from printing."""
+    """Keep OpenCV from printing about damaged files."""
     from cv2.utils import logging
 
     with _LOCK:

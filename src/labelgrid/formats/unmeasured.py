@@ -1,4 +1,4 @@
-"""Finds the number of a depth map that likely means "not measured": far beyond all others."""
+"""Finds the number of a depth map that likely means "not measured": far beyond the rest."""
 
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ GAP = 2
 
 
 class Lone(NamedTuple):
-    """The largest number, the next one below it, and the share of the numbers that are it."""
+    """The largest number, the next smaller one, and the share of pixels with the largest."""
 
     number: float
     next: float
@@ -28,7 +28,7 @@ class Lone(NamedTuple):
 
 
 def lone_largest(numbers: Array) -> Lone | None:
-    """The largest of some numbers above 0, if it is at least twice the next one; None otherwise.
+    """The largest of some numbers above 0, if at least twice the next one; None otherwise.
 
     Example:
         >>> lone_largest(np.array([1.5, 2.0, 65504.0, 65504.0]))
@@ -49,7 +49,7 @@ def lone_largest(numbers: Array) -> Lone | None:
 
 
 def number_text(number: float) -> str:
-    """A number as it is declared, whole ones without a point.
+    """The text that declares a number, without a point for whole numbers.
 
     Example:
         >>> number_text(65504.0), number_text(2147483647.0), number_text(9999.9)

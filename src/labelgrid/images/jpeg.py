@@ -1,4 +1,4 @@
-"""Checks JPEG files for lost parts, which decoders fill without an error: they only warn."""
+"""Checks JPEG files for lost parts, which decoders fill with no more than a warning."""
 
 import io
 import math
@@ -26,7 +26,7 @@ _FRAMES = (0xC0, 0xC1, 0xC2)
 _PROGRESSIVE = 0xC2
 #: Markers without content.
 _BARE = (0x01, *_RESTARTS)
-#: What may follow the coded data of a scan: tables, another scan, comments, or the end.
+#: The markers after the coded data of a scan: tables, another scan, comments, or the end.
 _AFTER_SCAN = (0xC4, 0xCC, *range(0xD9, 0xDE), *range(0xE0, 0xF0), 0xFE)
 #: Coded data that stand for nothing.
 _OTHER = b"\xb6\xd5\x6b\x9a" * 8
@@ -34,7 +34,7 @@ _OTHER = b"\xb6\xd5\x6b\x9a" * 8
 
 @dataclass(kw_only=True)
 class _Frame:
-    """What a file's header says of its scans.
+    """The header of a file, as far as scans depend on it.
 
     Args:
         height: in pixels.
@@ -49,7 +49,7 @@ class _Frame:
     interval: int = 0
 
     def units(self, components: bytes) -> int:
-        """The units (MCUs) of a scan of these components."""
+        """The number of units (MCUs) of a scan."""
         across = max(horizontal for horizontal, _ in self.factors.values())
         down = max(vertical for _, vertical in self.factors.values())
         width = self.width
@@ -66,7 +66,7 @@ class Parts(NamedTuple):
     """A JPEG file whose parts are in order.
 
     `progressive`: several scans refine each other. `changed` reads the file with other bytes after
-    all coded data, and without what is behind the first picture; it makes no copy of the file.
+    all coded data, and without the bytes behind the first picture; it makes no copy of the file.
     """
 
     progressive: bool
@@ -77,7 +77,7 @@ def parts_of(data: bytes) -> Parts:
     """Check the parts of a JPEG file as `check_parts`.
 
     The changed file has the same pixels, unless coded data are missing: a decoder warns, and
-    decodes zeros, or what follows. A file that is not coded by Huffman codes is not changed.
+    decodes zeros, or the bytes that follow. A file without Huffman codes is not changed.
 
     Raises:
         ValueError: as `check_parts`.
@@ -98,7 +98,6 @@ def parts_of(data: bytes) -> Parts:
 
 
 def _coded_ends(data: bytes, start: int, end: int) -> Iterator[int]:
-    """Where the coded data between two markers of a scan end, without the bytes that fill space."""
     for restart in _FILLED.finditer(data, start, end):
         yield restart.start()
     while end > start and data[end - 1] == _FILL:
@@ -115,21 +114,17 @@ class _Joined(io.RawIOBase):
         self._place = 0
 
     def readable(self) -> bool:
-        """As of any raw file."""
         return True
 
     def seekable(self) -> bool:
-        """As of any raw file."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """As of any raw file."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._starts[-1]}
         self._place = max(0, base[whence] + offset)
         return self._place
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
-        """As of any raw file: read at most what is left of one piece."""
         if self._place >= self._starts[-1]:
             return 0
         number = bisect_right(self._starts, self._place) - 1
@@ -152,15 +147,15 @@ def check_parts(data: bytes) -> None:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """The marker of each part of the first picture, and where its content begins and ends.
+    """The marker of each part of the first picture, with the begin and the end of the content.
 
     The content of a scan is its coded data.
     """
     frame: _Frame | None = None
     interval = 0
     place = 2
-    while found := _FILLED.match(data, place):
-        start = found.end()
+    while match := _FILLED.match(data, place):
+        start = match.end()
         marker = data[start - 1]
         if marker == _END:
             yield marker, start, start
@@ -202,21 +197,21 @@ def _intervals(frame: _Frame | None, interval: int, header: bytes) -> int:
 
 
 def _check_scan(data: bytes, start: int, intervals: int) -> int:
-    """Check the restart markers in a scan's coded data; return where these end."""
+    """Check the restart markers in a scan's coded data; return the end of the data."""
     restarts = 0
     place = start
-    while found := _MARKER.search(data, place):
-        marker = data[found.end() - 1]
+    while match := _MARKER.search(data, place):
+        marker = data[match.end() - 1]
         if marker not in _RESTARTS:
             break
         if marker != _RESTARTS[restarts % len(_RESTARTS)]:
             raise ValueError("a part between two of its restart markers is lost")
         restarts += 1
-        place = found.end()
-    if found is None:
+        place = match.end()
+    if match is None:
         raise ValueError("its end is missing")
     if marker not in _AFTER_SCAN:
         raise ValueError("its coded pixels are cut short or damaged")
     if restarts < intervals - 1:
         raise ValueError("parts after some of its restart markers are lost")
-    return found.start()
+    return match.start()

@@ -12,6 +12,8 @@ from labelgrid.images.opening import FORMATS
 
 #: The file extensions of images.
 EXTENSIONS = frozenset(FORMATS)
+#: Gets the errors of images that are left out, by name; None: such an image is an error.
+LeftOut = dict[str, ImageError] | None
 
 
 def list_images(folder: Path) -> list[str]:
@@ -25,15 +27,12 @@ def list_images(folder: Path) -> list[str]:
     return scan_folder(folder)[0]
 
 
-def scan_folder(
-    folder: Path, left_out: dict[str, ImageError] | None = None
-) -> tuple[list[str], Counter[str]]:
-    """List the images below a folder as `list_images`, and count its other files by extension.
+def scan_folder(folder: Path, left_out: LeftOut = None) -> tuple[list[str], Counter[str]]:
+    """List the images below a folder as `list_images`, and count the remaining files by extension.
 
-    Args:
-        folder: the folder.
-        left_out: gets the images whose names are not Unicode, by their names as text; None: such a
-            name is an error.
+    Linked folders are entered, too, but each folder only once.
+
+    Images whose names are not Unicode go to `left_out`, by their names as text.
 
     Raises:
         ImageError: as `list_images`.
@@ -44,70 +43,47 @@ def scan_folder(
         )
     image_ids = []
     others: Counter[str] = Counter()
-    for path in _visible_files(folder):
-        extension = _extension(path)
-        if extension in EXTENSIONS:
-            image_ids.append(path)
-        else:
-            others[extension] += 1
-    if not image_ids:
-        raise _no_images_error(folder, others)
-    return sorted(_unicode_names(image_ids, folder, left_out)), others
-
-
-def _unicode_names(
-    image_ids: Iterable[str], folder: Path, left_out: dict[str, ImageError] | None
-) -> Iterator[str]:
-    for image_id in image_ids:
-        try:
-            _check_unicode(image_id, folder)
-        except ImageError as error:
-            if left_out is None:
-                raise
-            left_out[image_id.encode(errors="replace").decode()] = error
-        else:
-            yield image_id
-
-
-def _no_images_error(folder: Path, others: Counter[str]) -> ImageError:
-    what = "The folder holds no images"
-    if others:
-        counts = [f"{count} {extension}" for extension, count in sorted(others.items())]
-        what += f", but {', '.join(counts)}"
-    return ImageError(
-        f"{what}.",
-        where=folder,
-        next_step=f"Images are files that end in {', '.join(sorted(EXTENSIONS))}.",
-    )
-
-
-def _visible_files(folder: Path) -> Iterator[str]:
-    """The relative paths of all files below a folder, in no order, without hidden ones.
-
-    Linked folders are entered, too, but each folder only once.
-    """
     for prefix, folders, files in walk(folder, links=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
-            if not name.startswith("."):
-                yield prefix + name
+            extension = _extension(name)
+            if name.startswith("."):
+                continue
+            if extension in EXTENSIONS:
+                image_ids.append(prefix + name)
+            else:
+                others[extension] += 1
+    if not image_ids:
+        counts = ", ".join(f"{count} {extension}" for extension, count in sorted(others.items()))
+        raise ImageError(
+            f"The folder holds no images{counts and f', but {counts}'}.",
+            where=folder,
+            next_step=f"Images are files that end in {', '.join(sorted(EXTENSIONS))}.",
+        )
+    return sorted(_unicode_names(image_ids, folder, left_out)), others
+
+
+def _unicode_names(image_ids: Iterable[str], folder: Path, left_out: LeftOut) -> Iterator[str]:
+    for image_id in image_ids:
+        try:
+            image_id.encode()
+        except UnicodeEncodeError as fault:
+            error = ImageError(
+                f"The file name {image_id!r} is not Unicode.", where=folder, next_step="Rename it."
+            )
+            if left_out is None:
+                raise error from fault
+            left_out[image_id.encode(errors="replace").decode()] = error
+        else:
+            yield image_id
 
 
 def _extension(name: str) -> str:
     return os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path each is slow for a million names
 
 
-def _check_unicode(name: str, folder: Path) -> None:
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise ImageError(
-            f"The file name {name!r} is not Unicode.", where=folder, next_step="Rename it."
-        ) from error
-
-
 def read_list(path: Path) -> list[str]:
-    """Read the ids in a list file, in its order.
+    """Read the ids in a list file, in order.
 
     Each line is a path relative to the list's folder. Empty lines are ignored.
 
@@ -118,9 +94,7 @@ def read_list(path: Path) -> list[str]:
     try:
         lines = read_foreign_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        fault: object = error
-        if isinstance(error, OSError):
-            fault = error.strerror
+        fault = error.strerror if isinstance(error, OSError) else error
         raise ImageError(
             f"The list cannot be read: {fault}.",
             where=path,
@@ -130,7 +104,18 @@ def read_list(path: Path) -> list[str]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        image_id = _listed_id(line.strip(), path, number)
+        listed = line.strip()
+        image_id = posixpath.normpath(listed)
+        if image_id.startswith(("/", "../")):
+            raise ImageError(
+                f"Line {number}, '{listed}', leaves the list's folder.",
+                where=path,
+                next_step="Put the list above its images and write paths relative to it.",
+            )
+        if _extension(listed) not in EXTENSIONS:
+            raise ImageError(
+                f"Line {number}, '{listed}', does not have the extension of an image.", where=path
+            )
         if image_id in line_of:
             raise ImageError(
                 f"'{image_id}' is on lines {line_of[image_id]} and {number}.", where=path
@@ -141,18 +126,3 @@ def read_list(path: Path) -> list[str]:
             "The list names no images.", where=path, next_step="Write one path per line."
         )
     return list(line_of)
-
-
-def _listed_id(line: str, path: Path, number: int) -> str:
-    image_id = posixpath.normpath(line)
-    if image_id.startswith(("/", "../")):
-        raise ImageError(
-            f"Line {number}, '{line}', leaves the list's folder.",
-            where=path,
-            next_step="Put the list above its images and write paths relative to it.",
-        )
-    if _extension(line) not in EXTENSIONS:
-        raise ImageError(
-            f"Line {number}, '{line}', does not have the extension of an image.", where=path
-        )
-    return image_id

@@ -1,4 +1,4 @@
-"""Lists the images in stores of objects: those below an address, or those of a list."""
+"""Lists the images in stores of objects: all images below an address, or the images of a list."""
 
 import csv
 import io
@@ -7,16 +7,19 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labelgrid.basics.errors import ImageError, LabelgridError
 from labelgrid.basics.files import read_foreign_text
 from labelgrid.basics.progress import Silent
-from labelgrid.images.listing import EXTENSIONS
+from labelgrid.images.listing import EXTENSIONS, LeftOut
 from labelgrid.storage.addresses import Address, check_address, common_folder, is_address
 from labelgrid.storage.objects import download
 from labelgrid.storage.stamps import Stamp, list_below
 from labelgrid.storage.systems import can_list
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: The columns that name images, the surest first, of tables with more than one column of text.
 COLUMNS = ("url", "uri", "address", "image", "image_url", "path", "file", "filename", "name")
@@ -28,7 +31,7 @@ LISTS = frozenset({".txt", ".csv", ".parquet", ".list"})
 
 
 class Objects(NamedTuple):
-    """Images below one root: the root, the ids, and their stamps where these are known."""
+    """Images below a root; stamps where known, and the numbers of other files by extension."""
 
     root: str
     image_ids: list[str]
@@ -37,22 +40,19 @@ class Objects(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A text of a list, and where it is, such as "line 3"."""
+    """A text of a list, and the place, such as "line 3"."""
 
     where: str
     text: str
 
 
-def list_objects(folder: Address, left_out: dict[str, ImageError] | None = None) -> Objects:
-    """The images below an address, by name, without hidden ones.
+def list_objects(folder: Address, left_out: LeftOut = None) -> Objects:
+    """List the images below an address, by name, without hidden objects.
 
-    Args:
-        folder: the address.
-        left_out: gets the images whose names lead out of the folder, by their names; None: such a
-            name is an error.
+    Images whose names lead out of the folder go to `left_out`, by name.
 
     Raises:
-        ImageError: there is none, or the store has no lists.
+        ImageError: there is no image, or the store has no lists.
         StorageError: the store refuses or does not answer.
     """
     if not can_list(folder):
@@ -85,8 +85,7 @@ def list_objects(folder: Address, left_out: dict[str, ImageError] | None = None)
     return Objects(str(folder.rstrip("/")), ids, stamps, others)
 
 
-def _is_usable(address: Address, name: str, left_out: dict[str, ImageError] | None) -> bool:
-    """Whether a listed name can be an image id; one that cannot is left out or an error."""
+def _is_usable(address: Address, name: str, left_out: LeftOut) -> bool:
     if address.is_plain and "?" not in name:
         return True
     error = ImageError(
@@ -101,13 +100,13 @@ def _is_usable(address: Address, name: str, left_out: dict[str, ImageError] | No
 
 
 def read_object_list(place: Path | Address, roots: Collection[str] = ()) -> list[Objects]:
-    """The images of a list: addresses, or paths relative to the list's folder.
+    """Read the images of a list: addresses, or paths relative to the list's folder.
 
-    The ids of addresses are their ends below the deepest folder of all of one store, or below one
-    of the roots.
+    The ids of addresses are the ends below the deepest common folder in a store, or below one of
+    the roots.
 
     Args:
-        place: the list, in text with one a line, or a .csv or .parquet file with a column of them.
+        place: the list: a text file of lines, or a .csv or .parquet file with a column of images.
         roots: addresses that are roots of images already.
 
     Raises:
@@ -130,7 +129,6 @@ def read_object_list(place: Path | Address, roots: Collection[str] = ()) -> list
 def _by_root(
     entries: Iterable[Entry], base: Path | Address, where: str, roots: Collection[str]
 ) -> dict[str, list[str]]:
-    """The ids by their roots, in the order of the list."""
     seen: dict[str, str] = {}
     relative: list[str] = []
     by_store = defaultdict[str, list[Address]](list)
@@ -140,7 +138,9 @@ def _by_root(
             raise ImageError(f"'{text}' is on {seen[text]} and {entry.where}.", where=where)
         seen[text] = entry.where
         if is_address(text):
-            by_store[_known_root(text, roots) or Address(text).store].append(Address(text))
+            above = [root for root in roots if text.startswith(f"{root}/")]
+            store = max(above, key=len, default="") or Address(text).store
+            by_store[store].append(Address(text))
         else:
             relative.append(text)
     by_root: dict[str, list[str]] = {}
@@ -153,13 +153,7 @@ def _by_root(
     return by_root
 
 
-def _known_root(address: str, roots: Collection[str]) -> str:
-    """The deepest of the roots that an address is below; "" if there is none."""
-    return max((root for root in roots if address.startswith(f"{root}/")), key=len, default="")
-
-
 def _checked(entry: Entry, where: str) -> str:
-    """An entry as an address, or as a path below the list's folder."""
     text = entry.text
     if is_address(text):
         try:
@@ -191,11 +185,6 @@ def _checked(entry: Entry, where: str) -> str:
 
 
 def _entries(path: Path, where: str) -> Iterator[Entry]:
-    """The entries of a list, in its order, without empty ones.
-
-    Raises:
-        ImageError: it cannot be read, or no column names images.
-    """
     readers = {".csv": _csv_entries, ".parquet": _parquet_entries}
     read = readers.get(path.suffix.lower(), _text_entries)
     try:
@@ -235,13 +224,11 @@ def _csv_entries(path: Path, where: str) -> Iterator[Entry]:
 
 
 def _parquet_entries(path: Path, where: str) -> Iterator[Entry]:
-    """The entries of a table, of which only a part is in memory."""
-    import pyarrow as pa  # slow to load, and most lists are text
-    from pyarrow import parquet
+    from pyarrow import parquet  # slow to load, and most lists are text
 
     with parquet.ParquetFile(path) as heads:
         schema = heads.schema_arrow
-    texts = [field.name for field in schema if _is_text(pa, field.type)]
+    texts = [field.name for field in schema if _is_text(field.type)]
     with parquet.ParquetFile(path, read_dictionary=texts) as file:
         if file.metadata.num_rows > MOST_IMAGES:
             raise ImageError(
@@ -256,20 +243,17 @@ def _parquet_entries(path: Path, where: str) -> Iterator[Entry]:
         column = (titled or texts)[0]
         number = 0
         for batch in file.iter_batches(columns=[column]):
-            for text in _texts(pa, batch.column(0), where):
+            for text in _texts(batch.column(0), where):
                 number += 1
                 yield Entry(f"row {number}", text or "")
 
 
-def _texts(pa: Any, column: Any, where: str) -> list[str | None]:
-    """The texts of a column; a long one that comes often is in memory once.
-
-    Raises:
-        ImageError: one is too long for a path.
-    """
+def _texts(column: "pa.Array", where: str) -> list[str | None]:
+    """The texts of a column, none too long for a path; a frequent text is in memory once."""
     import pyarrow.compute as pc
+    from pyarrow import types
 
-    values = column.dictionary if pa.types.is_dictionary(column.type) else column
+    values = column.dictionary if types.is_dictionary(column.type) else column
     if (pc.max(pc.binary_length(values)).as_py() or 0) > LONGEST:
         raise ImageError(
             f"A path in the list has more than {LONGEST:,} bytes.",
@@ -279,10 +263,11 @@ def _texts(pa: Any, column: Any, where: str) -> list[str | None]:
     return column.to_pylist()
 
 
-def _is_text(pa: object, type: object) -> bool:
-    types = pa.types  # type: ignore[attr-defined]
+def _is_text(type: Any) -> bool:
+    from pyarrow import types
+
     if types.is_dictionary(type):
-        type = type.value_type  # type: ignore[attr-defined]
+        type = type.value_type
     return bool(types.is_string(type) or types.is_large_string(type))
 
 

@@ -1,18 +1,15 @@
-"""Opens image files as the format that their names say, and refuses too many pixels.
-
-Both are checked before anything is decoded.
-"""
+"""Opens image files as the format of their names, and refuses too many pixels before decoding."""
 
 import io
 import mmap
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from labelgrid.basics.errors import (
     ImageError,
@@ -23,6 +20,7 @@ from labelgrid.basics.errors import (
 )
 from labelgrid.basics.type_names import Size
 from labelgrid.images import png, tiff_checks
+from labelgrid.images.tiff_checks import Tags
 
 if TYPE_CHECKING:  # the functions that open a file load it: commands that open none start faster
     from PIL import Image
@@ -42,7 +40,7 @@ FORMATS = {
 }
 #: The formats of other label files.
 _ARRAYS = {".npy": "NPY", ".npz": "ZIP", ".exr": "EXR"}
-#: The first bytes of files, and what these files are.
+#: The first bytes of files, and the formats.
 _STARTS = {
     b"\x89PNG": "PNG",
     b"\xff\xd8\xff": "JPEG",
@@ -68,16 +66,6 @@ _MIDDLES = {
     b"crx ": "CR3",
     b"jp2 ": "JPEG 2000",
 }
-
-
-def _register_heif() -> None:
-    import pillow_heif
-
-    pillow_heif.register_heif_opener()
-
-
-#: The formats that Pillow reads with a plug-in, and how that is registered.
-_PLUGINS: dict[str, Callable[[], None]] = {"HEIF": _register_heif}
 #: Pillow's modes with an unambiguous conversion to 8-bit RGB; alpha is dropped, the colours under
 #: it are kept.
 PLAIN = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "YCbCr"})
@@ -92,7 +80,7 @@ MAX_PIXELS = 200_000_000
 
 
 class WrongFileError(ValueError):
-    """A file is not what its name or its size must be: what is wrong, and what to do about it."""
+    """A file contradicts its name or the limits: the fault, and the next step."""
 
     def __init__(self, what: str, next_step: str) -> None:
         super().__init__(what)
@@ -108,12 +96,7 @@ FEWEST = 2**20
 
 @contextmanager
 def label_of(size: Size, times: int = TIMES) -> Iterator[None]:
-    """Bound what a label may hold that is read inside, by the height and width of its image.
-
-    Args:
-        size: of the image.
-        times: so many times its pixels.
-    """
+    """Bound the pixels of labels that are read inside, to `times` the pixels of the image."""
     token = _OF_LABEL.set(max(FEWEST, times * size[0] * size[1]))
     try:
         yield
@@ -122,16 +105,15 @@ def label_of(size: Size, times: int = TIMES) -> Iterator[None]:
 
 
 def max_pixels() -> int:
-    """The most pixels that an image or label may have; inside `label_of`, that a label may have.
+    """The most pixels of an image or label; inside `label_of`, of the label.
 
     Raises:
-        UsageError: the variable that sets it does not hold a positive whole number.
+        UsageError: the variable `LIMIT` does not hold a positive whole number.
     """
     return min(_limit(), _OF_LABEL.get() or sys.maxsize)
 
 
 def _limit() -> int:
-    """The limit of the variable."""
     text = os.environ.get(LIMIT, str(MAX_PIXELS))
     if not (text.isascii() and text.isdigit() and len(text) < 16 and int(text)):
         raise UsageError(
@@ -142,10 +124,7 @@ def _limit() -> int:
 
 
 def max_bytes() -> int:
-    """The size of the largest image or label file that is read, in bytes.
-
-    It has 8 bytes for each of the most pixels, and room for other content.
-    """
+    """The most bytes of an image or label file: 8 for each of the most pixels, and some room."""
     return 8 * _limit() + 2**26
 
 
@@ -155,12 +134,10 @@ def max_content() -> int:
 
 
 def check_content(data: bytes, path: Path) -> bytes:
-    """Check all checksums of a PNG, and return it with its pixels uncompressed.
-
-    Other content is returned as it is.
+    """Check all checksums of a PNG, and uncompress the pixels; return other content unchanged.
 
     Raises:
-        ImageError: it is damaged, or has too many pixels.
+        ImageError: the PNG is damaged, or has too many pixels.
     """
     if path.suffix.lower() != ".png":
         return data
@@ -170,7 +147,7 @@ def check_content(data: bytes, path: Path) -> bytes:
 
 @contextmanager
 def open_image(file: BinaryIO, path: Path) -> "Iterator[Image.Image]":
-    """Open an image as the format that its name says, and check its form; only the header is read.
+    """Open an image as the format of its name, and check the form; only the header is read.
 
     Errors of decoders inside the block become an `ImageError`; their warnings are suppressed.
 
@@ -184,12 +161,32 @@ def open_image(file: BinaryIO, path: Path) -> "Iterator[Image.Image]":
         decoder_errors(path, ImageError, thing="image", damaged=damaged, again=again),
         open_as_named(file, path) as image,
     ):
-        _check_form(image, path)
+        if image.mode == "CMYK":
+            raise ImageError(
+                "The image is CMYK (for print). Its colours depend on a printer's profile.",
+                where=path,
+                next_step="Convert it to RGB in an image editor.",
+            )
+        if image.mode not in PLAIN and not has_16_bits(image):
+            raise ImageError(
+                f"The image's pixels have the mode '{image.mode}', not 8- or 16-bit grey or "
+                "colour.",
+                where=path,
+                next_step="Convert it to 8-bit RGB.",
+            )
+        frames = pages_of(image)
+        # phones add a second picture to these formats; the first is the photograph
+        if frames > 1 and image.format not in ("MPO", "HEIF"):
+            raise ImageError(
+                f"The file holds {frames} pictures.",
+                where=path,
+                next_step="Save each as its own file.",
+            )
         yield image
 
 
 def open_as_named(file: BinaryIO, path: Path) -> "Image.Image":
-    """Open an image or a label as the format that its name says; only the header is read.
+    """Open an image or a label as the format of its name; only the header is read.
 
     Raises:
         WrongFileError: the content is of another format, or has too many pixels. Pillow's own
@@ -203,8 +200,10 @@ def open_as_named(file: BinaryIO, path: Path) -> "Image.Image":
     if limit > 2 * (Image.MAX_IMAGE_PIXELS or limit):  # Pillow refuses twice its own limit
         Image.MAX_IMAGE_PIXELS = limit
     format = FORMATS[path.suffix.lower()]
-    if format in _PLUGINS:
-        _PLUGINS[format]()
+    if format == "HEIF":
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
     if format == "TIFF":
         refuse_channels(tiff_checks.tags_of(file))
         file.seek(0)
@@ -225,7 +224,7 @@ def refuse_other_format(data: bytes, path: Path) -> None:
     """Refuse content whose first bytes belong to another format than the file's name.
 
     Raises:
-        WrongFileError: they do.
+        WrongFileError: the format is another.
 
     Example:
         >>> refuse_other_format(b"%PDF-1.7", Path("a.jpg"))
@@ -245,7 +244,7 @@ def refuse_other_format(data: bytes, path: Path) -> None:
 
 
 def format_of(data: bytes) -> str | None:
-    """The format of content that begins with these bytes; None if it is unknown."""
+    """The format of content by its first bytes; None if unknown."""
     for start, format in _STARTS.items():
         if data.startswith(start):
             return format
@@ -256,17 +255,17 @@ def refuse_giant(height: int, width: int) -> None:
     """Refuse a size of more pixels than the limit.
 
     Raises:
-        WrongFileError: it has more.
+        WrongFileError: the size is larger.
     """
     if height * width > max_pixels():
         raise _giant(f"{height}x{width}")
 
 
-def refuse_channels(tags: Mapping[int, Any]) -> None:
+def refuse_channels(tags: Tags) -> None:
     """Refuse a TIFF of more channels than an image or a label has, or of giant tiles, by its tags.
 
     Raises:
-        WrongFileError: it has more, or a tile has far more pixels than the picture.
+        WrongFileError: there are more channels, or a tile has far more pixels than the picture.
     """
     if tiff_checks.shape_of(tags)[0] > CHANNELS:
         raise _unread(tags)
@@ -278,7 +277,7 @@ def refuse_channels(tags: Mapping[int, Any]) -> None:
         )
 
 
-def _unread(tags: Mapping[int, Any]) -> WrongFileError:
+def _unread(tags: Tags) -> WrongFileError:
     channels, bits = tiff_checks.shape_of(tags)
     return WrongFileError(
         f"its pixels have {channels} channels of {bits} bits, which are not read from a TIFF",
@@ -296,29 +295,8 @@ def _giant(size: str) -> WrongFileError:
     )
 
 
-def _check_form(image: "Image.Image", path: Path) -> None:
-    if image.mode == "CMYK":
-        raise ImageError(
-            "The image is CMYK (for print). Its colours depend on a printer's profile.",
-            where=path,
-            next_step="Convert it to RGB in an image editor.",
-        )
-    if image.mode not in PLAIN and not has_16_bits(image):
-        raise ImageError(
-            f"The image's pixels have the mode '{image.mode}', not 8- or 16-bit grey or colour.",
-            where=path,
-            next_step="Convert it to 8-bit RGB.",
-        )
-    frames = pages_of(image)
-    # phones add a second picture to these formats; the first is the photograph
-    if frames > 1 and image.format not in ("MPO", "HEIF"):
-        raise ImageError(
-            f"The file holds {frames} pictures.", where=path, next_step="Save each as its own file."
-        )
-
-
 def pages_of(image: "Image.Image") -> int:
-    """The number of pictures in a file; those of a TIFF are counted without reading them."""
+    """The number of pictures in a file; pictures of a TIFF are not read for it."""
     if image.format != "TIFF":
         return int(getattr(image, "n_frames", 1))
     file: BinaryIO = image.fp  # type: ignore[attr-defined]
@@ -330,10 +308,7 @@ def pages_of(image: "Image.Image") -> int:
 
 
 def has_16_bits(image: "Image.Image") -> bool:
-    """Whether the file has 16 bits per channel, of which Pillow keeps only the high 8.
-
-    Call it before loading.
-    """
+    """Whether the file has 16 bits per channel; call before loading, as Pillow keeps the high 8."""
     return image.format in ("PNG", "TIFF") and ";16" in f"{image.mode} {getattr(image, 'tile', '')}"
 
 
@@ -341,14 +316,10 @@ def has_16_bits(image: "Image.Image") -> bool:
 def decoder_errors(
     path: Path, error: type[LabelgridError], thing: str, damaged: str, again: str
 ) -> Iterator[None]:
-    """Turn the exceptions of decoders into errors of one type, and suppress their warnings.
+    """Turn the exceptions of decoders into errors of a type, and suppress warnings.
 
-    Args:
-        path: the file.
-        error: the type of the errors; those that already have it stay as they are.
-        thing: what the file is: image or label.
-        damaged: the beginning of the message about a damaged file.
-        again: the next step after that.
+    `thing` is image or label; a message about a damaged file begins with `damaged`, and `again` is
+    its next step. Errors of the type stay as they are.
 
     Raises:
         MemoryShortageError: there was no memory to decode the file.
@@ -370,14 +341,13 @@ def decoder_errors(
         if short:
             what, step = short
             raise MemoryShortageError(what, where=path, next_step=step) from fault
-        why: object = fault
-        if isinstance(fault, UnidentifiedImageError):
-            why = "its kind is unknown"
+        is_unknown = isinstance(fault, UnidentifiedImageError)
+        why = "its kind is unknown" if is_unknown else fault
         raise error(f"{damaged}: {why}.", where=str(path), next_step=again) from fault
 
 
 def _room_for(path: Path) -> tuple[str, str] | None:
-    """As `shortage`, for a decoder that does not say why it failed: whether its picture has room.
+    """As `shortage`, for a decoder that failed without a reason: whether the picture has room.
 
     Its values are counted with two bytes, and twice; a picture of unknown size with 256 MiB.
     """

@@ -1,6 +1,6 @@
-"""Makes an image readable wherever it is: its path below a folder, or that of a fetched copy.
+"""Makes images readable wherever they are: by a path below a folder, or by a fetched copy.
 
-All that opens a project's images asks here for a path.
+Everything that opens a project's images asks here for a path.
 """
 
 import posixpath
@@ -23,7 +23,7 @@ def is_remote(root: str) -> bool:
 
 
 def image_file(root: str, image_id: str, digest: str = "", *, check: bool = True) -> Path:
-    """The path of an image's file, which may not exist if it is one of this machine.
+    """The path of an image's file; a file of this machine may not exist.
 
     An object is fetched unless it is in the cache; its file stays until this thread has asked for
     some more. Ask again instead of keeping the path.
@@ -35,7 +35,7 @@ def image_file(root: str, image_id: str, digest: str = "", *, check: bool = True
         check: compare a copy in the cache with the digest; otherwise the caller does.
 
     Raises:
-        ImageError: there is no such object, or its content is another one.
+        ImageError: there is no such object, or its content is another.
         StorageError: the store refuses or does not answer, or the cache cannot be written.
     """
     if not is_remote(root):
@@ -51,7 +51,7 @@ def image_file(root: str, image_id: str, digest: str = "", *, check: bool = True
 
 
 def read_placed_image(root: str, image_id: str, digest: str = "") -> "Bytes":
-    """Read an image wherever it is; the arguments are as of `image_file`, all else as `read_image`.
+    """Read an image wherever it is, as `image_file` and `read_image`.
 
     A damaged copy in the cache is fetched again.
 
@@ -68,7 +68,7 @@ def read_placed_image(root: str, image_id: str, digest: str = "") -> "Bytes":
 
 
 def orientation_or_upright(root: str, image_id: str, digest: str) -> int:
-    """The EXIF orientation of an image; 1 if it cannot be read, which other commands say."""
+    """The EXIF orientation of an image; 1 if unreadable, as other commands say."""
     from labelgrid.images.reading import orientation_of  # slow to load
 
     with suppress(ImageError, StorageError, OSError):
@@ -78,10 +78,10 @@ def orientation_or_upright(root: str, image_id: str, digest: str) -> int:
 
 @contextmanager
 def object_errors(address: str) -> Iterator[None]:
-    """Turn what is wrong with one object into an error of an image.
+    """Turn the faults of an object into an error of an image.
 
     Raises:
-        ImageError: it does not exist, has changed, or is too large.
+        ImageError: the object does not exist, has changed, or is too large.
     """
     from labelgrid.storage.objects import ChangedObjectError
 
@@ -101,7 +101,7 @@ def object_errors(address: str) -> Iterator[None]:
 
 @contextmanager
 def held_image_file(root: str, image_id: str, digest: str = "") -> Iterator[Path]:
-    """Yield the path of an image's file; that of an object has its name, and stays in the block.
+    """Yield the path of an image's file; an object's copy has the object's name in the block.
 
     Raises:
         ImageError: as `image_file`.
@@ -118,25 +118,25 @@ def held_image_file(root: str, image_id: str, digest: str = "") -> Iterator[Path
 
 
 def existing_images(places: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Those of many places whose file or object exists; each is a root and an image id.
+    """The places, each a root and an image id, whose file or object exists.
 
     Raises:
         StorageError: a store refuses or does not answer.
     """
-    found = set()
+    existing = set()
     remote = {}
     for root, image_id in places:
         if is_remote(root):
             remote[f"{root}/{image_id}"] = (root, image_id)
         elif Path(root, image_id).exists():
-            found.add((root, image_id))
+            existing.add((root, image_id))
     if remote:
         from labelgrid.storage.addresses import check_address
         from labelgrid.storage.stamps import stamps_of
 
         stamps = stamps_of([check_address(address) for address in remote])
-        found |= {remote[address] for address in stamps}
-    return found
+        existing |= {remote[address] for address in stamps}
+    return existing
 
 
 def missing_object_error(address: str) -> ImageError:
@@ -159,7 +159,7 @@ def changed_object_error(address: str) -> ImageError:
 
 
 def file_versions(paths: Mapping[str, Path]) -> dict[str, tuple[int, str]]:
-    """What says that images' files or objects are the same as before: size, and time or tag.
+    """The versions of images' files or objects: size, and time or tag.
 
     Nothing is fetched; the size is -1 if it is unknown or there is no such file.
 
@@ -173,7 +173,11 @@ def file_versions(paths: Mapping[str, Path]) -> dict[str, tuple[int, str]]:
         if is_remote(root):
             addresses[image_id] = f"{root}/{image_id}"
         else:
-            versions[image_id] = _file_version(paths[image_id])
+            try:
+                status = paths[image_id].stat()
+                versions[image_id] = (status.st_size, str(status.st_mtime_ns))
+            except OSError:
+                versions[image_id] = (-1, "")
     if addresses:
         from labelgrid.storage.addresses import check_address
         from labelgrid.storage.stamps import Stamp, stamps_of
@@ -185,23 +189,15 @@ def file_versions(paths: Mapping[str, Path]) -> dict[str, tuple[int, str]]:
     return versions
 
 
-def _file_version(path: Path) -> tuple[int, str]:
-    try:
-        status = path.stat()
-    except OSError:
-        return -1, ""
-    return status.st_size, str(status.st_mtime_ns)
-
-
 def chosen_paths(paths: Mapping[str, Path], image_ids: Sequence[str]) -> Mapping[str, Path]:
-    """The files of some of the images, by absolute paths; objects are not fetched yet."""
+    """The files of some images, by absolute paths; objects are not fetched yet."""
     if isinstance(paths, ImagePaths):
         return ImagePaths({image_id: paths.places[image_id] for image_id in image_ids})
     return {image_id: paths[image_id].absolute() for image_id in image_ids}
 
 
 class ImagePaths(Mapping[str, Path]):
-    """The files of images by their ids; that of an object is fetched when it is asked for.
+    """The files of images by id; an object is fetched on access.
 
     Args:
         places: image id -> the root of its path, and the digest of its content ("" if unknown).

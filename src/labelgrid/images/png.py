@@ -39,10 +39,10 @@ _FIRST = 2**16
 _BLOCK = 65535
 #: The bits, colour, compression, filters and interlacing of plain files.
 _PLAIN = (b"\x08\0\0\0\0", b"\x08\2\0\0\0", b"\x08\4\0\0\0", b"\x08\6\0\0\0")
-#: The parts that a plain file may have besides its pixels, and their sizes: decoders accept any
-#: content of them.
+#: The parts that a plain file may have besides its pixels, with sizes: decoders accept any content
+#: of such parts.
 _SIZES = {b"IHDR": 13, b"gAMA": 4, b"sRGB": 1, b"pHYs": 9, b"tIME": 7, b"IEND": 0}
-#: What is uncompressed at once; what is left of it is copied for each block.
+#: Bytes that are uncompressed at once; the rest of them is copied for each block.
 _PIECE = 16384
 
 
@@ -66,12 +66,12 @@ class Header:
 
     @property
     def channels(self) -> int:
-        """The numbers of a pixel."""
+        """The number of values of a pixel."""
         return _CHANNELS[self.colour]
 
     @property
     def has_palette(self) -> bool:
-        """Whether its pixels are indices into a palette of colours."""
+        """Whether pixels are indices into a palette of colours."""
         return self.colour == _PALETTE
 
     @property
@@ -98,7 +98,7 @@ def header_of(data: bytes) -> Header:
     r"""Read the header at the start of a PNG file.
 
     Raises:
-        ValueError: there is none, or it is not one of a PNG.
+        ValueError: there is no header of a PNG.
 
     Example:
         >>> content = bytes([0, 0, 0, 2, 0, 0, 0, 3, 16, 0, 0, 0, 0])
@@ -122,9 +122,7 @@ def header_of(data: bytes) -> Header:
 
 
 def check_png(data: bytes) -> bytes:
-    """Check a PNG file to its end, and return it with its pixels uncompressed.
-
-    So they need not be uncompressed twice.
+    """Check a PNG file to the end, and uncompress the pixels, as the decoder need not then.
 
     Decoders stop at the last pixel: they check neither the sum of the compressed stream nor, in
     some, of its chunks. Compare the header's size with a limit first: the result has the size of
@@ -139,15 +137,13 @@ def check_png(data: bytes) -> bytes:
 
 
 def outline(file: BinaryIO) -> bytes:
-    """Check a PNG file and the filters of its rows piece by piece; return it with few pixels.
+    """Check a PNG file as `check_png`, and the filters of its rows; keep few pixels.
 
-    It is checked as by `check_png`.
-
-    A decoder accepts or refuses the result as it would the whole file, since all chunks but the
-    pixels are kept. Neither the file nor its pixels are ever in memory as a whole. The pixels are
-    the first rows of 16 bits; in place of others, of interlaced and of very long rows there is one
-    black pixel. The result is empty if other parts of the file depend on its size: those of an
-    animation, or a second header.
+    The file is read piece by piece. A decoder accepts or refuses the result as it would the whole
+    file, since all chunks but the pixels are kept. Neither the file nor its pixels are ever in
+    memory as a whole. The pixels are the first rows of 16 bits; in place of others, of interlaced
+    and of very long rows there is one black pixel. The result is empty if other parts of the file
+    depend on its size: those of an animation, or a second header.
 
     Raises:
         ValueError: as `check_png`, or a row has an unknown filter.
@@ -156,9 +152,7 @@ def outline(file: BinaryIO) -> bytes:
     rows = 0
     if header.bits == 16 and not header.interlaced:
         rows = min(header.height, _KEPT // header.passes[0][1])
-    small = replace(header, height=1, width=1)
-    if rows:
-        small = replace(header, height=rows)
+    small = replace(header, height=rows) if rows else replace(header, height=1, width=1)
 
     def first_rows(stream: Iterable[bytes]) -> list[bytes]:
         start = _check_rows(_Inflated(stream), header, rows and small.stream_size)
@@ -172,7 +166,7 @@ def outline(file: BinaryIO) -> bytes:
 
 
 def first_rows(data: bytes) -> bytes:
-    """A PNG of the first rows of a PNG file, as far as the first bytes of the file hold them.
+    """A PNG of the first whole rows in the first bytes of a PNG file.
 
     Indices into a palette become grey. The rows have at most 64 KiB. The result is empty if there
     is no whole row, or if the file is interlaced.
@@ -207,10 +201,10 @@ def first_rows(data: bytes) -> bytes:
 
 
 def plain_size(data: bytes) -> Size | None:
-    """Check a plain PNG without a decoder: its height and width, or None for any other content.
+    """Check a plain PNG without a decoder; return height and width, or None for other content.
 
     Plain are 8 bits of grey or colour, with or without alpha, in rows from the top, and parts of
-    one size each that change neither the pixels nor which side is up. All is checked as by
+    one size each that change neither the pixels nor the upper side. All is checked as by
     `outline`.
     """
     if data[24:29] not in _PLAIN:
@@ -224,11 +218,6 @@ def plain_size(data: bytes) -> Size | None:
 
 
 def _plain_stream(data: bytes) -> list[bytes]:
-    """The compressed pixels of a plain PNG; its parts are checked.
-
-    Raises:
-        ValueError: a part is damaged, not plain, or in another place.
-    """
     stream = list[bytes]()
     kinds = [b""]
     for kind, content in _chunks(io.BytesIO(data), len(SIGNATURE)):
@@ -272,7 +261,7 @@ def text_of(data: bytes, key: str) -> str | None:
 
 
 def frames_of(data: bytes) -> int:
-    """The pictures in a PNG file that was checked: 1, or those of an animation."""
+    """The number of pictures in a checked PNG file: 1, or the frames of an animation."""
     offset = len(SIGNATURE)
     kind = b""
     while kind != b"IEND":
@@ -306,7 +295,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _rewrite_pixels(file: BinaryIO, rewrite: Callable[[Iterable[bytes]], Sequence[bytes]]) -> bytes:
-    """Check the parts of a PNG, and replace its stream of pixels by what `rewrite` makes of it."""
+    """Check the parts of a PNG, and let `rewrite` replace the stream of pixels."""
     out: list[bytes] = [SIGNATURE]
     has_pixels = False
     for is_pixels, run in groupby(_chunks(file, len(SIGNATURE)), lambda chunk: chunk[0] == b"IDAT"):
@@ -326,16 +315,12 @@ def _rewrite_pixels(file: BinaryIO, rewrite: Callable[[Iterable[bytes]], Sequenc
 
 
 def _lacks_palette(chunks: Sequence[bytes]) -> bool:
-    """Whether the pixels after these parts are indices into a palette that is not there."""
     kinds = {chunk[4:8]: chunk for chunk in chunks}
     return kinds.get(b"IHDR", b"")[17:18] == bytes([_PALETTE]) and b"PLTE" not in kinds
 
 
 def _chunks(file: BinaryIO, offset: int) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and bytes of each chunk; of a chunk of pixels the content, in pieces.
-
-    Bytes after the end are left out.
-    """
+    """The kind and the bytes of each chunk up to the end; of pixels the content, in pieces."""
     size = file.seek(0, io.SEEK_END)
     kind = b""
     file.seek(offset)
@@ -367,10 +352,7 @@ def _check_sum(crc: int, end: bytes, kind: bytes) -> None:
 
 
 def _check_rows(pieces: Iterable[bytes], header: Header, first: int) -> bytes:
-    """Check that uncompressed pixels have the header's size, and that each row's filter exists.
-
-    Returns the first bytes, so many as `first` says.
-    """
+    """Check the size of uncompressed pixels and each row's filter; return the `first` bytes."""
     passes = iter(header.passes)
     missing = 0
     stride = 1
@@ -397,9 +379,7 @@ def _check_rows(pieces: Iterable[bytes], header: Header, first: int) -> bytes:
 
 
 class _Inflated:
-    """The uncompressed pieces of a stream, given in pieces, to its end, which checks its sum.
-
-    Bytes after the end are left out.
+    """Uncompresses the pieces of a stream up to its end, where the sum is checked.
 
     Attributes:
         adler: the sum at the end of the stream, once all pieces have been read.
@@ -430,7 +410,7 @@ class _Inflated:
 
 
 def _stored(pixels: _Inflated, size: int) -> list[bytes]:
-    """The parts of a chunk of pixels, of this size, in stored blocks; the stream's sum stays."""
+    """The parts of a chunk of pixels in stored blocks; the stream's sum stays."""
     parts = [b"IDAT\x78\x01"]
     total = 0
     for piece in pixels:

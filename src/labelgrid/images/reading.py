@@ -24,10 +24,12 @@ from labelgrid.images.opening import check_content, has_16_bits, max_bytes, max_
 from labelgrid.images.tiff_checks import check_tiff
 
 Pixels = NDArray[np.uint8]
-#: Is shown a decoded image.
+#: Sees a decoded image.
 Look = Callable[[Image.Image], object]
-#: Checks the file of an image that is opened, and returns its width, height and orientation.
-Check = Callable[[Image.Image, BinaryIO, Path], tuple[int, int, int]]
+#: Width and height in the file, and the orientation.
+Stored = tuple[int, int, int]
+#: Checks the file of an open image.
+Check = Callable[[Image.Image, BinaryIO, Path], Stored]
 
 #: A 16-bit image whose largest value is below this would become almost black; its real range is
 #: unknown.
@@ -44,7 +46,7 @@ SMALL = 2**20
 
 
 class CheckedImage(NamedTuple):
-    """The upright size and the content hash of an image file that was read to its end."""
+    """The upright size and the content hash of an image file."""
 
     height: int
     width: int
@@ -66,31 +68,22 @@ def read_image(path: Path, digest: str = "") -> Pixels:
             pixels than the limit, holds several pictures, or is a 16-bit image that uses so little
             of its range that it would become almost black.
     """
-    data = _contents(path)
+    with _readable(path):
+        data = read_bytes(path, max_bytes())
+    if not data:
+        raise _empty(path)
     if digest and digest_of(data) != digest:
         raise changed_image_error(path)
     sound = data if digest else check_content(data, path)
     with open_image(io.BytesIO(sound), path) as image:
-        if not digest:
-            _check_parts(image, data)
+        if not digest and image.format in ("JPEG", "MPO"):
+            jpeg.check_parts(data)
+        if not digest and image.format == "TIFF":
+            check_tiff(data)
         pixels = _load(image, sound, path)
         if pixels is None:
-            pixels = np.asarray(_as_rgb(image))
+            pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
         return _upright(pixels, _orientation(image))  # both decoders already rotate a TIFF
-
-
-def _check_parts(image: Image.Image, data: bytes) -> None:
-    """Check what can be checked without decoding a JPEG or TIFF twice."""
-    if image.format in ("JPEG", "MPO"):
-        jpeg.check_parts(data)
-    if image.format == "TIFF":
-        check_tiff(data)
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
-    return image.convert("RGB")
 
 
 def changed_image_error(path: Path) -> ImageError:
@@ -104,7 +97,7 @@ def changed_image_error(path: Path) -> ImageError:
 
 
 def check_image(path: Path, look: Look | None = None) -> CheckedImage:
-    """Check an image to its end as `read_image` does, without keeping all its pixels.
+    """Check an image to its end as `read_image`, with a part of the pixels in memory.
 
     The digest is `labelgrid.basics.files.digest` of the file. All checksums of a PNG and of a
     deflated TIFF are checked. JPEG has none: lost parts are detected, but no damage after which
@@ -138,16 +131,11 @@ def check_image(path: Path, look: Look | None = None) -> CheckedImage:
 
 
 def _upright_size(height: int, width: int, orientation: int) -> Size:
-    if orientation >= 5:
-        return width, height
-    return height, width
+    return (width, height) if orientation >= 5 else (height, width)
 
 
 def _check_plain_png(file: BinaryIO, path: Path) -> CheckedImage | None:
-    """Check a small, plain PNG without a decoder; None for any other file.
-
-    A decoder takes longer to start than to decode it.
-    """
+    """Check a small, plain PNG without a decoder, which starts slowly; None for other files."""
     if path.suffix.lower() != ".png" or os.fstat(file.fileno()).st_size > SMALL:
         return None
     with _readable(path):
@@ -159,8 +147,7 @@ def _check_plain_png(file: BinaryIO, path: Path) -> CheckedImage | None:
     return CheckedImage(*size, digest_of(data))
 
 
-def _check_png(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int, int]:
-    """Check a PNG; return width and height as stored, and the orientation."""
+def _check_png(image: Image.Image, file: BinaryIO, path: Path) -> Stored:
     file.seek(0)
     data = png.outline(file)
     if not data:
@@ -180,16 +167,9 @@ def _check_png(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int
 
 
 def _is_bright(image: Image.Image) -> bool:
-    """Whether a 16-bit PNG has a large enough value.
-
-    Of colours and grey with alpha Pillow keeps the high bytes.
-    """
-    least = DARKEST_16_BIT >> 8
-    if image.mode.startswith("I"):
-        least = DARKEST_16_BIT
-    colours = 3
-    if image.mode.startswith(("I", "L")):
-        colours = 1
+    # Of colours and grey with alpha Pillow keeps the high bytes.
+    least = DARKEST_16_BIT if image.mode.startswith("I") else DARKEST_16_BIT >> 8
+    colours = 1 if image.mode.startswith(("I", "L")) else 3
     image.load()
     for top in range(0, image.height, 64):
         rows = np.asarray(image.crop((0, top, image.width, min(top + 64, image.height))))
@@ -198,10 +178,8 @@ def _is_bright(image: Image.Image) -> bool:
     return False
 
 
-def _check_jpeg(
-    image: Image.Image, file: BinaryIO, path: Path, look: Look | None
-) -> tuple[int, int, int]:
-    """Check that no coded data of a JPEG are missing; return what `_check_png` returns.
+def _check_jpeg(image: Image.Image, file: BinaryIO, path: Path, look: Look | None) -> Stored:
+    """Check that a JPEG lacks no coded data; return width, height and orientation.
 
     It is decoded at an eighth of its size, or as a whole if it is small or its scans refine each
     other: once more with other bytes where coded data end. At an eighth, a loss in the last unit of
@@ -225,7 +203,7 @@ def _check_jpeg(
 
 
 def _jpeg_digest(image: Image.Image, whole: bool, look: Look | None = None) -> str:
-    """The hash of a JPEG's pixels, whose memory is freed once `look` has seen them."""
+    """The hash of a JPEG's pixels, whose memory is freed after `look`."""
     if not whole:
         image.draft(image.mode, (1, 1))
     image.load()
@@ -239,8 +217,7 @@ def _jpeg_digest(image: Image.Image, whole: bool, look: Look | None = None) -> s
     return digest.hexdigest()
 
 
-def _check_other(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int, int]:
-    """Check an image of another format by decoding it; return what `_check_png` returns."""
+def _check_other(image: Image.Image, file: BinaryIO, path: Path) -> Stored:
     sixteen = has_16_bits(image)
     if image.format == "TIFF":
         check_tiff(_all(file))
@@ -254,8 +231,7 @@ def _check_other(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, i
 
 
 def _all(file: BinaryIO) -> bytes:
-    """The content of a file; without its size, `read` would hold it twice."""
-    size = file.seek(0, io.SEEK_END)
+    size = file.seek(0, io.SEEK_END)  # without it, `read` would hold the content twice
     file.seek(0)
     return file.read(size)
 
@@ -292,13 +268,17 @@ def orientation_of(path: Path) -> int:
     with _readable(path), open_regular(path) as file, open_image(file, path) as image:
         if image.format != "PNG" or "exif" in image.info:
             return _orientation(image)
-        return _late_orientation(_all(file), path)
+        data = _all(file)  # the orientation may follow the pixels
+        if not any(mark in data for mark in _ORIENTED):
+            return 1
+        with open_image(io.BytesIO(png.outline(io.BytesIO(data))), path) as small:
+            return _orientation(small)
 
 
 def film_focal_length(path: Path) -> int | None:
     """The focal length of a photograph on 35 mm film, in mm, by its EXIF data; None if unknown.
 
-    Its pixels are not decoded, and EXIF data behind those of a PNG are not found.
+    Its pixels are not decoded, and EXIF data behind the pixels of a PNG are not found.
 
     Raises:
         ImageError: the image cannot be used.
@@ -308,22 +288,6 @@ def film_focal_length(path: Path) -> int | None:
             return None
         value = image.getexif().get_ifd(_PHOTOGRAPH).get(_FILM_FOCAL_LENGTH)
     return value if isinstance(value, int) and value > 0 else None
-
-
-def _late_orientation(data: bytes, path: Path) -> int:
-    """The orientation of a PNG that may store it after its pixels."""
-    if not any(mark in data for mark in _ORIENTED):
-        return 1
-    with open_image(io.BytesIO(png.outline(io.BytesIO(data))), path) as small:
-        return _orientation(small)
-
-
-def _contents(path: Path) -> bytes:
-    with _readable(path):
-        data = read_bytes(path, max_bytes())
-    if not data:
-        raise _empty(path)
-    return data
 
 
 def _empty(path: Path) -> ImageError:
@@ -352,9 +316,10 @@ def _load(image: Image.Image, data: bytes, path: Path, *, convert: bool = True) 
     Of 16 bits 8 are returned if `convert`.
     """
     if image.format in ("JPEG", "MPO") and _is_whole_jpeg(data):
-        pixels = _fast_jpeg(data)
+        # The same pixels as Pillow's, but faster.
+        pixels = _imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         if pixels is not None:
-            return pixels
+            return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
     sixteen = has_16_bits(image)
     if sixteen and image.format == "PNG":
         return _sixteen_bits(data, path, convert)
@@ -362,14 +327,6 @@ def _load(image: Image.Image, data: bytes, path: Path, *, convert: bool = True) 
     if sixteen:
         return _sixteen_bits(data, path, convert)
     return None
-
-
-def _fast_jpeg(data: bytes) -> Pixels | None:
-    """Decode with OpenCV: the same pixels as Pillow, but faster; None if it fails."""
-    pixels = _imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if pixels is None:
-        return None
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
 def _imdecode(data: bytes, flags: int) -> Array | None:
@@ -380,10 +337,7 @@ def _imdecode(data: bytes, flags: int) -> Array | None:
 
 
 def _is_whole_jpeg(data: bytes) -> bool:
-    """Whether the end-of-image marker follows the first scan.
-
-    Some OpenCV releases pad a truncated file with grey.
-    """
+    """Whether the end of the image follows the first scan; some OpenCVs pad short files."""
     offset = 2
     while offset + 4 <= len(data) and data[offset] == 0xFF:
         marker = data[offset + 1]
@@ -425,25 +379,18 @@ def _sixteen_bits(data: bytes, path: Path, convert: bool) -> Array:
     for start in range(0, len(pixels), 64):
         rows = pixels[start : start + 64].astype(np.uint32)
         eight[start : start + 64] = (rows * 255 + 32895) >> 16  # exactly (v + 128) // 257
-    conversion = cv2.COLOR_BGR2RGB
-    if eight.ndim == 2:
-        conversion = cv2.COLOR_GRAY2RGB
-    colours = cv2.cvtColor(eight, conversion)
-    return colours.astype(np.uint8, copy=False)
+    conversion = cv2.COLOR_GRAY2RGB if eight.ndim == 2 else cv2.COLOR_BGR2RGB
+    return cv2.cvtColor(eight, conversion).astype(np.uint8, copy=False)
 
 
 def _orientation(image: Image.Image) -> int:
     value = image.getexif().get(ORIENTATION, 1)
-    if isinstance(value, int) and 1 <= value <= 8:
-        return value
-    return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _upright(pixels: Pixels, orientation: int) -> Pixels:
     """Apply the EXIF orientation (1 to 8; from 5 on, rows and columns are swapped)."""
-    turned = pixels
-    if orientation >= 5:
-        turned = pixels.swapaxes(0, 1)
+    turned = pixels.swapaxes(0, 1) if orientation >= 5 else pixels
     rows = -1 if orientation in (3, 4, 7, 8) else 1
     columns = -1 if orientation in (2, 3, 6, 7) else 1
     return np.ascontiguousarray(turned[::rows, ::columns])

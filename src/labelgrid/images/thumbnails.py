@@ -19,7 +19,7 @@ Thumbnail = NDArray[np.uint8]
 
 
 def thumbnail_of(image: Image.Image) -> Thumbnail:
-    """The thumbnail of an image of 8 bits a channel that is decoded, at any size."""
+    """The thumbnail of a decoded image of any size, with 8 bits a channel."""
     small = image.convert("L").resize((WIDTH, HEIGHT), Image.Resampling.BOX)
     return np.asarray(small, np.uint8)
 

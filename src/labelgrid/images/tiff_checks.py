@@ -1,4 +1,4 @@
-"""Checks TIFF files for lost pixels: where strips and tiles lie, their sizes, and checksums."""
+"""Checks TIFF files for lost pixels: the places and sizes of strips and tiles, and checksums."""
 
 import io
 import math
@@ -32,21 +32,25 @@ _HEADER = 8
 MOST_TAGS = 4096
 #: Pictures of a file are counted up to here.
 MOST_PAGES = 1000
-#: What is uncompressed at once, to a thousand times as much at most.
+#: Bytes that are uncompressed at once, to a thousand times as many at most.
 _PIECE = 2**14
 _FEWER = "it holds fewer pixels than its header says"
 
 
+#: The tags of a picture by number.
+Tags = Mapping[int, Any]
+
+
 class Part(NamedTuple):
-    """A strip or tile of pixels: where it lies, its bytes there, and those of its pixels."""
+    """A strip or tile: the place in the file, the bytes there, and the bytes of its pixels."""
 
     start: int
     size: int
     pixels: int
 
 
-def tags_of(file: BinaryIO) -> Mapping[int, Any]:
-    """The tags of the first picture, by their numbers.
+def tags_of(file: BinaryIO) -> Tags:
+    """The tags of the first picture, by number.
 
     Raises:
         Exception: of many types; the header is damaged, or has very many tags.
@@ -89,25 +93,25 @@ def page_count(file: BinaryIO) -> int:
     return len(seen)
 
 
-def pixels_of(tags: Mapping[int, Any]) -> int:
-    """The number of pixels of the picture."""
+def pixels_of(tags: Tags) -> int:
+    """The product of height and width in the tags."""
     return int(tags[_WIDTH]) * int(tags[_HEIGHT])
 
 
-def tile_of(tags: Mapping[int, Any]) -> int:
+def tile_of(tags: Tags) -> int:
     """The number of pixels of a tile, which a decoder unpacks at once; 0 without tiles."""
     return int(tags.get(_TILE_WIDTH, 0)) * int(tags.get(_TILE_HEIGHT, 0))
 
 
-def shape_of(tags: Mapping[int, Any]) -> tuple[int, int]:
+def shape_of(tags: Tags) -> tuple[int, int]:
     """The numbers of a pixel, and the bits of each."""
     return int(tags.get(_SAMPLES, 1)), int(tags.get(_BITS, (1,))[0])
 
 
 def check_tiff(data: bytes) -> None:
-    """Check that a TIFF file holds all pixels that its first picture's tags name.
+    """Check that a TIFF file holds all pixels of the first picture, by the tags.
 
-    Decoders do not check the sum of a deflated stream, and read what lies where a tag says.
+    Decoders do not check the sum of a deflated stream, and read any bytes at the place of a tag.
 
     Raises:
         Exception: of many types; the header is damaged.
@@ -128,8 +132,7 @@ def check_tiff(data: bytes) -> None:
             raise ValueError(_FEWER)
 
 
-def _parts(tags: Mapping[int, Any]) -> Iterator[Part]:
-    """The strips or tiles of the picture, in their order."""
+def _parts(tags: Tags) -> Iterator[Part]:
     height = int(tags[_HEIGHT])
     width = int(tags[_WIDTH])
     rows = min(int(tags.get(_ROWS, height)), height)
@@ -142,9 +145,7 @@ def _parts(tags: Mapping[int, Any]) -> Iterator[Part]:
         raise ValueError("its header is wrong")
     across = math.ceil(int(tags[_WIDTH]) / width)
     down = math.ceil(height / rows)
-    planes = 1
-    if tags.get(_PLANES) == _APART:
-        planes = channels
+    planes = channels if tags.get(_PLANES) == _APART else 1
     starts = _numbers(tags, _TILES if tiled else _STRIPS)
     if len(starts) < across * down * planes:
         raise ValueError(_FEWER)
@@ -161,7 +162,7 @@ def _parts(tags: Mapping[int, Any]) -> Iterator[Part]:
     return map(Part, starts, sizes, pixels)
 
 
-def _numbers(tags: Mapping[int, Any], tag: int) -> Sequence[int]:
+def _numbers(tags: Tags, tag: int) -> Sequence[int]:
     values = tags[tag]
     if not isinstance(values, tuple):
         raise ValueError("where its pixels lie is unknown")

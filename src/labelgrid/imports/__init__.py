@@ -1,1 +1,1 @@
-"""Labels come in: sources, checks, doubts, copies, the record, the numbers and the picture."""
+"""Imports labels: sources, checks, doubts, copies, the record, the numbers and the picture."""

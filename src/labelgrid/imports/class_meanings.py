@@ -1,4 +1,4 @@
-"""Keeps what tools' names of classes, and pixels that they leave, mean for later imports.
+"""Keeps the meanings of tools' class names, and of pixels without a region, for later imports.
 
 Loads no torch.
 """
@@ -14,7 +14,7 @@ from labelgrid.project.settings import text_with_rest, text_with_values
 
 
 def keep_names(project: ProjectFolder, names: Mapping[str, str]) -> None:
-    """Write what names of classes mean to `[names]` of `labelgrid.toml`; its other lines stay.
+    """Write the meanings of class names to `[names]` of `labelgrid.toml`; other lines stay.
 
     Args:
         project: the project; its settings have the names from now on.

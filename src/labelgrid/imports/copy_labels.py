@@ -42,7 +42,9 @@ def copy_labels(
             path = _choose_path(project, label, folder)
             paths.append(path)
             if label.status != "unchanged":
-                target = _target(project, path)
+                # A link that took the place of a file is replaced, not followed.
+                inner = PurePosixPath(path)
+                target = project.inside(str(inner.parent)) / inner.name
                 if not target.is_file() or target.is_symlink() or digest(target) != label.digest:
                     task = tasks[label.row.cell.task]
                     _copy(label, task, target, within=root / PurePosixPath(folder).parts[0])
@@ -59,14 +61,8 @@ def copy_labels(
     return paths
 
 
-def _target(project: ProjectFolder, path: str) -> Path:
-    """The file to write a label to: a link that took its place is replaced, not followed."""
-    return project.inside(str(PurePosixPath(path).parent)) / PurePosixPath(path).name
-
-
 def _choose_path(project: ProjectFolder, label: AcceptedLabel, folder: str) -> str:
-    """The label's path in the project; no other label has the same path."""
-    if label.status in ("unchanged", "repaired"):
+    if not label.is_fresh:
         return label.row.path
     cell = label.row.cell
     start = f"{folder}/{cell.task}/{stem(cell.image_id)}."

@@ -54,7 +54,7 @@ def refuse_doubted(
     doubts: Iterable[Doubt] = (),
     sheet: Path | None = None,
 ) -> None:
-    """Refuse labels that look wrong, with numbers and a picture of some of them.
+    """Refuse labels that look wrong, with numbers and a picture of some.
 
     Args:
         project: the project that would get the labels.
@@ -68,7 +68,7 @@ def refuse_doubted(
     Raises:
         DoubtedImport: the labels look wrong.
     """
-    fresh = {label.row.cell: label for label in labels if label.status in ("new", "replaced")}
+    fresh = {label.row.cell: label for label in labels if label.is_fresh}
     if not fresh or project.settings.oracle:
         return
     digests = {cell: label.digest for cell, label in fresh.items()}
@@ -87,7 +87,7 @@ def refuse_doubted(
 
 
 class _LabelsWith(ProjectLabels):
-    """The labels of a project with those of an import in their places.
+    """The labels of a project with an import in place.
 
     A prediction is the pre-label of the request that an imported label answers.
     """
@@ -110,7 +110,7 @@ class _LabelsWith(ProjectLabels):
 
 
 def _draw_sheet(batch: BatchDoubts, doubts: Sequence[Doubt], path: Path) -> bool:
-    """Draw images with their labels and why they are doubted; below them, earlier ones.
+    """Draw doubted labels and earlier ones; False if a file cannot be read or written.
 
     False if a file cannot be read or written.
     """

@@ -1,4 +1,4 @@
-"""Imports labels: all of them in one ledger transaction, or none and a list of faults."""
+"""Imports labels: all in one ledger transaction, or none and a list of faults."""
 
 import dataclasses
 from collections import Counter, defaultdict
@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
-from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, ImportRefused
+from labelgrid.annotate.answers import SHOWN, Answers, Fault, ImportRefused
 from labelgrid.annotate.connector import ProjectIndex, ToolServer
 from labelgrid.annotate.import_options import IGNORE, ImportOptions
 from labelgrid.annotate.repeated_answers import keep_one
@@ -26,7 +24,7 @@ from labelgrid.basics.errors import (
 )
 from labelgrid.basics.files import write_bytes
 from labelgrid.basics.progress import Progress, Silent
-from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.basics.streams import drawn_places, seed_of
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.evidence.batch_doubts import Summaries
 from labelgrid.formats.codec import LabelArray
@@ -35,12 +33,7 @@ from labelgrid.imports.copy_labels import LABELS, copy_labels
 from labelgrid.imports.import_doubts import SHEET, refuse_doubted
 from labelgrid.imports.import_numbers import OCCURRED, ImportNumbers
 from labelgrid.imports.import_place import import_place
-from labelgrid.imports.import_sources import (
-    ImportSources,
-    Source,
-    open_sources,
-    sources_text,
-)
+from labelgrid.imports.import_sources import ImportSources, Source, open_sources
 from labelgrid.imports.imported import Found, Imported, Tally
 from labelgrid.imports.validate_labels import (
     UNCHANGED,
@@ -128,22 +121,12 @@ def import_labels(
             index=ProjectIndex(project.store, project.tasks(), options or ImportOptions()),
             progress=progress or Silent(),
         )
-        if dry_run:
-            return run.try_out()
-        return run.carry_out()
-
-
-def _changed_error() -> LedgerError:
-    return LedgerError(
-        "The ledger changed while the labels were checked.",
-        next_step="Run the same command again.",
-        unchanged=UNCHANGED,
-    )
+        return run.try_out() if dry_run else run.carry_out()
 
 
 @dataclass(kw_only=True)
 class LabelImport:
-    """One import; its fields are as in `import_labels`, `sources` those given and unpacked.
+    """One import; the fields are as in `import_labels`, but `sources` are given and unpacked.
 
     Attributes:
         place: the folder for its pictures and lists.
@@ -158,12 +141,12 @@ class LabelImport:
     project: ProjectFolder
     place: Path
     sources: Sequence[tuple[Source, Source]]
-    format: str | None
-    split: Split | None
-    replace: bool
-    accept: bool
-    limit: int
-    seed: int
+    format: str | None = None
+    split: Split | None = None
+    replace: bool = False
+    accept: bool = False
+    limit: int = 0
+    seed: int = 0
     index: ProjectIndex
     progress: Progress
     where: str = field(init=False)
@@ -173,7 +156,7 @@ class LabelImport:
     folder: str = field(init=False, default=LABELS)
 
     def __post_init__(self) -> None:
-        self.where = sources_text(self.sources)
+        self.where = join_names([given for given, _ in self.sources])
         self.reading = ImportSources(
             self.project,
             self.sources,
@@ -184,7 +167,7 @@ class LabelImport:
         self.numbers = ImportNumbers(self.project, self.progress)
 
     def carry_out(self) -> Imported:
-        """Import the labels."""
+        """Import all labels, or raise the reason why none is imported."""
         project = self.project
         answers = self._receive()
         validated = self._validate(answers)
@@ -209,17 +192,34 @@ class LabelImport:
         return dataclasses.replace(result, tasks=_count_labels(project, kept, answers))
 
     def _keep(self, validated: ValidatedLabels, paths: Sequence[str]) -> ValidatedLabels:
-        """Make the labels, whose files are on the disk, those of their cells.
+        """Record the labels, whose files are on the disk, in one transaction, and keep new names.
 
-        Those that another import made so meanwhile are returned as unchanged.
+        Labels that another import recorded meanwhile are returned as unchanged.
         """
-        kept = _record(self.project, validated, paths, split=self.split, numbers=self.numbers)
+        project = self.project
+        store = project.store
+        tasks = project.tasks()
+        number = max((row.number for row in store.rounds()), default=0)
+        with store.transaction("import"):
+            kept = _as_of_now(project, validated)
+            moves: list[Move] = []
+            for label, path in zip(kept.labels, paths, strict=True):
+                moves += _moves(label, path, tasks[label.row.cell.task], number)
+            for skip in kept.skips:
+                moves.append(Move(cell=skip.cell, to=State.SKIPPED, why=skip.reason))
+            self.numbers.remember(kept.labels)
+            if kept.moved:
+                store.keep(images=[row.image_id for row in kept.moved])
+            store.move(moves)
+            if self.split:
+                moved = [dataclasses.replace(row, split=self.split) for row in kept.moved]
+                store.update_images(moved)
         keep_names(self.project, self.index.options.names)
         keep_rest(self.project, self.index.options.rest, self.index.uncovered.drawn)
         return kept
 
     def try_out(self) -> Imported:
-        """Do all of an import that changes nothing, and a picture."""
+        """Do the steps of an import that change nothing, and draw a picture."""
         try:
             answers = self._receive()
         except LabelError as error:
@@ -233,7 +233,6 @@ class LabelImport:
         return self._refused(result, refusal) if refusal else result
 
     def _refusal(self, answers: Answers, validated: ValidatedLabels) -> LabelError | None:
-        """Why the import would be refused."""
         try:
             if validated.faults:
                 raise self._refused_faults(validated)
@@ -246,35 +245,35 @@ class LabelImport:
     def _refused_faults(
         self, validated: ValidatedLabels, listed: Path | None = None
     ) -> ImportRefused:
-        """The error that lists the faults, and that they can be left out, if others are sound."""
+        """The error with all faults, and whether the rest can be imported without them."""
         others = [label for label in validated.labels if label.status != "unchanged"]
         has_others = bool(others or validated.skips)
         can_leave_out = has_others and not (self.split or self.index.options.leave_out)
         return ImportRefused(validated.faults, self.where, listed, leaves_others=can_leave_out)
 
     def _refused(self, result: Imported, error: LabelError) -> Imported:
-        """The result of a dry run whose import would end with an error."""
         faults: tuple[Fault, ...] = (Fault(self.where, error.what, error.next_step),)
         if isinstance(error, ImportRefused):
             faults = error.rows
         return dataclasses.replace(result, refused=str(error), faults=faults)
 
     def _receive(self) -> Answers:
-        """The answers; of a sample of the images with `limit`."""
         answers = self.reading.receive(self.progress)
         if self.index.options.keep:
             answers = keep_one(answers, self.index.options.keep)
         answers = self._admit(answers)
         if self.limit:
-            answers.labels = _draw_images(answers.labels, self.limit, self.seed)
+            # Drawn by image id: the order of the files does not matter.
+            image_ids = sorted({answer.cell.image_id for answer in answers.labels})
+            places = drawn_places(image_ids, seed_of(self.seed, "import"))[: self.limit]
+            sample = {image_ids[place] for place in places}
+            answers.labels = [label for label in answers.labels if label.cell.image_id in sample]
         return answers
 
     def _admit(self, answers: Answers) -> Answers:
-        """The answers that may be imported."""
         return answers
 
     def _validate(self, answers: Answers) -> ValidatedLabels:
-        """Validate the labels; their numbers, and what is compared, are gathered on the way."""
         if not self.accept:
             cells = [answer.cell for answer in answers.labels]
             self.summaries = self._summaries(cells)
@@ -289,7 +288,7 @@ class LabelImport:
         )
 
     def _summaries(self, cells: Iterable[Cell]) -> Summaries:
-        """What gathers what is compared; nothing is, of a simulation."""
+        """The gatherer of summaries; it gathers none in a simulation."""
         return Summaries(self.numbers.tasks, () if self.project.settings.oracle else cells)
 
     def _see(self, cell: Cell, label: LabelArray) -> None:
@@ -298,7 +297,6 @@ class LabelImport:
             self.summaries.add(cell, label)
 
     def _refuse_nothing(self, answers: Answers, validated: ValidatedLabels) -> None:
-        """Refuse an answer without labels."""
         if not (validated.labels or answers.skips or answers.removed or answers.closed):
             advice = "\n  ".join(answers.notes)
             if answers.stray:
@@ -312,7 +310,6 @@ class LabelImport:
             )
 
     def _refuse_doubted(self, validated: ValidatedLabels, draw: bool = True) -> None:
-        """Refuse labels that look wrong, unless they are accepted."""
         if self.summaries:
             refuse_doubted(
                 self.project,
@@ -325,7 +322,6 @@ class LabelImport:
             )
 
     def _found(self, answers: Answers) -> Found:
-        """What a dry run found."""
         cells = [label.cell for label in answers.labels] + [skip.cell for skip in answers.skips]
         heard = self.index.heard
         return Found(
@@ -337,7 +333,7 @@ class LabelImport:
         )
 
     def _result(self, answers: Answers, validated: ValidatedLabels) -> Imported:
-        """The counts and numbers of an import."""
+        odd = self.summaries.odd.remarks() if self.summaries else []
         return Imported(
             tasks=_count_labels(self.project, validated, answers),
             foreign=answers.foreign,
@@ -347,13 +343,12 @@ class LabelImport:
             closed=tuple(answers.closed),
             notes=(*answers.notes, *self._notes()),
             numbers=self.numbers.numbers(),
-            remarks=(*self.numbers.remarks(), *self._remarks_on_odd_labels()),
+            remarks=(*self.numbers.remarks(), *odd),
             requested=self._still_requested(validated),
             left_out=tuple(sorted(validated.left_out, key=lambda fault: fault.where)),
         )
 
     def _notes(self) -> list[str]:
-        """What was taken from earlier imports, and texts that are no UTF-8."""
         notes = names_note(self.index.options, self.index.heard)
         for encoding, count in self.index.encodings.items():
             files_were = count_text(count, "file was", "files were")
@@ -364,43 +359,39 @@ class LabelImport:
         return notes
 
     def _rest_advice(self, task: str) -> str:
-        """The command that gives a class to what no region covers."""
         background = background_of(self.project.tasks()[task].region_names)
         options = self.index.options
-        words: list[object] = ["--format", self.format] if self.format else []
-        words += ["--task", options.task] if options.task else []
-        words += ["--keep", options.keep] if options.keep else []
+        given = {"--format": self.format, "--task": options.task, "--keep": options.keep}
+        words: list[object] = []
+        for option, value in given.items():
+            words += [option, value] if value else []
         words += ["--leave-out"] if options.leave_out else []
         words += ["--rest", background or "CLASS", "--replace"]
         places: list[object] = []
-        for given, _ in self.sources:
-            places += ["--url", given.url] if isinstance(given, ToolServer) else [given]
+        for source, _ in self.sources:
+            places += ["--url", source.url] if isinstance(source, ToolServer) else [source]
         again = command("import", self.project.folder, *places, *words)
         return (
             f"If they are {background or 'of one class'}: `{again}`, kept for later imports. If "
             f"not: `--rest {IGNORE}`."
         )
 
-    def _remarks_on_odd_labels(self) -> list[str]:
-        """Which labels are unlike the others of the import; none if all are accepted."""
-        return self.summaries.odd.remarks() if self.summaries else []
-
     def _still_requested(self, validated: ValidatedLabels) -> dict[str, tuple[str, ...]]:
-        """The images whose label stays requested, by task; call it before the import is kept."""
+        """The images with open requests by task, before the import is kept."""
         answered = {label.row.cell for label in validated.labels}
         answered.update(skip.cell for skip in validated.skips)
-        found: dict[str, list[str]] = {name: [] for name in self.project.tasks()}
+        requested: dict[str, list[str]] = {name: [] for name in self.project.tasks()}
         for row in self.project.store.cells(state=State.REQUESTED):
             if row.cell not in answered:
-                found[row.cell.task].append(row.cell.image_id)
-        return {task: tuple(images) for task, images in found.items() if images}
+                requested[row.cell.task].append(row.cell.image_id)
+        return {task: tuple(images) for task, images in requested.items() if images}
 
     def _draw(self, result: Imported, validated: ValidatedLabels, name: str) -> Imported:
-        """Draw some of the new labels; whatever happens, the import goes on."""
+        """Draw some of the new labels; the import goes on whatever happens."""
         from labelgrid.imports.import_picture import draw_import
 
         path = self.place / name
-        fresh = [label for label in validated.labels if label.status in ("new", "replaced")]
+        fresh = [label for label in validated.labels if label.is_fresh]
         if not fresh:
             return result
         self.progress.start("Drawing labels", 1, "pictures")
@@ -428,48 +419,8 @@ def _list_faults(path: Path, faults: Sequence[Fault]) -> Path | None:
     return None
 
 
-def _draw_images(labels: Sequence[Answer], limit: int, seed: int) -> list[Answer]:
-    """The labels of `limit` images, drawn by image id: the order of the files does not matter."""
-    image_ids = sorted({answer.cell.image_id for answer in labels})
-    keys = image_keys(image_ids)
-    draws = keyed_uniform(keys, seed_of(seed, "import"))
-    sample = {image_ids[int(index)] for index in np.argsort(draws, kind="stable")[:limit]}
-    return [answer for answer in labels if answer.cell.image_id in sample]
-
-
-def _record(
-    project: ProjectFolder,
-    validated: ValidatedLabels,
-    paths: Sequence[str],
-    *,
-    split: Split | None,
-    numbers: ImportNumbers,
-) -> ValidatedLabels:
-    """Record the import in the ledger, in one transaction, and the names in its labels.
-
-    Refuse if a cell has changed since it was validated, but by an import of the same content.
-    """
-    store = project.store
-    tasks = project.tasks()
-    number = max((row.number for row in store.rounds()), default=0)
-    with store.transaction("import"):
-        validated = _as_of_now(project, validated)
-        moves: list[Move] = []
-        for label, path in zip(validated.labels, paths, strict=True):
-            moves += _moves(label, path, tasks[label.row.cell.task], number)
-        for skip in validated.skips:
-            moves.append(Move(cell=skip.cell, to=State.SKIPPED, why=skip.reason))
-        numbers.remember(validated.labels)
-        if validated.moved:
-            store.keep(images=[row.image_id for row in validated.moved])
-        store.move(moves)
-        if split:
-            store.update_images(dataclasses.replace(row, split=split) for row in validated.moved)
-    return validated
-
-
 def _as_of_now(project: ProjectFolder, validated: ValidatedLabels) -> ValidatedLabels:
-    """The labels and skips beside the rows that their cells have now.
+    """The labels and skips beside the present rows of the ledger.
 
     A label that its cell has by now is unchanged, and a skip that was made is left out.
 
@@ -484,7 +435,11 @@ def _as_of_now(project: ProjectFolder, validated: ValidatedLabels) -> ValidatedL
         row = now.get(label.row.cell)
         if row != label.row:
             if row is None or row.state != State.LABELLED or row.digest != label.digest:
-                raise _changed_error()
+                raise LedgerError(
+                    "The ledger changed while the labels were checked.",
+                    next_step="Run the same command again.",
+                    unchanged=UNCHANGED,
+                )
             label = dataclasses.replace(label, row=row, status="unchanged")
         found.append(label)
     is_skipped = {cell for cell in now if now[cell].state == State.SKIPPED}
@@ -493,12 +448,12 @@ def _as_of_now(project: ProjectFolder, validated: ValidatedLabels) -> ValidatedL
 
 
 def _moves(label: AcceptedLabel, path: str, task: TaskDef, number: int) -> Iterator[Move]:
-    """The moves that make the cell labelled; its round, request id and weight are kept.
+    """The moves to a labelled cell with the round, request id and weight of the row.
 
     `number` is the newest round's.
     """
     row = label.row
-    if label.status in ("unchanged", "repaired"):
+    if not label.is_fresh:
         return
     if row.state in (State.LABELLED, State.SKIPPED):
         why = "replaced" if row.state == State.LABELLED else "labelled after all"
@@ -528,10 +483,7 @@ def _moves(label: AcceptedLabel, path: str, task: TaskDef, number: int) -> Itera
 
 
 def _label_cost(label: AcceptedLabel, price: float) -> float:
-    """What a label costs: no label is paid twice, and a request's answer costs what was promised.
-
-    Another label costs the task's price.
-    """
+    """The cost of a label: none if paid before, the promised cost of a request, or the price."""
     if label.taken_back:
         return 0.0
     if label.row.state == State.REQUESTED:

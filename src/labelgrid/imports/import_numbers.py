@@ -1,4 +1,4 @@
-"""Gathers numbers of an import's labels while they are validated, and what is new among them."""
+"""Gathers numbers of an import's labels while they are validated, and names new in the project."""
 
 import json
 from collections import Counter, defaultdict
@@ -46,14 +46,14 @@ class ImportNumbers:
         self._classes: dict[Cell, bytes] = {}
 
     def add(self, cell: Cell, label: LabelArray) -> None:
-        """Add the label of a cell."""
+        """Count a label, and note its classes."""
         if cell.task not in self.overviews:
             self.overviews[cell.task] = self.tasks[cell.task].overview()
         self.overviews[cell.task].add(cell.image_id, label)
         self._classes[cell] = classes_in(self.tasks[cell.task], label)
 
     def look_back(self) -> None:
-        """Find out which names occur in earlier labels; call it before the import is recorded."""
+        """Find the names in earlier labels, before the import is recorded."""
         known = _read_names(self.project)
         for task, overview in self.overviews.items():
             names = overview.names()
@@ -66,7 +66,6 @@ class ImportNumbers:
             self._before[task] = before
 
     def _read_earlier(self, task: str, names: Iterable[str]) -> set[str]:
-        """The names in the task's labels in the project, until all have occurred."""
         earlier = list(self.project.store.cells(state=State.LABELLED, task=task))
         overview = self.tasks[task].overview()
         occurred: set[str] = set()
@@ -86,7 +85,7 @@ class ImportNumbers:
         return self.project.store.counts()[task].labelled
 
     def remember(self, labels: Iterable[AcceptedLabel]) -> None:
-        """Keep the names that will occur in the project's labels once these are recorded.
+        """Keep the names that will occur in the project's labels after the import.
 
         Call it in the transaction that records them. Labels of other imports, which came after
         `look_back`, are taken into account; if these labels are never recorded, the number of
@@ -102,7 +101,9 @@ class ImportNumbers:
         for task in self._before:
             names = self.overviews[task].names()
             labels_now = self._count_labels(task)
-            before = self._known_before(task, known.pop(task, None), labels_now)
+            before = _occurred(known.pop(task, None), names, labels_now)
+            if before is None and labels_now == self._counted[task]:
+                before = self._before[task]
             if before is not None:
                 known[task] = {
                     "names": list(names),
@@ -113,15 +114,7 @@ class ImportNumbers:
             text = json.dumps(known, ensure_ascii=False, indent=1)
             files.write_text(self.project.folder / OCCURRED, f"{text}\n")
 
-    def _known_before(self, task: str, noted: object, labels: int) -> set[str] | None:
-        """The names in the `labels` labels that a task has now; None if they are not known."""
-        occurred = _occurred(noted, self.overviews[task].names(), labels)
-        if occurred is not None or labels != self._counted[task]:
-            return occurred
-        return self._before[task]
-
     def _note_classes(self, labels: Iterable[AcceptedLabel]) -> None:
-        """Keep which classes each label shows."""
         found = defaultdict[str, dict[str, bytes]](dict)
         for label in labels:
             cell = label.row.cell
@@ -139,8 +132,11 @@ class ImportNumbers:
             overview = self.overviews[task]
             text = overview.text()
             values = {"labels": overview.labels, **overview.values()}
-            if overview.names():
-                new = self._new_names(task)
+            occurs = overview.names()
+            if occurs:
+                # Without earlier labels, none is new.
+                before = self._before.get(task) or occurs
+                new = [name for name in occurs if occurs[name] and name not in before]
                 values["new_here"] = new
                 if new:
                     text = f"{text}; new here: {join_names(new)}"
@@ -166,21 +162,13 @@ class ImportNumbers:
                 lines.append(f"{task}: no label so far holds {join_names(never, SHOWN)}.")
         return lines
 
-    def _new_names(self, task: str) -> list[str]:
-        """Names that occur in no earlier label; none if there are no earlier labels."""
-        before = self._before.get(task)
-        if not before:
-            return []
-        names = self.overviews[task].names()
-        return [name for name in names if names[name] and name not in before]
-
 
 def _occurring(overview: Overview) -> set[str]:
     return {name for name, occurs in overview.names().items() if occurs}
 
 
 def _occurred(noted: object, names: Iterable[str], labels: int) -> set[str] | None:
-    """The names that occur in `labels` labels by a note; None if it is not about these."""
+    """The names that occur in `labels` labels by a note; None if it is about other labels."""
     match noted:
         case {"names": all_names, "labels": count, "occurred": list(occurred)} if (
             all_names == list(names) and count == labels
@@ -190,7 +178,7 @@ def _occurred(noted: object, names: Iterable[str], labels: int) -> set[str] | No
 
 
 def _read_names(project: ProjectFolder) -> Json:
-    """What the project's file says; nothing if there is none or it is damaged."""
+    """The names in the project's file; none without a file, or from a damaged one."""
     with suppress(OSError, ValueError):
         known = json.loads(files.read_text(project.folder / OCCURRED))
         if isinstance(known, dict):

@@ -1,4 +1,4 @@
-"""Imports the label of one cell, as a person hands it in; the checks are those of any import."""
+"""Imports the label of one cell, handed in by a person, with all checks of an import."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,14 +27,9 @@ def import_one(
     accept: bool = False,
     confirm: Callable[[], object] = lambda: None,
 ) -> Imported:
-    """Import the label of one cell; it replaces the cell's label, whose file and event are kept.
+    """Import the label of one cell; an earlier label's file and event are kept.
 
-    Args:
-        project: the project.
-        answer: the label.
-        progress: reports what is checked.
-        accept: import it even if it looks wrong beside other labels.
-        confirm: called in the transaction that labels the cell; its error stops the import.
+    `confirm` is called in the transaction that labels the cell; its error stops the import.
 
     Raises:
         DoubtedImport: it looks wrong.
@@ -45,12 +40,8 @@ def import_one(
             project=project,
             place=place,
             sources=[(Path(answer.where), Path(answer.where))],
-            format=None,
-            split=None,
             replace=True,
             accept=accept,
-            limit=0,
-            seed=0,
             index=ProjectIndex(project.store, project.tasks(), ImportOptions()),
             progress=progress,
             given=answer,
@@ -76,24 +67,16 @@ class OneLabelImport(LabelImport):
         return Answers(labels=[self.given])
 
     def _validate(self, answers: Answers) -> ValidatedLabels:
-        """Validate the label; its fault is the error, since there is no list of them.
-
-        Raises:
-            LabelError: it cannot be imported.
-        """
-        self._refuse_extension()
-        validated = super()._validate(answers)
-        for fault in validated.faults:
-            raise _error(fault)
-        return validated
-
-    def _refuse_extension(self) -> None:
         given = self.given
         if isinstance(given.label, Path):
             task = self.project.tasks()[given.cell.task]
             fault = wrong_extension(given.label.name, given.where, given.cell, task)
             if fault:
                 raise _error(fault)
+        validated = super()._validate(answers)
+        for fault in validated.faults:
+            raise _error(fault)
+        return validated
 
     def _keep(self, validated: ValidatedLabels, paths: Sequence[str]) -> ValidatedLabels:
         with self.project.store.transaction("import"):
@@ -101,7 +84,6 @@ class OneLabelImport(LabelImport):
             return super()._keep(validated, paths)
 
     def _draw(self, result: Imported, validated: ValidatedLabels, name: str) -> Imported:
-        """Draw nothing: the page shows the label."""
         del validated, name
         return result
 

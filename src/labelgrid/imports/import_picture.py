@@ -1,19 +1,18 @@
-"""Draws a picture of an import: some of its photographs, their new labels, and a legend."""
+"""Draws a picture of an import: some photographs, their new labels, and a legend."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-import numpy as np
-
 from labelgrid.basics.errors import LabelgridError
-from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.basics.streams import drawn_places, seed_of
 from labelgrid.basics.words import count_text
 from labelgrid.drawings.label_sheet import (
     RGB,
+    UNREAD,
     Layout,
     SheetRow,
     SheetTask,
-    Size,
+    fitted_label,
     fitted_photograph,
     label_sheet,
 )
@@ -21,7 +20,7 @@ from labelgrid.imports.imported import Numbers
 from labelgrid.imports.validate_labels import AcceptedLabel, as_file
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.overview import Overview
-from labelgrid.tasks.pictures import thumbnail
+from labelgrid.tasks.task import TaskDef
 
 #: The most photographs of a picture.
 SHOWN = 6
@@ -35,71 +34,49 @@ def draw_import(
 ) -> bytes:
     """A PNG of some photographs with the new labels of all tasks.
 
-    Photographs and labels that cannot be read are noted in their places.
-
-    Args:
-        project: the project that has the photographs.
-        labels: the new and replaced labels, one at least.
-        overviews: of all of them by task, for the ends of scales.
-        numbers: the same in words.
+    Photographs and labels that cannot be read are noted in their places. `overviews` of all new
+    labels give the ends of scales, `numbers` their texts.
     """
     by_image: dict[str, dict[str, AcceptedLabel]] = {}
     for label in labels:
         cell = label.row.cell
         by_image.setdefault(cell.image_id, {})[cell.task] = label
-    chosen = _draw_images(list(by_image))
-    painter = _Painter(project, overviews, chosen)
-    rows = [painter.row(image_id, by_image[image_id]) for image_id in chosen]
-    tasks = []
-    for name in painter.names:
+    image_ids = list(by_image)
+    order = drawn_places(image_ids, seed_of(0, "import picture"))[:SHOWN]
+    chosen = sorted(image_ids[place] for place in order)
+    images = {row.image_id: row for row in project.store.images(names=chosen)}
+    tasks = project.tasks()
+    shown = {name: task.overview() for name, task in tasks.items() if name in overviews}
+    layout = Layout(len(shown), len(chosen))
+    rows = []
+    for image_id in chosen:
+        pictures = []
+        for name, of_shown in shown.items():
+            new = by_image[image_id].get(name)
+            picture: RGB | str = "no new label"
+            if new:
+                scale = overviews[name]
+                picture = _picture(new, tasks[name], layout, scale=scale, shown=of_shown)
+            pictures.append(picture)
+        rows.append(SheetRow(image_id, fitted_photograph(images[image_id], layout), pictures))
+    heads = []
+    for name, of_shown in shown.items():
         text = numbers[name].text if name in numbers else ""
-        tasks.append(SheetTask(name, text, painter.shown[name].legend(painter.limits[name])))
-    images = count_text(len(by_image), "image")
-    title = f"New labels of {images}"
+        heads.append(SheetTask(name, text, of_shown.legend(overviews[name].limits())))
+    title = f"New labels of {count_text(len(by_image), 'image')}"
     if len(chosen) < len(by_image):
-        title = f"New labels of {images}; {len(chosen)} of them, drawn at random"
-    stripes = any(shown.valid < shown.pixels for shown in painter.shown.values())
-    return label_sheet(title, rows, tasks, painter.layout, stripes=stripes)
+        title += f"; {len(chosen)} of them, drawn at random"
+    stripes = any(overview.valid < overview.pixels for overview in shown.values())
+    return label_sheet(title, rows, heads, layout, stripes=stripes)
 
 
-def _draw_images(image_ids: Sequence[str]) -> list[str]:
-    """Some of the images, drawn by image id, in their order by name."""
-    draws = keyed_uniform(image_keys(image_ids), seed_of(0, "import picture"))
-    order = np.argsort(draws, kind="stable")[:SHOWN]
-    return sorted(image_ids[int(index)] for index in order)
-
-
-class _Painter:
-    """Reads photographs and labels and makes small pictures of them, one at a time.
-
-    `shown` gathers what the pictures show, for the legend.
-    """
-
-    def __init__(
-        self, project: ProjectFolder, overviews: Mapping[str, Overview], image_ids: Sequence[str]
-    ) -> None:
-        self.images = {row.image_id: row for row in project.store.images(names=image_ids)}
-        self.tasks = project.tasks()
-        self.names = [name for name in self.tasks if name in overviews]
-        self.limits = {name: overviews[name].limits() for name in self.names}
-        self.shown = {name: self.tasks[name].overview() for name in self.names}
-        self.layout = Layout(len(self.names), len(image_ids))
-
-    def row(self, image_id: str, labels: Mapping[str, AcceptedLabel]) -> SheetRow:
-        """A photograph and its new labels."""
-        pictures = [self._label(labels.get(name)) for name in self.names]
-        return SheetRow(image_id, fitted_photograph(self.images[image_id], self.layout), pictures)
-
-    def _label(self, label: AcceptedLabel | None) -> RGB | str:
-        if label is None:
-            return "no new label"
-        name = label.row.cell.task
-        task = self.tasks[name]
-        with suppress(LabelgridError, OSError), as_file(label.answer, task, label.size) as path:
-            if path:
-                array = task.read(path)
-                shown = self.shown[name]
-                shown.add(label.row.cell.image_id, array)
-                size = self.layout.fit(Size(*array.size))
-                return thumbnail(task, array, size, self.limits[name], lines=shown.lines)
-        return "cannot be read"
+def _picture(
+    label: AcceptedLabel, task: TaskDef, layout: Layout, *, scale: Overview, shown: Overview
+) -> RGB | str:
+    """A label on the scale of all new labels; it is added to the shown labels."""
+    with suppress(LabelgridError, OSError), as_file(label.answer, task, label.size) as path:
+        if path:
+            array = task.read(path)
+            shown.add(label.row.cell.image_id, array)
+            return fitted_label(task, array, layout, scale)
+    return UNREAD

@@ -1,4 +1,4 @@
-"""Finds the folder for what an import writes beside labels: imports at one time never share it."""
+"""Finds the folder for an import's pictures and lists. Imports at one time never share it."""
 
 import fcntl
 import itertools
@@ -12,14 +12,11 @@ from labelgrid.basics.files import disk_errors
 
 @contextmanager
 def import_place(folder: Path) -> Iterator[Path]:
-    """Yield the folder for an import's pictures and lists, which no other import uses meanwhile.
+    """Yield the folder for an import's pictures and lists, locked for other imports.
 
     The only import has the project's folder itself; those that begin while it runs have `import-2`
     and so on in it, which stay if there is something in them. A place is free again when its import
     or process ends; what is in it stays until another import takes that place.
-
-    Args:
-        folder: of the project.
 
     Raises:
         ProjectError: the disk reports an error.
@@ -36,7 +33,7 @@ def import_place(folder: Path) -> Iterator[Path]:
 
 
 def _places(folder: Path) -> Iterator[Path]:
-    """The folders that imports may use, the first ones first; each exists, and links nowhere."""
+    """The folders for imports, in order; each exists, and is no link."""
     yield folder
     for number in itertools.count(2):
         place = folder / f"import-{number}"
@@ -47,7 +44,7 @@ def _places(folder: Path) -> Iterator[Path]:
 
 
 def _lock(place: Path) -> tuple[Path, int] | None:
-    """A folder and its handle, by which it is locked now; None if another import holds it."""
+    """A locked folder and its handle; None if another import holds it."""
     try:
         handle = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:  # another import has removed it since
@@ -59,7 +56,7 @@ def _lock(place: Path) -> tuple[Path, int] | None:
 
 
 def _is_held(handle: int) -> bool:
-    """Whether another import holds the lock of a folder, which this one has otherwise."""
+    """Whether another import holds the lock of a folder; otherwise the lock is taken now."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -70,7 +67,6 @@ def _is_held(handle: int) -> bool:
 
 
 def _is_at(handle: int, place: Path) -> bool:
-    """Whether an open folder is still that of its path, and not one that was removed."""
     try:
         return os.path.samestat(os.fstat(handle), place.stat())
     except FileNotFoundError:

@@ -1,9 +1,9 @@
-"""The sources of an import: finds out what each file, folder or server is, and reads it."""
+"""Finds out the formats of an import's sources, and reads each file, folder or server."""
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
@@ -27,7 +27,6 @@ from labelgrid.basics.errors import LabelError, UsageError, command
 from labelgrid.basics.files import walk
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.recognition import Recognition, recognitions
-from labelgrid.basics.words import join_names
 from labelgrid.ledger.grid import Split
 from labelgrid.operations.dataset_labels import answers_of
 from labelgrid.project.folder import ProjectFolder
@@ -67,13 +66,8 @@ def open_sources(
         yield pairs
 
 
-def sources_text(sources: Sequence[tuple[Source, Source]]) -> str:
-    """The sources as they were given, for messages."""
-    return join_names([given for given, _ in sources])
-
-
 class ImportSources:
-    """All that one import reads.
+    """The sources of one import.
 
     Args:
         project: the project that gets the labels.
@@ -92,10 +86,9 @@ class ImportSources:
         split: Split | None,
         index: ProjectIndex,
     ) -> None:
-        self._sources = []
         named = frozenset(given.resolve() for given, _ in sources if isinstance(given, Path))
-        for given, answer in sources:
-            source = _ImportSource(
+        self._sources = [
+            _ImportSource(
                 project=project,
                 given=given,
                 answer=answer,
@@ -104,7 +97,8 @@ class ImportSources:
                 index=index,
                 named=named,
             )
-            self._sources.append(source)
+            for given, answer in sources
+        ]
 
     def receive(self, progress: Progress) -> Answers:
         """The answers in all of them; where there are several, names of files begin with theirs.
@@ -119,35 +113,24 @@ class ImportSources:
         return join_answers([source.receive_named(progress) for source in self._sources])
 
     def describe(self) -> str:
-        """What they are, in the words of the tools that read them."""
+        """The sources in the words of the tools."""
         texts = [source.describe() for source in self._sources]
         return "; ".join(dict.fromkeys(texts))
 
 
+@dataclass(kw_only=True)
 class _ImportSource:
-    """One source; the arguments are as of `ImportSources`, `named` all that were given."""
+    """One source, with the arguments of `ImportSources`; `named` are the paths of all sources."""
 
-    def __init__(
-        self,
-        *,
-        project: ProjectFolder,
-        given: Source,
-        answer: Source,
-        format: str | None,
-        split: Split | None,
-        index: ProjectIndex,
-        named: frozenset[Path],
-    ) -> None:
-        self.project = project
-        self.named = named
-        self.given = given
-        self.answer = answer
-        self.format = format
-        self.split = split
-        self.index = index
+    project: ProjectFolder
+    given: Source
+    answer: Source
+    format: str | None
+    split: Split | None
+    index: ProjectIndex
+    named: frozenset[Path]
 
     def receive_named(self, progress: Progress) -> Answers:
-        """The answers in it, with names of files that tell them from those in other sources."""
         answers = self.receive(progress)
         if not isinstance(self.answer, Path):
             return answers
@@ -157,13 +140,30 @@ class _ImportSource:
         return put_below(above + slash, put_in_file(name, answers))
 
     def receive(self, progress: Progress) -> Answers:
-        """The answers in it."""
+        """Download the answers of a server, or read those of a file, a folder or a data set."""
         if isinstance(self.answer, ToolServer):
             return self._download(self.answer, progress)
-        return self._read(Path(self.answer))
+        answer = Path(self.answer)
+        if self.format:
+            return self._read_as(self.format, answer)
+        place, tools = self._place
+        if not tools:
+            refuse_unknown(place, Path(str(self.given)), list(self.connectors), self.index)
+        tool = next(iter(tools), _PLAIN)
+        answers = self._read_as(tool, place)
+        others = self._files_of_others(tool, place)
+        stray = list(dict.fromkeys([*answers.stray, *others]))
+        # The tool may have tried to read them, too.
+        answers.faults = [fault for fault in answers.faults if fault.where not in others]
+        answers.stray = []
+        unnamed = [name for name in stray if (place / name).resolve() not in self.named]
+        answers = join_answers([answers, *(self._read_stray(place, name) for name in unnamed)])
+        answers = join_answers([answers, *self._labels_beside(answers, place)])
+        if place != answer:
+            answers.notes.append(f"Read below {place.relative_to(answer).as_posix()}/.")
+        return answers
 
     def _download(self, server: ToolServer, progress: Progress) -> Answers:
-        """The answers on a server of a labelling tool."""
         tool = self.format or "folder"
         connector: Connector = plugins.create("tools", tool)
         if not hasattr(connector, "download"):
@@ -173,27 +173,7 @@ class _ImportSource:
             )
         return connector.download(server, self.index.of_format(tool), progress)
 
-    def _read(self, answer: Path) -> Answers:
-        """The answers in a file or folder, or the labels of a data set."""
-        if self.format:
-            return self._read_as(self.format, answer)
-        place, found = self._place
-        if not found:
-            refuse_unknown(place, Path(str(self.given)), list(self.connectors), self.index)
-        tool = next(iter(found), _PLAIN)
-        answers = self._read_as(tool, place)
-        others = self._files_of_others(tool, place)
-        answers.stray = list(dict.fromkeys([*answers.stray, *others]))
-        # The tool may have tried to read them, too.
-        answers.faults = [fault for fault in answers.faults if fault.where not in others]
-        answers = self._with_files_of_tools(answers, place)
-        answers = join_answers([answers, *self._labels_beside(answers, place)])
-        if place != answer:
-            answers.notes.append(f"Read below {place.relative_to(answer).as_posix()}/.")
-        return answers
-
     def _read_as(self, format: str, answer: Path) -> Answers:
-        """The answers as the plug-in of this name reads them."""
         build = plugins.resolve_in_folders(("tools", "layouts"), format)
         if needs_root(build):
             dataset = plugins.call("layouts", format, build, answer)
@@ -201,35 +181,25 @@ class _ImportSource:
         connector: Connector = plugins.call("tools", format, build)
         return connector.receive(answer, self.index.of_format(format))
 
-    def _with_files_of_tools(self, answers: Answers, place: Path) -> Answers:
-        """The answers, and those in files beside the labels that a labelling tool wrote."""
-        strays = [name for name in answers.stray if (place / name).resolve() not in self.named]
-        others = [self._read_stray(place, name) for name in strays]
-        return join_answers([replace(answers, stray=[]), *others])
-
     def _files_of_others(self, tool: str, place: Path) -> list[str]:
-        """The files right in a folder that are of another tool than the one that read it.
+        """The files right in a folder that another tool wrote.
 
         Of a folder with very many files there are none: it is what a tool wrote.
         """
         if tool == _PLAIN or not place.is_dir():
             return []
-        names = sorted(path.name for path in place.iterdir() if path.is_file())
-        if len(names) > _FEW:
+        files = sorted(path for path in place.iterdir() if path.is_file())
+        if len(files) > _FEW:
             return []
-        found = []
-        for name in names:
-            tools = recognitions(self.connectors, place / name)
-            if (tools and tool not in tools) or PurePath(name).suffix.lower() == ".zip":
-                found.append(name)
-        return found
+        others = []
+        for path in files:
+            tools = recognitions(self.connectors, path)
+            if (tools and tool not in tools) or path.suffix.lower() == ".zip":
+                others.append(path.name)
+        return others
 
     def _labels_beside(self, answers: Answers, place: Path) -> Iterator[Answers]:
-        """The labels in folders of tasks beside the files of a tool.
-
-        A folder of which the tool read something is the tool's, and so is one that a tool
-        recognises.
-        """
+        """The labels in folders of tasks, without folders of a tool."""
         rows: list[Answer | Skip | Fault] = [*answers.labels, *answers.skips, *answers.faults]
         read = {*(row.where for row in rows), *answers.removed, *answers.closed}
         for name in (*self.index.tasks, *(f"{LABELS}/{task}" for task in self.index.tasks)):
@@ -245,7 +215,6 @@ class _ImportSource:
                 yield put_below(f"{name}/", self.connectors[_PLAIN].receive(folder, index))
 
     def _read_stray(self, place: Path, name: str) -> Answers:
-        """The answers in a file that is no label, if it is one of a labelling tool."""
         path = place / name
         found = recognitions(self.connectors, path)
         advice = f"Next: `{command('import', self.project.folder, path)}`."
@@ -267,7 +236,6 @@ class _ImportSource:
         return Answers(stray=[name])
 
     def describe(self) -> str:
-        """What it is, in the words of the tool that reads it."""
         if isinstance(self.answer, ToolServer):
             return str(self.answer)
         found = self._place[1]
@@ -278,7 +246,6 @@ class _ImportSource:
 
     @cached_property
     def connectors(self) -> dict[str, Connector]:
-        """The connectors of all labelling tools, by name."""
         return {name: plugins.create("tools", name) for name in plugins.names("tools")}
 
     @cached_property
@@ -299,7 +266,7 @@ class _ImportSource:
         return answer, {}
 
     def _recognise(self, place: Path) -> dict[str, Recognition] | None:
-        """The tools that recognise a place: by what it holds, else by the names in it alone.
+        """The tools that recognise a place by content, otherwise by names alone.
 
         Of a folder of labels there need be none; None: it is no answer.
         """
@@ -315,7 +282,6 @@ class _ImportSource:
 
 
 def _holds_labels_of(folder: Path, task: TaskDef) -> bool:
-    """Whether a file at or below a folder ends as the label files of a task do."""
     extensions = task.codec.EXTENSIONS
     for _, _, names in walk(folder):
         if any(PurePath(name).suffix.lower() in extensions for name in names):

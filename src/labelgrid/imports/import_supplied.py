@@ -22,7 +22,7 @@ from labelgrid.imports.import_sources import Source, open_sources
 from labelgrid.imports.imported import Imported
 from labelgrid.imports.validate_labels import UNCHANGED, ValidatedLabels, validate_labels
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
-from labelgrid.project.supplier_classes import OtherClasses, other_classes
+from labelgrid.project.supplier_classes import other_classes
 from labelgrid.project.suppliers import (
     Delivery,
     IndexedLabel,
@@ -55,20 +55,8 @@ def import_supplied(
     not for training are left out and counted. Labels that look wrong are said, and imported.
 
     What is declared of the supplier is read from `supplier.toml` in the folder of labels, or stays
-    as it is in the project.
-
-    Args:
-        project: the project.
-        source: as of `import_labels`.
-        supplier: its name, that of a folder.
-        cost: of one label; None: as it is declared, otherwise 0.
-        format: as of `import_labels`.
-        accept: do not look for labels that look wrong.
-        limit: as of `import_labels`.
-        seed: as of `import_labels`.
-        options: as of `import_labels`.
-        dry_run: as of `import_labels`.
-        progress: as of `import_labels`.
+    as it is in the project. `cost` is that of one label; None: as declared, otherwise 0. With
+    `accept`, nobody looks for labels that look wrong. Further arguments are as of `import_labels`.
 
     Raises:
         ImportRefused: lists every fault.
@@ -89,7 +77,10 @@ def import_supplied(
     ):
         declared = _declared([*(answer for _, answer in sources), folder])
         if cost is not None:
-            declared = _at_cost(declared, cost)
+            try:
+                declared = dataclasses.replace(declared, cost=cost)
+            except ValueError as error:
+                raise UsageError(f"--cost: {error}.", unchanged=UNCHANGED) from error
         if options.names:
             declared = dataclasses.replace(declared, map=options.names)
         options = dataclasses.replace(options, names=declared.map)
@@ -98,7 +89,6 @@ def import_supplied(
             place=place,
             sources=sources,
             format=format,
-            split=None,
             replace=True,
             accept=accept,
             limit=limit,
@@ -109,24 +99,14 @@ def import_supplied(
             declared=declared,
             known=read_index(project, supplier),
         )
-        if dry_run:
-            return run.try_out()
-        return run.carry_out()
+        return run.try_out() if dry_run else run.carry_out()
 
 
 def _declared(places: Iterable[Source]) -> Supplier:
-    """What the first folder that declares something says of the supplier."""
     for place in places:
         if isinstance(place, Path) and (place / DECLARATION).is_file():
             return read_declaration(place / DECLARATION)
     return Supplier()
-
-
-def _at_cost(declared: Supplier, cost: float) -> Supplier:
-    try:
-        return dataclasses.replace(declared, cost=cost)
-    except ValueError as error:
-        raise UsageError(f"--cost: {error}.", unchanged=UNCHANGED) from error
 
 
 @dataclass(kw_only=True)
@@ -152,11 +132,14 @@ class SuppliedImport(LabelImport):
         self.rescaled = frozenset(scaled if is_other else ())
 
     def _admit(self, answers: Answers) -> Answers:
-        """The labels of training images; others would reach a training, or what measures it."""
+        """Leave only labels of training images: others would reach a training, or a measurement."""
         named = {answer.cell.image_id for answer in answers.labels}
         images = self.project.store.images(("train",), named)
         train = {row.image_id for row in images}
-        others = self._other_classes()
+        others = {}
+        if self.declared.classes:
+            known = self.index.class_names()
+            others = other_classes(self.declared.classes, self.index.tasks, known)
         labels = []
         for answer in answers.labels:
             classes = others.get(answer.cell.task)
@@ -176,15 +159,7 @@ class SuppliedImport(LabelImport):
             notes.append(note)
         return dataclasses.replace(answers, labels=labels, skips=[], notes=notes)
 
-    def _other_classes(self) -> dict[str, OtherClasses]:
-        """The supplier's classes, of tasks of which it has others."""
-        if not self.declared.classes:
-            return {}
-        known = self.index.class_names()
-        return other_classes(self.declared.classes, self.index.tasks, known)
-
     def _validate(self, answers: Answers) -> ValidatedLabels:
-        """Validate the labels, and compare them with those that the supplier gave before."""
         cells = [answer.cell for answer in answers.labels]
         if not self.accept:
             compared = [cell for cell in cells if cell.task not in self.rescaled]
@@ -201,7 +176,7 @@ class SuppliedImport(LabelImport):
         )
 
     def _refuse_doubted(self, validated: ValidatedLabels, draw: bool = True) -> None:
-        """Say which labels look wrong: they are not true anyway."""
+        """Say which labels look wrong, and import all: suppliers' labels are not taken for true."""
         labels = validated.labels
         compared = [label for label in labels if label.row.cell.task not in self.rescaled]
         try:
@@ -212,12 +187,10 @@ class SuppliedImport(LabelImport):
                     self.progress.say(f"{row.where}: these labels may be wrong. {row.what}")
 
     def _still_requested(self, validated: ValidatedLabels) -> dict[str, tuple[str, ...]]:
-        """Nothing: a supplier's labels answer no request."""
         del validated
         return {}
 
     def _keep(self, validated: ValidatedLabels, paths: Sequence[str]) -> ValidatedLabels:
-        """List the labels, in one step, and remove the files that they replace."""
         folder = supplier_folder(self.project, self.name)
         declaration = folder / DECLARATION
         if not declaration.is_file() or read_declaration(declaration) != self.declared:
@@ -237,18 +210,14 @@ def _with_delivery(
     validated: ValidatedLabels,
     paths: Sequence[str],
 ) -> SupplierIndex:
-    """The labels of a supplier after an import; the same label stays one of the earlier import."""
-    labels = {}
-    for task, earlier in known.labels.items():
-        labels[task] = dict(earlier)
+    """The labels of a supplier after an import; an equal label stays with the earlier delivery."""
+    if not any(label.is_fresh for label in validated.labels):
+        return known
+    labels = {task: dict(earlier) for task, earlier in known.labels.items()}
     number = len(known.deliveries)
-    changed = False
     for label, path in zip(validated.labels, paths, strict=True):
         cell = label.row.cell
-        if label.status in ("new", "replaced"):
+        if label.is_fresh:
             entry = IndexedLabel(path, label.digest, number)
             labels.setdefault(cell.task, {})[cell.image_id] = entry
-            changed = True
-    if not changed:
-        return known
     return SupplierIndex((*known.deliveries, delivery), labels)

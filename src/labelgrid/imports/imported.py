@@ -1,4 +1,4 @@
-"""Represents the result of an import: its counts, and numbers that a person can check."""
+"""Represents the result of an import: counts, and numbers that a person can check."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -140,7 +140,6 @@ class Imported(Shown):
         return "\n".join(lines)
 
     def _open_requests(self) -> list[str]:
-        """A line on what is still requested, if the import answered anything."""
         answers = any(tally.new or tally.skipped for tally in self.tasks.values())
         if not (answers and self.requested):
             return []
@@ -148,7 +147,6 @@ class Imported(Shown):
         return [f"Still requested: {'; '.join(still)}."]
 
     def _counts(self) -> list[str]:
-        """Lines on what is no label, or is one of the model's."""
         lines = []
         predicted = sum(tally.predicted for tally in self.tasks.values())
         if predicted:
@@ -168,15 +166,11 @@ class Imported(Shown):
         for why, names in reasons.items():
             if names:
                 lines.append(f"Left out, since {why}: {join_names(names)}.")
-        return lines + self._left_out_lines()
-
-    def _left_out_lines(self) -> list[str]:
-        """Lines on what is wrong, and was left out."""
-        if not self.left_out:
-            return []
-        listed = Path(self.left_out_list) if self.left_out_list else None
-        wrong = fault_lines(self.left_out, listed)
-        return ["Left out, since it is wrong:", *(f"  {line}" for line in wrong)]
+        if self.left_out:
+            listed = Path(self.left_out_list) if self.left_out_list else None
+            lines.append("Left out, since it is wrong:")
+            lines += [f"  {line}" for line in fault_lines(self.left_out, listed)]
+        return lines
 
     def _parts(self) -> Iterator[str]:
         yield picture_of(self.picture, "some of the new labels")

@@ -1,4 +1,4 @@
-"""Validates the labels of an import: reads each, checks its size, compares it with the ledger."""
+"""Validates the labels of an import: files, sizes, and the ledger's rows."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +14,7 @@ from labelgrid.basics import files
 from labelgrid.basics.errors import ImageError, LabelError, LabelSizeError
 from labelgrid.basics.files import digest
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Size
 from labelgrid.formats.codec import Form, LabelArray, size_error
 from labelgrid.images.places import orientation_or_upright
 from labelgrid.ledger.grid import Cell, ImageRow, Split, State, is_annotator, is_time
@@ -54,10 +55,15 @@ class AcceptedLabel:
     row: CellRow
     digest: str
     suffix: str
-    size: tuple[int, int]
+    size: Size
     status: ImportStatus
     predicted: bool = False
     taken_back: bool = False
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the cell did not have this label before."""
+        return self.status in ("new", "replaced")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +96,7 @@ def validate_labels(
     rows: Mapping[Cell, CellRow] | None = None,
     leave_out: bool = False,
 ) -> ValidatedLabels:
-    """Read every label, check its size, and compare it with the ledger; collects all faults.
+    """Read every label, check size and row, and collect all faults.
 
     Args:
         project: the project that gets the labels.
@@ -159,10 +165,10 @@ class LabelValidator:
         self.withdrawn = withdrawn_labels(project, rows)
         image_ids = {cell.image_id for cell in rows}
         self.images = {image.image_id: image for image in project.store.images(names=image_ids)}
-        self._sizes = dict[str, tuple[int, int]]()
+        self._sizes = dict[str, Size]()
 
     def validate(self, answer: Answer) -> AcceptedLabel | Fault | None:
-        """Return the label if it can be imported, or its fault.
+        """Return the label if it can be imported, or a fault; None without a label.
 
         None if the source has no label for this cell.
         """
@@ -179,37 +185,30 @@ class LabelValidator:
         except LabelSizeError as error:
             return Fault(answer.where, error.what, error.next_step, answer.cell)
         except (LabelError, ImageError) as error:
-            what = error.what + self._other_kind(answer)
+            what = error.what
+            if isinstance(answer.label, Path):
+                what += other_kind(answer.label, self.tasks[answer.cell.task])
             return Fault(answer.where, what, error.next_step, answer.cell)
         except OSError as error:
-            return Fault(
-                answer.where, f"The label cannot be read: {error.strerror}.", "", answer.cell
-            )
+            what = f"The label cannot be read: {error.strerror}."
+            return Fault(answer.where, what, "", answer.cell)
 
-    def _size(self, answer: Answer) -> tuple[int, int]:
-        """The size of an answer's image, which is read once if the ledger does not have it."""
+    def _size(self, answer: Answer) -> Size:
         image_id = answer.cell.image_id
         if image_id not in self._sizes:
             self._sizes[image_id] = size_of(self.images[image_id])
         return self._sizes[image_id]
 
-    def _other_kind(self, answer: Answer) -> str:
-        """Of which other kind of task a refused label seems to be, if it is a file."""
-        if not isinstance(answer.label, Path):
-            return ""
-        return other_kind(answer.label, self.tasks[answer.cell.task])
-
     def _compare(self, answer: Answer, path: Path) -> AcceptedLabel | Fault:
-        """Compare the file of a label with the ledger and its image."""
         row = self.rows[answer.cell]
         task = self.tasks[answer.cell.task]
         content = digest(path)
         size = self._size(answer)
+        accept = partial(
+            AcceptedLabel, answer=answer, row=row, digest=content, suffix=path.suffix, size=size
+        )
         if row.state == State.LABELLED and row.digest == content:
-            same: ImportStatus = "unchanged" if is_intact(self.project, row) else "repaired"
-            return AcceptedLabel(
-                answer=answer, row=row, digest=content, suffix=path.suffix, size=size, status=same
-            )
+            return accept(status="unchanged" if is_intact(self.project, row) else "repaired")
         taken_back = content in self.withdrawn.get(answer.cell, ())
         if taken_back and not self.replace:
             what = "This label was withdrawn."
@@ -229,23 +228,14 @@ class LabelValidator:
             )
             advice = "Use --replace to replace it; the old label is kept."
             return Fault(answer.where, what, advice, answer.cell)
-        status: ImportStatus = "replaced" if row.state == State.LABELLED else "new"
         predicted = self._is_prediction(row, task, content)
         if self.seen:
             self.seen(answer.cell, label)
-        return AcceptedLabel(
-            answer=answer,
-            row=row,
-            digest=content,
-            suffix=path.suffix,
-            size=size,
-            status=status,
-            predicted=predicted,
-            taken_back=taken_back,
-        )
+        status: ImportStatus = "replaced" if row.state == State.LABELLED else "new"
+        return accept(status=status, predicted=predicted, taken_back=taken_back)
 
-    def _size_error(self, label: tuple[int, int], cell: Cell, form: Form) -> LabelSizeError:
-        """The error about a label of another size; it names the orientation that may explain it."""
+    def _size_error(self, label: Size, cell: Cell, form: Form) -> LabelSizeError:
+        """The error about a label of another size, with the orientation that may be the cause."""
         row = self.images[cell.image_id]
         height, width = size_of(row)
         if form.stride > 1:
@@ -274,13 +264,10 @@ class LabelValidator:
 
 
 @contextmanager
-def as_file(answer: Answer, task: TaskDef, size: tuple[int, int]) -> Iterator[Path | None]:
-    """Provide the label as a file: its own, or a temporary one; None if there is no label.
+def as_file(answer: Answer, task: TaskDef, size: Size) -> Iterator[Path | None]:
+    """Provide the label as a file: its own, or a temporary file; None if there is no label.
 
-    Args:
-        answer: has the label.
-        task: its task; if that declares so, the label is resampled.
-        size: height and width of its image.
+    If the task says so, the label is resampled to the size of the image.
 
     Raises:
         LabelError: the label cannot be read, or is not a label of this task.
@@ -313,19 +300,16 @@ def as_file(answer: Answer, task: TaskDef, size: tuple[int, int]) -> Iterator[Pa
         yield path
 
 
-def _resampled(path: Path, task: TaskDef, size: tuple[int, int]) -> LabelArray | None:
-    """The label in a file at its image's size; None if it is not resampled, or has it."""
+def _resampled(path: Path, task: TaskDef, size: Size) -> LabelArray | None:
     if not task.form.resample or task.stored_size(path) == size:
         return None
     label = task.read(path, size)
     resampled = task.form.at_size(label, size)
-    if resampled is label:
-        return None
-    return resampled
+    return None if resampled is label else resampled
 
 
 def _suffix_of_copy(path: Path, task: TaskDef) -> str:
-    """The suffix of a changed copy of a label's file: one that loses nothing and is written."""
+    """The suffix of a changed copy of a label's file, in a format that loses nothing."""
     extensions = task.codec.EXTENSIONS
     if path.suffix.lower() != extensions[0] and ".npy" in extensions:
         return ".npy"
@@ -335,9 +319,9 @@ def _suffix_of_copy(path: Path, task: TaskDef) -> str:
 def _find_moving_images(
     project: ProjectFolder, image_ids: set[str], split: Split | None
 ) -> tuple[list[ImageRow], list[Fault]]:
-    """The images that must change their split, and a fault for each that cannot.
+    """The images to move to a split, and a fault for each image that cannot move.
 
-    The others of their groups are among them.
+    Other images of their groups are among them.
     """
     if split is None:
         return [], []
@@ -345,11 +329,8 @@ def _find_moving_images(
     groups = {row.group for row in rows if row.group}
     if groups:
         rows = list(project.store.images())
-    moving = []
-    for row in rows:
-        is_meant = row.image_id in image_ids or row.group in groups
-        if is_meant and row.split != split:
-            moving.append(row)
+    meant = [row for row in rows if row.image_id in image_ids or row.group in groups]
+    moving = [row for row in meant if row.split != split]
     labelled = {row.cell.image_id for row in project.store.cells(state=State.LABELLED)}
     faults = []
     for row in moving:

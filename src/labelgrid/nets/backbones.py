@@ -1,4 +1,4 @@
-"""Builds encoders from timm backbones, loads their weights, and fuses their scales at 1/4."""
+"""Builds encoders from timm backbones: loads the weights, and fuses the scales at 1/4."""
 
 from pathlib import Path
 from pickle import UnpicklingError
@@ -12,7 +12,7 @@ from torch.nn import functional
 from labelgrid.basics.errors import ModelError
 from labelgrid.basics.files import open_regular, read_bytes
 from labelgrid.basics.type_names import Json, Tables
-from labelgrid.nets.blocks import pointwise
+from labelgrid.nets.blocks import pointwise, resize
 from labelgrid.nets.encoder_options import BackboneOptions
 from labelgrid.nets.late_compiler import timm
 from labelgrid.nets.network import Features
@@ -104,24 +104,16 @@ class Encoder(nn.Module):
     def forward(self, image: Tensor) -> Features:
         """Encode images [b, 3, h, w]: the fused map at the finest used scale, and all scales."""
         height, width = image.shape[-2:]
-        maps = self._maps(pad_to_multiple(image, self.reduction))
+        scales = self.backbone(pad_to_multiple(image, self.reduction))
+        maps = [scales[i] for i in self.used]
+        if self.channels_last:
+            maps = [scale.movedim(-1, 1) for scale in maps]
         levels = []
         for scale, stride in zip(maps, self.strides, strict=True):
             levels.append(crop_padding(scale, stride, height, width))
         if self.fuse == "none":
             return Features(levels[-1], tuple(levels))
         return Features(self._fused_map(maps, height, width), tuple(levels))
-
-    def _maps(self, padded: Tensor) -> list[Tensor]:
-        """The used scales [b, c, h, w] of padded images."""
-        scales = self.backbone(padded)
-        maps = []
-        for i in self.used:
-            scale = scales[i]
-            if self.channels_last:
-                scale = scale.movedim(-1, 1)
-            maps.append(scale)
-        return maps
 
     def _fused_map(self, maps: list[Tensor], height: int, width: int) -> Tensor:
         """All scales, upsampled to the finest, concatenated, cropped to the image and mixed.
@@ -132,23 +124,18 @@ class Encoder(nn.Module):
         size = maps[0].shape[-2:]
         stride = self.strides[0]
         if self.mix is None:
-            upsampled = [maps[0], *(_resize(scale, size) for scale in maps[1:])]
+            upsampled = [maps[0], *(resize(scale, size) for scale in maps[1:])]
             return crop_padding(torch.cat(upsampled, 1), stride, height, width)
         weight = self.mix.get_parameter("0.weight")
         bias = self.mix.get_parameter("0.bias")
         parts = torch.split(weight, [scale.shape[1] for scale in maps], 1)
         total = functional.conv2d(maps[0], parts[0], bias)
         for scale, part in zip(maps[1:], parts[1:], strict=True):
-            total = total + _resize(functional.conv2d(scale, part), size)
+            total = total + resize(functional.conv2d(scale, part), size)
         return self.mix[1:](crop_padding(total, stride, height, width))
 
 
-def _resize(x: Tensor, size: torch.Size) -> Tensor:
-    return functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
-
-
 def _create(options: BackboneOptions, load: bool) -> Any:
-    """Create timm's model."""
     arguments: Json = {"features_only": True}
     if is_transformer(options.name):
         arguments = {"num_classes": 0, "dynamic_img_size": True}
@@ -160,7 +147,16 @@ def _create(options: BackboneOptions, load: bool) -> Any:
         return timm.create_model(options.name, pretrained=load, **arguments)
     except Exception as error:  # timm and its hub raise many types
         if not load or isinstance(error, TypeError | AssertionError):
-            raise _build_error(options, error) from error
+            stride = ""
+            next_step = "`timm.list_models()` lists the names."
+            if options.output_stride:
+                stride = f" and output_stride = {options.output_stride}"
+                next_step += " Not all of them can be built with an output_stride."
+            raise ModelError(
+                f"timm cannot build the backbone '{options.name}' with feature maps{stride}: "
+                f"{str(error) or type(error).__name__}.",
+                next_step=next_step,
+            ) from error
         raise UnfetchedWeightsError(
             f"The ImageNet weights of '{options.name}' could not be fetched "
             f"({type(error).__name__}).",
@@ -170,25 +166,8 @@ def _create(options: BackboneOptions, load: bool) -> Any:
         ) from error
 
 
-def _build_error(options: BackboneOptions, error: Exception) -> ModelError:
-    """Say that timm cannot build a model."""
-    stride = ""
-    next_step = "`timm.list_models()` lists the names."
-    if options.output_stride:
-        stride = f" and output_stride = {options.output_stride}"
-        next_step += " Not all of them can be built with an output_stride."
-    return ModelError(
-        f"timm cannot build the backbone '{options.name}' with feature maps{stride}: "
-        f"{str(error) or type(error).__name__}.",
-        next_step=next_step,
-    )
-
-
 def _upsample_bilinearly(backbone: nn.Module, name: str) -> None:
-    """Make the layers in which HRNet raises its scales bilinear.
-
-    Timm's take the nearest neighbour.
-    """
+    """Make HRNet's layers that raise scales bilinear; timm's take the nearest neighbour."""
     layers = [module for module in backbone.modules() if isinstance(module, nn.Upsample)]
     if not layers:
         raise ModelError(
@@ -210,13 +189,20 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
         ModelError: the file is missing, cannot be read, or does not fit the backbone.
     """
     expected = backbone.state_dict()
-    state = _strip_prefix(read_state(path), next(iter(expected)))
+    state = read_state(path)
+    first = next(iter(expected))
+    # All may have a prefix: the shortest that the name of the backbone's first tensor has.
+    prefixes = [name[: name.index(first)] for name in state if name.endswith(first)]
+    prefix = min(prefixes, key=len, default="")
     matching = {}
     misshapen = []
-    for key, value in state.items():
-        if key in expected:
+    for name, value in state.items():
+        key = name.removeprefix(prefix)
+        if name.startswith(prefix) and key in expected:
             matching[key] = value
-            if not _fits(value, expected[key]):
+            # Half precision and integers are converted, complex numbers are not.
+            odd = value.layout != torch.strided or value.is_quantized or value.is_complex()
+            if odd or value.shape != expected[key].shape:
                 misshapen.append(key)
     unread = [key for key in expected if key not in matching]
     missing = [key for key in unread if not key.endswith("num_batches_tracked")]
@@ -229,26 +215,6 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
             next_step="Name the backbone that these weights were trained for.",
         )
     backbone.load_state_dict(matching, strict=False)
-
-
-def _strip_prefix(state: Tensors, first: str) -> dict[str, Tensor]:
-    """The tensors under the shortest prefix that the name of the backbone's first tensor has."""
-    prefixes = [key[: key.index(first)] for key in state if key.endswith(first)]
-    prefix = min(prefixes, key=len, default="")
-    tensors = {}
-    for key, value in state.items():
-        if key.startswith(prefix):
-            tensors[key.removeprefix(prefix)] = value
-    return tensors
-
-
-def _fits(value: Tensor, expected: Tensor) -> bool:
-    """Whether plain numbers of the right shape.
-
-    Half precision and integers are converted, complex numbers are not.
-    """
-    plain = value.layout == torch.strided and not value.is_quantized and not value.is_complex()
-    return plain and value.shape == expected.shape
 
 
 def read_state(path: Path) -> Tensors:
@@ -296,7 +262,7 @@ def is_transformer(name: str) -> bool:
 
 
 def module_of(name: str) -> str:
-    """The module of timm that defines a model; "" for a name that timm does not know.
+    """The module of timm that defines a model; "" for a name unknown to timm.
 
     Example:
         >>> module_of("hrnet_w18_small_v2.ms_in1k")

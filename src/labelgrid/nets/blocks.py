@@ -1,5 +1,7 @@
 """Provides the blocks of networks, and known labels as initial predictions."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -36,14 +38,14 @@ def basic_blocks(inputs: int, width: int, outputs: int | None = None) -> nn.Sequ
         >>> basic_blocks(8, 16, 16)(torch.zeros(2, 8, 4, 4)).shape
         torch.Size([2, 16, 4, 4])
     """
-    if outputs is None:
-        return nn.Sequential(_basic_block(inputs, width))
-    return nn.Sequential(_basic_block(inputs, width), _basic_block(width, outputs))
-
-
-def _basic_block(inputs: int, width: int) -> BasicBlock:
-    shortcut = None if inputs == width else _shortcut(inputs, width)
-    return BasicBlock(inputs, width, downsample=shortcut)
+    widths = [inputs, width]
+    if outputs is not None:
+        widths.append(outputs)
+    blocks = nn.Sequential()
+    for before, after in pairwise(widths):
+        shortcut = None if before == after else _shortcut(before, after)
+        blocks.append(BasicBlock(before, after, downsample=shortcut))
+    return blocks
 
 
 def pointwise(inputs: int, width: int) -> nn.Sequential:
@@ -53,6 +55,11 @@ def pointwise(inputs: int, width: int) -> nn.Sequential:
 
 def _shortcut(inputs: int, width: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width))
+
+
+def resize(maps: Tensor, size: torch.Size) -> Tensor:
+    """Resize maps [b, c, h, w] to a height and a width (bilinear)."""
+    return functional.interpolate(maps, size=size, mode="bilinear", align_corners=False)
 
 
 class Predict(nn.Module):

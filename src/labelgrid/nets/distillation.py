@@ -1,11 +1,12 @@
 """Passes messages between tasks: embeds predictions, and adds them through attention gates."""
 
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from labelgrid.nets.blocks import activate, insert_known_labels, run_each
+from labelgrid.nets.encoder_options import ExchangeOptions
 from labelgrid.nets.network import Raw
 from labelgrid.pixel.target import Targets
 from labelgrid.tasks.task import Tasks
@@ -28,22 +29,6 @@ class Embed(nn.Sequential):
 def embeddings(tasks: Tasks, width: int) -> nn.ModuleDict:
     """The layers that embed each task's prediction, by task."""
     return nn.ModuleDict({name: Embed(task.channels, width) for name, task in tasks.items()})
-
-
-class ExchangeOptions(Protocol):
-    """The options of a network whose tasks exchange messages."""
-
-    @property
-    def gate(self) -> Literal["target", "source"]:
-        """The task whose features compute a message's gate."""
-
-    @property
-    def own(self) -> Literal["prediction", "features"]:
-        """What a target's own feature is made of."""
-
-    @property
-    def messages(self) -> Literal["predictions", "features"]:
-        """What messages are made of."""
 
 
 class Exchange(nn.Module):
@@ -80,7 +65,7 @@ class Exchange(nn.Module):
 
 
 def reason_to_ignore_known(options: ExchangeOptions) -> str:
-    """Why known labels change nothing in a network with these options; "" if they do."""
+    """Why known labels change nothing in a network with the options; "" if they do."""
     return NOT_REPLACED if options.messages == "features" else ""
 
 
@@ -116,7 +101,9 @@ class Distil(nn.Module):
         refined = dict(own)
         if not self.messages:
             return refined
-        target_gates = self._target_gates(own)
+        target_gates = {}
+        if self.gate == "target":
+            target_gates = {target: self._compute_gates(target, own) for target in self.gates}
         for source in self.names:
             targets = [name for name in self.names if name != source]
             messages = self.messages[source](sources[source]).chunk(len(targets), 1)
@@ -128,14 +115,7 @@ class Distil(nn.Module):
                 refined[target] = refined[target] + gate * message
         return refined
 
-    def _target_gates(self, own: Raw) -> Raw:
-        """The gates that targets compute, by target."""
-        if self.gate == "source":
-            return {}
-        return {target: self._compute_gates(target, own) for target in self.gates}
-
     def _compute_gates(self, name: str, features: Raw) -> Tensor:
-        """The gates that a task's features compute."""
         return torch.sigmoid(self.gates[name](features[name]))
 
 

@@ -52,3 +52,34 @@ class BackboneOptions:
                 f"the source '{source}' of a backbone is used only if you trust it; "
                 f"if you know the author of the recipe, add `--trust {trust}` to the command"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DropoutOptions:
+    """The channel dropout of a network.
+
+    Args:
+        dropout: channel dropout before the last convolution of each head.
+        encoder_dropout: channel dropout on the encoder's maps that the heads read.
+    """
+
+    dropout: Rate = 0.2
+    encoder_dropout: Rate = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExchangeOptions(DropoutOptions):
+    """The messages of a network whose tasks exchange some.
+
+    Args:
+        gate: the task whose features compute a message's gate: the `"target"` (PAD-Net's paper) or
+            the `"source"` (public code).
+        own: the input of a target's own feature: its initial `"prediction"` (the paper) or its
+            initial head's `"features"` (public code).
+        messages: made of initial `"predictions"`, which known labels replace (the papers); or of
+            the initial heads' `"features"` (public code), where known labels have no effect.
+    """
+
+    gate: Literal["target", "source"] = "target"
+    own: Literal["prediction", "features"] = "prediction"
+    messages: Literal["predictions", "features"] = "predictions"

@@ -51,7 +51,7 @@ STAGES: dict[Where, frozenset[str]] = {
 def sites(
     network: nn.Module, where: Where, rate: float = 0.0
 ) -> dict[str, tuple[ChannelDropout, float]]:
-    """The dropout modules that `where` selects, with their rates, by name.
+    """The dropout modules that `where` selects, and the rate of each, by name.
 
     A module's rate is `rate`, or its own if `rate` is 0. Modules of rate 0 are left out.
     """
@@ -64,14 +64,14 @@ def sites(
 
 
 def _dropouts(
-    module: nn.Module, name: str, found: dict[ChannelDropout, str]
+    module: nn.Module, name: str, names: dict[ChannelDropout, str]
 ) -> dict[ChannelDropout, str]:
-    """The dropout modules with their names as by `named_modules`, which is far slower."""
+    """Collect the names of the dropout modules; `named_modules` is far slower."""
     if isinstance(module, ChannelDropout):
-        found.setdefault(module, name)
+        names.setdefault(module, name)
     for own, child in module.named_children():
-        _dropouts(child, f"{name}.{own}" if name else own, found)
-    return found
+        _dropouts(child, f"{name}.{own}" if name else own, names)
+    return names
 
 
 def masks(site: str, channels: int, rate: float, keys: Keys, seed: int, index: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Loads timm and torchvision without torch's compiler, which is then loaded where it is needed.
+"""Loads timm and torchvision without torch's compiler, which few networks need.
 
 Both load it for a few functions that nearly no network calls: it took a third of the time of
 loading a network.

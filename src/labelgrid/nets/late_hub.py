@@ -18,9 +18,9 @@ CALLER = "timm.models._hub"
 
 @contextmanager
 def stand_in(name: str, **given: Any) -> Iterator[Callable[[str], Any]]:
-    """Put a module with what is given in the place of one, inside the block.
+    """Put a module with the given attributes in the place of another one, inside the block.
 
-    Yields the function by which whatever else is asked of it comes from the module itself.
+    Yields the function that gets any other attribute from the replaced module.
     """
     module = ModuleType(name)
 
@@ -58,7 +58,7 @@ def late_hub() -> Iterator[None]:
 
 
 def _call(name: str, *arguments: Any, **named: Any) -> Any:
-    """Call a function of the client after timm has got the errors that it catches."""
+    """Call a function of the client, after timm has got the errors to catch."""
     utils = import_module(UTILS)
     for error in CAUGHT:
         setattr(sys.modules[CALLER], error, getattr(utils, error))

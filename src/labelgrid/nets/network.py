@@ -1,4 +1,4 @@
-"""Defines the interface of networks: encode, decode and predict, and what these return."""
+"""Defines the interface of networks: encode, decode and predict, and the returned records."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -64,15 +64,10 @@ def _chunk(count: int, i: int, maps: Tensor) -> Tensor:
 
 
 def _change_fields(record: Any, change: Callable[[Tensor], Tensor]) -> Json:
-    """The fields of a dataclass with each map in them changed."""
-    changed = {}
-    for field in fields(record):
-        changed[field.name] = _change(getattr(record, field.name), change)
-    return changed
+    return {field.name: _change(getattr(record, field.name), change) for field in fields(record)}
 
 
 def _change(maps: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """A map, or a tuple or mapping of maps, with each map changed."""
     if isinstance(maps, Tensor):
         return change(maps)
     if isinstance(maps, Features):
@@ -108,8 +103,8 @@ class Output:
             return [self]
         outputs = []
         for i in range(count):
-            own_fields = _change_fields(self, partial(_chunk, count, i))
-            outputs.append(Output(**own_fields))
+            part = _change_fields(self, partial(_chunk, count, i))
+            outputs.append(Output(**part))
         return outputs
 
 
@@ -174,7 +169,7 @@ EXAMPLE_SIDE = 64
 
 
 def example_output(network: Network) -> Output:
-    """The network's output for a small image, to size modules that read it.
+    """The network's output for a small image, to size modules that read outputs.
 
     The network is left as it was.
     """
@@ -188,7 +183,7 @@ def example_output(network: Network) -> Output:
 
 
 def reason_to_ignore(network: Network) -> str:
-    """Say why a network ignores known labels, such as "has one stage"; "" if it does not."""
+    """Say why a network ignores known labels, such as "has one stage"; else ""."""
     if not example_output(network).initial:
         return "has one stage"
     return network.ignores_known

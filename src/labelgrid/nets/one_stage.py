@@ -3,27 +3,14 @@
 Known labels have no effect.
 """
 
-from typing import Protocol
-
 from torch import nn
 
 from labelgrid.nets.blocks import last_layers, run_each
+from labelgrid.nets.encoder_options import DropoutOptions
 from labelgrid.nets.keyed_dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.pixel.target import Targets
 from labelgrid.tasks.task import Tasks
-
-
-class Rates(Protocol):
-    """The options of dropout: before each head's last convolution, and on the shared map."""
-
-    @property
-    def dropout(self) -> float:
-        """The rate before each head's last convolution."""
-
-    @property
-    def encoder_dropout(self) -> float:
-        """The rate on the shared map."""
 
 
 class OneStage(Network):
@@ -45,7 +32,7 @@ class OneStage(Network):
         channels: int,
         bodies: nn.ModuleDict,
         width: int,
-        options: Rates,
+        options: DropoutOptions,
     ) -> None:
         super().__init__()
         self.encoder = encoder

@@ -43,7 +43,6 @@ def _crop(whole: Any, stride: int, height: Any, width: Any) -> Any:
 
 
 def _crop_axis(whole: Any, stride: int, *, pixels: Any, axis: int) -> Any:
-    """The cells along an axis that span so many pixels, interpolated linearly."""
     one = _whole(1)
     cells = op.Div(op.Add(pixels, _whole(stride - 1)), _whole(stride))
     share = op.Div(op.Cast(pixels, to=FLOAT), op.Cast(op.Mul(cells, _whole(stride)), to=FLOAT))
@@ -69,14 +68,16 @@ def _area_means(values: Any, height: Any, width: Any) -> Any:
 
 
 def _area_means_axis(values: Any, cells: Any, axis: int) -> Any:
-    """The means over the pixels of each cell along an axis, as adaptive pooling divides them."""
+    """The means over the pixels of each cell along an axis, divided as by adaptive pooling."""
     pixels = op.Shape(values, start=axis, end=axis + 1)
     number = _count_to(cells)
     first = op.Div(op.Mul(number, pixels), cells)
     end = op.Mul(op.Add(number, _whole(1)), pixels)
     last = op.Div(op.Add(end, op.Sub(cells, _whole(1))), cells)
     sums = op.CumSum(values, op.Constant(value_int=axis))
-    padded = op.Pad(sums, op.Constant(value_ints=_one_before(axis)))
+    amounts = [0] * 8  # of padding before the first and behind the last of each axis
+    amounts[axis] = 1
+    padded = op.Pad(sums, op.Constant(value_ints=amounts))
     total = op.Sub(op.Gather(padded, last, axis=axis), op.Gather(padded, first, axis=axis))
     count = op.Cast(op.Sub(last, first), to=DOUBLE)
     return op.Div(total, _along(count, axis))
@@ -87,7 +88,6 @@ def _whole(number: int) -> Any:
 
 
 def _as_list(number: Any) -> Any:
-    """A whole number as a list of one."""
     return op.Reshape(number, _whole(1))
 
 
@@ -99,10 +99,3 @@ def _count_to(count: Any) -> Any:
 def _along(numbers: Any, axis: int) -> Any:
     """A list of numbers along an axis of a map, to be multiplied with the map."""
     return numbers if axis == AXES[-1] else op.Unsqueeze(numbers, _whole(1))
-
-
-def _one_before(axis: int) -> list[int]:
-    """The amounts of padding of a map [b, c, h, w] with one pixel before the first of an axis."""
-    amounts = [0] * 8
-    amounts[axis] = 1
-    return amounts

@@ -50,7 +50,7 @@ def crop_padding(whole: Tensor, stride: int, height: int, width: int) -> Tensor:
 
 
 def _fit(cells: Tensor, share: float, axis: int) -> Tensor:
-    """As many cells along an axis that span only this share of it, interpolated linearly."""
+    """Interpolate linearly: as many cells along an axis, which span only a share of the axis."""
     if share == 1:
         return cells
     count = cells.shape[axis]

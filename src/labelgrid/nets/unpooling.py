@@ -68,7 +68,7 @@ def layer(
 def remaining_layers(
     stage: int, width: int, make: Callable[[int, int], nn.Sequential]
 ) -> nn.Sequential:
-    """The layers of a stage after its first: one in the two finest stages, two in the others."""
+    """The layers of a stage after the first: a single layer in the two finest stages, else two."""
     if stage < 2:
         return nn.Sequential(make(width, width))
     return nn.Sequential(make(width, width), make(width, width))
@@ -200,9 +200,7 @@ class EncoderDecoder(nn.Module):
         _, _, pooled, _ = self._encode(image)
         return crop_padding(pooled[-1], COARSEST, height, width)
 
-    def _encode(
-        self, image: Tensor
-    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+    def _encode(self, image: Tensor) -> tuple[list[Tensor], ...]:
         """Run the encoder.
 
         Returns:

@@ -92,7 +92,10 @@ def unused_weights_warning(network: str, weights: Path | None) -> str:
 
 
 def _is_cached(name: str) -> bool:
-    from huggingface_hub.constants import HF_HUB_CACHE
+    try:
+        from huggingface_hub.constants import HF_HUB_CACHE
+    except ModuleNotFoundError:  # it comes with the extra [train]; nothing is trained here
+        return True
 
     source, _, model = name.rpartition(":")
     if source == "local-dir":

@@ -77,9 +77,9 @@ def boundary_counts(
 
 
 def suppress_non_maxima(prediction: Floats) -> Floats:
-    """Set to 0 the pixels of a boundary map [h, w] that are not the highest across their line.
+    """Set all but the highest pixels across each line of a boundary map [h, w] to 0.
 
-    These are the pixels where 1.01 times the value is below the value at a distance of one pixel
+    A pixel becomes 0 where 1.01 times the value is below the value at a distance of one pixel
     across the line. The line's direction comes from the second derivatives of the map, smoothed by
     a triangle of radius 4. The five pixels along each edge of the image are lowered, to 0 at the
     edge.
@@ -87,10 +87,12 @@ def suppress_non_maxima(prediction: Floats) -> Floats:
     Source: Dollár and Zitnick 2015, as their published code (`edgesNms`: radius 1, border 5,
     multiplier 1.01).
     """
-    from scipy.ndimage import map_coordinates  # slow to load
+    from scipy.ndimage import convolve1d, map_coordinates  # slow to load
 
     height, width = prediction.shape
-    smooth = _smooth_by_triangle(prediction, 4)
+    triangle = np.array([1, 2, 3, 4, 5, 4, 3, 2, 1]) / 25
+    columns = convolve1d(prediction, triangle, 0, mode="reflect")
+    smooth = np.asarray(convolve1d(columns, triangle, 1, mode="reflect"))
     right = _slope(smooth, 1)
     down_down = _slope(_slope(smooth, 0), 0)
     down_right = _slope(right, 0)
@@ -122,16 +124,6 @@ def _slope(values: Floats, axis: int) -> Floats:
     return np.asarray(np.gradient(values, axis=axis))
 
 
-def _smooth_by_triangle(values: Floats, radius: int) -> Floats:
-    """Smooth values [h, w] by a triangle in both directions; the edge is mirrored."""
-    from scipy.ndimage import convolve1d  # slow to load
-
-    triangle = np.concatenate([np.arange(1, radius + 2), np.arange(radius, 0, -1)])
-    weights = triangle / (radius + 1) ** 2
-    columns = convolve1d(values, weights, 0, mode="reflect")
-    return np.asarray(convolve1d(columns, weights, 1, mode="reflect"))
-
-
 def precision_recall_f(counts: NDArray[np.generic]) -> tuple[Floats, Floats, Floats]:
     """Precision, recall and F [thresholds] of the counts that `boundary_counts` returns.
 
@@ -159,7 +151,7 @@ def average_precision(precision: Floats, recall: Floats) -> float:
 
 
 class Matcher:
-    """Matches points with the points of a true map [h, w], one to one.
+    """Finds partners for points among the points of a true map [h, w].
 
     The points of a pair are at most `radius` pixels apart. The number of pairs is the exact
     maximum; Berkeley's code finds up to a few fewer. Which points have a partner is not unique. The
@@ -185,29 +177,24 @@ class Matcher:
         self.offsets = (down[near] * self.numbers.shape[1] + right[near]).astype(np.intp)
 
     def have_partners(self, points: Places) -> Bools:
-        """Which of the points [n, 2] (row, column) have a partner."""
+        """Whether each of the points [n, 2] (row, column) has a partner."""
         from scipy.sparse.csgraph import maximum_flow  # slow to load
 
-        parts = [self._near_pairs(points, first) for first in range(0, len(points), CHUNK)]
-        point, partner = np.concatenate([np.empty((2, 0), np.intp), *parts], 1)
+        pairs = [np.empty((2, 0), np.intp)]
+        for first in range(0, len(points), CHUNK):
+            padded = points[first : first + CHUNK] + self.reach
+            places = padded[:, 0] * self.numbers.shape[1] + padded[:, 1]
+            partners = self.numbers.ravel()[places[:, None] + self.offsets]
+            near, offset = (partners >= 0).nonzero()
+            pairs.append(np.stack([near + first, partners[near, offset]]))
+        point, partner = np.concatenate(pairs, 1)
         network = _network(point, partner, (len(points), self.count))
         flow = maximum_flow(network, 0, network.shape[0] - 1).flow
         return np.asarray(flow[[0], 1 : len(points) + 1].toarray()[0] > 0)
 
-    def _near_pairs(self, points: Places, first: int) -> Places:
-        """All pairs [2, n] (point, truth) of `CHUNK` points, from the `first` on."""
-        padded = points[first : first + CHUNK] + self.reach
-        places = padded[:, 0] * self.numbers.shape[1] + padded[:, 1]
-        partners = self.numbers.ravel()[places[:, None] + self.offsets]
-        point, offset = (partners >= 0).nonzero()
-        return np.stack([point + first, partners[point, offset]])
-
 
 def _network(point: Places, partner: Places, sizes: Size) -> "csr_array":
-    """The flow network: a source (node 0), the points, the truths and a sink (last).
-
-    Every edge has a capacity of 1.
-    """
+    """The flow network: source (node 0), points, truths and sink (last); each edge carries 1."""
     from scipy.sparse import csr_array  # slow to load
 
     points, truths = sizes

@@ -1,7 +1,4 @@
-"""Measures boundary maps by odsF, oisF and average precision.
-
-Predicted boundary pixels are matched with true ones.
-"""
+"""Measures boundary maps by odsF, oisF and average precision, from matched boundary pixels."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +12,7 @@ from torch import Tensor
 
 from labelgrid.basics.array_types import Array, Ints
 from labelgrid.basics.processes import cores
-from labelgrid.basics.results import Result
+from labelgrid.basics.results import Result, Results
 from labelgrid.pixel.boundaries import average_precision, boundary_counts, precision_recall_f
 from labelgrid.pixel.metrics import SumMetric
 from labelgrid.pixel.target import Target
@@ -122,7 +119,7 @@ class BoundaryMetric(SumMetric):
             raise ValueError("Only metrics with the same options can be merged.")
         super().merge(other)
 
-    def compute(self) -> dict[str, Result]:
+    def compute(self) -> Results:
         """`odsF`, `oisF` and `boundary AP`; NaN for a set without a true boundary."""
         self._need_ended()
         precision, recall, f = precision_recall_f(self.sums.numpy())

@@ -1,17 +1,17 @@
-"""Measures predictions that are brought into a range first, as published protocols of depth do."""
+"""Measures predictions within a range, as published protocols of depth do."""
 
 from collections.abc import Callable
 from typing import Self
 
 from torch import Tensor
 
-from labelgrid.basics.results import Result
+from labelgrid.basics.results import Results
 from labelgrid.pixel.metrics import Metric
 from labelgrid.pixel.target import Target
 
 
 class CappedMetric:
-    """A metric of predictions that are raised to a least value and lowered to a largest one.
+    """A metric of predictions after clamping to a range.
 
     Args:
         create: creates the metric.
@@ -34,17 +34,17 @@ class CappedMetric:
         self.most = most
 
     def update(self, prediction: Tensor, target: Target) -> None:
-        """As `Metric.update`."""
+        """Clamp the predictions, then update the metric."""
         self.metric.update(prediction.clamp(self.least, self.most), target)
 
     def end_image(self) -> None:
-        """As `Metric.end_image`."""
+        """Mark the images as complete in the metric."""
         self.metric.end_image()
 
     def merge(self, other: Self) -> None:
-        """As `Metric.merge`; the other has the same range."""
+        """Add the counts of a metric with the same range."""
         self.metric.merge(other.metric)
 
-    def compute(self) -> dict[str, Result]:
-        """As `Metric.compute`."""
+    def compute(self) -> Results:
+        """The values of the metric, by name."""
         return self.metric.compute()

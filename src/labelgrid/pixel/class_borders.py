@@ -12,11 +12,11 @@ CHANGE = 0.5
 
 
 def class_borders(probabilities: Tensor, side: str) -> Target:
-    """How far the classes change from each pixel to the neighbour that is least like it.
+    """The change of the classes from each pixel to the most different neighbour.
 
-    That is the share of probability that lies on other classes: 1 - the sum over the classes of the
-    smaller one of both probabilities. Between two certain pixels it is 0 or 1; between two that are
-    equally unsure it is 0. A pixel is valid where the most likely classes say the same: where they
+    A change is the share of probability on other classes: 1 - the sum over the classes of the
+    smaller of both probabilities. Between two certain pixels it is 0 or 1; between two equally
+    unsure pixels it is 0. A pixel is valid where the most likely classes agree: where the classes
     change if and only if the value is 0.5 or more. Soft borders are not valid.
 
     Args:
@@ -38,16 +38,14 @@ def class_borders(probabilities: Tensor, side: str) -> Target:
     changes, rises = _look_around(safe, side)
     value = changes.amax(0)
     beside = (rises != 0).any(0)
-    edge = beside
-    if side == "either":
-        edge = (rises > 0).any(0)
+    edge = (rises > 0).any(0) if side == "either" else beside
     spoilt = functional.max_pool2d((~finite).float(), 3, stride=1, padding=1) > 0
     is_clear = (value >= CHANGE) == edge
     return Target(value, is_clear & ~(beside & ~edge) & ~spoilt)
 
 
 def _look_around(probabilities: Tensor, side: str) -> tuple[Tensor, Tensor]:
-    """How far each neighbour that a side looks at differs, and how much later its class is.
+    """The changes to each neighbour of a side, and the rises of the class number.
 
     Both are [neighbours, b, 1, h, w], 0 outside of the image.
     """
@@ -68,6 +66,5 @@ def _look_around(probabilities: Tensor, side: str) -> tuple[Tensor, Tensor]:
 
 
 def _neighbours(maps: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Each pixel but the last along a side, and the next one."""
     length = maps.shape[dim] - 1
     return maps.narrow(dim, 0, length), maps.narrow(dim, 1, length)

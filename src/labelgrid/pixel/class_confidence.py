@@ -1,13 +1,15 @@
-"""Measures how unsure one prediction of classes is, at each pixel; higher = less sure.
+"""Measures how unsure a prediction of classes is, at each pixel; higher = less sure.
 
 All measures take probabilities [b, k, h, w] of k >= 2 classes. Source: the three measures of
 Settles 2009, section 3.1.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+
+from labelgrid.pixel.target import TensorMap
 
 
 def entropy(probabilities: Tensor) -> Tensor:
@@ -42,7 +44,7 @@ def margin(probabilities: Tensor) -> Tensor:
 
 
 #: The measures by name.
-MEASURES: Mapping[str, Callable[[Tensor], Tensor]] = {
+MEASURES: Mapping[str, TensorMap] = {
     "entropy": entropy,
     "least_confidence": least_confidence,
     "margin": margin,

@@ -15,7 +15,6 @@ from labelgrid.pixel.target import Target
 
 
 def _mask(loss: Tensor, target: Target) -> Tensor:
-    """The loss where the target is valid, 0 elsewhere."""
     return torch.where(target.valid, loss, 0.0)
 
 

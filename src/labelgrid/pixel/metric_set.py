@@ -1,11 +1,11 @@
-"""Combines several metrics of one task into one."""
+"""Combines several metrics of a task."""
 
 from collections.abc import Sequence
 from typing import Self
 
 from torch import Tensor
 
-from labelgrid.basics.results import ClassScore, Result
+from labelgrid.basics.results import ClassScore, Results
 from labelgrid.pixel.metrics import ClassMetric, Metric
 from labelgrid.pixel.target import Target
 
@@ -31,15 +31,15 @@ class MetricSet:
         for metric, counted in zip(self.metrics, other.metrics, strict=True):
             metric.merge(counted)
 
-    def compute(self) -> dict[str, Result]:
+    def compute(self) -> Results:
         """The values of all metrics, by name."""
-        results = dict[str, Result]()
+        results = Results()
         for metric in self.metrics:
             results |= metric.compute()
         return results
 
     def class_scores(self) -> list[ClassScore]:
-        """The scores of the classes by the first metric that has them; empty without one."""
+        """The scores of the classes by the first metric with such scores; empty without any."""
         for metric in self.metrics:
             if isinstance(metric, ClassMetric):
                 return metric.class_scores()

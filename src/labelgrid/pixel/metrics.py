@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from labelgrid.basics.results import ClassScore, Result
+from labelgrid.basics.results import ClassScore, Result, Results
 from labelgrid.pixel.target import Target
 
 
@@ -44,13 +44,13 @@ class Metric(Protocol):
     def merge(self, other: Self) -> None:
         """Add the counts of another metric with the same options over other images."""
 
-    def compute(self) -> dict[str, Result]:
+    def compute(self) -> Results:
         """The values over everything added so far, by name; more may be added afterwards."""
 
 
 @runtime_checkable
 class ClassMetric(Protocol):
-    """A metric that also says how well each class was predicted."""
+    """A metric with a score for each class."""
 
     def class_scores(self) -> list[ClassScore]:
         """The scores of the classes, in their order, over everything added so far."""
@@ -63,7 +63,7 @@ class SumMetric:
         self.sums = torch.zeros(shape, dtype=torch.float64)
 
     def add(self, counted: Tensor) -> None:
-        """Add to the sums."""
+        """Add numbers of any device and type to the sums."""
         self.sums += counted.to("cpu", torch.float64)
 
     def need_finite(self, prediction: Tensor, target: Target) -> None:
@@ -95,7 +95,6 @@ def _at_valid(values: Tensor, target: Target) -> Tensor:
 
 
 def _percent(name: str, share: Tensor) -> Result:
-    """A share as a result in percent, of which higher is better."""
     return Result(name, 100 * share.item(), "%", "higher")
 
 
@@ -139,8 +138,8 @@ class SegmentationMetric(SumMetric):
         pairs = (truth * (self.classes + 1) + predicted).flatten()
         self.add(torch.bincount(pairs, minlength=self.sums.numel()).view_as(self.sums))
 
-    def compute(self) -> dict[str, Result]:
-        """`mIoU` and `pixAcc`."""
+    def compute(self) -> Results:
+        """The results `mIoU` and `pixAcc`, in percent."""
         total = self.sums.sum()
         iou = self._iou()
         if self.absent == "zero" and total > 0:
@@ -160,7 +159,7 @@ class SegmentationMetric(SumMetric):
         ]
 
     def _iou(self) -> Tensor:
-        """The IoU of each class; NaN of one that is neither in labels nor in predictions."""
+        # NaN of a class that is neither in labels nor in predictions.
         hits = self.sums.diag()
         either = self.sums[:, :-1].sum(0) + self.sums.sum(1) - hits
         return hits / either
@@ -190,8 +189,8 @@ class DepthMetric(SumMetric):
         count = error.new_tensor(error.numel())
         self.add(torch.stack([error.square().sum(), error.abs().sum(), count]))
 
-    def compute(self) -> dict[str, Result]:
-        """`RMSE` and `absErr`."""
+    def compute(self) -> Results:
+        """The results `RMSE` and `absErr`, in the values' unit."""
         squares, absolutes, count = self.sums
         rmse = (squares / count).sqrt().item()
         mean = (absolutes / count).item()
@@ -227,7 +226,7 @@ class NormalsMetric(SumMetric):
         below = [(angle < limit).sum() for limit in self.LIMITS]
         self.add(torch.stack([angle.sum(), angle.new_tensor(angle.numel()), *below]))
 
-    def compute(self) -> dict[str, Result]:
+    def compute(self) -> Results:
         """`mErr` and `below 11.25`, `below 22.5`, `below 30`."""
         total, count, *below = self.sums
         results = {"mErr": Result("mErr", (total / count).item(), "degree", "lower")}
@@ -306,8 +305,8 @@ class SaliencyMetric(SumMetric):
         other._need_ended()
         super().merge(other)
 
-    def compute(self) -> dict[str, Result]:
-        """`IoU` and `maxF`."""
+    def compute(self) -> Results:
+        """The results `IoU` and `maxF`, in percent."""
         self._need_ended()
         iou, precision, recall = self.sums[:3] / self.sums[3]
         f = (1 + self.beta_squared) * precision * recall / (self.beta_squared * precision + recall)
@@ -323,11 +322,11 @@ class SaliencyMetric(SumMetric):
 
 
 class EdgeMetric(SumMetric):
-    """Average precision of edge pixels over the set, in percent.
+    """Average precision of edge pixels over the set, in percent, from a histogram of predictions.
 
-    It is computed from a histogram of the predictions. Its 16,384 steps are equal in the logit,
-    from -17 to 17, so that probabilities near 0 and 1, where confident networks crowd theirs, are
-    told apart as well as others. Pixels of one step count as ties.
+    The 16,384 steps of the histogram are equal in the logit, from -17 to 17, so that probabilities
+    near 0 and 1, where confident networks crowd theirs, are told apart as well as others. Pixels of
+    one step count as ties.
 
     Source: the sum of precision times gain in recall, from the highest probability down (no
     interpolation).
@@ -349,7 +348,7 @@ class EdgeMetric(SumMetric):
         counted = torch.bincount(truth * self.STEPS + step, minlength=2 * self.STEPS)
         self.add(counted.view(2, self.STEPS))
 
-    def compute(self) -> dict[str, Result]:
+    def compute(self) -> Results:
         """`AP`; NaN for a set without an edge pixel."""
         others, edges = self.sums.flip(1)
         hits = edges.cumsum(0)

@@ -1,7 +1,5 @@
 """Derives normals from maps of depth, with gradients: planes are fitted to the inverse depth."""
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -13,28 +11,15 @@ from labelgrid.pixel.target import Target
 NEAREST = 0.01
 
 
-class _Planes(NamedTuple):
-    """Planes of inverse depth [b, h, w]: `across * du + down * dv + middle` at an offset (du, dv).
-
-    Attributes:
-        fitted: where there is a depth and a plane can be fitted.
-    """
-
-    across: Tensor
-    down: Tensor
-    middle: Tensor
-    fitted: Tensor
-
-
 def plane_normals(depth: Tensor, camera: Tensor, *, radius: int, least: float) -> Target:
     """Normals (x right, y up, z toward the camera) of depths in metres along the camera's axis.
 
-    They are those of the relation `depth_normals`, also where planes fit badly: predictions are
-    rough, and would be valid nowhere. Computed in float64, since the sums of a window nearly cancel
-    out; autocast leaves it alone, too.
+    The normals are those of the relation `depth_normals`, also where planes fit badly: predictions
+    are rough, and would be valid nowhere. Computed in float64, since the sums of a window nearly
+    cancel out; autocast leaves it alone, too.
 
     Args:
-        depth: any values [b, 1, h, w]; those below `NEAREST` are not valid.
+        depth: any values [b, 1, h, w]; depths below `NEAREST` are not valid.
         camera: [b, 4], fx, fy, cx and cy in pixels of the maps.
         radius: the window reaches so many pixels to each side.
         least: the least share of the window's pixels with a valid depth.
@@ -50,22 +35,29 @@ def plane_normals(depth: Tensor, camera: Tensor, *, radius: int, least: float) -
     """
     valid = (depth.isfinite() & (depth >= NEAREST))[:, 0]
     metres = torch.where(valid, depth[:, 0], 1).double()
-    planes = _fit_planes(torch.where(valid, 1 / metres, 0), valid, radius, least)
+    inverse = torch.where(valid, 1 / metres, 0)
+    across, down, middle, fitted = _fit_planes(inverse, valid, radius, least)
     fx, fy, cx, cy = camera.double()[:, :, None, None].unbind(1)
     height, width = valid.shape[-2:]
     columns = torch.arange(width, device=depth.device) - cx
     rows = torch.arange(height, device=depth.device)[:, None] - cy
-    toward = planes.middle - planes.across * columns - planes.down * rows
-    vectors = torch.stack([-planes.across * fx, planes.down * fy, toward], 1)
-    good = (planes.fitted & vectors.any(1))[:, None]
+    toward = middle - across * columns - down * rows
+    vectors = torch.stack([-across * fx, down * fy, toward], 1)
+    good = (fitted & vectors.any(1))[:, None]
     value = unit_vectors(torch.where(good, vectors, 0))
     return Target(value.to(depth.dtype), good)
 
 
-def _fit_planes(inverse: Tensor, valid: Tensor, radius: int, least: float) -> _Planes:
+def _fit_planes(
+    inverse: Tensor, valid: Tensor, radius: int, least: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Fit planes to the valid values [b, h, w] around each pixel, by least squares.
 
     Invalid values are 0. Products are `count` times sums of products of deviations from the mean.
+
+    Returns:
+        The factors `across`, `down` and `middle` of `across * du + down * dv + middle` at an offset
+        (du, dv), and where there is a depth and a plane can be fitted.
     """
     weights = _moments(valid.double(), radius)
     (count, n_v, n_vv), (n_u, n_uv, _), (n_uu, _, _) = weights
@@ -81,15 +73,11 @@ def _fit_planes(inverse: Tensor, valid: Tensor, radius: int, least: float) -> _P
     down = (vw * uu - uw * uv) / safe
     middle = (total - across * n_u - down * n_v) / count.clamp(min=1)
     enough = count >= least * (2 * radius + 1) ** 2
-    fitted = valid & enough & (determinant > 0)
-    return _Planes(across, down, middle, fitted)
+    return across, down, middle, valid & enough & (determinant > 0)
 
 
 def _moments(maps: Tensor, radius: int) -> list[tuple[Tensor, ...]]:
-    """Sums over each window of maps [b, h, w] times offsets: at [p][q], times du^p dv^q; p, q < 3.
-
-    Values outside the maps are 0.
-    """
+    """Sums of maps [b, h, w] times du^p dv^q over each window, at [p][q]; p, q < 3."""
     offsets = torch.arange(-radius, radius + 1, dtype=maps.dtype, device=maps.device)
     powers = torch.stack([torch.ones_like(offsets), offsets, offsets**2])[:, None]
     in_rows = functional.conv2d(maps[:, None], powers[:, :, None], padding=(0, radius))

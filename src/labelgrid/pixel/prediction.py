@@ -34,7 +34,7 @@ def unit_vectors(raw: Tensor, eps: float = 1e-6) -> Tensor:
 
 
 def two_classes(prediction: Tensor) -> Tensor:
-    """Turn probabilities [b, 1, h, w] into those of two classes, positive first: [b, 2, h, w]."""
+    """Turn probabilities [b, 1, h, w] into two classes, positive first: [b, 2, h, w]."""
     return torch.cat([prediction, 1 - prediction], 1)
 
 

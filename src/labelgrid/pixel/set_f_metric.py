@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from labelgrid.basics.results import Result
+from labelgrid.basics.results import Result, Results
 from labelgrid.pixel.metrics import SumMetric
 from labelgrid.pixel.target import Target
 
@@ -51,7 +51,7 @@ class SetFMetric(SumMetric):
         counted = torch.bincount(bins, minlength=self.sums.numel())
         self.add(counted.view_as(self.sums))
 
-    def compute(self) -> dict[str, Result]:
+    def compute(self) -> Results:
         """`setF`; NaN for a set without a positive pixel."""
         # A pixel is positive at threshold j if it reaches more than j thresholds.
         false, hits = self.sums.flip(1).cumsum(1).flip(1)[:, 1:]

@@ -1,10 +1,13 @@
 """Holds the labels of a batch: values, and a mask of where they are valid."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+#: A function of a tensor, such as of maps.
+TensorMap = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -54,28 +57,28 @@ class Target:
 
     def to(self, device: torch.device | str) -> "Target":
         """Move the target to another device."""
-        annotated = self.annotated
-        if annotated is not None:
-            annotated = annotated.to(device, non_blocking=True)
-        return Target(
-            self.value.to(device, non_blocking=True),
-            self.valid.to(device, non_blocking=True),
-            annotated,
-        )
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def __getitem__(self, rows: slice | Tensor) -> "Target":
-        """The labels of some images of the batch."""
-        annotated = self.annotated
-        if annotated is not None:
-            annotated = annotated[rows]
-        return Target(self.value[rows], self.valid[rows], annotated)
+        return self._each(lambda tensor: tensor[rows])
+
+    def _each(self, change: TensorMap) -> "Target":
+        annotated = None if self.annotated is None else change(self.annotated)
+        return Target(change(self.value), change(self.valid), annotated)
 
     @staticmethod
     def cat(parts: Sequence["Target"]) -> "Target":
         """Concatenate batches of the same image size."""
         value = torch.cat([part.value for part in parts])
         valid = torch.cat([part.valid for part in parts])
-        return Target(value, valid, _join_annotated(parts))
+        masks = [part.annotated for part in parts if part.annotated is not None]
+        if not masks:
+            return Target(value, valid)
+        rows = []
+        for part in parts:
+            every = masks[0].new_ones((len(part.value), masks[0].shape[1]))
+            rows.append(every if part.annotated is None else part.annotated)
+        return Target(value, valid, torch.cat(rows))
 
 
 #: By the names of tasks, losses or statistics.
@@ -84,25 +87,8 @@ Tensors = Mapping[str, Tensor]
 Targets = Mapping[str, Target]
 
 
-def _join_annotated(parts: Sequence[Target]) -> Tensor | None:
-    """The annotated classes of all parts; all classes for parts that do not tell."""
-    masks = [part.annotated for part in parts if part.annotated is not None]
-    if not masks:
-        return None
-    classes = masks[0].shape[1]
-    rows = []
-    for part in parts:
-        annotated = part.annotated
-        if annotated is None:
-            annotated = masks[0].new_ones((len(part.value), classes))
-        rows.append(annotated)
-    return torch.cat(rows)
-
-
 def mean_per_image(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean of `values` [b, 1, h, w] over each image's valid pixels: [b].
-
-    It is 0 for an image without valid pixels.
+    """Mean of `values` [b, 1, h, w] over each image's valid pixels: [b]; 0 without any.
 
     Example:
         >>> values = torch.tensor([[[[1.0, float("nan")]]]])

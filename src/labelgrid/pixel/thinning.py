@@ -28,8 +28,12 @@ def thin(masks: Bools) -> Bools:
          [0 0 0 0 0 0 0]]
     """
     count, height, width = masks.shape
-    pixels = _pack_bits(masks)
     stride = width + 2
+    # Bit t % 64 of word t // 64 is mask t; the border is empty.
+    padded = np.zeros((height + 2, stride, -(-count // 64) * 64), np.bool_)
+    padded[1:-1, 1:-1, :count] = np.moveaxis(masks, 0, -1)
+    words = np.packbits(padded, axis=-1, bitorder="little").view(np.uint64)
+    pixels = words.reshape((height + 2) * stride, -1)
     # Counterclockwise.
     around = np.array([1, 1 - stride, -stride, -1 - stride, -1, stride - 1, stride, stride + 1])
     due = np.ones((2, len(pixels)), np.bool_)  # what each of the two passes has to examine
@@ -49,20 +53,8 @@ def thin(masks: Bools) -> Bools:
     return np.moveaxis(bits, -1, 0).astype(np.bool_)
 
 
-def _pack_bits(masks: Bools) -> Words:
-    """Words [pixels, n] that hold masks [t, h, w] with an empty border.
-
-    Bit t % 64 of word t // 64 is mask t.
-    """
-    count, height, width = masks.shape
-    padded = np.zeros((height + 2, width + 2, -(-count // 64) * 64), np.bool_)
-    padded[1:-1, 1:-1, :count] = np.moveaxis(masks, 0, -1)
-    words = np.packbits(padded, axis=-1, bitorder="little").view(np.uint64)
-    return words.reshape((height + 2) * (width + 2), -1)
-
-
 def _deletable_bits(pixels: Words, here: Places, around: Places) -> Words:
-    """The bits [m, n] that one pass deletes.
+    """The bits [m, n] that a pass deletes.
 
     Args:
         pixels: the words of all pixels [pixels, n].
@@ -84,10 +76,8 @@ def _deletable_bits(pixels: Words, here: Places, around: Places) -> Words:
 
 
 def _are_two_set(p: list[Words]) -> Words:
-    """Where at least two of four are set."""
     return np.asarray((p[0] & p[1]) | (p[2] & p[3]) | ((p[0] | p[1]) & (p[2] | p[3])))
 
 
 def _are_all_set(p: list[Words]) -> Words:
-    """Where all four are set."""
     return p[0] & p[1] & p[2] & p[3]

@@ -7,11 +7,12 @@ covariance (eq. 4). `Information` and `Spread` measure only what the predictions
 """
 
 import math
-from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from labelgrid.pixel.target import TensorMap
 
 #: The smallest variance of a value (in its unit squared), and what is added to the variances of a
 #: vector.
@@ -19,10 +20,7 @@ FLOOR = 1e-6
 
 
 class Moments(Protocol):
-    """Statistics of a stream of predictions.
-
-    Their size does not grow with the number of predictions.
-    """
+    """Statistics of a stream of predictions, of a size that does not grow with the stream."""
 
     def update(self, prediction: Tensor) -> None:
         """Add one more prediction [b, c, h, w] of the same input."""
@@ -82,10 +80,10 @@ class BinaryMoments(ClassMoments):
 
 
 class _Covariance:
-    """Streamed covariance of predictions [b, c, h, w].
+    """Streamed covariance of predictions [b, c, h, w]; its channels are the upper triangle by rows.
 
-    Its channels are those of the upper triangle, row by row. It sums products of deviations from
-    the running mean (Welford 1962), so a large mean costs no precision.
+    Products of deviations from the running mean are summed (Welford 1962), so a large mean costs no
+    precision.
     """
 
     def __init__(self) -> None:
@@ -94,7 +92,6 @@ class _Covariance:
         self.products = torch.zeros(())
 
     def update(self, prediction: Tensor) -> None:
-        """Add one more prediction."""
         wide = _widen(prediction)
         self.count += 1
         rows, columns = torch.triu_indices(wide.shape[1], wide.shape[1])
@@ -145,7 +142,15 @@ class VectorMoments(_Covariance):
 
     def uncertainty(self) -> Tensor:
         """[b, 1, h, w], nats; negative for small variances, as differential entropies are."""
-        pivots = torch.stack(_pivots(self._covariance(), FLOOR), 1)
+        xx, xy, xz, yy, yz, zz = self._covariance().unbind(1)
+        # The product of the pivots is the determinant, whose expansion would lose all digits where
+        # it is nearly 0. In exact arithmetic no pivot is below the floor; clamping rounded pivots
+        # keeps the logarithm finite.
+        first = xx + FLOOR
+        second = (yy + FLOOR - xy * xy / first).clamp(min=FLOOR)
+        rest = yz - xy * xz / first
+        third = (zz + FLOOR - xz * xz / first - rest * rest / second).clamp(min=FLOOR)
+        pivots = torch.stack([first, second, third], 1)
         return _gaussian_entropy(pivots.log().sum(1, keepdim=True), 3)
 
 
@@ -168,7 +173,7 @@ class Information:
         0.6931
     """
 
-    def __init__(self, probabilities: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, probabilities: TensorMap) -> None:
         self.probabilities = probabilities
         self.mean = ClassMoments()
         self.entropies = torch.zeros(())
@@ -185,7 +190,7 @@ class Information:
 
 
 class MeanMeasure:
-    """A measure of the mean of class probabilities, such as its margin.
+    """A measure of mean class probabilities, such as the margin.
 
     Args:
         probabilities: prediction -> probabilities [b, k, h, w] of k classes.
@@ -200,9 +205,7 @@ class MeanMeasure:
         0.25
     """
 
-    def __init__(
-        self, probabilities: Callable[[Tensor], Tensor], measure: Callable[[Tensor], Tensor]
-    ) -> None:
+    def __init__(self, probabilities: TensorMap, measure: TensorMap) -> None:
         self.probabilities = probabilities
         self.measure = measure
         self.mean = ClassMoments()
@@ -217,9 +220,7 @@ class MeanMeasure:
 
 
 class Spread:
-    """Variance of values [b, c, h, w], summed over the channels.
-
-    It is the mean squared distance to the mean.
+    """Variance of values [b, c, h, w], summed over channels: the mean squared distance to the mean.
 
     Example:
         >>> moments = Spread()
@@ -248,27 +249,11 @@ class Spread:
         return self.squares / self.count
 
 
-def _pivots(covariance: Tensor, jitter: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The pivots of covariance + jitter·I [b, 6, h, w]; their product is its determinant.
-
-    In exact arithmetic no pivot is below the jitter. Clamping rounded pivots to it keeps the
-    logarithm finite. Expanding the determinant would lose all digits where it is nearly 0.
-    """
-    xx, xy, xz, yy, yz, zz = covariance.unbind(1)
-    first = xx + jitter
-    second = (yy + jitter - xy * xy / first).clamp(min=jitter)
-    rest = yz - xy * xz / first
-    third = (zz + jitter - xz * xz / first - rest * rest / second).clamp(min=jitter)
-    return first, second, third
-
-
 def _gaussian_entropy(log_determinant: Tensor, dimensions: int) -> Tensor:
-    """The differential entropy of a Gaussian, in nats."""
     return 0.5 * log_determinant + 0.5 * dimensions * math.log(2 * math.pi * math.e)
 
 
 def _widen(prediction: Tensor) -> Tensor:
-    """A prediction detached from the graph, in at least float32."""
     return prediction.detach().to(torch.promote_types(prediction.dtype, torch.float32))
 
 

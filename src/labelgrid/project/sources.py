@@ -12,7 +12,7 @@ from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import ImageError, LabelError
 from labelgrid.basics.type_names import Size
 from labelgrid.data.cameras import Cameras, read_cameras
-from labelgrid.data.dataset import Dataset, Source, camera_of, size_of
+from labelgrid.data.dataset import Dataset, Source, WrappedImages
 from labelgrid.data.layouts.folder import label_file
 from labelgrid.data.project_source import GrantedLabel, ProjectSource, granted_labels
 from labelgrid.formats.codec import LabelArray, same_shape, size_error
@@ -31,43 +31,27 @@ if TYPE_CHECKING:  # most projects have no images in stores of objects
 
 
 @dataclass(frozen=True)
-class OracleSource:
+class OracleSource(WrappedImages):
     """A data set of which only granted labels can be read; a `Source` with weights.
 
     Args:
-        data: the data set.
+        source: the data set.
         labels: granted cell -> its label, of which only the weight is used.
     """
 
-    data: Source
+    source: Source
     labels: Mapping[Cell, GrantedLabel]
-
-    def images(self) -> Sequence[str]:
-        """As `ImageSource.images`."""
-        return self.data.images()
-
-    def image(self, image_id: str) -> Bytes:
-        """As `ImageSource.image`."""
-        return self.data.image(image_id)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`; a label that was not granted is missing."""
         if Cell(image_id, task.name) not in self.labels:
             return None
-        return self.data.label(image_id, task)
+        return self.source.label(image_id, task)
 
     def weight(self, image_id: str, task: str) -> float:
         """As `Weighted.weight`."""
         entry = self.labels.get(Cell(image_id, task))
         return entry.weight if entry else 1.0
-
-    def camera(self, image_id: str, size: Size) -> Camera | None:
-        """As `CameraSource.camera`."""
-        return camera_of(self.data, image_id, size)
-
-    def size(self, image_id: str) -> Size:
-        """As `SizedSource.size`."""
-        return size_of(self.data, image_id)
 
 
 def dataset_of(oracle: Oracle) -> Dataset:

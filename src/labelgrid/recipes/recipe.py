@@ -9,7 +9,7 @@ from labelgrid.basics.plugins import PluginChoice
 from labelgrid.basics.type_names import Json, Tables, Values
 from labelgrid.data.data_options import DataOptions, SupplierChoice
 from labelgrid.nets.encoder_options import BackboneOptions
-from labelgrid.relations.choice import RelationChoice
+from labelgrid.relations.choice import RelationChoices
 from labelgrid.train.train_options import ObjectiveOptions, TrainOptions
 
 __all__ = ["SECTIONS", "PluginChoice", "Recipe"]
@@ -50,7 +50,7 @@ class Recipe:
     balance: PluginChoice = field(default_factory=lambda: PluginChoice("fixed"))
     terms: Tables = field(default_factory=dict)
     score: Tables = field(default_factory=dict)
-    relations: Mapping[str, RelationChoice] = field(default_factory=dict)
+    relations: RelationChoices = field(default_factory=dict)
     suppliers: Mapping[str, SupplierChoice] = field(default_factory=dict)
 
     def json(self) -> str:
@@ -67,26 +67,18 @@ class Recipe:
             del tables["data"]["average_flips"]
         for name in self.train.unused():
             del tables["train"][name]
-        tables["relations"] = self._relations_that_count(tables["relations"])
+        # Terms may read a relation that is off.
+        names = [name for name, choice in self.relations.items() if choice.trust or self.terms]
+        tables["relations"] = {name: tables["relations"][name] for name in names}
         tables["suppliers"] = self._suppliers_that_count(tables["suppliers"])
         for name in ("relations", "suppliers"):
             if not tables[name]:
                 del tables[name]
         return tables
 
-    def _relations_that_count(self, tables: Values) -> Json:
-        """The tables of the relations that are on; all where terms may read one that is off."""
-        is_read = bool(self.terms)
-        names = [name for name, choice in self.relations.items() if choice.trust or is_read]
-        return {name: tables[name] for name in names}
-
     def _suppliers_that_count(self, tables: Values) -> Json:
-        """The tables of the suppliers that are on, without their folders.
-
-        What its labels are counts, not where they lie.
-        """
-        found = {}
+        counting = {}
         for name, choice in self.suppliers.items():
-            if choice.is_on:
-                found[name] = {key: tables[name][key] for key in tables[name] if key != "folder"}
-        return found
+            if choice.is_on:  # the place of the labels changes nothing
+                counting[name] = {key: of for key, of in tables[name].items() if key != "folder"}
+        return counting

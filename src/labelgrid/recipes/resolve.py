@@ -1,4 +1,4 @@
-"""Resolves recipes: finds and merges their files, checks their plug-ins, and builds these.
+"""Resolves recipes: finds and merges files, checks and builds plug-ins.
 
 It loads no torch by itself.
 """
@@ -114,7 +114,7 @@ LONGEST = 32
 
 
 def chain(path: Path, seen: tuple[Path, ...] = ()) -> list[Json]:
-    """Read a recipe's file and the files that it extends, directly or indirectly.
+    """Read a recipe's file and the files that the recipe extends, directly or indirectly.
 
     The base file comes first.
 
@@ -224,7 +224,7 @@ def network_words(tables: Values) -> str:
 
 
 def resolved_options(folder: str, names: Iterable[str], tables: Tables) -> dict[str, Json]:
-    """All options of these plug-ins as JSON values, those at their defaults too. Loads no torch.
+    """All options of plug-ins as JSON values, with defaults. Loads no torch.
 
     What is computed with options is stamped with these, so that it is stale once a default changes.
 
@@ -263,26 +263,22 @@ def training_options(recipe: Recipe) -> dict[str, dict[str, Json]]:
     """
     network = {recipe.network.name: recipe.network.options}
     balance = {recipe.balance.name: recipe.balance.options}
+    relations = {}
+    for name, choice in recipe.relations.items():
+        if choice.trust:
+            plugin = choice.plugin or name
+            options = resolved_options("relations", [plugin], {plugin: choice.options})
+            relations[name] = options[plugin]
     return {
         "networks": resolved_options("networks", network, network),
         "balance": resolved_options("balance", balance, balance),
         "terms": resolved_options("terms", recipe.terms, recipe.terms),
-        "relations": _relation_options(recipe),
+        "relations": relations,
     }
 
 
-def _relation_options(recipe: Recipe) -> dict[str, Json]:
-    """All options of the relations that are on, by their names in the recipe."""
-    found = {}
-    for name, choice in recipe.relations.items():
-        if choice.trust:
-            plugin = choice.plugin or name
-            found[name] = resolved_options("relations", [plugin], {plugin: choice.options})[plugin]
-    return found
-
-
 def build_plugin(folder: str, choice: PluginChoice, *arguments: Any) -> Any:
-    """Build a plug-in of a folder from the arguments and its checked options, which come last.
+    """Build a plug-in of a folder from the arguments and, last, checked options.
 
     Raises:
         PluginError: there is no such plug-in, or it cannot be built.

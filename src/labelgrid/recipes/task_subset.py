@@ -1,4 +1,4 @@
-"""Leaves tasks out of a recipe, for runs of a study that have only some of its tasks.
+"""Leaves tasks out of a recipe, for runs of a study with some of the study's tasks.
 
 Loads no torch.
 """
@@ -17,7 +17,7 @@ EMPTY: Any = object()
 
 
 def remove_tasks(tables: Values, tasks: Collection[str]) -> Json:
-    """The tables of a recipe without what they say of some tasks.
+    """The tables of a recipe without all values for some tasks.
 
     The objective's weights and losses lose these tasks, and so do `mix_tasks` of the training, and
     lists and tables in the options of the network, the balancer and the terms. A term goes if a
@@ -66,12 +66,11 @@ def remove_tasks(tables: Values, tasks: Collection[str]) -> Json:
 
 
 def _objective(objective: Values, tasks: Collection[str]) -> Json:
-    """The objective's weights and losses without the tasks."""
     return {name: _remove_from(value, tasks) for name, value in objective.items()}
 
 
 def _relations(relations: Values, tasks: Collection[str]) -> Json:
-    """The relations that name none of the tasks; they may need one without naming it."""
+    """The relations that name none of the tasks; a relation may need a task without a name."""
     remaining = {}
     for name, table in relations.items():
         named = {*table.get("reads", ()), table.get("gives", "")}
@@ -81,12 +80,11 @@ def _relations(relations: Values, tasks: Collection[str]) -> Json:
 
 
 def _suppliers(suppliers: Values, tasks: Collection[str]) -> Json:
-    """The suppliers without the trust in labels of the tasks."""
     return {name: _objective(table, tasks) for name, table in suppliers.items()}
 
 
 def _train(train: Values, tasks: Collection[str]) -> Json:
-    """The training's options without the tasks; it mixes no images if none is left to mix for."""
+    """The training's options without the tasks; without a task to mix for, no images are mixed."""
     remaining = _remove_from(train["mix_tasks"], tasks)
     if remaining is EMPTY:
         return {**train, "mix": "none", "mix_tasks": []}
@@ -94,7 +92,6 @@ def _train(train: Values, tasks: Collection[str]) -> Json:
 
 
 def _terms(terms: Values, tasks: Collection[str]) -> Json:
-    """The terms' options without the tasks; a term goes if a list is left empty."""
     remaining_terms = {}
     for name, options in terms.items():
         remaining = _options("terms", name, options, tasks)
@@ -104,11 +101,8 @@ def _terms(terms: Values, tasks: Collection[str]) -> Json:
 
 
 def _table(tables: Values, name: str) -> Values:
-    """One of several tables, empty if it is none."""
     table = tables.get(name)
-    if not isinstance(table, Mapping):
-        return {}
-    return table
+    return table if isinstance(table, Mapping) else {}
 
 
 def _options(folder: str, plugin: str, options: Any, tasks: Collection[str]) -> Any:
@@ -129,7 +123,7 @@ def _options(folder: str, plugin: str, options: Any, tasks: Collection[str]) -> 
 
 
 def _remove_from(value: Any, tasks: Collection[str]) -> Any:
-    """An option without the tasks: their keys of tables, and the parts of lists that name them.
+    """An option without the tasks: keys of tables, and the parts of lists that name tasks.
 
     EMPTY if all parts of a list name them.
     """
@@ -146,12 +140,10 @@ def _remove_from(value: Any, tasks: Collection[str]) -> Any:
 
 
 def _find_tasks(value: Any, tasks: Collection[str]) -> list[str]:
-    """The values in nested tables and lists that are tasks."""
     return [word for word in _words(value) if word in tasks]
 
 
 def _words(value: Any) -> Iterator[Any]:
-    """The values in nested tables and lists."""
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Thins large images to bands of rows, in which a relation derives what it derives of the whole.
+"""Thins large images to bands of rows, in which a relation derives the same labels.
 
 Loads no torch.
 """
@@ -57,11 +57,11 @@ class BandedPair(TruePair):
 
     @property
     def size(self) -> Size:
-        """As `TruePair.size`."""
+        """As `TruePair.size`: the size of the whole image."""
         return self.whole
 
     def derive(self, relation: BoundRelation, view: float | None = None) -> LabelArray:
-        """As `TruePair.derive`, of these rows."""
+        """As `TruePair.derive`, of the rows of the bands."""
         camera = self.camera_by(view)
         return _stacked([band.derive(relation, camera) for band in self.bands])
 
@@ -92,12 +92,12 @@ def thin_pair(pair: TruePair, margin: int) -> TruePair:
 
 
 def rows_of(label: LabelArray, rows: slice) -> LabelArray:
-    """Some rows of a label."""
+    """The given rows of a label, as a view."""
     return replace(label, value=label.value[rows], valid=label.valid[rows])
 
 
 def _stacked(labels: Sequence[LabelArray]) -> LabelArray:
-    """Labels of one image, one below the other."""
+    """Stack labels of an image from top to bottom."""
     value = np.concatenate([label.value for label in labels])
     valid = np.concatenate([label.valid for label in labels])
     return replace(labels[0], value=value, valid=valid)

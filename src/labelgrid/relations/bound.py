@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
@@ -15,7 +15,7 @@ from labelgrid.basics.errors import LabelError, RecipeError
 from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.choice import RelationChoice
+from labelgrid.relations.choice import RelationChoice, RelationChoices
 from labelgrid.relations.relation import Derive, DerivePredicted, OptionFinder, Relation
 from labelgrid.tasks.task import TaskDefs
 
@@ -38,7 +38,7 @@ class BoundRelation:
         guesses: see `Relation`.
         tries: see `Relation`.
         finder: see `Relation`, for these tasks.
-        is_open: its options do not fit the tasks, and are to be found: it derives nothing yet.
+        is_open: the options do not fit the tasks and are to be found; nothing is derived yet.
         unsure: see `Relation`.
     """
 
@@ -72,7 +72,7 @@ class BoundRelation:
         return self.derive([labels[name] for name in self.reads], camera)
 
     def guess(self, labels: Mapping[str, LabelArray], camera: Camera | None) -> LabelArray:
-        """As `label`, of predictions: valid also where it is a guess, if the relation makes one."""
+        """As `label`, of predictions, and valid also where the relation guesses."""
         label = self.label(labels, camera)
         if not self.guesses:
             return label
@@ -81,11 +81,11 @@ class BoundRelation:
 
 
 def connected_tasks(relation: BoundRelation) -> set[str]:
-    """The tasks that a relation connects."""
+    """The names of the tasks at both ends of a relation."""
     return {relation.gives, *relation.reads}
 
 
-def bind_relations(choices: Mapping[str, RelationChoice], tasks: TaskDefs) -> list[BoundRelation]:
+def bind_relations(choices: RelationChoices, tasks: TaskDefs) -> list[BoundRelation]:
     """The relations of a recipe that are on, between the tasks of a project.
 
     The most trusted is first.
@@ -101,19 +101,17 @@ def bind_relations(choices: Mapping[str, RelationChoice], tasks: TaskDefs) -> li
     return bound
 
 
-def declared_relations(
-    choices: Mapping[str, RelationChoice], tasks: TaskDefs
-) -> list[BoundRelation]:
+def declared_relations(choices: RelationChoices, tasks: TaskDefs) -> list[BoundRelation]:
     """The relations of a recipe, on or off, in its order; see `bind_relations`."""
-    bound = []
-    for name, choice in choices.items():
-        if not choice.if_possible or _has_tasks(name, choice, tasks):
-            bound.append(bind(name, choice, tasks))
-    return bound
+    return [
+        bind(name, choice, tasks)
+        for name, choice in choices.items()
+        if not choice.if_possible or _has_tasks(name, choice, tasks)
+    ]
 
 
-def related_tasks(choices: Mapping[str, RelationChoice], tasks: TaskDefs) -> list[str]:
-    """The tasks that the relations of a recipe connect, on or off, in their order.
+def related_tasks(choices: RelationChoices, tasks: TaskDefs) -> list[str]:
+    """The tasks at the ends of a recipe's relations, on or off, in order.
 
     Raises:
         PluginError: there is no such relation.
@@ -121,25 +119,20 @@ def related_tasks(choices: Mapping[str, RelationChoice], tasks: TaskDefs) -> lis
     """
     connected = set[str]()
     for relation in declared_relations(choices, tasks):
-        connected |= {*relation.reads, relation.gives}
+        connected |= connected_tasks(relation)
     return [task for task in tasks if task in connected]
 
 
-def undeclared_relations(
-    choices: Mapping[str, RelationChoice], tasks: TaskDefs
-) -> dict[str, RelationChoice]:
-    """The shipped relations that a recipe does not declare and that fit the tasks by default."""
+def undeclared_relations(choices: RelationChoices, tasks: TaskDefs) -> dict[str, RelationChoice]:
+    """The shipped relations that fit the tasks by default and are not declared."""
     used = {choice.plugin or name for name, choice in choices.items()}
-    found = {}
+    fitting = {}
     for name in plugins.names("relations"):
-        if name in used:
-            continue
-        try:
-            bind(name, RelationChoice(), tasks)
-        except RecipeError:  # it needs other tasks, or options
-            continue
-        found[name] = RelationChoice()
-    return found
+        if name not in used:
+            with suppress(RecipeError):  # it needs other tasks, or options
+                bind(name, RelationChoice(), tasks)
+                fitting[name] = RelationChoice()
+    return fitting
 
 
 def _has_tasks(name: str, choice: RelationChoice, tasks: TaskDefs) -> bool:
@@ -159,18 +152,15 @@ def _placed(where: str) -> Iterator[None]:
         raise
 
 
-def relations_with_camera(choices: Mapping[str, RelationChoice]) -> list[str]:
-    """The names of the relations that are on and need cameras, between whatever tasks.
+def relations_with_camera(choices: RelationChoices) -> list[str]:
+    """The names of the relations that are on and need cameras.
 
     Raises:
         PluginError: there is no such plug-in.
         RecipeError: an option is wrong.
     """
-    names = []
-    for name, choice in choices.items():
-        if choice.trust and relation_of(name, choice).needs_camera:
-            names.append(name)
-    return names
+    trusted = {name: choice for name, choice in choices.items() if choice.trust}
+    return [name for name, choice in trusted.items() if relation_of(name, choice).needs_camera]
 
 
 def relation_of(name: str, choice: RelationChoice) -> Relation:
@@ -186,40 +176,35 @@ def relation_of(name: str, choice: RelationChoice) -> Relation:
     return plugins.create("relations", plugin, options)
 
 
-def bind(name: str, choice: RelationChoice, tasks: TaskDefs) -> BoundRelation:
-    """One relation of a recipe, on or off; see `bind_relations`."""
-    with _placed(f"relations.{name}"):
-        return _bind(name, choice, tasks)
-
-
 def connect(name: str, choice: RelationChoice, tasks: TaskDefs) -> BoundRelation:
-    """One relation that may hold between tasks, as `bind`; its options may be open.
+    """A relation that may hold between tasks, as `bind`, also with open options.
 
     Raises:
-        RecipeError: it holds with no options.
+        RecipeError: the relation holds with no options.
     """
     try:
         return bind(name, choice, tasks)
     except RecipeError:
         if relation_of(name, choice).finder is None:
             raise
-    with _placed(f"relations.{name}"):
-        return _bind(name, choice, tasks, is_open=True)
+    return bind(name, choice, tasks, is_open=True)
 
 
-def _bind(
+def bind(
     name: str, choice: RelationChoice, tasks: TaskDefs, *, is_open: bool = False
 ) -> BoundRelation:
-    relation = relation_of(name, choice)
-    reads, gives = _ends(name, choice, relation, tasks)
-    between = ([tasks[task] for task in reads], tasks[gives])
-    finder = relation.finder(*between) if relation.finder else None
+    """One relation of a recipe, on or off; see `bind_relations`."""
     derive: Derive = _derive_nothing
     derive_predicted = None
-    if not is_open:
-        derive = relation.between(*between)
-        if relation.on_predictions:
-            derive_predicted = relation.on_predictions(*between)
+    with _placed(f"relations.{name}"):
+        relation = relation_of(name, choice)
+        reads, gives = _ends(name, choice, relation, tasks)
+        between = ([tasks[task] for task in reads], tasks[gives])
+        finder = relation.finder(*between) if relation.finder else None
+        if not is_open:
+            derive = relation.between(*between)
+            if relation.on_predictions:
+                derive_predicted = relation.on_predictions(*between)
     return BoundRelation(
         name=name,
         reads=reads,
@@ -240,7 +225,6 @@ def _bind(
 
 
 def _derive_nothing(_labels: Sequence[LabelArray], _camera: Camera | None) -> NoReturn:
-    """Refuse to derive with options that are open."""
     raise LabelError(
         "The options of the relation are not known.", next_step="`labelgrid relate DIR` finds them."
     )
@@ -249,7 +233,6 @@ def _derive_nothing(_labels: Sequence[LabelArray], _camera: Camera | None) -> No
 def _ends(
     name: str, choice: RelationChoice, relation: Relation, tasks: TaskDefs
 ) -> tuple[tuple[str, ...], str]:
-    """The tasks that a relation reads, and the one that it gives."""
     where = f"relations.{name}"
     if choice.reads and len(choice.reads) != len(relation.reads):
         raise RecipeError(
@@ -274,12 +257,7 @@ def _ends(
 def _task_of(
     kind: str, name: str, tasks: TaskDefs, *, where: str, read: Collection[str] = ()
 ) -> str:
-    """The task of a kind: the named one, or the only one, or the only one that is not read.
-
-    Raises:
-        RecipeError: there is none, there are several, or the named one is unknown or of another
-            kind.
-    """
+    """The task of a kind: the named task, or the only unread or only task of the kind."""
     fitting = [task.name for task in tasks.values() if task.kind == kind]
     key = where.rpartition(".")[2]
     if name and name not in tasks:
@@ -316,17 +294,17 @@ def _refuse_circles(exact: Sequence[BoundRelation]) -> None:
     """Refuse exact relations in a circle: no query would buy a label of any of their tasks."""
     sources = {relation.gives: relation.reads for relation in exact}
     for start in sources:
-        found = {start}
+        seen = {start}
         ahead = list(sources[start])
         while ahead:
             task = ahead.pop()
             if task == start:
                 raise RecipeError(
-                    f"Exact relations derive {join_names(sorted(found))} from one another, so none "
+                    f"Exact relations derive {join_names(sorted(seen))} from one another, so none "
                     "of their labels would be bought.",
                     where="relations",
                     next_step="Set `exact = false` for one of them.",
                 )
-            if task not in found:
-                found.add(task)
+            if task not in seen:
+                seen.add(task)
                 ahead += sources.get(task, ())

@@ -1,5 +1,6 @@
 """Defines what a recipe says of a relation. Loads no NumPy."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from labelgrid.basics.type_names import Values
@@ -38,3 +39,7 @@ class RelationChoice:
                 raise ValueError(f"{key} lies between 0 and 1; it is {getattr(self, key)}")
         if self.exact and not self.trust:
             raise ValueError("an exact relation needs a trust above 0")
+
+
+#: The relations of a recipe, by the names of their tables.
+RelationChoices = Mapping[str, RelationChoice]

@@ -1,4 +1,4 @@
-"""Finds classes by names, counts their pixels, and replaces them by what a table says of them."""
+"""Finds classes by names, counts pixels of classes, and looks classes up in tables."""
 
 import difflib
 from collections.abc import Sequence
@@ -21,11 +21,6 @@ NOTHING = -1
 
 def class_index(task: TaskDef, name: str, option: str) -> int:
     """The number of a class in the labels of a task.
-
-    Args:
-        task: the task.
-        name: the class.
-        option: the relation's option that names it, for the error.
 
     Raises:
         RecipeError: the task has no such class.
@@ -72,13 +67,13 @@ def look_up_classes(label: LabelArray, table: Ints) -> LabelArray:
 def derive_by_table(
     table: Ints, labels: Sequence[LabelArray], _camera: Camera | None
 ) -> LabelArray:
-    """As `Derive`: what a table says of the classes of the one label that is read."""
+    """As `Derive`: look the classes of the only label up in a table."""
     (label,) = labels
     return look_up_classes(label, table)
 
 
 def count_pairs(reads: TaskDef, gives: TaskDef, example: TrueExample) -> Ints:
-    """Count the pixels of each class of the one label that is read, by those of the true label."""
+    """Count the pixels of each class of the read label by class of the true label."""
     size = (len(reads.class_names), len(gives.class_names))
     return count_classes(example.labels[0], example.truth.value[..., 0], example.truth, size)
 

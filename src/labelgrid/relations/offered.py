@@ -1,6 +1,7 @@
 """Finds the shipped relations that may hold between the tasks of a project."""
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 
@@ -10,18 +11,17 @@ from labelgrid.relations.bound import (
     BoundRelation,
     bind,
     connect,
+    connected_tasks,
     declared_relations,
     relation_of,
     undeclared_relations,
 )
-from labelgrid.relations.choice import RelationChoice
+from labelgrid.relations.choice import RelationChoice, RelationChoices
 from labelgrid.tasks.task import TaskDefs
 
 
-def offered_relations(
-    choices: Mapping[str, RelationChoice], tasks: TaskDefs
-) -> dict[str, RelationChoice]:
-    """The shipped relations that a recipe does not declare and that may hold between the tasks.
+def offered_relations(choices: RelationChoices, tasks: TaskDefs) -> dict[str, RelationChoice]:
+    """The shipped relations that may hold between the tasks and are not declared.
 
     Beside the `undeclared_relations` these are those of which several tasks are of a kind, and,
     where none fits by default, those whose options are to be found: see `connect`. Of these, none
@@ -29,7 +29,7 @@ def offered_relations(
     """
     used = {choice.plugin or name for name, choice in choices.items()}
     fitting = undeclared_relations(choices, tasks)
-    found = {}
+    offered = {}
     joined = {(relation.reads, relation.gives) for relation in declared_relations(choices, tasks)}
     for plugin in plugins.names("relations"):
         if plugin in used:
@@ -39,22 +39,23 @@ def offered_relations(
             relation = connect(name, choice, tasks)
             ends = (relation.reads, relation.gives)
             if not (relation.is_open and ends in joined):
-                found[name] = choice
+                offered[name] = choice
                 joined.add(ends)
-    return found
+    return offered
 
 
 def _among(plugin: str, tasks: TaskDefs) -> dict[str, RelationChoice]:
-    """The relations of a plug-in between any tasks of its kinds, by the names of their tables.
+    """The relations of a plug-in between any tasks of fitting kinds, by table name.
 
     Those that fit by default; if there is none, those whose options are to be found.
     """
     relation = relation_of(plugin, RelationChoice())
-    kinds = (*relation.reads, relation.gives)
-    of_kind = [_of_kind(kind, tasks) for kind in kinds]
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    for task in tasks.values():
+        names[task.kind].append(task.name)
     choices = [
         RelationChoice(plugin=plugin, reads=ends[:-1], gives=ends[-1])
-        for ends in product(*of_kind)
+        for ends in product(*map(names.__getitem__, (*relation.reads, relation.gives)))
         if len(set(ends)) == len(ends)
     ]
     fitting = [choice for choice in choices if _is_possible(bind, choice, tasks)]
@@ -64,16 +65,11 @@ def _among(plugin: str, tasks: TaskDefs) -> dict[str, RelationChoice]:
     return {"_".join((plugin, *choice.reads, choice.gives)): choice for choice in fitting}
 
 
-def _of_kind(kind: str, tasks: TaskDefs) -> list[str]:
-    return [task.name for task in tasks.values() if task.kind == kind]
-
-
 def _is_possible(
     how: Callable[[str, RelationChoice, TaskDefs], BoundRelation],
     choice: RelationChoice,
     tasks: TaskDefs,
 ) -> bool:
-    """Whether a relation can be bound so."""
     try:
         how(choice.plugin, choice, tasks)
     except RecipeError:
@@ -82,9 +78,8 @@ def _is_possible(
 
 
 def offered_tasks(tasks: TaskDefs) -> list[str]:
-    """The tasks that shipped relations may connect where none is declared, in their order."""
+    """The tasks that shipped relations may connect where no relation is declared."""
     connected = set[str]()
     for name, choice in offered_relations({}, tasks).items():
-        relation = connect(name, choice, tasks)
-        connected |= {*relation.reads, relation.gives}
+        connected |= connected_tasks(connect(name, choice, tasks))
     return [task for task in tasks if task in connected]

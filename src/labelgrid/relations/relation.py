@@ -1,4 +1,4 @@
-"""Defines relations, which derive a label from other labels of the same image."""
+"""Defines relations, which derive a label from labels of the same image."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labelgrid.basics.camera import Camera
+from labelgrid.basics.errors import LabelError
 from labelgrid.basics.type_names import Values
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import TaskDef
@@ -27,7 +28,7 @@ Tried = Mapping[str, Any]
 
 
 class TrueExample(NamedTuple):
-    """The labels of an image that a relation reads, the true one that it gives, and the camera."""
+    """The labels of an image at the ends of a relation, and the camera."""
 
     labels: Sequence[LabelArray]
     truth: LabelArray
@@ -98,3 +99,24 @@ class Relation:
     finder: Callable[[Sequence[TaskDef], TaskDef], OptionFinder] | None = None
     unsettled: Mapping[str, str] = field(default_factory=dict)
     unsure: Values = field(default_factory=dict)
+
+
+def known_camera(camera: Camera | None, what: str) -> Camera:
+    """The camera of an image, for a relation that needs a camera.
+
+    Args:
+        camera: the camera; None: unknown.
+        what: the deed of the relation in words, such as "Normals follow from depth".
+
+    Raises:
+        LabelError: the camera is unknown.
+    """
+    if camera is None:
+        raise LabelError(
+            f"{what} through the image's camera, which is unknown.",
+            next_step="Write `field_of_view = 66.0`, the degrees across each image's width, into "
+            "`camera.toml` in the project's folder, or in a data set's, beside `images/` "
+            "(docs/labels.md#cameras); or give your own layout a function `camera` "
+            "(docs/plugins.md).",
+        )
+    return camera

@@ -74,7 +74,7 @@ class OptionSearch:
         return _find_view(trials, self.pairs[:MOST])
 
     def best(self, without: int | None = None) -> Options | None:
-        """The options that the images choose, but for one of them.
+        """The options that the images choose, with or without a left-out image.
 
         Args:
             without: the place of an image that does not choose.
@@ -92,31 +92,29 @@ class OptionSearch:
 
     @cached_property
     def _stages(self) -> list[list[Options]]:
-        """The options to try, those of the same names together."""
         groups = groupby(self.relation.tries, key=lambda options: sorted(options))
         return [list(group) for _, group in groups]
 
     def _first(self, places: Collection[int]) -> list[Options]:
-        """The options to begin with, and those that images propose."""
-        found = [] if self.relation.is_open else [self.start]
+        """The options at the beginning, and the options that images propose."""
+        first = [] if self.relation.is_open else [self.start]
         finder = self.relation.finder
         if finder:
-            rest = {name: each for name, each in self.start.items() if name not in finder.finds}
+            rest = {name: value for name, value in self.start.items() if name not in finder.finds}
             readings = [self._readings[place] for place in places]
-            found += [{**rest, **options} for options in finder.propose(readings)]
-        return found
+            first += [{**rest, **options} for options in finder.propose(readings)]
+        return first
 
     def _candidates(self, begun: Sequence[Options], stage: Sequence[Options]) -> list[Options]:
         """Some options, then these with each of a stage, each once."""
-        found = list(begun)
+        candidates = list(begun)
         for options in begun:
             merged = ({**options, **more} for more in stage)
-            found += [each for each in merged if each not in found]
-        return found
+            candidates += [tried for tried in merged if tried not in candidates]
+        return candidates
 
     @cached_property
     def _readings(self) -> list[Any]:
-        """What each image that chooses says of the options."""
         finder = self.relation.finder
         assert finder  # else nothing is read
         readings = []
@@ -132,21 +130,18 @@ class OptionSearch:
 
     @cached_property
     def _known(self) -> dict[tuple[str, int], tuple[float, float]]:
-        """The outcomes so far, by options and image."""
         return {}
 
     def _best_of(self, candidates: Sequence[Options], places: Sequence[int]) -> Options | None:
         """The first of the options with the most trust times coverage; None of none."""
-        values = [self._value(options, places) for options in candidates]
+        values = []
+        for options in candidates:
+            error, coverage = _joined([self._outcome(options, place) for place in places])
+            # Trust times coverage, times the error of chance.
+            values.append(coverage * (self._chance - 2 * error) if coverage else -np.inf)
         return candidates[int(np.argmax(values))] if values else None
 
-    def _value(self, options: Options, places: Sequence[int]) -> float:
-        """Trust times coverage on some images, times the error of chance."""
-        error, coverage = _joined([self._outcome(options, place) for place in places])
-        return coverage * (self._chance - 2 * error) if coverage else -np.inf
-
     def _outcome(self, options: Options, place: int) -> tuple[float, float]:
-        """The error of an image's derived label, and its coverage."""
         key = (json.dumps(options, sort_keys=True), place)
         if key not in self._known:
             trial = _Trial(self.bind(options), [self.pairs[place]], self.task)
@@ -155,7 +150,7 @@ class OptionSearch:
 
 
 def _joined(outcomes: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """The error over the pixels that the labels of images reach (inf: none), and their share."""
+    """The mean error over the reached pixels (inf without any), and the share of reached pixels."""
     reached = [(error, coverage) for error, coverage in outcomes if coverage]
     if not reached:
         return np.inf, 0.0
@@ -164,26 +159,25 @@ def _joined(outcomes: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _find_view(trials: Sequence["_Trial"], pairs: Sequence[TruePair]) -> float | None:
-    """The field of view of unknown cameras, in degrees; None if it is at an end of the search.
+    """The field of view of unknown cameras, in degrees; None at an end of the search.
 
-    It is searched with the options of the smallest error, of those that reach at least half as
-    many pixels as any. Options are left out for which it lies at an end: too small a window sees
-    only the steps of depths.
+    The options of the smallest error search, among options that reach at least half as many pixels
+    as any. Options with the best view at an end are left out: too small a window sees only the
+    steps of depths.
     """
-    found = []
+    views = []
     most = 0.0
     for trial in trials:
         errors, coverage = trial.outcomes(VIEWS)
         place = int(np.argmin(errors))
         most = max(most, coverage)
         if 0 < place < len(VIEWS) - 1:
-            found.append((errors[place], coverage, place, trial))
-    wide = [row for row in found if row[1] >= most / 2]
+            views.append((errors[place], coverage, place, trial))
+    wide = [row for row in views if row[1] >= most / 2]
     if not wide:
         return None
     _, _, place, trial = min(wide, key=lambda row: row[0])
-    ends = (VIEWS[place - 1], VIEWS[place + 1])
-    view = replace(trial, pairs=pairs).refine(ends)
+    view = replace(trial, pairs=pairs).refine((VIEWS[place - 1], VIEWS[place + 1]))
     return view if NARROWEST <= view <= WIDEST else None
 
 
@@ -196,7 +190,7 @@ class _Trial:
     task: TaskDef
 
     def outcome(self, view: float | None) -> tuple[float, float]:
-        """The error over the pixels that derived labels reach (inf: none), and their share."""
+        """The error over the pixels that derived labels reach (inf without any), and the share."""
         outcomes = []
         for pair in self.pairs:
             label = pair.derive(self.relation, view)
@@ -204,9 +198,9 @@ class _Trial:
         return _joined(outcomes)
 
     def outcomes(self, views: Sequence[float]) -> tuple[list[float], float]:
-        """The errors with some fields of view, over the pixels that are reached with all of them.
+        """The errors with some fields of view, over the pixels reached with all views.
 
-        Others would come and go: those that are left seem the better for it.
+        Other pixels would come and go, which flatters the pixels that are left.
         """
         by_pair = []
         for pair in self.pairs:
@@ -226,7 +220,7 @@ class _Trial:
     def refine(self, ends: tuple[float, float]) -> float:
         """The field of view between two others with the smallest error.
 
-        It is that of the pixels that are reached at both ends: others would come and go.
+        The error is over the pixels that both ends reach: other pixels would come and go.
         """
         from scipy.optimize import minimize_scalar  # slow to load
 
@@ -240,7 +234,7 @@ class _Trial:
         return round(float(found.x), 1)
 
     def limited(self, views: Sequence[float]) -> "_Trial":
-        """The trial on the pixels that derived labels reach with all these fields of view."""
+        """The trial on the pixels that derived labels reach with each field of view."""
         pairs = []
         for pair in self.pairs:
             valid = pair.truth.valid

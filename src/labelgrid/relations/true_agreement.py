@@ -1,4 +1,4 @@
-"""Measures labels that are not true on images with true ones, and what trust follows.
+"""Measures derived or supplied labels on images with true labels, and the trust in them.
 
 They follow by a relation, or a supplier gave them. Loads no torch.
 
@@ -32,7 +32,7 @@ OTHERS = 3
 
 
 class LabelPair(NamedTuple):
-    """A label that is measured, and the true one of the same image and task."""
+    """A measured label, and the true label of the same image and task."""
 
     label: LabelArray
     truth: LabelArray
@@ -54,11 +54,11 @@ class TruePair:
 
     @property
     def size(self) -> Size:
-        """The size of the image."""
+        """The height and width of the image in pixels."""
         return self.truth.size
 
     def camera_by(self, view: float | None) -> Camera | None:
-        """The camera; an unknown one by its field of view in degrees."""
+        """The camera of the image, or else a camera by the field of view in degrees."""
         if self.camera is None and view is not None:
             return Camera.of_view(view, self.size)
         return self.camera
@@ -100,7 +100,7 @@ class Measured:
 
     @property
     def use(self) -> float:
-        """Trust times coverage: what derived labels teach, as a share of what true ones do."""
+        """Trust times coverage: how much derived labels teach, relative to true labels."""
         return self.trust * self.coverage
 
 
@@ -130,12 +130,8 @@ def measure_relation(
 ) -> Measured | None:
     """Measure a relation on images; None if fewer than two can be compared.
 
-    Args:
-        relation: that derives labels of `task`.
-        pairs: the images, a random sample, in random order.
-        task: of the derived labels.
-        view: the field of view of unknown cameras, in degrees.
-        seed: of the interval.
+    The pairs are a random sample in random order. `view` is the field of view of unknown cameras in
+    degrees; `seed` draws the interval.
     """
     made = (LabelPair(pair.derive(relation, view), pair.truth) for pair in pairs)
     return measure_labels(made, task, seed=seed)
@@ -144,12 +140,8 @@ def measure_relation(
 def measure_labels(pairs: Iterable[LabelPair], task: TaskDef, *, seed: int = 0) -> Measured | None:
     """Measure labels on images with true ones; None if fewer than two can be compared.
 
-    Pixels count that are valid in both labels.
-
-    Args:
-        pairs: of the images, a random sample, in random order.
-        task: of the labels.
-        seed: of the interval.
+    The pairs are a random sample in random order. Pixels count that are valid in both labels. The
+    `seed` draws the interval.
     """
     truths = []
     results = []
@@ -183,17 +175,17 @@ def measure_labels(pairs: Iterable[LabelPair], task: TaskDef, *, seed: int = 0) 
 
 
 def error_of(result: Result) -> float:
-    """A result as an error: 0 is best, and a percentage is what it lacks of 100."""
+    """A result as an error: 0 is best, and a percentage is subtracted from 100."""
     return result.value if result.better == "lower" else 100 - result.value
 
 
 def coverage_of(label: LabelArray, truth: LabelArray) -> float:
-    """The share of a true label's pixels that another one of the image reaches."""
+    """The share of a true label's pixels that another label of the image reaches."""
     return float((label.valid & truth.valid).sum() / max(truth.valid.sum(), 1))
 
 
 def chance_error(truths: Sequence[LabelArray], task: TaskDef) -> float:
-    """The mean error of labels that are those of other images; 0 if none can be compared."""
+    """The mean error of other images' labels; 0 if no label can be compared."""
     errors = []
     for index, truth in enumerate(truths):
         for step in range(1, min(OTHERS, len(truths) - 1) + 1):
@@ -205,12 +197,12 @@ def chance_error(truths: Sequence[LabelArray], task: TaskDef) -> float:
 
 
 def _resized(label: LabelArray, size: Size) -> LabelArray:
-    """A label at another size, each pixel by the nearest."""
     if label.size == size:
         return label
-    places = []
-    for length, wanted in zip(label.size, size, strict=True):
-        places.append(((2 * np.arange(wanted) + 1) * length) // (2 * wanted))
+    places = [
+        ((2 * np.arange(wanted) + 1) * length) // (2 * wanted)
+        for length, wanted in zip(label.size, size, strict=True)
+    ]
     here = np.ix_(*places)
     return replace(label, value=label.value[here], valid=label.valid[here])
 

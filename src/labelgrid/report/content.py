@@ -17,7 +17,7 @@ Picture = Literal["image", "prediction", "uncertainty", "label"]
 
 @dataclass(frozen=True)
 class Hint:
-    """What a section lacks, and the command that provides it ("" if there is none)."""
+    """A sentence about a lack in a section, and the command that ends the lack ("": none)."""
 
     text: str
     command: str = ""
@@ -62,7 +62,7 @@ class TaskCells:
 
 @dataclass(frozen=True)
 class SplitCells:
-    """The images of one split and their cells.
+    """The images of a split, and their cells by task.
 
     `dropped` is what was spent on tasks that were dropped since.
     """
@@ -131,7 +131,7 @@ class PictureRow:
 
 @dataclass(frozen=True)
 class TaskPictures:
-    """Pictures of a task, the legend of all of them, and what explains their figures."""
+    """Pictures of a task, with a common legend and a note on the figures."""
 
     task: str
     rows: Sequence[PictureRow]

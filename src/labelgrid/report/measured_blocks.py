@@ -1,4 +1,4 @@
-"""Builds what a project's page shows of its measured rounds: metrics, classes and curves."""
+"""Builds the metrics, classes and curves of measured rounds on a project's page."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from labelgrid.operations.headlines import Headline, headlines_of
 from labelgrid.report.content import ProjectReport
 from labelgrid.report.curves import OVERALL, Curve, curves, newest_metrics, set_changes
 from labelgrid.report.page_blocks import (
-    Block,
+    Blocks,
     Column,
     DataTable,
     Figure,
@@ -39,7 +39,7 @@ NOISE = Help(
 )
 
 
-def measured_blocks(report: ProjectReport) -> list[Block]:
+def measured_blocks(report: ProjectReport) -> Blocks:
     """The newest metrics, the classes, the curves and the uncertainty of the pool."""
     blocks = hint_blocks(report.hints.get("metrics"))
     all_curves = curves(report.measured, report.headlines)
@@ -56,9 +56,8 @@ def measured_blocks(report: ProjectReport) -> list[Block]:
     return blocks
 
 
-def _cautions(report: ProjectReport) -> list[Block]:
-    """What the curves cannot tell."""
-    cautions: list[Block] = []
+def _cautions(report: ProjectReport) -> Blocks:
+    cautions: Blocks = []
     if report.heldout:
         images = count_text(report.heldout.images, "held-out image")
         text = f"Measured on {images}. Costs cover the labels of training and val images."
@@ -78,7 +77,6 @@ def _cautions(report: ProjectReport) -> list[Block]:
 
 
 def _when(training: int) -> str:
-    """After which round a network was trained, within a sentence."""
     return after_round(training).lower()
 
 
@@ -123,9 +121,8 @@ def _newest(report: ProjectReport) -> DataTable:
     return DataTable([*columns, *number_columns("held-out labels")], rows)
 
 
-def _classes(report: ProjectReport) -> list[Block]:
-    """A table of the classes of each task that has some, the worst first."""
-    blocks: list[Block] = []
+def _classes(report: ProjectReport) -> Blocks:
+    blocks: Blocks = []
     columns = [Column("class"), *number_columns("IoU, %", "change", "share of the pixels, %")]
     for task, rows in class_rows(report.measured).items():
         cells: list[list[Value]] = []
@@ -142,13 +139,11 @@ def _classes(report: ProjectReport) -> list[Block]:
     return blocks
 
 
-def _curve(
-    curve: Curve, headline: Headline | None, changed: Mapping[int, Sequence[str]]
-) -> list[Block]:
-    """A curve against labels and against cost; with fewer than two points, its numbers alone.
+def _curve(curve: Curve, headline: Headline | None, changed: Mapping[int, Sequence[str]]) -> Blocks:
+    """A curve against labels and against cost; with fewer than two points, numbers alone.
 
-    Its y-axis covers twice the interval of the `headline`, and a tenth of the largest value. Rounds
-    whose settings `changed` are marked.
+    The y-axis covers twice the interval of the `headline`, and a tenth of the largest value. Rounds
+    with `changed` settings are marked.
     """
     title = curve.name
     name = f"curve-task-{curve.name}"
@@ -156,7 +151,7 @@ def _curve(
         title = "All tasks together"
         name = "curve-overall"
     in_unit = f" in {curve.unit}" if curve.unit else ""
-    blocks: list[Block] = [Heading(f"{title}: {curve.metric}{in_unit}, {direction(curve.better)}")]
+    blocks: Blocks = [Heading(f"{title}: {curve.metric}{in_unit}, {direction(curve.better)}")]
     if curve.name == OVERALL:
         blocks.append(LOSS_HELP)
     least_height = 0.0
@@ -203,7 +198,6 @@ def _charts(
 
 
 def _curve_table(curve: Curve, changed: Mapping[int, Sequence[str]]) -> DataTable:
-    """The numbers of a curve, those of a task with the labels of that task."""
     is_task = curve.name != OVERALL
     columns = number_columns("after round", "training labels")
     if is_task:

@@ -31,7 +31,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Help:
-    """A question that a reader may have; the answer is shown when it is opened."""
+    """A question of readers, with an answer that opens on a click."""
 
     block: ClassVar[str] = "help"
     question: str
@@ -117,6 +117,7 @@ class Facts:
 
 
 Block = Heading | Text | Help | DataTable | Fold | Figure | Gallery | Cards | Facts
+Blocks = list[Block]
 
 
 @dataclass(frozen=True)
@@ -161,8 +162,6 @@ def number_columns(*names: str) -> list[Column]:
     return [Column(name, numeric=True) for name in names]
 
 
-def hint_blocks(hint: Hint | None) -> list[Block]:
+def hint_blocks(hint: Hint | None) -> Blocks:
     """A hint as a paragraph; an empty list without a hint."""
-    if hint is None:
-        return []
-    return [Text(hint.text, "hint", hint.command)]
+    return [Text(hint.text, "hint", hint.command)] if hint else []

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from labelgrid.advice.advise import advise
@@ -21,7 +21,6 @@ from labelgrid.project.derived_labels import derived_counts
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import TaskTimes, times_of
 from labelgrid.project.records import (
-    EpochRecord,
     Fit,
     measured_rounds,
     read_fit,
@@ -56,7 +55,9 @@ def project_report(project: ProjectFolder) -> ProjectReport:
         fit = read_fit(project.round_folder(row.number))
         if fit:
             fits[row.number] = fit
-        picks = _picks(project, row)
+        picks = []  # the picks of an open round were never requested
+        if row.state == "closed":
+            picks = read_picks(project.round_folder(row.number))
         if picks:
             newest_picked = max(newest_picked, row.number)
         rounds.append(_round(project, row, fit, picks))
@@ -64,6 +65,8 @@ def project_report(project: ProjectFolder) -> ProjectReport:
     for split, name in PARTS.items():
         if split == "train" or store.count_images((split,)):
             parts.append(_part(project, split, name))
+    measured = measured_rounds(project.folder)
+    predictions = predictions_of(project, measured[-1]) if measured else []
     content = ProjectReport(
         name=project.folder.resolve().name,
         made=timestamp(),
@@ -71,7 +74,7 @@ def project_report(project: ProjectFolder) -> ProjectReport:
         headlines={name: task.headline for name, task in project.tasks().items()},
         parts=parts,
         heldout=_part(project, "heldout", "Held out") if store.count_images(("heldout",)) else None,
-        measured=measured_rounds(project.folder),
+        measured=measured,
         rounds=rounds,
         picked=round_picks(project, newest_picked),
         training=_newest_training(project, rows),
@@ -79,20 +82,12 @@ def project_report(project: ProjectFolder) -> ProjectReport:
         hints={},
         requests=request_history(project),
         uncertainty=uncertainty_of(project),
-        **_pictures(project),
+        predictions=predictions,
+        overlays=[] if predictions else overlays_of(project),
         changed=changes_by_round([fits[number] for number in sorted(fits)]),
         advice=[advice.text for advice in advise(project).advice] if fits else [],
     )
     return replace(content, hints=_hints(project.folder, content, fits))
-
-
-def _pictures(project: ProjectFolder) -> Json:
-    """The pictures at the top of the page, as fields of `ProjectReport`."""
-    measured = measured_rounds(project.folder, newest=1)
-    predictions = predictions_of(project, measured[-1]) if measured else []
-    if predictions:
-        return {"predictions": predictions}
-    return {"overlays": overlays_of(project)}
 
 
 def timestamp() -> str:
@@ -101,7 +96,6 @@ def timestamp() -> str:
 
 
 def _about(project: ProjectFolder, fits: Mapping[int, Fit]) -> dict[str, str]:
-    """Settings and versions."""
     settings = project.settings
     strategy = settings.strategy.name
     if settings.strategy.options:
@@ -112,7 +106,7 @@ def _about(project: ProjectFolder, fits: Mapping[int, Fit]) -> dict[str, str]:
         "Strategy": strategy,
         "Seed": str(settings.seed),
         "labelgrid": __version__,
-        "torch": version("torch"),
+        "torch": _torch_version(),
         "Data hash": data_hash(project),
         "Pool's hash": project.store.pool_hash(),
     }
@@ -120,6 +114,13 @@ def _about(project: ProjectFolder, fits: Mapping[int, Fit]) -> dict[str, str]:
         newest = fits[max(fits)]
         about |= {"Newest network": network_words(newest.recipe), "Its weights' hash": newest.model}
     return about
+
+
+def _torch_version() -> str:
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _part(project: ProjectFolder, split: Split, name: str) -> SplitCells:
@@ -149,7 +150,6 @@ def _part(project: ProjectFolder, split: Split, name: str) -> SplitCells:
 
 
 def _times(times: TaskTimes | None) -> Json:
-    """How long labels took, as fields of `TaskCells`."""
     if times is None:
         return {}
     return {
@@ -158,13 +158,6 @@ def _times(times: TaskTimes | None) -> Json:
         "mean": times.mean,
         "learned": times.cost,
     }
-
-
-def _picks(project: ProjectFolder, row: RoundRow) -> list[Pick]:
-    """A closed round's picks; the picks of an open round were never requested."""
-    if row.state != "closed":
-        return []
-    return read_picks(project.round_folder(row.number))
 
 
 def _round(project: ProjectFolder, row: RoundRow, fit: Fit | None, picks: Sequence[Pick]) -> Round:
@@ -186,41 +179,33 @@ def _round(project: ProjectFolder, row: RoundRow, fit: Fit | None, picks: Sequen
 
 
 def _newest_training(project: ProjectFolder, rows: Sequence[RoundRow]) -> Training | None:
-    """The losses of the newest training, finished or not."""
     for row in reversed(rows):
-        epochs = read_log(project.round_folder(row.number))
+        epochs = read_log(project.round_folder(row.number)) or []
+        losses: dict[str, dict[int, float]] = {}
+        for epoch in epochs:
+            values = {**epoch.loss, **epoch.terms}
+            if "loss_mtl" in epoch.val:
+                values["validation: loss_mtl"] = epoch.val["loss_mtl"]
+            for name, loss in values.items():
+                losses.setdefault(name, {})[epoch.epoch] = loss
         if epochs:
-            return Training(row.number, _losses_by_epoch(epochs))
+            return Training(row.number, losses)
     return None
 
 
-def _losses_by_epoch(epochs: Sequence[EpochRecord]) -> dict[str, dict[int, float]]:
-    losses: dict[str, dict[int, float]] = {}
-    for epoch in epochs:
-        values = {**epoch.loss, **epoch.terms}
-        if "loss_mtl" in epoch.val:
-            values["validation: loss_mtl"] = epoch.val["loss_mtl"]
-        for name, loss in values.items():
-            losses.setdefault(name, {})[epoch.epoch] = loss
-    return losses
-
-
 def _hints(folder: Path, content: ProjectReport, fits: Mapping[int, Fit]) -> dict[str, Hint]:
-    """What each section lacks, and the command that provides it."""
+    pictures = None
+    if content.measured and not content.predictions:
+        lacking = "The newest network kept no held-out predictions."
+        pictures = Hint(lacking, command("evaluate", folder))
     hints = {
         "metrics": _metrics_hint(folder, content),
         "rounds": None if content.rounds else Hint("No round has started yet.", content.next_step),
         "picks": _picks_hint(folder, content),
         "training": _training_hint(folder, content, fits),
-        "pictures": _pictures_hint(folder, content),
+        "pictures": pictures,
     }
     return {section: hint for section, hint in hints.items() if hint}
-
-
-def _pictures_hint(folder: Path, content: ProjectReport) -> Hint | None:
-    if content.measured and not content.predictions:
-        return Hint("The newest network kept no held-out predictions.", command("evaluate", folder))
-    return None
 
 
 def _metrics_hint(folder: Path, content: ProjectReport) -> Hint | None:

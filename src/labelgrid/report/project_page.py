@@ -5,7 +5,7 @@ from labelgrid.drawings.charts import Bars, Chart, Line
 from labelgrid.report.content import ProjectReport, SplitCells
 from labelgrid.report.measured_blocks import measured_blocks
 from labelgrid.report.page_blocks import (
-    Block,
+    Blocks,
     Column,
     DataTable,
     Facts,
@@ -58,22 +58,23 @@ TRAINING_HELP = Help(
 
 def project_page(report: ProjectReport) -> Page:
     """The page of a project."""
+    picks = hint_blocks(report.hints.get("picks"))
+    if report.picked:
+        picks += picked_cells(report.picked)
     sections = [
         Section("curves", "Learning curves", measured_blocks(report)),
         Section("rounds", "Rounds", _rounds(report)),
         Section("status", "Labels and cost", _status(report)),
-        Section("picks", "Picks", _picks(report)),
+        Section("picks", "Picks", picks),
         Section("training", "Training", _training(report)),
         Section("settings", "Settings", [Facts(report.about)]),
     ]
     if report.advice:
-        sentences = [Text(sentence) for sentence in report.advice]
-        sections.insert(1, Section("advice", "Advice", [*sentences]))
+        sections.insert(1, Section("advice", "Advice", [*map(Text, report.advice)]))
     return Page(report.name, report.made, [*summary(report), *_pictures(report)], sections)
 
 
-def _pictures(report: ProjectReport) -> list[Block]:
-    """Held-out predictions; before there are any, labels over their photographs."""
+def _pictures(report: ProjectReport) -> Blocks:
     if report.predictions:
         return [Heading("Held-out predictions"), Gallery(report.predictions)]
     hints = hint_blocks(report.hints.get("pictures"))
@@ -82,8 +83,8 @@ def _pictures(report: ProjectReport) -> list[Block]:
     return hints
 
 
-def _status(report: ProjectReport) -> list[Block]:
-    blocks: list[Block] = [STATES_HELP]
+def _status(report: ProjectReport) -> Blocks:
+    blocks: Blocks = [STATES_HELP]
     if any(task.derived for part in report.parts for task in part.tasks):
         blocks.append(DERIVED_HELP)
     for index, part in enumerate(report.parts):
@@ -148,7 +149,7 @@ def _total(part: SplitCells, name: str) -> float:
     return float(sum(getattr(task, name) for task in part.tasks))
 
 
-def _rounds(report: ProjectReport) -> list[Block]:
+def _rounds(report: ProjectReport) -> Blocks:
     blocks = hint_blocks(report.hints.get("rounds"))
     if not report.rounds:
         return blocks
@@ -188,14 +189,7 @@ def _rounds(report: ProjectReport) -> list[Block]:
     return [*blocks, DataTable(columns, rows)]
 
 
-def _picks(report: ProjectReport) -> list[Block]:
-    blocks = hint_blocks(report.hints.get("picks"))
-    if report.picked:
-        blocks += picked_cells(report.picked)
-    return blocks
-
-
-def _training(report: ProjectReport) -> list[Block]:
+def _training(report: ProjectReport) -> Blocks:
     blocks = hint_blocks(report.hints.get("training"))
     training = report.training
     if training is None or not training.losses:

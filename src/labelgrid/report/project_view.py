@@ -5,12 +5,11 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
-from labelgrid.basics.array_types import Bools, Floats
+from labelgrid.basics.array_types import Bools, Floats, Ints
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.drawings.request_history import RequestHistory
@@ -47,8 +46,8 @@ def request_history(project: ProjectFolder) -> RequestHistory | None:
     )
 
 
-def _rounds(project: ProjectFolder, grid: Grid) -> np.ndarray:
-    """Int [n, t], the round that requested each cell; -1 for a missing cell."""
+def _rounds(project: ProjectFolder, grid: Grid) -> Ints:
+    """The round that requested each cell, int [n, t]; -1 for a missing cell."""
     rounds = np.full(grid.state.shape, -1, np.int64)
     rows = {image_id: row for row, image_id in enumerate(grid.images)}
     columns = grid.columns
@@ -97,7 +96,7 @@ def has_scores(project: ProjectFolder, number: int) -> bool:
 
 
 def round_picks(project: ProjectFolder, number: int, count: int = 0) -> RoundPicks | None:
-    """A round's first picks with their pictures, with their labels where they have come in.
+    """A round's first picks with pictures, also of answered labels.
 
     Raises:
         ProjectError: the list of picks is damaged.
@@ -111,7 +110,12 @@ def round_picks(project: ProjectFolder, number: int, count: int = 0) -> RoundPic
     first = []
     for index, pick in enumerate(picks[: count or SHOWN]):
         shown = pick if valued else replace(pick, score=None)
-        first.append(ShownPick(shown, labels.with_label(pick, _pictures(folder, index))))
+        pictures: dict[Picture, bytes] = {}
+        for name in get_args(Picture):
+            path = folder / f"{index:03d}-{name}.jpg"
+            if path.is_file():
+                pictures[name] = path.read_bytes()
+        first.append(ShownPick(shown, labels.with_label(pick, pictures)))
     return RoundPicks(number, len(picks), first)
 
 
@@ -125,15 +129,6 @@ def _has_scores_of_value(project: ProjectFolder, number: int) -> bool:
     return True
 
 
-def _pictures(folder: Path, index: int) -> dict[Picture, bytes]:
-    pictures = {}
-    for name in get_args(Picture):
-        path = folder / f"{index:03d}-{name}.jpg"
-        if path.is_file():
-            pictures[name] = path.read_bytes()
-    return pictures
-
-
 class LabelPictures:
     """Draws pictures of the labels in the ledger."""
 
@@ -143,7 +138,7 @@ class LabelPictures:
         self._source: ProjectSource | OracleSource | None = None
 
     def with_label(self, pick: Pick, pictures: dict[Picture, bytes]) -> dict[Picture, bytes]:
-        """The pictures of a pick, with its label if there are others and it can be read."""
+        """The pictures of a pick, with a picture of its label if the label can be read."""
         if not pictures or pick.cell.task not in self.tasks:
             return pictures
         task = self.tasks[pick.cell.task]

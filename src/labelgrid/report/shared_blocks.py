@@ -10,7 +10,7 @@ from labelgrid.drawings.wording import number
 from labelgrid.ledger.grid import Explanation
 from labelgrid.report.content import PoolUncertainty, RoundPicks
 from labelgrid.report.page_blocks import (
-    Block,
+    Blocks,
     Cards,
     Column,
     DataTable,
@@ -34,9 +34,9 @@ def grid_map(requests: RequestHistory, name: str, title: str = "") -> Figure:
     return Figure(drawings=[drawing], numbers=DataTable([Column("task"), *kinds], rows), wide=True)
 
 
-def uncertainty_charts(uncertainty: PoolUncertainty, name: str, title: str = "") -> list[Block]:
+def uncertainty_charts(uncertainty: PoolUncertainty, name: str, title: str = "") -> Blocks:
     """Charts of the pool's mean normalised uncertainty over the rounds, one chart per statistic."""
-    blocks: list[Block] = []
+    blocks: Blocks = []
     for statistic, tasks in uncertainty.items():
         lines = []
         for task, values in tasks.items():
@@ -81,14 +81,14 @@ PICKS_HELP = Help(
 )
 
 
-def picked_cells(picked: RoundPicks) -> list[Block]:
+def picked_cells(picked: RoundPicks) -> Blocks:
     """A round's first picks with their pictures."""
     text = (
         f"The first {len(picked.first)} of the {number(picked.total)} picks of round {picked.round}"
     )
     if any(shown.pick.score is not None for shown in picked.first):
         text += ", best first. A higher score means: label this first"
-    blocks: list[Block] = [Text(f"{text}.")]
+    blocks: Blocks = [Text(f"{text}.")]
     kinds: set[str] = set()
     for shown in picked.first:
         kinds |= shown.pictures.keys()

@@ -1,4 +1,4 @@
-"""Says in three sentences how good a project's network is, what that cost, and what comes next."""
+"""Says in three sentences a network's quality, the labels' cost and the next command."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,10 @@ from labelgrid.basics.words import count_text
 from labelgrid.drawings.wording import number
 from labelgrid.operations.headlines import brief_text, headlines_of
 from labelgrid.report.content import ProjectReport, SplitCells
-from labelgrid.report.page_blocks import Block, Text
+from labelgrid.report.page_blocks import Blocks, Text
 
 
-def summary(report: ProjectReport) -> list[Block]:
+def summary(report: ProjectReport) -> Blocks:
     """The three sentences at the top of a page."""
     return [
         Text(_how_good(report), "verdict"),
@@ -19,7 +19,7 @@ def summary(report: ProjectReport) -> list[Block]:
 
 
 def after_round(training: int) -> str:
-    """When a network was trained: after which of the rounds that asked for labels.
+    """The round after which a network was trained, in words.
 
     A training belongs to the round that is open then, and learns from those before it.
 
@@ -31,7 +31,6 @@ def after_round(training: int) -> str:
 
 
 def _how_good(report: ProjectReport) -> str:
-    """The newest headline metrics, and whether their changes are more than noise."""
     headlines = headlines_of(report.measured, report.headlines)
     if not headlines:
         labels = sum(task.labelled for part in report.parts for task in part.tasks)
@@ -46,19 +45,18 @@ def _how_good(report: ProjectReport) -> str:
 
 
 def _cost(report: ProjectReport) -> str:
-    """What the labels cost, those for measuring apart."""
     parts = [_labels_cost(report.parts, "labels")]
     if report.heldout:
         parts.append(_labels_cost([report.heldout], "held-out labels"))
     text = " and ".join(parts)
-    everywhere = [*report.parts, *([report.heldout] if report.heldout else [])]
+    everywhere = [*report.parts, *filter(None, [report.heldout])]
     open_requests = sum(task.requested for part in everywhere for task in part.tasks)
     waiting = f"; {number(open_requests)} requested" if open_requests else ""
     return f"Spent: {text}{waiting}."
 
 
 def _labels_cost(parts: Sequence[SplitCells], name: str) -> str:
-    """Such as "900 for 120 labels"; labels of dropped tasks were paid for, too."""
+    """A text such as "900 for 120 labels"; labels of dropped tasks were paid for, too."""
     tasks = [task for part in parts for task in part.tasks]
     spent = sum(task.spent for task in tasks) + sum(part.dropped for part in parts)
     return f"{number(spent)} for {number(sum(task.labelled for task in tasks))} {name}"

@@ -1,10 +1,9 @@
-"""Draws held-out predictions beside their labels, and labels over their photographs, for reports.
+"""Draws held-out predictions, labels, and labels over photographs, for reports.
 
 Loads no torch.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from labelgrid.project.heldout_examples import EXAMPLES, HeldoutExample, read_ex
 from labelgrid.project.records import Measurement
 from labelgrid.project.sources import source_of
 from labelgrid.report.content import PictureLegend, PictureRow, TaskPictures
-from labelgrid.tasks.overview import Legend, Overview
+from labelgrid.tasks.overview import Legend
 from labelgrid.tasks.pictures import jpeg, picture_file, thumbnail
 from labelgrid.tasks.task import TaskDef
 
@@ -34,7 +33,7 @@ OVERLAID = 3
 
 
 def predictions_of(project: ProjectFolder, measured: Measurement) -> list[TaskPictures]:
-    """The held-out predictions that a round kept, by task, beside their photographs and labels.
+    """A round's held-out predictions by task, beside photographs and labels.
 
     What cannot be read any more is left out.
 
@@ -68,7 +67,7 @@ class _Examples:
         self.read_ones: list[tuple[HeldoutExample, RGB, LabelArray, LabelArray]] = []
 
     def read(self, example: HeldoutExample) -> None:
-        """Read the files of an example; one that cannot be read is left out."""
+        """Read the files of an example; an unreadable example is left out."""
         try:
             photograph = self.source.image(example.image_id)
             label = self.source.label(example.image_id, self.task)
@@ -83,37 +82,25 @@ class _Examples:
 
     def pictures(self) -> TaskPictures:
         """The pictures of all examples that were read."""
+        metric = self.measured.metrics[self.task.name][self.task.headline]
+        images = count_text(self.measured.heldout_labels.get(self.task.name, 0), "image")
         limits = self.overview.limits()
         rows = []
         for example, photograph, label, prediction in self.read_ones:
             size = _shown_size(photograph)
             pictures = {"photograph": jpeg(photograph, WIDTH)}
+            value = f"{metric.name} {number(example.value)} {metric.unit}".rstrip()
+            text = f"{example.place} of {images}: {example.image_id}, {value} on it alone"
             for name, array in (("label", label), ("prediction", prediction)):
                 drawn = thumbnail(self.task, array, size, limits, lines=self.overview.lines)
                 pictures[name] = jpeg(drawn, WIDTH)
-            rows.append(PictureRow(self._text(example), pictures))
+            rows.append(PictureRow(text, pictures))
         legend = _legend(self.overview.legend(limits))
-        return TaskPictures(self.task.name, rows, legend, self._note())
+        return TaskPictures(self.task.name, rows, legend, self._note(metric, images))
 
-    @property
-    def _metric(self) -> Result:
-        return self.measured.metrics[self.task.name][self.task.headline]
-
-    @property
-    def _images(self) -> str:
-        return count_text(self.measured.heldout_labels.get(self.task.name, 0), "image")
-
-    def _text(self, example: HeldoutExample) -> str:
-        metric = self._metric
-        value = f"{metric.name} {number(example.value)} {metric.unit}".rstrip()
-        return f"{example.place} of {self._images}: {example.image_id}, {value} on it alone"
-
-    def _note(self) -> str:
-        """The figure of all images, and why even the worst image may be better than that."""
-        metric = self._metric
-        text = (
-            f"{self._images} together: {metric.name} {number(metric.value)} {metric.unit}".rstrip()
-        )
+    def _note(self, metric: Result, images: str) -> str:
+        """The metric of all images; even the worst image alone may be better."""
+        text = f"{images} together: {metric.name} {number(metric.value)} {metric.unit}".rstrip()
         worst = [example.value for example, *_ in self.read_ones if example.place == "worst"]
         sign = 1 if metric.better == "higher" else -1
         if any(sign * (value - metric.value) > 0 for value in worst):
@@ -126,7 +113,7 @@ class _Examples:
 
 
 def overlays_of(project: ProjectFolder) -> list[TaskPictures]:
-    """Some training photographs with their labels over them, by task.
+    """Some training photographs with labels over them, by task.
 
     The photographs are drawn at random among those with the most labels.
     """
@@ -137,37 +124,23 @@ def overlays_of(project: ProjectFolder) -> list[TaskPictures]:
     if not labelled:
         return []
     source = source_of(project)
-    image_ids = _draw_images(labelled)
-    shown = []
-    for name, task in tasks.items():
-        labels = _labels(source, task, [one for one in image_ids if name in labelled[one]])
-        if labels:
-            shown.append(_overlays(task, labels))
-    return shown
-
-
-def _draw_images(labelled: Mapping[str, set[str]]) -> list[str]:
-    """The images with the most labels, of equal ones some at random."""
     image_ids = sorted(labelled)
     draws = keyed_uniform(image_keys(image_ids), seed_of(0, "report overlays"))
     counts = [len(labelled[image_id]) for image_id in image_ids]
     order = np.lexsort((draws, np.negative(counts)))
-    return [image_ids[int(index)] for index in order[:OVERLAID]]
+    drawn = [image_ids[int(index)] for index in order[:OVERLAID]]
+    shown = []
+    for name, task in tasks.items():
+        overlays = _overlays(source, task, [one for one in drawn if name in labelled[one]])
+        if overlays:
+            shown.append(overlays)
+    return shown
 
 
-@dataclass(frozen=True)
-class _Labelled:
-    """A label, and its photograph at the size that is shown."""
-
-    image_id: str
-    photograph: RGB
-    label: LabelArray
-
-
-def _labels(source: Source, task: TaskDef, image_ids: Sequence[str]) -> list[_Labelled]:
-    """The labels of these images at the size of the pictures; unreadable ones are left out."""
+def _overlays(source: Source, task: TaskDef, image_ids: Sequence[str]) -> TaskPictures | None:
+    """The labels of images over their photographs; None if no label can be read."""
+    overview = task.overview()
     labels = []
-    lines = task.overview().lines
     for image_id in image_ids:
         try:
             photograph = source.image(image_id)
@@ -176,31 +149,24 @@ def _labels(source: Source, task: TaskDef, image_ids: Sequence[str]) -> list[_La
             continue
         if label is not None:
             size = _shown_size(photograph)
-            small = label_at_size(label, size, lines=lines)
-            labels.append(_Labelled(image_id, resize(photograph, size), small))
-    return labels
-
-
-def _overlays(task: TaskDef, labels: Sequence[_Labelled]) -> TaskPictures:
-    overview: Overview = task.overview()
-    for one in labels:
-        overview.add(one.image_id, one.label)
+            small = label_at_size(label, size, lines=overview.lines)
+            overview.add(image_id, small)
+            labels.append((image_id, resize(photograph, size), small))
+    if not labels:
+        return None
     pictures = {}
-    for one in labels:
-        picture = cover(one.photograph, task, one.label, overview)
-        pictures[one.image_id] = jpeg(picture, WIDTH)
+    for image_id, photograph, label in labels:
+        pictures[image_id] = jpeg(cover(photograph, task, label, overview), WIDTH)
     return TaskPictures(task.name, [PictureRow("", pictures)], _legend(overlay_legend(overview)))
 
 
 def _shown_size(photograph: RGB) -> Size:
-    """The size at which a photograph is shown, not larger than it is."""
     height, width = photograph.shape[:2]
     scale = min(1.0, WIDTH / width)
     return Size(max(1, round(height * scale)), max(1, round(width * scale)))
 
 
 def _legend(legend: Legend) -> PictureLegend:
-    """A legend with the colours and the picture of its scale as a page takes them."""
     swatches = []
     for (red, green, blue), name in legend.swatches:
         swatches.append((f"#{red:02x}{green:02x}{blue:02x}", name))

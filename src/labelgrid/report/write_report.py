@@ -1,4 +1,4 @@
-"""Writes a report: one HTML page, its drawings as files, its numbers as JSON values.
+"""Writes a report: an HTML page, drawings as files, numbers as JSON values.
 
 Loads no torch.
 """
@@ -114,7 +114,7 @@ def redraw_pictures(shown: Sequence[tuple[Path, int]]) -> None:
 def write_page(
     page: Page, out: Path, drawings: Path | None, *, values: Values, progress: Progress
 ) -> WrittenReport:
-    """Write a page of a report, and its drawings, if they are asked for."""
+    """Write a page of a report, with its drawings if a folder is given."""
     progress.advance()  # what was measured is read
     progress.start("Drawing the page", 1, "steps")
     made = {}
@@ -131,7 +131,7 @@ def write_page(
 
 
 def check_out(out: Path) -> None:
-    """Refuse an HTML file that cannot be written, or that is something other than a report.
+    """Refuse to write to an impossible place or over a file that is no report.
 
     Raises:
         ProjectError: it is.

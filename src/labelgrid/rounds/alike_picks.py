@@ -1,4 +1,4 @@
-"""Says which picked images look like each other, or like labelled ones, as frames of a video do.
+"""Finds picked images that look like further images, as frames of a video do.
 
 Loads no torch.
 """
@@ -43,7 +43,7 @@ SHOWN = 3
 
 @dataclass(frozen=True, kw_only=True)
 class AlikeLabelled:
-    """A picked image that looks like one with a label or a request.
+    """A picked image beside a similar image with a label or a request.
 
     Args:
         image: its id.
@@ -58,7 +58,7 @@ class AlikeLabelled:
 
 @dataclass(frozen=True, kw_only=True)
 class AlikePicks:
-    """The picked images that look like others.
+    """The picked images that look like further images.
 
     Args:
         compared: the number of picked images that were compared.
@@ -75,7 +75,7 @@ class AlikePicks:
         return asdict(self)
 
     def text(self, advice: str) -> str:
-        """A remark on them, with advice on what to do; empty without any."""
+        """A remark on similar images, with advice; empty without any."""
         if not self.groups and not self.labelled:
             return ""
         parts = []
@@ -115,14 +115,14 @@ def say_alike(
     if project.settings.oracle:
         return None
     alike = alike_picks(project, picks, progress)
-    text = alike.text(_spreading(project, picker, requested=requested) if picker else "")
+    text = alike.text(_advice(project, picker, requested=requested) if picker else "")
     if text:
         progress.say(text)
     return alike
 
 
 def alike_picks(project: ProjectFolder, picks: Sequence[Pick], progress: Progress) -> AlikePicks:
-    """Compare picked images with each other, and with labelled ones, by their thumbnails.
+    """Compare the thumbnails of picked images, and of labelled images beside them.
 
     Of these, only the neighbours in the order of names are compared, and the nearest by features
     where a pick is explained by it: a picture of each is read. Small images and those that cannot
@@ -137,7 +137,11 @@ def alike_picks(project: ProjectFolder, picks: Sequence[Pick], progress: Progres
     others = _beside(picked, project.store.grid())
     nearest = {pick.explanation.nearest for pick in picks if pick.cell.image_id in set(picked)}
     others |= nearest - {""} - set(picked)
-    rows = [row for row in project.store.images(names=[*picked, *others]) if _may_be_large(row)]
+    rows = [
+        row
+        for row in project.store.images(names=[*picked, *others])
+        if not row.height or max(row.height, row.width) >= LEAST  # the size may be unknown
+    ]
     if not rows:
         return AlikePicks()
     progress.start("Comparing the picks", len(rows), "images")
@@ -146,32 +150,29 @@ def alike_picks(project: ProjectFolder, picks: Sequence[Pick], progress: Progres
         part = rows[start : start + AT_ONCE]
         read_thumbnails(map(_with_size, part), thumbnails)
         progress.advance(len(part))
-    own = {name: thumbnails[name] for name in picked if name in thumbnails}
-    if not own:
+    of_picks = {name: thumbnails[name] for name in picked if name in thumbnails}
+    if not of_picks:
         return AlikePicks()
-    pairs = near_duplicates([as_block(thumbnails)], set(own)) if len(thumbnails) > len(own) else []
+    pairs = []
+    if len(thumbnails) > len(of_picks):
+        pairs = near_duplicates([as_block(thumbnails)], set(of_picks))
     labelled = [
         AlikeLabelled(image=pair.measured, labelled=pair.training, likeness=pair.likeness)
         for pair in nearest_pairs(pairs)
     ]
-    return AlikePicks(compared=len(own), groups=alike_groups(as_block(own)), labelled=labelled)
-
-
-def _may_be_large(row: ImageRow) -> bool:
-    """Whether an image is large enough to be compared, as far as its size is known."""
-    return not row.height or max(row.height, row.width) >= LEAST
+    groups = alike_groups(as_block(of_picks))
+    return AlikePicks(compared=len(of_picks), groups=groups, labelled=labelled)
 
 
 def _with_size(row: ImageRow) -> ImageRow:
-    """An image whose size is known, though nobody checked its file; as it is if that is damaged."""
+    """Add the size of an unchecked image, unless its file is damaged."""
     with suppress(LabelgridError, OSError):
         height, width = size_of(row)
         return replace(row, height=height, width=width)
     return row
 
 
-def _spreading(project: ProjectFolder, picker: tuple[str, Strategy], *, requested: bool) -> str:
-    """What to do about picks that look alike: the strategy that spreads them, and its commands."""
+def _advice(project: ProjectFolder, picker: tuple[str, Strategy], *, requested: bool) -> str:
     name, strategy = picker
     spreads = SPREADS if newest_fit(project.folder) else SPREADS_COLD
     if name == spreads:
@@ -182,12 +183,12 @@ def _spreading(project: ProjectFolder, picker: tuple[str, Strategy], *, requeste
         commands.insert(0, command("score", project.folder, *words))
     if requested:
         commands.insert(0, command("undo", project.folder))
-    shown = ", then ".join(f"`{each}`" for each in commands)
+    shown = ", then ".join(f"`{line}`" for line in commands)
     return f"{shown} {'asks' if requested else 'would ask'} for images that are spread instead."
 
 
 def _beside(picked: Collection[str], grid: Grid) -> set[str]:
-    """The images with a label or a request that stand beside picked ones in the order of names."""
+    """The images with a label or a request next to picked images in the order of names."""
     rows = np.flatnonzero(grid.bought.any(1)).tolist()
     names = sorted({grid.images[row] for row in rows} - set(picked))
     beside = set()

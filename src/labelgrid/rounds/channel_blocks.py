@@ -5,7 +5,6 @@ of pixels between them a channel that another one exceeds at the block's four co
 everywhere in it. Most blocks keep one channel, and need no more work.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -47,7 +46,8 @@ class Axis:
         changes = (near.low.diff().nonzero().flatten() + 1).tolist()
         starts = []
         for start, stop in pairwise([0, *changes, len(near.low)]):
-            starts += _split(start, stop)
+            parts = -(-(stop - start) // SIDE)
+            starts += [start + (stop - start) * i // parts for i in range(parts)]
         edges = torch.tensor([*starts, len(near.low)], device=near.low.device)
         return cls(edges[:-1], edges[1:], near)
 
@@ -56,20 +56,10 @@ class Axis:
         """The number of pixels of the longest block."""
         return int((self.stop - self.start).max())
 
-    def part(self, blocks: slice) -> "Axis":
-        """Some of the blocks."""
-        return Axis(self.start[blocks], self.stop[blocks], self.near)
-
     def pixels(self, blocks: Tensor) -> Tensor:
-        """The pixels [n, side] of blocks [n]; a shorter block repeats its last one."""
+        """The pixels [n, side] of blocks [n]; a shorter block repeats the last pixel."""
         side = torch.arange(self.longest, device=blocks.device)
         return torch.minimum(self.start[blocks, None] + side, self.stop[blocks, None] - 1)
-
-
-def _split(start: int, stop: int) -> list[int]:
-    """The starts of nearly equal parts of at most `SIDE`."""
-    parts = -(-(stop - start) // SIDE)
-    return [start + (stop - start) * i // parts for i in range(parts)]
 
 
 def class_map(raw: Tensor, frame: Frame) -> LabelArray | None:
@@ -91,25 +81,17 @@ def class_map(raw: Tensor, frame: Frame) -> LabelArray | None:
     if FEWEST * blocks > height * width or not largest < LARGE:
         return None
     value = np.empty((height, width), np.int64)
-    for band in _bands(rows, len(raw) * len(columns.start)):
+    step = max(1, VALUES // (len(raw) * len(columns.start)))
+    for first in range(0, len(rows.start), step):  # in bands: memory does not grow with the image
+        some = slice(first, first + step)
+        band = Axis(rows.start[some], rows.stop[some], rows.near)
         contending = contenders(_corners(raw, frame, band, columns), largest)
         _fill(value, contending, band, columns)
         _solve(value, raw, contending=contending, rows=band, columns=columns)
     return LabelArray(value[..., None], np.ones((height, width), np.bool_))
 
 
-def _bands(rows: Axis, values: int) -> Iterator[Axis]:
-    """Split rows of blocks, each with so many values.
-
-    So memory does not grow with the image.
-    """
-    step = max(1, VALUES // values)
-    for start in range(0, len(rows.start), step):
-        yield rows.part(slice(start, start + step))
-
-
 def _corners(raw: Tensor, frame: Frame, rows: Axis, columns: Axis) -> Tensor:
-    """The values [4, c, blocks] at the blocks' corners."""
     corners = []
     for down in (rows.start, rows.stop - 1):
         for across in (columns.start, columns.stop - 1):
@@ -119,16 +101,7 @@ def _corners(raw: Tensor, frame: Frame, rows: Axis, columns: Axis) -> Tensor:
 
 
 def _fill(value: Ints, contending: Tensor, rows: Axis, columns: Axis) -> None:
-    """Write the first channel of every block that can be the largest in it.
-
-    Where it is the only one, this is the label.
-
-    Args:
-        value: int64 [h, w], the labels.
-        contending: bool [c, blocks], the channels that can be the largest in a block.
-        rows: of the blocks.
-        columns: of the blocks.
-    """
+    """Write the first possible channel of each block; most blocks have no second one."""
     channels = contending.to(torch.uint8).argmax(0)
     first = channels.view(len(rows.start), len(columns.start)).cpu().numpy()
     heights = (rows.stop - rows.start).cpu().numpy()
@@ -137,10 +110,7 @@ def _fill(value: Ints, contending: Tensor, rows: Axis, columns: Axis) -> None:
 
 
 def _solve(value: Ints, raw: Tensor, contending: Tensor, rows: Axis, columns: Axis) -> None:
-    """Write the labels of the blocks in which several channels can be the largest.
-
-    Blocks with equally many are solved together.
-    """
+    """Write the labels of the blocks with several possible channels, by their number."""
     counts = contending.sum(0)
     for count in sorted(set(counts.tolist()) - {1}):
         few = max(1, VALUES // (count * rows.longest * columns.longest))

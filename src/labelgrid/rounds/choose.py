@@ -1,4 +1,4 @@
-"""Chooses cells by a strategy: shows it the pool and the history, and checks what it picks.
+"""Chooses cells by a strategy, which sees the pool and the history, and checks the picks.
 
 Loads no torch.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from labelgrid.basics.array_types import Array, Bools
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import NothingToBuyError, ProjectError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.type_names import Values
@@ -26,7 +26,7 @@ from labelgrid.select.strategy import Budget, PoolView, Strategy
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What a strategy chose, before it is requested.
+    """The picks of a strategy, before they are requested.
 
     Args:
         round: the number of the round.
@@ -37,7 +37,7 @@ class Choice:
             is used up.
         seed: of the round's draws.
         pairs: the images that the query drew as pairs.
-        audited: the cells that it drew to audit suppliers.
+        audited: the cells that the query drew to audit suppliers.
     """
 
     round: int
@@ -48,11 +48,6 @@ class Choice:
     seed: int
     pairs: Sequence[str] = ()
     audited: Sequence[SuppliedCells] = ()
-
-    @property
-    def cost(self) -> float:
-        """The total cost of the picks."""
-        return float(sum(pick.cost for pick in self.picks))
 
 
 def pool_statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, Array]:
@@ -74,7 +69,9 @@ def pool_statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, Array]:
             unit = ("cell of a trained task has", "cells of trained tasks have")
         else:
             sums = values if values.ndim == 1 else values.sum(1, dtype=np.float64)
-            faulty = ~np.isfinite(sums) & _rows_with_scores(table, grid)
+            scored = set(table.images)
+            flags = (image_id in scored for image_id in grid.images)
+            faulty = ~np.isfinite(sums) & np.fromiter(flags, np.bool_, len(grid.images))
             unit = ("scored image has", "scored images have")
         count = int(faulty.sum())
         if count:
@@ -87,13 +84,6 @@ def pool_statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, Array]:
     return statistics
 
 
-def _rows_with_scores(table: Table, grid: Grid) -> Bools:
-    """Bool [n], the rows of the grid whose images have scores."""
-    scored = set(table.images)
-    flags = (image_id in scored for image_id in grid.images)
-    return np.fromiter(flags, np.bool_, len(grid.images))
-
-
 def images_without_scores(table: Table | None, grid: Grid) -> frozenset[str]:
     """The images with missing cells that were set aside when the pool was scored.
 
@@ -101,13 +91,8 @@ def images_without_scores(table: Table | None, grid: Grid) -> frozenset[str]:
     """
     if table is None:
         return frozenset()
-    scored = set(table.images)
-    unscored = set()
-    for row in np.flatnonzero(grid.eligible.any(1)).tolist():
-        image_id = grid.images[row]
-        if image_id not in scored:
-            unscored.add(image_id)
-    return frozenset(unscored)
+    rows = np.flatnonzero(grid.eligible.any(1)).tolist()
+    return frozenset(grid.images[row] for row in rows).difference(table.images)
 
 
 def choose(
@@ -137,8 +122,8 @@ def choose(
     costs = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
     valued = scores_are_values(strategy)
     picks = []
-    explained = zip(selection.picks, explain_picks(selection, grid), strict=True)
-    for pick, (terms, explanation) in explained:
+    explanations = explain_picks(selection, grid)
+    for pick, (terms, explanation) in zip(selection.picks, explanations, strict=True):
         if pick.drawn:
             explanation = replace(explanation, rank=0, without={})
         complete = replace(
@@ -169,7 +154,7 @@ def choose(
 
 
 def used_up_text(picks: Collection[Pick], grid: Grid) -> str:
-    """Which tasks the picks leave no missing label of, though others have some; "" if none.
+    """Say which tasks have no missing label left after the picks; "" unless only some have none.
 
     Args:
         picks: the picks.
@@ -239,17 +224,14 @@ def explain_by_nearest(picks: Sequence[Pick], features: Table, pool: Grid) -> li
     """
     picked = {pick.cell.image_id for pick in picks}
     labelled = np.any(pool.state == State.LABELLED, axis=1).tolist()
-    unused = set()
-    for image_id, is_labelled in zip(pool.images, labelled, strict=True):
-        if not is_labelled and image_id not in picked:
-            unused.add(image_id)
-    grid = pool.without(unused)
+    rows = zip(pool.images, labelled, strict=True)
+    unlabelled = {image_id for image_id, is_labelled in rows if not is_labelled}
+    grid = pool.without(unlabelled - picked)
     nearest = nearest_labelled_images(features.aligned(grid.images)[FEATURES], grid, picks)
     explained = []
     for pick, (image_id, distance) in zip(picks, nearest, strict=True):
+        explanation = pick.explanation
         if image_id:
-            explanation = replace(pick.explanation, nearest=image_id, distance=distance)
-            explained.append(replace(pick, explanation=explanation))
-        else:
-            explained.append(pick)
+            explanation = replace(explanation, nearest=image_id, distance=distance)
+        explained.append(replace(pick, explanation=explanation))
     return explained

@@ -64,13 +64,12 @@ class ImageCameras:
 
     @cached_property
     def _sizes(self) -> dict[str, Size]:
-        """The sizes of the images, as far as the ledger knows them."""
         return {row.image_id: (row.height, row.width) for row in self.images()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelContext:
-    """What a network is built from, wherever its project is.
+    """The recipe, tasks and seed that a network is built from, without a project.
 
     Args:
         recipe: the project's current recipe, or that of a training.
@@ -144,7 +143,7 @@ def context_of(
 
 
 def context_for_recipe(project: ProjectFolder, recipe: Recipe) -> RoundContext:
-    """The context of a project with a given recipe."""
+    """The context of a project with a given recipe in place of the current one."""
     for folder, tables in (("statistics", recipe.score), ("terms", recipe.terms)):
         for name, options in tables.items():
             check_options(folder, PluginChoice(name, options))
@@ -176,7 +175,7 @@ def training_context(context: RoundContext, fit: Fit, score: Values | None = Non
 
 
 def tasks_of(recipe: Recipe, definitions: dict[str, TaskDef]) -> dict[str, Task]:
-    """The tasks with a recipe's losses; those of tasks that are no longer there are left out."""
+    """The tasks with a recipe's losses; losses of dropped tasks are left out."""
     losses = recipe.objective.losses or {}
     present = {name: loss for name, loss in losses.items() if name in definitions}
     return build_all(definitions, present)

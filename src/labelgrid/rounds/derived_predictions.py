@@ -1,8 +1,7 @@
-"""Derives predictions from those of other tasks, by relations."""
+"""Derives predictions from predictions of further tasks, by relations."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -12,14 +11,14 @@ from torch import Tensor
 
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import LabelError
-from labelgrid.data.frame import Frame, resize_to_original
+from labelgrid.data.frame import Frame, resize_to_original, target_of
 from labelgrid.formats.codec import LabelArray
 from labelgrid.nets.network import Raw
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.outputs import predicted_label
 from labelgrid.tasks.legend import write_coloured
 from labelgrid.tasks.task import TaskDefs, Tasks
-from labelgrid.train.evaluation import as_target, strips
+from labelgrid.train.evaluation import strips
 
 #: Of which tasks predictions are derived: none; those that the network did not learn; or also the
 #: others, whose predictions become the mean of both.
@@ -36,17 +35,17 @@ def derived_tasks(
         learned: the tasks that the network learned; predictions of others are not read.
         which: of which tasks.
     """
-    found: dict[str, BoundRelation] = {}
+    derived: dict[str, BoundRelation] = {}
     for relation in relations if which != "none" else ():
         wanted = which == "mean" or relation.gives not in learned
         if wanted and set(relation.reads).issubset(learned):
-            found.setdefault(relation.gives, relation)
-    return found
+            derived.setdefault(relation.gives, relation)
+    return derived
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImagePredictions:
-    """The predictions of one image, as labels at its original size.
+    """The predictions of an image, as labels at the original size.
 
     Args:
         tasks: the tasks, with heads or without.
@@ -63,10 +62,7 @@ class ImagePredictions:
     learned: Collection[str]
     frame: Frame
     camera: Camera | None
-
-    @cached_property
-    def _labels(self) -> dict[str, LabelArray]:
-        return {}
+    _labels: dict[str, LabelArray] = field(init=False, default_factory=dict, repr=False)
 
     def write(self, task: str, relation: BoundRelation | None, path: Path) -> LabelArray:
         """Write a prediction as a label file: the derived one, if a relation is given.
@@ -88,13 +84,12 @@ class ImagePredictions:
         return self._labels[task]
 
     def _predicted(self, task: str) -> LabelArray:
-        """The prediction of the network's head."""
         return predicted_label(
             self.tasks[task], self.definitions[task], raw=self.raws[task], frame=self.frame
         )
 
     def derived(self, relation: BoundRelation) -> LabelArray:
-        """The prediction that follows from others; with a head, the mean of both.
+        """The prediction by a relation; where a head predicts too, the mean of both.
 
         In the mean, what follows weighs as much as it is trusted, where the relation is sure.
 
@@ -112,14 +107,13 @@ class ImagePredictions:
         return self._mean(relation, raw, label)
 
     def _mean(self, relation: BoundRelation, raw: Tensor, derived: LabelArray) -> LabelArray:
-        """The mean of a head's prediction and a derived label, where this is sure."""
         task = self.tasks[relation.gives]
         values = []
         valid = []
         with torch.inference_mode():
             for rows in strips(task.channels, *self.frame.original):
                 output = task.activate(resize_to_original(raw, self.frame, rows)[None])
-                target = as_target(derived, rows, output.device)
+                target = target_of(derived, rows).to(output.device)
                 other = task.as_prediction(target.safe())
                 share = relation.trust / (1 + relation.trust)
                 mean = task.from_mean(torch.lerp(output, other.to(output.dtype), share))

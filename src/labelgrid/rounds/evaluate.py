@@ -11,7 +11,6 @@ from labelgrid.images.places import ImagePaths
 from labelgrid.ledger.grid import Split
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.unusable_images import usable_images
-from labelgrid.project.records import Fit
 from labelgrid.project.sources import ImageFiles, labels_folder, source_of
 from labelgrid.rounds.context import labelled_images
 from labelgrid.rounds.evaluate_files import evaluate_files, results_json
@@ -22,9 +21,9 @@ from labelgrid.rounds.protocol import WHOLE, Protocol
 from labelgrid.train.evaluation import Evaluation, evaluate
 
 
-def evaluation_json(evaluation: Evaluation) -> Json:
-    """An evaluation as JSON values."""
+def _evaluation_json(evaluation: Evaluation) -> Json:
     return {
+        "labels": dict(evaluation.labels),
         "metrics": results_json(evaluation.metrics),
         "losses": dict(evaluation.losses),
         "loss_mtl": evaluation.loss_mtl.value,
@@ -85,23 +84,17 @@ def evaluate_split(
     if fit.predictions:
         result = evaluate_recorded(project, fit, split, progress, protocol=protocol)
     else:
-        result = _evaluate_network(project, fit, split, progress, protocol=protocol)
+        context, model = restore(project, fit)
+        if split == "heldout" and protocol.is_whole:
+            result = measure_heldout(context, model=model, fit=fit, progress=progress)
+        else:
+            result = measure(context, model, split, progress, protocol=protocol)
     if result is None:
         raise ProjectError(
             f"The {split} split has no label.", next_step="Import labels for it first."
         )
     protocol.check_counted(result.labels, project.tasks())
-    return {"labels": dict(result.labels), **evaluation_json(result)}
-
-
-def _evaluate_network(
-    project: ProjectFolder, fit: Fit, split: Split, progress: Progress, protocol: Protocol
-) -> Evaluation | None:
-    """Evaluate a trained network on a split; None if the split has no label."""
-    context, model = restore(project, fit)
-    if split == "heldout" and protocol.is_whole:
-        return measure_heldout(project, context, model=model, fit=fit, progress=progress)
-    return measure(project, context, model=model, split=split, progress=progress, protocol=protocol)
+    return _evaluation_json(result)
 
 
 def evaluate_folder(
@@ -152,7 +145,7 @@ def evaluate_folder(
         progress=progress,
     )
     protocol.check_counted(result.labels, context.definitions)
-    return {"labels": dict(result.labels), **evaluation_json(result)}
+    return _evaluation_json(result)
 
 
 def evaluate_predictions(

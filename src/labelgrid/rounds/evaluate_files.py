@@ -47,7 +47,7 @@ def evaluate_files(
     progress: Progress,
     protocol: Protocol = WHOLE,
 ) -> Json:
-    """Measure predictions of the given images' labels, for the tasks that have a folder of them.
+    """Measure the predictions of images, for each task with a folder of predictions.
 
     A prediction is `folder/TASK/IMAGE.EXT`: a label file (for depth `0001.npy` in metres, say), a
     soft prediction as `predict --soft` writes it, or for tasks of one probability, such as edges:
@@ -148,7 +148,7 @@ class _Gathered:
 
 
 def _add(measure: Metric, task: Task, path: Path, label: LabelArray, gathered: _Gathered) -> None:
-    """Add one image to a metric, strip by strip, and what remarks need to `gathered`."""
+    """Add an image to a metric, strip by strip, and to the remarks."""
     with label_of(label.size):
         soft = soft_prediction(task, gathered.task, path)
     if soft is None:
@@ -166,7 +166,11 @@ def _add(measure: Metric, task: Task, path: Path, label: LabelArray, gathered: _
             next_step="Write predictions at the size of the labels.",
         )
     if task.probabilities is None:
-        gathered.add(label, predicted if soft is None else _as_label(task, soft))
+        if soft is not None:
+            target = task.to_target(soft[None])
+            value = target.value[0].movedim(0, -1).numpy()
+            predicted = LabelArray(value, target.valid[0, 0].numpy())
+        gathered.add(label, predicted)
     elif soft is None:
         _refuse_gaps(label, predicted, path)
     with torch.inference_mode():
@@ -176,7 +180,6 @@ def _add(measure: Metric, task: Task, path: Path, label: LabelArray, gathered: _
 
 
 def _refuse_gaps(label: LabelArray, predicted: LabelArray, path: Path) -> None:
-    """Refuse a prediction that has no class at a pixel where the label has one."""
     gaps = int((label.valid & ~predicted.valid).sum())
     if gaps:
         pixels = count_text(gaps, "pixel of the label has", "pixels of the label have")
@@ -185,12 +188,6 @@ def _refuse_gaps(label: LabelArray, predicted: LabelArray, path: Path) -> None:
             where=path,
             next_step="Predict a class at each pixel that has one in the label.",
         )
-
-
-def _as_label(task: Task, soft: Tensor) -> LabelArray:
-    """A soft prediction [channels, h, w] as a label."""
-    target = task.to_target(soft[None])
-    return LabelArray(target.value[0].movedim(0, -1).numpy(), target.valid[0, 0].numpy())
 
 
 def _rows(prediction: Tensor, rows: slice) -> Tensor:

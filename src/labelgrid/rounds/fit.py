@@ -24,7 +24,7 @@ from labelgrid.project.records import Fit, newest_fit
 from labelgrid.recipes.resolve import build_plugin, hash_of, training_options
 from labelgrid.relations.bound import declared_relations
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images, tasks_by_image
-from labelgrid.rounds.fillers import Fillers, check_cameras
+from labelgrid.rounds.filled_labels import FilledLabels, check_cameras
 from labelgrid.rounds.model_record import measure_heldout, record_model
 from labelgrid.rounds.models import load_previous_weights, new_network, previous_model, terms_of
 from labelgrid.rounds.round_scores import check_expected_options, lacking_term, strategy_of
@@ -36,12 +36,13 @@ from labelgrid.train.loop import fit as train
 from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.plan import Plan
 from labelgrid.train.seeding import seed_torch
-from labelgrid.train.trained_model import TrainedModel, restore_states
+from labelgrid.train.trained_model import restore_states
+
+#: The ids of the training images and of the val images.
+Splits = tuple[list[str], list[str]]
 
 
-def splits_for_training(
-    context: RoundContext, project: ProjectFolder, progress: Progress
-) -> tuple[list[str], list[str]]:
+def splits_for_training(context: RoundContext, progress: Progress) -> Splits:
     """The ids of the training images and of the val images; never test or held-out images.
 
     Images whose files are missing, changed or unreadable are set aside.
@@ -53,8 +54,8 @@ def splits_for_training(
         TrainingError: the draw leaves no label for training.
         ImageError: no image can be read.
     """
-    train, val = _split_labelled_images(context, project)
-    usable = set(usable_images(project, [*train, *val], progress))
+    train, val = _split_labelled_images(context)
+    usable = set(usable_images(context.project, [*train, *val], progress))
     train = [image_id for image_id in train if image_id in usable]
     val = [image_id for image_id in val if image_id in usable]
     if not train:
@@ -64,16 +65,17 @@ def splits_for_training(
     return train, val
 
 
-def _split_labelled_images(
-    context: RoundContext, project: ProjectFolder
-) -> tuple[list[str], list[str]]:
-    """The training images and the val images, whether their files can be read or not."""
+def _split_labelled_images(context: RoundContext) -> Splits:
+    project = context.project
     train = labelled_images(project, "train")
     val = labelled_images(project, "val")
     options = context.recipe.train
     drawn: set[str] = set()
     if options.val_share and not val:
-        drawn = _draw_val_images(context, project, options.val_share)
+        rows = list(project.store.images(("train",)))
+        keys = image_keys([row.group or row.image_id for row in rows])  # whole groups are drawn
+        chosen = keyed_uniform(keys, seed_of(context.seed, "val")) < options.val_share
+        drawn = {row.image_id for row, is_drawn in zip(rows, chosen, strict=True) if is_drawn}
         val = [image_id for image_id in train if image_id in drawn]
         train = [image_id for image_id in train if image_id not in drawn]
         if not train:
@@ -82,26 +84,12 @@ def _split_labelled_images(
                 next_step="Set a smaller val_share.",
             )
     if options.images == "all":
-        all_images = {row.image_id for row in project.store.images(("train",))}
-        train = sorted(all_images - drawn)
+        train = sorted({row.image_id for row in project.store.images(("train",))} - drawn)
     return train, val
-
-
-def _draw_val_images(context: RoundContext, project: ProjectFolder, share: float) -> set[str]:
-    """Draw a share of the training images, in whole groups."""
-    rows = list(project.store.images(("train",)))
-    keys = image_keys([row.group or row.image_id for row in rows])
-    chosen = keyed_uniform(keys, seed_of(context.seed, "val")) < share
-    return {row.image_id for row, is_chosen in zip(rows, chosen, strict=True) if is_chosen}
-
-
-#: The ids of the training images and of the val images.
-Splits = tuple[list[str], list[str]]
 
 
 def plan_of(
     context: RoundContext,
-    project: ProjectFolder,
     network: Network,
     start: str = "",
     splits: Splits | None = None,
@@ -111,7 +99,6 @@ def plan_of(
 
     Args:
         context: the project's context.
-        project: the project with the labels.
         network: with its initial weights.
         start: the digest of the model from whose weights the network starts; "" if it starts from
             initial weights.
@@ -121,9 +108,9 @@ def plan_of(
     recipe = context.recipe
     objective = context.recipe.objective
     weights = fixed_weights(context.tasks, objective)
-    train, val = splits or splits_for_training(context, project, Silent())
-    fillers = Fillers(context, train)
-    filled = fillers.by_image()
+    train, val = splits or splits_for_training(context, Silent())
+    filled = FilledLabels(context, train)
+    fillers = filled.by_image()
     reduce = partial(supervised_loss, reduction=objective.reduction)
     with seed_torch(context.seed, "init", "balance"):
         balancer = build_plugin("balance", recipe.balance, weights, reduce)
@@ -131,7 +118,7 @@ def plan_of(
         network=network,
         tasks=context.tasks,
         definitions=context.definitions,
-        source=DerivedSource(context.source, context.definitions, filled),
+        source=DerivedSource(context.source, context.definitions, fillers),
         train=train,
         val=val,
         data=recipe.data,
@@ -140,32 +127,33 @@ def plan_of(
         balancer=balancer,
         seed=context.seed,
         terms=terms_of(context, network),
-        identity=identity_of(fillers, val, start),
-        previous=partial(previous_model, context, number or project.round_number),
+        identity=identity_of(filled, val, start),
+        previous=partial(previous_model, context, number or context.project.round_number),
         labels=tasks_by_image(context.source.labels),
-        derived={image_id: frozenset(tasks) for image_id, tasks in filled.items()},
+        derived={image_id: frozenset(tasks) for image_id, tasks in fillers.items()},
         relations=declared_relations(recipe.relations, context.definitions),
         continued=bool(start),
     )
 
 
-def identity_of(fillers: Fillers, val: Sequence[str], start: str) -> str:
+def identity_of(filled: FilledLabels, val: Sequence[str], start: str) -> str:
     """Everything that affects the trained weights, as JSON.
 
     A checkpoint with another identity is not resumed.
 
     Args:
-        fillers: of the training images.
+        filled: of the training images.
         val: the val images.
         start: see `plan_of`.
     """
-    context = fillers.context
-    train = fillers.image_ids
+    context = filled.context
+    train = filled.image_ids
     used = {*train, *val}
-    labels = []
-    for cell, label in context.source.labels.items():
-        if cell.image_id in used:
-            labels.append((cell.image_id, cell.task, label.path.name, label.weight))
+    labels = [
+        (cell.image_id, cell.task, label.path.name, label.weight)
+        for cell, label in context.source.labels.items()
+        if cell.image_id in used
+    ]
     recipe = context.recipe.effective()
     recipe["train"] = context.recipe.train.shaping()
     del recipe["score"]
@@ -180,7 +168,7 @@ def identity_of(fillers: Fillers, val: Sequence[str], start: str) -> str:
         "start": start,
         "options": training_options(context.recipe),
     }
-    cameras = fillers.cameras()
+    cameras = filled.cameras()
     if cameras:
         identity["cameras"] = hash_of(cameras)
     return json.dumps(identity, sort_keys=True)
@@ -210,19 +198,17 @@ def fit(
     event = project.store.last_event()  # before the labels are read: none is taken for a known one
     context = context_of(project, recipe, changes)
     _refuse_early(context)
-    splits = splits_for_training(context, project, progress)
-    train_ids, val_ids = splits
-    fillers = Fillers(context, train_ids)
-    check_cameras(fillers, progress)
-    _check_labels(context, {*train_ids, *val_ids, *labelled_images(project, "heldout")})
+    splits = splits_for_training(context, progress)
+    filled = FilledLabels(context, splits[0])
+    check_cameras(filled, progress)
+    _check_labels(context, {*splits[0], *splits[1], *labelled_images(project, "heldout")})
     without = training_without_weights(project.folder, recipe, changes)
-    network = new_network(context, project, progress, weights, without=without)
+    network = new_network(context, progress, weights, without=without)
     number = project.open_round().number
     plan = _whole_plan(context, network, splits=splits, number=number, progress=progress)
     refuse_undivided(plan, group)
-    learned = set(plan.train)
     spent = project.store.spent(("train", "val"))
-    _remove_outdated_fit(project, number, plan.identity, progress)
+    _remove_outdated_fit(project.round_folder(number), plan.identity, progress)
     group.tell({"round": number, "splits": splits, "identity": plan.identity, "changes": changes})
     for task in sorted(context.tasks.keys() - plan.labelled_tasks):
         progress.say(
@@ -230,6 +216,7 @@ def fit(
         )
     checkpoint = train(plan, project.round_folder(number) / "fit", progress, group)
     model = restore_states(load(checkpoint), network, plan.terms)
+    learned = set(plan.train)
     labels = Counter(cell.task for cell in context.source.labels if cell.image_id in learned)
     record = Fit(
         round=number,
@@ -244,12 +231,20 @@ def fit(
         named=recipe,
         tasks=target_declarations(context.definitions),
         filled=dict(Counter(task for tasks in plan.derived.values() for task in sorted(tasks))),
-        derived=fillers.worth(),
+        derived=filled.worth(),
         changes=changes or {},
         event=event,
     )
     record_model(project, record)
-    _measure(project, context, model=model, record=record, progress=progress)
+    try:
+        measure_heldout(context, model=model, fit=record, progress=progress)
+    except ImageError as error:
+        if project.settings.oracle:
+            raise  # a run of a study is not done without its metrics
+        progress.say(
+            "The training is finished, but nothing was measured on the held-out images. "
+            f"{error.what} When they are back, `{command('evaluate', project.folder)}` measures."
+        )
     group.tell(asdict(record))
     return record
 
@@ -257,7 +252,7 @@ def fit(
 def take_part(
     folder: Path, group: TrainingGroup, recipe: str = "", weights: Path | None = None
 ) -> Fit:
-    """Compute a process's share of the training that the first one of a group runs by `fit`.
+    """Compute a process's share of a training that the group's first process runs by `fit`.
 
     Nothing is written.
 
@@ -277,10 +272,9 @@ def take_part(
     told = group.tell()  # from here on, the first process changes nothing that this one reads
     with ProjectFolder.open(folder, read_only=True) as project, project.store.steady():
         context = context_of(project, recipe, told["changes"])
-        network = new_network(context, project, Silent(), weights)
-        train_ids, val_ids = told["splits"]
+        network = new_network(context, Silent(), weights)
         plan = _whole_plan(
-            context, network, splits=(train_ids, val_ids), number=told["round"], progress=Silent()
+            context, network, splits=told["splits"], number=told["round"], progress=Silent()
         )
         if plan.identity != told["identity"]:
             raise TrainingError(
@@ -297,32 +291,20 @@ def take_part(
 def _whole_plan(
     context: RoundContext, network: Network, *, splits: Splits, number: int, progress: Progress
 ) -> Plan:
-    """The plan of a round's training, whose network may start from the weights of the one before.
-
-    Args:
-        context: the project's context.
-        network: with its initial weights.
-        splits: training and val images.
-        number: of the round.
-        progress: is told from which weights it starts.
-    """
     project = context.project
+    start = ""
     previous = None
     if not context.recipe.train.restart:
         previous = newest_fit(project.folder, before=number, outside=False)
     if previous:
-        load_previous_weights(
-            previous, f"round {previous.round}", project=project, network=network, progress=progress
-        )
-    start = previous.model if previous else ""
-    return plan_of(context, project, network=network, start=start, splits=splits, number=number)
+        checkpoint = project.inside(previous.checkpoint)
+        load_previous_weights(checkpoint, f"round {previous.round}", network, progress)
+        start = previous.model
+    return plan_of(context, network, start=start, splits=splits, number=number)
 
 
 def _refuse_early(context: RoundContext) -> None:
-    """Refuse what would fail after the training.
-
-    That is to have no label, or no term that the project's strategy reads.
-    """
+    """Refuse a training without a label, or without a term that the strategy reads."""
     project = context.project
     if not labelled_images(project, "train"):
         raise TrainingError(
@@ -350,47 +332,20 @@ def _refuse_early(context: RoundContext) -> None:
         )
 
 
-def _measure(
-    project: ProjectFolder,
-    context: RoundContext,
-    model: TrainedModel,
-    record: Fit,
-    progress: Progress,
-) -> None:
-    """Measure the finished network on the held-out images.
-
-    Outside studies, only warn if none can be read.
-    """
-    try:
-        measure_heldout(project, context, model=model, fit=record, progress=progress)
-    except ImageError as error:
-        if project.settings.oracle:
-            raise  # a run of a study is not done without its metrics
-        progress.say(
-            "The training is finished, but nothing was measured on the held-out images. "
-            f"{error.what} When they are back, `{command('evaluate', project.folder)}` measures."
-        )
-
-
 def _check_labels(context: RoundContext, image_ids: set[str]) -> None:
-    """Check the files of these images' labels.
-
-    So a damaged one stops the fit before it removes anything.
-    """
+    """Check the files of labels, so that damage stops the fit before anything is removed."""
     if isinstance(context.source, ProjectSource):
         for cell, label in context.source.labels.items():
             if cell.image_id in image_ids:
                 check_digest(label.path, label.digest)
 
 
-def _remove_outdated_fit(
-    project: ProjectFolder, number: int, identity: str, progress: Progress
-) -> None:
-    """Remove a training of the round with another identity.
+def _remove_outdated_fit(folder: Path, identity: str, progress: Progress) -> None:
+    """Remove a training of a round with another identity.
 
-    The record first, so that it never lacks its checkpoint.
+    Its record goes first, and `last.ckpt` last, so that a killed removal is done again. The folder
+    `fit` stays: without a record, it stops a query until the new training has finished.
     """
-    folder = project.round_folder(number)
     last = folder / "fit" / "last.ckpt"
     if last.exists() and not same_training(load(last).identity, identity):
         progress.say(
@@ -399,15 +354,5 @@ def _remove_outdated_fit(
         )
         for name in ("fit.json", "heldout.json"):
             (folder / name).unlink(missing_ok=True)
-        _clear(folder / "fit")
-
-
-def _clear(folder: Path) -> None:
-    """Empty the folder of a training.
-
-    Its `last.ckpt` is removed last, so that a killed removal is done again.
-
-    The folder stays: without its record, it stops a query until the new training has finished.
-    """
-    for path in sorted(folder.iterdir(), key=lambda path: path.name == "last.ckpt"):
-        remove_folder(path) if path.is_dir() else path.unlink()
+        for path in sorted((folder / "fit").iterdir(), key=lambda path: path.name == last.name):
+            remove_folder(path) if path.is_dir() else path.unlink()

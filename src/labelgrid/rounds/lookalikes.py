@@ -29,7 +29,7 @@ from labelgrid.evidence.near_duplicates import (
     near_duplicates,
     nearest_pairs,
 )
-from labelgrid.executors.spreading import Spreading
+from labelgrid.executors.workplace import Workplace
 from labelgrid.images.places import image_file
 from labelgrid.images.thumbnails import LEAST
 from labelgrid.ledger.grid import ImageRow
@@ -86,7 +86,7 @@ class FoundDuplicates(Shown):
 
 @dataclass(frozen=True)
 class _Counted:
-    """Thumbnails, whose shards are counted each time that they are gone through."""
+    """Thumbnails whose shards are counted on each pass."""
 
     blocks: ShardedThumbnails
     progress: Progress
@@ -98,16 +98,16 @@ class _Counted:
 
 
 def find_duplicates(
-    project: ProjectFolder, progress: Progress, spreading: Spreading
+    project: ProjectFolder, progress: Progress, workplace: Workplace
 ) -> FoundDuplicates | None:
-    """Find images for measuring that look like training images, such as frames of one video.
+    """Find held-out images similar to training images, such as frames of a video.
 
     Images are read in shards; then the thumbnails of all of them are compared in this process.
 
     Args:
         project: the project.
         progress: counts the images.
-        spreading: where images are read, in which shards.
+        workplace: where images are read, in which shards.
 
     Returns:
         What was found; None if only a share of the images was read.
@@ -118,7 +118,7 @@ def find_duplicates(
     """
     rows = _images(project)
     folder = project.folder.absolute() / FOLDER
-    blocks = sharded_thumbnails(rows, folder, progress, spreading)
+    blocks = sharded_thumbnails(rows, folder, progress, workplace)
     if blocks is None:
         return None
     unread, small = blocks.left_out()
@@ -130,7 +130,7 @@ def find_duplicates(
     progress.start("Comparing images", PASSES * len(blocks.shards), "shards")
     pairs = near_duplicates(_Counted(blocks, progress), measured)
     draw = drawing_anew(rows, project.settings.seed)
-    found = FoundDuplicates(
+    result = FoundDuplicates(
         pairs=pairs,
         measured=len(measured),
         training=len(compared) - len(measured),
@@ -140,13 +140,12 @@ def find_duplicates(
         table=project.folder / TABLE,
         sheet=_write_sheet(project.folder / SHEET, pairs, rows),
     )
-    write_text(found.table, csv_text(NearDuplicates._fields, [each._asdict() for each in pairs]))
+    write_text(result.table, csv_text(NearDuplicates._fields, [pair._asdict() for pair in pairs]))
     remove_folder(folder)
-    return found
+    return result
 
 
 def _images(project: ProjectFolder) -> list[ImageRow]:
-    """All images in the order of their names; refuses a project without any for measuring."""
     if project.settings.oracle:
         raise ProjectError(
             "This project is a run of a simulation: its images are those of its data set.",
@@ -174,7 +173,6 @@ def _images(project: ProjectFolder) -> list[ImageRow]:
 
 
 def _nothing_compared(project: ProjectFolder, unread: Mapping[str, str]) -> ProjectError:
-    """Why no image for measuring was compared with any other."""
     if not unread:
         return ProjectError(
             f"All images for measuring, or all for training, have less than {LEAST} pixels on the "
@@ -196,7 +194,7 @@ def _nothing_compared(project: ProjectFolder, unread: Mapping[str, str]) -> Proj
 def _write_sheet(
     path: Path, pairs: Sequence[NearDuplicates], rows: Sequence[ImageRow]
 ) -> Path | None:
-    """Draw images that look like others; without any, remove the picture of an earlier search."""
+    """Draw pairs of similar images; without any, remove the picture of an earlier search."""
     if not pairs:
         with disk_errors(path):
             path.unlink(missing_ok=True)
@@ -223,7 +221,7 @@ def _write_sheet(
 
 
 def _picture(row: ImageRow, layout: Layout) -> RGB | str:
-    """An image at the size of a picture; a text if it cannot be read any more."""
+    """An image at the size of a picture; a text if the image cannot be read any more."""
     try:
         return fitted_image(image_file(row.root, row.image_id, row.digest), layout)
     except LabelgridError as error:

@@ -10,7 +10,7 @@ from labelgrid.basics.errors import ModelError, command
 from labelgrid.basics.files import remove_folder
 from labelgrid.basics.processes import set_threads
 from labelgrid.basics.progress import Progress
-from labelgrid.executors.spread import Piece, given
+from labelgrid.executors.pieces import Piece, given
 from labelgrid.ledger.roster import Roster
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members, write_member
@@ -24,10 +24,8 @@ from labelgrid.train.plan import Plan
 from labelgrid.train.trained_model import TrainedModel
 
 
-def train_member(
-    context: RoundContext, project: ProjectFolder, fit: Fit, name: str, progress: Progress
-) -> TrainedModel:
-    """Train another network on a round's labels under its own seed, or resume its training.
+def train_member(context: RoundContext, fit: Fit, name: str, progress: Progress) -> TrainedModel:
+    """Train a further network on a round's labels under a seed of its name, or resume the training.
 
     A member that is already trained is restored. The member is saved in the folder of the round's
     fit, and is part of the model from then on. It uses the same training and val images as the
@@ -36,7 +34,6 @@ def train_member(
 
     Args:
         context: the project's context.
-        project: the project with the labels.
         fit: the record of the round's training; the member uses the same recipe.
         name: the member's name and the name of its folder; its seed depends on it.
         progress: receives the progress.
@@ -48,31 +45,28 @@ def train_member(
         TrainingError: a loss is not finite.
         ModelError: a network or its checkpoint cannot be used.
     """
-    folder = project.round_folder(fit.round) / "fit" / "members" / name
-    existing = read_members(project.round_folder(fit.round)).get(name)
-    if existing:
-        return restore_member(context, fit, name, existing)
+    project = context.project
+    round_folder = project.round_folder(fit.round)
+    folder = round_folder / "fit" / "members" / name
     fitted = training_context(context, fit)
+    existing = read_members(round_folder).get(name)
+    if existing:
+        return restore_member(fitted, project.folder, fit, name=name, record=existing)
     seeded = replace(fitted, seed=member_seed(fit, name))
-    splits = splits_for_training(fitted, project, progress)
-    network = new_network(seeded, project, progress)
-    start = _previous_member(fitted, project, fit, name)
-    if start:
-        load_previous_weights(
-            start,
-            f"member '{name}' of the round before",
-            project=project,
-            network=network,
-            progress=progress,
-        )
-    plan = plan_of(
-        seeded,
-        project,
-        network=network,
-        start=start.model if start else "",
-        splits=splits,
-        number=fit.round,
-    )
+    splits = splits_for_training(fitted, progress)
+    network = new_network(seeded, progress)
+    start = ""
+    previous = None
+    if not fitted.recipe.train.restart:
+        earlier = newest_fit(project.folder, before=fit.round, outside=False)
+        if earlier:
+            previous = read_members(project.round_folder(earlier.round)).get(name)
+    if previous:
+        checkpoint = project.inside(previous.checkpoint)
+        title = f"member '{name}' of the round before"
+        load_previous_weights(checkpoint, title, network, progress)
+        start = previous.model
+    plan = plan_of(seeded, network, start=start, splits=splits, number=fit.round)
     _check_same_labels(project, fit, plan)
     last = folder / "last.ckpt"
     if last.exists() and not same_training(load(last).identity, plan.identity):
@@ -83,13 +77,13 @@ def train_member(
     checkpoint = train(plan, folder, progress)
     path_in_project = checkpoint.relative_to(project.folder).as_posix()
     record = MemberRecord(path_in_project, load(checkpoint).digest)
-    write_member(project.round_folder(fit.round), name, record)
-    return restore_member(context, fit, name, record)
+    write_member(round_folder, name, record)
+    return restore_member(fitted, project.folder, fit, name=name, record=record)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemberOrder:
-    """All that a member is trained from elsewhere, beside the ledger, which that reads.
+    """The project and the recipe that a member is trained with in another process.
 
     Args:
         folder: the project's.
@@ -107,19 +101,18 @@ class MemberOrder:
 
 
 def train_ordered_member(order: MemberOrder, name: str, progress: Progress) -> None:
-    """Train a member, as `train_member`: the function of its job."""
+    """Train a member in a job, from its order."""
     set_threads(order.threads)
     with ProjectFolder.open(order.folder) as project, project.store.steady(order.known):
         context = context_for_recipe(project, order.recipe)
-        train_member(context, project, fit=order.fit, name=name, progress=progress)
+        train_member(context, order.fit, name, progress)
 
 
 def member_pieces(project: ProjectFolder, order: MemberOrder, names: Sequence[str]) -> list[Piece]:
-    """The trainings of members as pieces of work."""
+    """The pieces of work that train members."""
     folder = project.round_folder(order.fit.round)
-    pieces = []
-    for name in names:
-        piece = Piece(
+    return [
+        Piece(
             name=f"Member '{name}'",
             amount=1,
             unit="networks",
@@ -127,32 +120,15 @@ def member_pieces(project: ProjectFolder, order: MemberOrder, names: Sequence[st
             arguments=given(order, name),
             is_done=partial(_is_trained, folder, name),
         )
-        pieces.append(piece)
-    return pieces
+        for name in names
+    ]
 
 
 def _is_trained(folder: Path, name: str) -> bool:
     return name in read_members(folder)
 
 
-def _previous_member(
-    context: RoundContext, project: ProjectFolder, fit: Fit, name: str
-) -> MemberRecord | None:
-    """The member from which a member continues: the one of its name of the round before."""
-    if context.recipe.train.restart:
-        return None
-    previous = newest_fit(project.folder, before=fit.round, outside=False)
-    if previous is None:
-        return None
-    return read_members(project.round_folder(previous.round)).get(name)
-
-
 def _check_same_labels(project: ProjectFolder, fit: Fit, plan: Plan) -> None:
-    """Refuse to train a member on other labels than the round's own network.
-
-    Raises:
-        ModelError: the labels have changed since the round's training.
-    """
     of_round = json.loads(load(project.inside(fit.checkpoint)).identity)
     of_member = json.loads(plan.identity)
     if of_round["data"] != of_member["data"]:

@@ -1,15 +1,12 @@
-"""Measures a round's model, and records it and its metrics on the held-out images."""
+"""Measures a round's model on the held-out images, and records both."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from torch import Tensor
-
-from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import atomic_folder, disk_errors, remove_folder
-from labelgrid.basics.progress import Progress
+from labelgrid.basics.progress import Progress, Silent
 from labelgrid.data.frame import Frame
 from labelgrid.ledger.grid import Split, State
 from labelgrid.nets.network import Raw
@@ -31,7 +28,7 @@ from labelgrid.project.records import (
 )
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext, labelled_images
-from labelgrid.rounds.outputs import write_label
+from labelgrid.rounds.outputs import skip_unwritable, write_label
 from labelgrid.rounds.protocol import WHOLE, Protocol
 from labelgrid.train.evaluation import Evaluation, evaluate, predictions
 from labelgrid.train.trained_model import TrainedModel
@@ -53,50 +50,45 @@ def record_model(project: ProjectFolder, fit: Fit) -> None:
 
 
 def record_measurement(
-    project: ProjectFolder,
-    context: RoundContext,
-    fit: Fit,
-    result: Evaluation | None,
-    outputs: Outputs,
+    context: RoundContext, fit: Fit, result: Evaluation | None, outputs: Outputs
 ) -> None:
     """Write the metrics of a round on the held-out images; without any, remove older ones.
 
     Also a few predictions for the report, which `outputs` makes.
     """
+    store = context.project.store
+    folder = context.project.round_folder(fit.round)
     if result is None:
-        remove_measurement(project.round_folder(fit.round))
-    else:
-        spent = project.store.spent(("heldout",))
-        rows = project.store.cells(state=State.LABELLED, splits=("heldout",))
-        labels = [(row.cell.image_id, row.cell.task, row.digest) for row in rows]
-        record = Measurement(
-            round=fit.round,
-            model=fit.model,
-            labels=fit.labels,
-            spent=fit.spent,
-            heldout_labels=result.labels,
-            metrics=result.metrics,
-            loss_mtl=result.loss_mtl.value,
-            heldout_set=hash_of(sorted(labels), target_declarations(context.definitions)),
-            without=result.without,
-            classes=result.classes,
-        )
-        folder = project.round_folder(fit.round)
-        write_measurement(folder, record, spent, result.losses)
-        save_examples(folder, context, fit=fit, result=result, outputs=outputs)
+        remove_measurement(folder)
+        return
+    rows = store.cells(state=State.LABELLED, splits=("heldout",))
+    labels = [(row.cell.image_id, row.cell.task, row.digest) for row in rows]
+    record = Measurement(
+        round=fit.round,
+        model=fit.model,
+        labels=fit.labels,
+        spent=fit.spent,
+        heldout_labels=result.labels,
+        metrics=result.metrics,
+        loss_mtl=result.loss_mtl.value,
+        heldout_set=hash_of(sorted(labels), target_declarations(context.definitions)),
+        without=result.without,
+        classes=result.classes,
+    )
+    write_measurement(folder, record, store.spent(("heldout",)), result.losses)
+    save_examples(folder, context, fit=fit, result=result, outputs=outputs)
 
 
 def measure_heldout(
-    project: ProjectFolder, context: RoundContext, model: TrainedModel, fit: Fit, progress: Progress
+    context: RoundContext, model: TrainedModel, fit: Fit, progress: Progress
 ) -> Evaluation | None:
     """Evaluate a round's network on the held-out labels, and write the result for the report.
 
     The cost of these labels is written, too. Without a held-out label, older metrics of the round
     are removed.
     """
-    result = measure(project, context, model=model, split="heldout", progress=progress)
+    result = measure(context, model=model, split="heldout", progress=progress)
     record_measurement(
-        project,
         context,
         fit=fit,
         result=result,
@@ -108,24 +100,17 @@ def measure_heldout(
             data=context.recipe.data,
         ),
     )
-    if result is not None:
-        _say_unmeasured(result, progress)
-    return result
-
-
-def _say_unmeasured(result: Evaluation, progress: Progress) -> None:
-    """Say which metrics of a task with held-out labels are no number, such as without edges."""
-    for task, metrics in result.metrics.items():
+    for task, metrics in result.metrics.items() if result else ():
         names = [name for name, metric in metrics.items() if not math.isfinite(metric.value)]
-        if names and result.labels.get(task):
+        if result and names and result.labels.get(task):  # such as labels without an edge
             progress.say(
                 f"{task}: {', '.join(names)} cannot be measured on its held-out labels: they hold "
                 "nothing of what is looked for."
             )
+    return result
 
 
 def measure(
-    project: ProjectFolder,
     context: RoundContext,
     model: TrainedModel,
     split: Split,
@@ -136,6 +121,7 @@ def measure(
 
     `protocol` says which of their pixels count.
     """
+    project = context.project
     image_ids = usable_images(project, labelled_images(project, split), progress)
     if not image_ids:
         return None
@@ -176,25 +162,20 @@ def save_examples(
                 task = example.task
                 path = building / example.file
                 path.parent.mkdir(exist_ok=True)
-                if _is_written(context, task, raw=raws[task], frame=frame, path=path):
+                with skip_unwritable(Silent(), task):
+                    write_label(
+                        context.tasks[task],
+                        context.definitions[task],
+                        raw=raws[task],
+                        frame=frame,
+                        path=path,
+                    )
                     written.append(example)
         write_examples(building, written)
 
 
-def _is_written(context: RoundContext, task: str, raw: Tensor, frame: Frame, path: Path) -> bool:
-    """Write a prediction; False if its format cannot hold it."""
-    try:
-        write_label(context.tasks[task], context.definitions[task], raw=raw, frame=frame, path=path)
-    except LabelError as error:
-        # A failed write is not specific to this label.
-        if isinstance(error.__cause__, OSError):
-            raise
-        return False
-    return True
-
-
 def _choose(context: RoundContext, fit: Fit, result: Evaluation) -> dict[str, list[HeldoutExample]]:
-    """By image, the tasks for which it was chosen, with the files for the predictions."""
+    """The median and the worst image of each measured task, by image."""
     chosen: dict[str, list[HeldoutExample]] = {}
     for name, values in result.by_image.items():
         definition = context.definitions[name]

@@ -1,4 +1,4 @@
-"""Builds a round's network and terms, and restores them from their checkpoint."""
+"""Builds a round's network and terms, and restores both from a checkpoint."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -55,7 +55,6 @@ def network_of(context: ModelContext, weights: Path | None, *, pretrained: bool 
 
 def new_network(
     context: RoundContext,
-    project: ProjectFolder,
     progress: Progress,
     weights: Path | None = None,
     *,
@@ -67,7 +66,6 @@ def new_network(
 
     Args:
         context: the project's context.
-        project: the project.
         progress: is told what is fetched.
         weights: a file of backbone weights, which replaces the project's.
         without: a sentence that says how to go on if pretrained weights cannot be had; "": by a
@@ -77,17 +75,33 @@ def new_network(
         ModelError: it does not accept them; its weights cannot be read or fetched; or `weights` is
             given, and the network has an encoder of its own.
     """
+    project = context.project
+    backbone = context.recipe.backbone
+    without = without or training_without_weights(project.folder)
+    fit_with_file = command("fit", project.folder, "--weights", "FILE")
+    other_weights = f"Give a file: `{fit_with_file}`, or `weights` in {SETTINGS}. {without}"
     if has_own_encoder(context.recipe.network.name):
         _refuse_unused_weights(context.recipe.network.name, weights, project, progress)
     else:
         weights = weights or project.weights()
-        without = without or training_without_weights(project.folder)
-        _check_backbone(context, project, progress, weights=weights, without=without)
+        advice = missing_weights_warning(backbone, weights)
+        if advice:
+            raise ModelError(
+                advice,
+                where=project.folder,
+                next_step=other_weights,
+                unchanged="Nothing was trained.",
+            )
+        if backbone.pretrained and weights is None:
+            progress.say(
+                f"Fetching the ImageNet weights of '{backbone.name}', unless they are in the local "
+                "cache."
+            )
     try:
         network = initial_network(context, weights)
     except UnfetchedWeightsError as error:
         error.where = str(project.folder)
-        error.next_step = _other_weights(project, without)
+        error.next_step = other_weights
         raise
     check_size(network, context.recipe.data.size)
     return network
@@ -96,10 +110,7 @@ def new_network(
 def _refuse_unused_weights(
     network: str, weights: Path | None, project: ProjectFolder, progress: Progress
 ) -> None:
-    """Refuse weights given for this training.
-
-    Say that those of the settings, which other recipes may use, are not.
-    """
+    """Refuse the weights of a command; say that the weights of the settings are not used."""
     if weights is not None:
         raise ModelError(
             unused_weights_warning(network, weights),
@@ -113,39 +124,8 @@ def _refuse_unused_weights(
         progress.say(advice)
 
 
-def _check_backbone(
-    context: RoundContext,
-    project: ProjectFolder,
-    progress: Progress,
-    *,
-    weights: Path | None,
-    without: str,
-) -> None:
-    """Check that the weights of the recipe's backbone can be had."""
-    backbone = context.recipe.backbone
-    advice = missing_weights_warning(backbone, weights)
-    if advice:
-        raise ModelError(
-            advice,
-            where=project.folder,
-            next_step=_other_weights(project, without),
-            unchanged="Nothing was trained.",
-        )
-    if backbone.pretrained and weights is None:
-        progress.say(
-            f"Fetching the ImageNet weights of '{backbone.name}', unless they are in the local "
-            "cache."
-        )
-
-
-def _other_weights(project: ProjectFolder, without: str) -> str:
-    """What to do where weights cannot be fetched; `without` says how to go on without any."""
-    fit_with_file = command("fit", project.folder, "--weights", "FILE")
-    return f"Give a file: `{fit_with_file}`, or `weights` in {SETTINGS}. {without}"
-
-
 def initial_network(context: ModelContext, weights: Path | None) -> Network:
-    """The network with its initial weights, which the seed and `weights` of the backbone decide.
+    """Build the network with the initial weights of the seed and of the file.
 
     A network with an encoder of its own has no others' weights.
     """
@@ -154,9 +134,7 @@ def initial_network(context: ModelContext, weights: Path | None) -> Network:
     return network_of(context, weights)
 
 
-def untrained_model(
-    context: RoundContext, project: ProjectFolder, progress: Progress
-) -> TrainedModel:
+def untrained_model(context: RoundContext, progress: Progress) -> TrainedModel:
     """The network with its initial weights, before any training, and without terms.
 
     Raises:
@@ -164,9 +142,9 @@ def untrained_model(
     """
     without = (
         "Or start from random weights: write `[changes.backbone]` and `pretrained = false` in "
-        f"{project.folder / SETTINGS}, and repeat the command."
+        f"{context.project.folder / SETTINGS}, and repeat the command."
     )
-    network = new_network(context, project, progress, without=without).eval()
+    network = new_network(context, progress, without=without).eval()
     return TrainedModel(network=network, trained=frozenset())
 
 
@@ -190,24 +168,19 @@ def check_size(network: Network, size: Size) -> None:
 
 
 def load_previous_weights(
-    previous: Fit | MemberRecord,
-    name: str,
-    project: ProjectFolder,
-    network: Network,
-    progress: Progress,
+    checkpoint: Path, name: str, network: Network, progress: Progress
 ) -> None:
     """Load the weights of an earlier network.
 
     New tensors (a new task's heads) keep their initial weights.
 
     Args:
-        previous: the record of its training.
-        name: of the network, for the message.
-        project: the project.
+        checkpoint: of the earlier network.
+        name: of the earlier network, for the message.
         network: takes the weights.
         progress: receives what is continued.
     """
-    old = load(project.inside(previous.checkpoint)).counting
+    old = load(checkpoint).counting
     new = network.state_dict()
     matching = {}
     for key, value in old.items():
@@ -231,7 +204,7 @@ def terms_of(context: ModelContext, network: Network) -> dict[str, Term]:
 
 
 def restore_model(context: RoundContext, fit: Fit) -> TrainedModel:
-    """Restore the model of a finished training: its network, its terms, and its members.
+    """Restore the network, terms and members of a finished training.
 
     Args:
         context: the project's context; its recipe and seed are replaced by the training's.
@@ -256,9 +229,8 @@ def restore_model(context: RoundContext, fit: Fit) -> TrainedModel:
             where=context.project.folder,
             next_step=f"Run `{command('fit', context.project.folder)}` to train with it.",
         )
-    fitted = training_context(context, fit)
     records = read_members(context.project.round_folder(fit.round))
-    return restore_trained(fitted, context.project.folder, fit, records)
+    return restore_trained(training_context(context, fit), context.project.folder, fit, records)
 
 
 def restore_trained(
@@ -277,24 +249,23 @@ def restore_trained(
     """
     path = inside(folder, fit.checkpoint)
     model = restore_network(context, path, fit.model, f"round {fit.round}")
-    members = []
-    for name, record in records.items():
-        seeded = replace(context, seed=member_seed(fit, name))
-        path = inside(folder, record.checkpoint)
-        members.append(restore_network(seeded, path, record.model, f"member '{name}'"))
-    return replace(model, members=tuple(members), trained=frozenset(fit.trained))
+    members = tuple(
+        restore_member(context, folder, fit, name=name, record=record)
+        for name, record in records.items()
+    )
+    return replace(model, members=members, trained=frozenset(fit.trained))
 
 
 def restore_member(
-    context: RoundContext, fit: Fit, name: str, record: MemberRecord
+    context: ModelContext, folder: Path, fit: Fit, *, name: str, record: MemberRecord
 ) -> TrainedModel:
-    """Restore one member of a finished training.
+    """Restore one member of a finished training, with the arguments of `restore_trained`.
 
     Raises:
-        ModelError: as `restore_model`.
+        ModelError: as `restore_network`.
     """
-    seeded = replace(training_context(context, fit), seed=member_seed(fit, name))
-    path = context.project.inside(record.checkpoint)
+    seeded = replace(context, seed=member_seed(fit, name))
+    path = inside(folder, record.checkpoint)
     return restore_network(seeded, path, record.model, f"member '{name}'")
 
 
@@ -310,9 +281,7 @@ def restore_network(context: ModelContext, path: Path, digest: str, name: str) -
     Raises:
         ModelError: the checkpoint is missing, is another one, or was trained for other tasks.
     """
-    checkpoint = None
-    if path.is_file():
-        checkpoint = load(path)
+    checkpoint = load(path) if path.is_file() else None
     if checkpoint is None or checkpoint.digest != digest:
         raise ModelError(
             "The checkpoint is missing, or is not the one that was recorded after the training.",
@@ -362,7 +331,7 @@ def restore(project: ProjectFolder, fit: Fit) -> tuple[RoundContext, TrainedMode
 
 
 def check_known_is_used(context: RoundContext, model: TrainedModel) -> None:
-    """Refuse to feed known labels into a network that ignores them.
+    """Refuse to feed known labels into a network that ignores labels.
 
     Raises:
         UsageError: the network does, since it has one stage or by its options.

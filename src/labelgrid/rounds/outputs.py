@@ -4,12 +4,15 @@ It does so window by window.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.progress import Progress
 from labelgrid.data.frame import Frame, interpolation_window, label_of, resize_to_original
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.soft import EXTENSION, write_soft
@@ -70,6 +73,25 @@ def window_label(task: Task, raw: Tensor, frame: Frame, rows: slice, columns: sl
 def write_label(task: Task, definition: TaskDef, raw: Tensor, frame: Frame, path: Path) -> None:
     """Write a prediction as a label file, whose classes have colours."""
     write_coloured(definition, path, predicted_label(task, definition, raw, frame))
+
+
+@contextmanager
+def skip_unwritable(progress: Progress, what: str) -> Iterator[None]:
+    """Leave the block if a label's format cannot hold the values, and say so.
+
+    Args:
+        progress: is told.
+        what: begins the message.
+
+    Raises:
+        LabelError: the disk reports an error, which is not specific to the label.
+    """
+    try:
+        yield
+    except LabelError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
+        progress.say(f"{what}: {error.what}")
 
 
 def write_soft_prediction(task: Task, raw: Tensor, frame: Frame, path: Path) -> None:

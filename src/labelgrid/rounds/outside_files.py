@@ -22,7 +22,7 @@ Arrays = dict[str, Array]
 
 @dataclass(frozen=True)
 class OutsideFiles:
-    """The files of predictions in a folder: the folder, and the names of its files below it."""
+    """A folder of prediction files, with the names of the files."""
 
     folder: Path
     names: frozenset[str]
@@ -68,7 +68,7 @@ class OutsideFiles:
 
 
 def predictions_changed(folder: Path, recorded: str) -> bool:
-    """Whether a folder of predictions is there, and its digest is not the recorded one."""
+    """Whether a folder of predictions exists with another digest than recorded."""
     return folder.is_dir() and OutsideFiles.of(folder).digest() != recorded
 
 

@@ -15,8 +15,8 @@ from labelgrid.basics.type_names import Values
 from labelgrid.data.frame import Frame
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.data.supplied_source import MostTrusted
-from labelgrid.executors.spread import Piece
-from labelgrid.executors.spreading import IN_THIS_PROCESS, JOBS, Spreading
+from labelgrid.executors.pieces import Piece
+from labelgrid.executors.workplace import IN_THIS_PROCESS, JOBS, Workplace
 from labelgrid.ledger.grid import Grid
 from labelgrid.nets.network import Raw
 from labelgrid.project.folder import ProjectFolder
@@ -79,7 +79,7 @@ class ScoredImages:
 
     @property
     def example(self) -> Sequence[str]:
-        """As `FitImages.example`."""
+        """The image that modules are shaped by, as `FitImages.example`."""
         return (self.missing or self.labelled)[:1]
 
 
@@ -97,7 +97,7 @@ class PoolScorer:
 
     @property
     def project(self) -> ProjectFolder:
-        """The project."""
+        """The project with the pool."""
         return self.scores.project
 
     @property
@@ -107,7 +107,7 @@ class PoolScorer:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The current recipe."""
+        """The current recipe of the project or of the training."""
         name = self.fit.named or self.project.settings.recipe
         return parse(Recipe, self.scores.tables, f"recipe {name}")
 
@@ -121,7 +121,7 @@ class PoolScorer:
     def model(self) -> TrainedModel:
         """The trained model; the untrained one if the record has no checkpoint."""
         if not self.fit.checkpoint:
-            return untrained_model(self.context, self.project, self.progress)
+            return untrained_model(self.context, self.progress)
         return restore_model(self.context, self.fit)
 
     @cached_property
@@ -130,21 +130,22 @@ class PoolScorer:
         return build_statistics(self._options(self.scores.strategy.needs), self.fit.seed)
 
     def _options(self, names: Collection[str]) -> dict[str, Values]:
-        """The options of statistics, by name."""
         return {name: self.scores.options.get(name, {}) for name in sorted(names)}
 
     @property
     def reads_ahead(self) -> bool:
-        """Whether images are read before they are scored, to train statistics on them."""
-        return any(isinstance(each, TrainedStatistic) for each in self.statistics.values())
+        """Whether statistics are trained on images before the scoring."""
+        return any(
+            isinstance(statistic, TrainedStatistic) for statistic in self.statistics.values()
+        )
 
-    def scored(self, number: int, grid: Grid, spreading: Spreading = IN_THIS_PROCESS) -> Table:
+    def scored(self, number: int, grid: Grid, workplace: Workplace = IN_THIS_PROCESS) -> Table:
         """Score the round's pool; a killed run resumes where it stopped.
 
         Args:
             number: of the round.
             grid: the cells.
-            spreading: where the pool is scored, and in which shards.
+            workplace: where the pool is scored, and in which shards.
 
         Returns:
             The scores; no images if only a share was scored.
@@ -160,38 +161,34 @@ class PoolScorer:
         images = self.images(grid)
         folder = self.scores.folder(number)
         explaining = self._explain(images)
-        if self.reads_ahead and not spreading.share.is_all:
+        if self.reads_ahead and not workplace.share.is_all:
             raise self._not_elsewhere("statistics are trained first, which shares would repeat")
         job = None
         stamp = {**self.scores.stamp, **self.scores.members_stamp()}
-        if spreading.executor is None or self.reads_ahead:
-            self._train_members(spreading, folder)
+        if workplace.executor is None or self.reads_ahead:
+            self._train_members(workplace, folder)
             job = self._job(images, folder)
             stamp = dict(job.stamp)
         shards = pool_shards(
             images.pool,
             explaining,
             folder=folder,
-            size=spreading.size(len(images.pool)),
+            size=workplace.size(len(images.pool)),
             statistics=self.statistics,
             stamp=stamp,
         )
-        if not spreading.shard:
+        if not workplace.shard:
             shards = replace(shards, size=shards.kept_size() or shards.size)
-        if spreading.executor is not None:
+        if workplace.executor is not None:
             pieces = self._pieces(shards, images)
-            if not spreading.run("Scoring", pieces, folder / JOBS, self.progress):
+            if not workplace.run("Scoring", pieces, folder / JOBS, self.progress):
                 return empty_table(self.project)
         elif job is not None:
             score_shards(job, explaining, shards, self.progress)
         return self._joined(shards, images)
 
     def _joined(self, shards: PoolShards, images: "ScoredImages") -> Table:
-        """The table of all shards; images that could not be read are noted.
-
-        Raises:
-            ImageError: none could be read.
-        """
+        """The table of all shards; images that could not be read are noted."""
         joined = shards.join()
         remove_folder(shards.folder / JOBS)
         read = [*shards.pool, *shards.further, *images.faults]
@@ -203,11 +200,7 @@ class PoolScorer:
         return joined.table
 
     def _pieces(self, shards: PoolShards, images: "ScoredImages") -> list[Piece]:
-        """The shards as pieces of work for processes that do not know the ledger.
-
-        Raises:
-            UsageError: the images are those of a data set, or the model is a folder of predictions.
-        """
+        """The shards as pieces of work for processes without the ledger."""
         source = self.context.source
         if not isinstance(source, ProjectSource) or self.fit.predictions:
             raise self._not_elsewhere("its images are a data set's, or its model is predictions")
@@ -228,17 +221,16 @@ class PoolScorer:
         names = [task.name for task in tasks]
         files = PoolFiles(source, self.supplier_labels, names, example)
         readable = partial(is_readable, source)
-        pieces = []
-        for shard in shards:
-            piece = Piece(
+        return [
+            Piece(
                 name=f"Shard {shard.place + 1}",
                 amount=len(shard.image_ids),
                 function=score_ordered,
                 arguments=partial(_arguments, order, shard, files),
                 is_done=partial(shards.is_done, shard, readable),
             )
-            pieces.append(piece)
-        return pieces
+            for shard in shards
+        ]
 
     def _not_elsewhere(self, why: str) -> UsageError:
         return UsageError(
@@ -249,7 +241,7 @@ class PoolScorer:
         )
 
     def images(self, grid: Grid) -> "ScoredImages":
-        """The images that are scored; of those that are read ahead, the ones that can be read.
+        """The images to score; if statistics are trained first, only readable images.
 
         Raises:
             ImageError: no image can be read.
@@ -277,13 +269,12 @@ class PoolScorer:
         )
 
     def _job(self, images: "ScoredImages", folder: Path) -> ScoringJob:
-        """The description of the pass over the pool, with trained statistics."""
         members = self._members()
         fit_images = FitImages(
             labelled=images.labelled,
             pool=images.missing,
             seed=self.fit.seed,
-            train_member=self._train_member,
+            train_member=partial(train_member, self.context, self.fit, progress=self.progress),
             objective=self.context.recipe.objective,
         )
         job = scoring_job(self.context, self.model, self.statistics, self.scores.stamp)
@@ -318,7 +309,6 @@ class PoolScorer:
         return MostTrusted(supplied, context.definitions, labelled)
 
     def _explain(self, images: "ScoredImages") -> Explaining:
-        """What is computed only to explain the picks."""
         if not self.scores.explaining:
             return Explaining()
         options = self._options(self.scores.explaining)
@@ -344,7 +334,6 @@ class PoolScorer:
         )
 
     def _say_which_model(self, number: int) -> None:
-        """Say so if the model is not the network of this round."""
         if not self.fit.checkpoint:
             self.progress.say(
                 "There is no model yet: scoring with the encoder's features before the first "
@@ -366,7 +355,7 @@ class PoolScorer:
         )
 
     def check_model(self) -> None:
-        """Check that the model was trained with every term that a statistic reads.
+        """Check that the model was trained with all terms of the statistics.
 
         Raises:
             ProjectError: it was not; names the command that trains such a model.
@@ -384,46 +373,30 @@ class PoolScorer:
                 )
 
     def _members(self) -> dict[str, MemberRecord]:
-        """The members that were trained beside the model, by name."""
         return read_members(self.project.round_folder(self.fit.round))
 
-    def _train_members(self, spreading: Spreading, folder: Path) -> None:
-        """Train the members that statistics will need, if there is a place for it.
-
-        Args:
-            spreading: the place.
-            folder: of the scores.
-
-        Raises:
-            ProjectError: some could not be trained.
-        """
+    def _train_members(self, workplace: Workplace, folder: Path) -> None:
+        """Train the members of the statistics elsewhere, if there is a place."""
         names = set[str]()
         for statistic in self.statistics.values():
             if isinstance(statistic, TrainedStatistic):
                 names |= {*statistic.members}
-        if spreading.executor is None or names <= self._members().keys():
+        if workplace.executor is None or names <= self._members().keys():
             return
         order = MemberOrder(
             folder=self.project.folder.absolute(),
             known=self.project.store.known_roster(),
             recipe=self.recipe,
             fit=self.fit,
-            threads=spreading.threads,
+            threads=workplace.threads,
         )
         pieces = member_pieces(self.project, order, sorted(names))
-        spreading.run("Training members", pieces, folder / JOBS / "members", self.progress)
-
-    def _train_member(self, name: str) -> TrainedModel:
-        """Train another network on the same labels under its own seed, or resume its training."""
-        return train_member(
-            self.context, self.project, fit=self.fit, name=name, progress=self.progress
-        )
+        workplace.run("Training members", pieces, folder / JOBS / "members", self.progress)
 
 
 def _arguments(
     order: ScoringOrder, shard: PoolShard, files: PoolFiles
 ) -> tuple[ScoringOrder, PoolShard, ShardImages]:
-    """The arguments of `score_ordered`, made when the shard is started."""
     return order, replace(shard, path=shard.path.absolute()), files.of(shard.image_ids)
 
 

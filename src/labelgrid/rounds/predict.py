@@ -1,6 +1,6 @@
 """Predicts images with a project's network, and writes the predictions as label files."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from labelgrid.basics.files import remove_abandoned, remove_folder
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import join_names
 from labelgrid.data.cameras import read_cameras
-from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
+from labelgrid.executors.workplace import IN_THIS_PROCESS, Workplace
 from labelgrid.formats.naming import whole_names
 from labelgrid.images.places import chosen_paths
 from labelgrid.project.folder import ProjectFolder
@@ -21,16 +21,12 @@ from labelgrid.project.images.image_files import (
     refuse_or_leave_out,
     write_left_out,
 )
-from labelgrid.project.records import Fit
 from labelgrid.project.sources import ImageFiles, labels_folder, other_folders
-from labelgrid.relations.bound import BoundRelation, bind_relations
-from labelgrid.relations.choice import RelationChoice
 from labelgrid.rounds.context import RoundContext, context_of, training_context
-from labelgrid.rounds.derived_predictions import Derived, derived_tasks
+from labelgrid.rounds.derived_predictions import Derived
 from labelgrid.rounds.models import check_known_is_used, model_of, restore_model
-from labelgrid.rounds.prediction_writer import PredictionWriter, write_legends
-from labelgrid.rounds.predictor import Predictor, tasks_with_heads
-from labelgrid.rounds.shard_predictor import PredictionOrder, prediction_pass
+from labelgrid.rounds.predictor import PredictionOrder, write_legends
+from labelgrid.rounds.shard_predictor import prediction_pass
 from labelgrid.train.trained_model import TrainedModel
 
 if TYPE_CHECKING:
@@ -48,7 +44,7 @@ def predict(
     overlay: bool = False,
     relations: Derived = "missing",
     left_out: list[Fault] | None = None,
-    spreading: Spreading = IN_THIS_PROCESS,
+    workplace: Workplace = IN_THIS_PROCESS,
 ) -> int:
     """Write the predictions of all tasks for a folder of images, as label files at original size.
 
@@ -67,7 +63,7 @@ def predict(
         relations: of which tasks predictions are derived; a derived one is no soft prediction.
         left_out: gets the images that cannot be read, which are listed in a file of the project,
             too; None: one is an error.
-        spreading: where the images are predicted, and in which shards. In shards, such an error
+        workplace: where the images are predicted, and in which shards. In shards, such an error
             comes when all others are predicted.
 
     Returns:
@@ -80,75 +76,63 @@ def predict(
     fit = model_of(project)
     cameras = read_cameras(project.folder)
     source = replace(ImageFiles.of(images, known, left_out), cameras=cameras)
-    is_here = spreading.executor is None
+    is_here = workplace.executor is None
     if left_out is not None and is_here:
         readable = readable_images(source.paths, left_out, progress)
         source = replace(source, paths=chosen_paths(source.paths, readable))
         write_left_out(project.folder, left_out)
-    context, derived, choices = _derived(project, fit, relations)
-    heads = replace(context, definitions=tasks_with_heads(context.definitions, fit, derived))
+    current = context_of(project)
+    context = training_context(current, fit)
+    order = PredictionOrder(
+        folder=project.folder.absolute(),
+        tasks=tuple(project.store.tasks()),
+        recipe=context.recipe,
+        # The training's relations stay where the project's recipe does not declare them.
+        relations={**context.recipe.relations, **current.recipe.relations},
+        which=relations,
+        fit=fit,
+        known=known is not None,
+        out=out if is_here else out.absolute(),
+        soft=soft,
+        overlay=overlay,
+    )
+    predictor = order.predictor()
+    heads = replace(context, definitions=predictor.heads)
     model = restore_model(heads, fit)
-    _say_unlearned(heads.definitions.keys() - derived.keys() - set(fit.trained), progress)
+    for task in sorted(predictor.heads.keys() - predictor.derived.keys() - set(fit.trained)):
+        progress.say(f"No label of '{task}' was learned: its predictions mean nothing.")
     if known:
         _check_known(source, heads, model=model, folder=known, progress=progress)
     if not is_here:
-        order = PredictionOrder(
-            folder=project.folder.absolute(),
-            tasks=tuple(project.store.tasks()),
-            recipe=context.recipe,
-            relations=choices,
-            which=relations,
-            fit=fit,
-            known=known is not None,
-            out=out.absolute(),
-            soft=soft,
-            overlay=overlay,
-        )
         write_legends(out, context.definitions)
         return _predict_shards(
-            project, order, source, spreading, left_out=left_out, progress=progress
+            project, order, source, workplace, left_out=left_out, progress=progress
         )
     image_ids = list(source.images())
     progress.start("Predicting", len(image_ids), "images")
-    writer = PredictionWriter(
-        out=out,
-        source=source,
-        derived=derived,
-        whole=whole_names(image_ids, image_ids),
-        soft=soft,
-        overlay=overlay,
-        progress=progress,
-    )
     write_legends(out, context.definitions)
-    predictor = Predictor(
-        context=context, fit=fit, model=model, heads=heads.definitions, known=known is not None
-    )
+    whole = whole_names(image_ids, image_ids)
     with _with_advice(left_out is None):
-        return predictor.write(source, image_ids, writer, progress)
+        return predictor.write(model, source, image_ids, whole=whole, progress=progress)
 
 
 def _predict_shards(
     project: ProjectFolder,
     order: PredictionOrder,
     source: ImageFiles,
-    spreading: Spreading,
+    workplace: Workplace,
     *,
     left_out: list[Fault] | None,
     progress: Progress,
 ) -> int:
-    """Predict the shards of a folder of images; returns the number of label files of this share.
-
-    Raises:
-        ImageError: images could not be read, and `left_out` is None; or no image could.
-        ProjectError: shards could not be predicted.
-    """
+    """Predict a folder of images in shards; return the number of label files of this share."""
     predicting = prediction_pass(order, source)
-    shards = predicting.shards(spreading)
-    is_whole = predicting.run(shards, spreading, progress)
+    shards = predicting.shards(workplace)
+    is_whole = predicting.run(shards, workplace, progress)
     records = [shard.read() for shard in shards]
-    share = spreading.share
-    own = [record for place, record in enumerate(records) if share.takes(place)]
-    written = sum(record.written for record in own if record)
+    share = workplace.share
+    of_share = [record for place, record in enumerate(records) if share.takes(place)]
+    written = sum(record.written for record in of_share if record)
     if not is_whole:
         return written
     faults = []
@@ -163,28 +147,9 @@ def _predict_shards(
     return written
 
 
-def _derived(
-    project: ProjectFolder, fit: Fit, which: Derived
-) -> tuple[RoundContext, dict[str, BoundRelation], dict[str, RelationChoice]]:
-    """The context of a training, the tasks whose predictions are derived, and by what.
-
-    By relations of the project's recipe, and by those of the training that it does not declare.
-    """
-    current = context_of(project)
-    context = training_context(current, fit)
-    choices = {**context.recipe.relations, **current.recipe.relations}
-    relations = bind_relations(choices, context.definitions)
-    return context, derived_tasks(relations, fit.trained, which), choices
-
-
-def _say_unlearned(tasks: Iterable[str], progress: Progress) -> None:
-    for task in sorted(tasks):
-        progress.say(f"No label of '{task}' was learned: its predictions mean nothing.")
-
-
 @contextmanager
 def _with_advice(stops: bool) -> Iterator[None]:
-    """If an image `stops` the block, the error names the option that leaves it out."""
+    """Add the option for leaving images out to the error of an image that `stops` the block."""
     try:
         yield
     except ImageError as error:
@@ -196,7 +161,7 @@ def _with_advice(stops: bool) -> Iterator[None]:
 def _check_known(
     source: ImageFiles, context: RoundContext, model: TrainedModel, folder: Path, progress: Progress
 ) -> None:
-    """Say how many known labels are fed in; refuse if that are none, or if they have no effect."""
+    """Say how many known labels are fed in; refuse labels without any effect."""
     check_known_is_used(context, model)
     counts = source.label_counts(context.definitions)
     if not counts:

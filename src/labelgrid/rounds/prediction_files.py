@@ -67,7 +67,6 @@ def find_predictions(
 def _missing_predictions(
     folder: Path, image_ids: Sequence[str], task: TaskDef, names: Sequence[str]
 ) -> ProjectError:
-    """The error about labels without a prediction; `names` are those that the first may have."""
     labels = count_text(len(image_ids), "label has", "labels have")
     present = sorted(path.name for path in folder.iterdir())
     return ProjectError(
@@ -85,7 +84,7 @@ def known_tasks_text(definitions: TaskDefs) -> str:
 
 
 def _file(folder: Path, image_id: str, task: TaskDef, whole: Collection[str]) -> Path | None:
-    """The file of a prediction, a soft one of `predict` before others; None if there is none."""
+    """The file of a prediction, a soft one first; None without any."""
     candidates = [folder / name for name in _names(image_id, task, whole)]
     paths = [path for path in candidates if path.is_file()]
     if len(paths) > 1 and paths[0].suffix != EXTENSION:
@@ -98,13 +97,12 @@ def _file(folder: Path, image_id: str, task: TaskDef, whole: Collection[str]) ->
 
 
 def _names(image_id: str, task: TaskDef, whole: Collection[str]) -> list[str]:
-    """The file names that an image's prediction may have."""
     extensions = dict.fromkeys((EXTENSION, *task.codec.EXTENSIONS, *NUMBERS))
     return [label_name(image_id, extension, image_id in whole) for extension in extensions]
 
 
 def hard_prediction(task: Task, definition: TaskDef, path: Path, size: Size) -> LabelArray:
-    """Read a prediction that is a label: its file, or class numbers in `.npy`.
+    """Read a prediction from a label file, or from class numbers in `.npy`.
 
     Returns:
         The prediction at its image's size; without any valid pixel if the file of a value has none.
@@ -164,7 +162,6 @@ def soft_prediction(task: Task, definition: TaskDef, path: Path) -> Tensor | Non
 
 
 def _soft_values(task: Task, path: Path) -> Array | None:
-    """The numbers in a file; None if it holds no soft prediction."""
     if path.suffix == EXTENSION:
         return read_soft(path)
     if task.probabilities is None:
@@ -195,7 +192,7 @@ def _wrong_shape(task: Task, values: Array, classes: int, path: Path) -> LabelEr
 
 
 def _grey(task: Task, path: Path) -> Floats32:
-    """The probabilities [1, h, w] in a file of one number a pixel."""
+    """The probabilities [1, h, w] in a file with one number for each pixel."""
     stored = one_channel(samples(path), path, f"A prediction of {task.name}")
     if path.suffix != ".png" or stored.dtype.kind != "u":
         return stored[None].astype(np.float32)

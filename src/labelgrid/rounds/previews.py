@@ -1,18 +1,17 @@
 """Writes previews of picks: predictions as label files for annotators, pictures for the report."""
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from labelgrid.basics.array_types import Bytes
-from labelgrid.basics.errors import LabelError, ModelError, note_unchanged
+from labelgrid.basics.errors import ModelError, note_unchanged
 from labelgrid.basics.files import atomic_folder, disk_errors
 from labelgrid.basics.progress import Silent
-from labelgrid.data.frame import Frame, resize_to_original
+from labelgrid.data.frame import resize_to_original
 from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.ledger.grid import Cell, Pick, State
 from labelgrid.project.folder import ProjectFolder
@@ -21,7 +20,7 @@ from labelgrid.project.records import PENDING, SHOWN, newest_fit, read_picks
 from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import check_options
 from labelgrid.rounds.context import RoundContext
-from labelgrid.rounds.outputs import predicted_label, write_label
+from labelgrid.rounds.outputs import predicted_label, skip_unwritable, write_label
 from labelgrid.rounds.pool_scorer import PoolScorer
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
 from labelgrid.rounds.score import scorer_of
@@ -34,7 +33,7 @@ from labelgrid.tasks.task import TaskDef
 def write_previews(
     scorer: PoolScorer, number: int, *, prelabels: bool = True, pictures: bool = True
 ) -> None:
-    """Write the previews of a closed round's picks that are missing, with the labels of that time.
+    """Write the missing previews of a closed round's picks, with the labels of the query.
 
     If it is killed, the same call starts again.
 
@@ -64,11 +63,12 @@ def write_previews(
             _write_prelabels(scorer, context, cells=cells, folder=building)
     if pictures:
         with atomic_folder(folder / "pictures") as building:
-            Pictures(scorer, context, building).write(picks[:SHOWN], set(cells))
+            shown = picks[:SHOWN]
+            _write_pictures(scorer, context, shown, cells=set(cells), folder=building)
 
 
 def write_announced_previews(scorer: PoolScorer, number: int, names: Collection[str]) -> None:
-    """Write the previews that a query announced, by their names, and remove the note of them.
+    """Write the previews that a query announced, and remove the announcement.
 
     If the round's model cannot be used any more, say so instead.
 
@@ -115,10 +115,9 @@ def _context_of_round(context: RoundContext, number: int) -> RoundContext:
 def _write_prelabels(
     scorer: PoolScorer, context: RoundContext, cells: Sequence[Cell], folder: Path
 ) -> None:
-    """Write the model's prediction of each picked cell as a label file."""
-    tasks_by_image: dict[str, list[str]] = {}
+    tasks_by_image = defaultdict[str, list[str]](list)
     for cell in cells:
-        tasks_by_image.setdefault(cell.image_id, []).append(cell.task)
+        tasks_by_image[cell.image_id].append(cell.task)
     whole = whole_names(tasks_by_image, context.source.images())
     definitions = context.definitions
     progress = scorer.progress
@@ -126,15 +125,10 @@ def _write_prelabels(
     for image_id, raws, frame in scorer.outputs(context, sorted(tasks_by_image)):
         for task in filter(raws.__contains__, tasks_by_image[image_id]):
             path = label_path(folder, definitions[task], image_id, image_id in whole)
-            try:
+            with skip_unwritable(progress, f"No pre-label of {task} for {image_id}"):
                 write_label(
                     context.tasks[task], definitions[task], raw=raws[task], frame=frame, path=path
                 )
-            except LabelError as error:
-                # A failed write is not specific to this label.
-                if isinstance(error.__cause__, OSError):
-                    raise
-                progress.say(f"No pre-label of {task} for {image_id}: {error.what}")
 
 
 def label_path(folder: Path, task: TaskDef, image_id: str, whole: bool) -> Path:
@@ -150,53 +144,35 @@ def label_path(folder: Path, task: TaskDef, image_id: str, whole: bool) -> Path:
     return folder / task.name / label_name(image_id, task.codec.EXTENSIONS[0], whole)
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """The report's pictures of picked cells.
-
-    Their files are `<index of the pick>-{image,prediction,uncertainty}.jpg`.
-    """
-
-    scorer: PoolScorer
-    context: RoundContext
-    folder: Path
-
-    def write(self, picks: Sequence[Pick], cells: Collection[Cell]) -> None:
-        """Write the three pictures of each pick of these cells.
-
-        They are numbered in the order of all picks.
-        """
-        table = self.context.recipe.score.get("dropout", {})
-        options: Options = check_options("statistics", PluginChoice("dropout", table))
-        picks_by_image: dict[str, list[tuple[int, str]]] = {}
-        for index, pick in enumerate(picks):
-            if pick.cell in cells:
-                picks_by_image.setdefault(pick.cell.image_id, []).append((index, pick.cell.task))
-        for pool in self.scorer.batches(self.context, sorted(picks_by_image)):
-            with torch.inference_mode():
-                own = partial(DropoutPasses.of, pool, options, self.context.seed)
-                maps = head_maps(pool.passes(own), self.context.tasks, MOMENTS[options.measure])
-                final = pool.decoded(known=True).final
-            for i, image_id in enumerate(pool.batch.ids):
-                for index, task in picks_by_image[image_id]:
-                    self._draw(
-                        index,
-                        image_id,
-                        task=task,
-                        raw=final[task][i],
-                        uncertainty=maps[task][i],
-                        frame=pool.batch.frames[i],
-                    )
-
-    def _draw(
-        self, index: int, image_id: str, task: str, raw: Tensor, uncertainty: Tensor, frame: Frame
-    ) -> None:
-        definition = self.context.definitions[task]
-        label = predicted_label(self.context.tasks[task], definition, raw, frame)
-        self._save(index, "image", self.context.source.image(image_id))
-        self._save(index, "prediction", colour_map(definition, label.value, label.valid))
-        values = resize_to_original(uncertainty, frame).cpu().numpy()
-        self._save(index, "uncertainty", heat_map(values))
-
-    def _save(self, index: int, content: str, picture: Bytes) -> None:
-        (self.folder / f"{index:03d}-{content}.jpg").write_bytes(jpeg(picture))
+def _write_pictures(
+    scorer: PoolScorer,
+    context: RoundContext,
+    picks: Sequence[Pick],
+    *,
+    cells: Collection[Cell],
+    folder: Path,
+) -> None:
+    table = context.recipe.score.get("dropout", {})
+    options: Options = check_options("statistics", PluginChoice("dropout", table))
+    picks_by_image = defaultdict[str, list[tuple[int, str]]](list)
+    for index, pick in enumerate(picks):
+        if pick.cell in cells:
+            picks_by_image[pick.cell.image_id].append((index, pick.cell.task))
+    for pool in scorer.batches(context, sorted(picks_by_image)):
+        with torch.inference_mode():
+            predict = partial(DropoutPasses.of, pool, options, context.seed)
+            maps = head_maps(pool.passes(predict), context.tasks, MOMENTS[options.measure])
+            final = pool.decoded(known=True).final
+        for i, image_id in enumerate(pool.batch.ids):
+            frame = pool.batch.frames[i]
+            for index, task in picks_by_image[image_id]:
+                definition = context.definitions[task]
+                label = predicted_label(context.tasks[task], definition, final[task][i], frame)
+                values = resize_to_original(maps[task][i], frame).cpu().numpy()
+                pictures = {
+                    "image": context.source.image(image_id),
+                    "prediction": colour_map(definition, label.value, label.valid),
+                    "uncertainty": heat_map(values),
+                }
+                for content, picture in pictures.items():
+                    (folder / f"{index:03d}-{content}.jpg").write_bytes(jpeg(picture))

@@ -1,4 +1,4 @@
-"""Keeps the picks of a dry run in a file, so that a later command requests exactly these.
+"""Keeps the picks of a dry run in a file, to be requested by a later command.
 
 Loads no torch.
 """
@@ -13,6 +13,7 @@ from labelgrid.basics.errors import ProjectError, RecipeError
 from labelgrid.basics.files import read_text, write_text
 from labelgrid.basics.type_names import Values
 from labelgrid.ledger.grid import Pick, Unit
+from labelgrid.select.draws import SuppliedCells
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +30,15 @@ class DrawnOfSupplier:
     task: str
     images: Sequence[str]
 
+    @classmethod
+    def of(cls, cells: SuppliedCells) -> "DrawnOfSupplier":
+        """Return the record of drawn cells."""
+        return cls(supplier=cells.supplier, task=cells.task, images=list(cells.images))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """The picks of a query, and what the ledger keeps of it.
+    """The picks of a query, with notes for the ledger.
 
     Args:
         round: the number of the round that it closes.

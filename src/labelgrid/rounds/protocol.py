@@ -1,17 +1,15 @@
 """Limits a measurement to the pixels that a published protocol counts: a crop, a range of depth."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
-from labelgrid.basics.array_types import Bytes
-from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import ProjectError, UsageError
-from labelgrid.basics.type_names import Json, Size
-from labelgrid.data.dataset import Source, camera_of, size_of
+from labelgrid.basics.type_names import Json
+from labelgrid.data.dataset import Source, WrappedImages
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.crops import Crop, read_crop
 from labelgrid.tasks.task import Task, TaskDef, TaskDefs, Tasks
@@ -95,7 +93,7 @@ class Protocol:
         )
 
     def source(self, source: Source, definitions: TaskDefs) -> Source:
-        """The images and labels, of which pixels that do not count are not valid."""
+        """The images and labels, valid only at the pixels that count."""
         if self.is_whole:
             return source
         crop = read_crop(self.crop) if self.crop else None
@@ -104,19 +102,20 @@ class Protocol:
         return CountedSource(source=source, crop=crop, range=range, capped=frozenset(capped))
 
     def tasks(self, tasks: Tasks, definitions: TaskDefs) -> dict[str, Task]:
-        """The tasks, of which predictions of depth are brought into the range."""
-        return {name: self._task(task, definitions[name]) for name, task in tasks.items()}
-
-    def _task(self, task: Task, definition: TaskDef) -> Task:
-        if not self.is_capped or not has_metres(definition):
-            return task
+        """The tasks, with metrics that bring predictions of depth into the range."""
+        if not self.is_capped:
+            return dict(tasks)
         from labelgrid.pixel.capped_metric import CappedMetric
 
         least, most = self.range
-        metrics = {}
-        for name, create in task.metrics.items():
-            metrics[name] = partial(CappedMetric, create, least, most)
-        return replace(task, metrics=metrics)
+        capped = dict(tasks)
+        for name, task in tasks.items():
+            if has_metres(definitions[name]):
+                metrics = {}
+                for metric, create in task.metrics.items():
+                    metrics[metric] = partial(CappedMetric, create, least, most)
+                capped[name] = replace(task, metrics=metrics)
+        return capped
 
 
 #: Every pixel with a label counts.
@@ -129,7 +128,7 @@ def has_metres(task: TaskDef) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CountedSource:
+class CountedSource(WrappedImages):
     """A `Source` whose labels are valid only where they count.
 
     Args:
@@ -143,22 +142,6 @@ class CountedSource:
     crop: Crop | None
     range: tuple[float, float] | None
     capped: frozenset[str]
-
-    def images(self) -> Sequence[str]:
-        """As `Source.images`."""
-        return self.source.images()
-
-    def image(self, image_id: str) -> Bytes:
-        """As `Source.image`."""
-        return self.source.image(image_id)
-
-    def camera(self, image_id: str, size: Size) -> Camera | None:
-        """As `CameraSource.camera`."""
-        return camera_of(self.source, image_id, size)
-
-    def size(self, image_id: str) -> Size:
-        """As `SizedSource.size`."""
-        return size_of(self.source, image_id)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`; None if no pixel of it counts."""

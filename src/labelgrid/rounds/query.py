@@ -50,7 +50,6 @@ from labelgrid.project.requests import ALONE, ASKED
 from labelgrid.recipes.resolve import build_plugin, hash_of, resolved_options
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.alike_picks import AlikePicks, say_alike
-from labelgrid.rounds.asked_tasks import check_asked_tasks
 from labelgrid.rounds.choose import (
     Choice,
     choose,
@@ -59,10 +58,9 @@ from labelgrid.rounds.choose import (
     pool_statistics,
     used_up_text,
 )
-from labelgrid.rounds.kept_scores import kept_scores
 from labelgrid.rounds.proposal import DrawnOfSupplier, Proposal, read_proposal, write_proposal
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
-from labelgrid.rounds.searches import Search, find_search
+from labelgrid.rounds.searches import Search, check_asked_tasks, find_search, kept_scores
 from labelgrid.rounds.training_history import training_history
 from labelgrid.score.table import Table
 from labelgrid.select.budget import check_budget, payable_amount, pool_size
@@ -119,6 +117,16 @@ class QueryResult(Shown):
     alike: AlikePicks | None = None
     places: Mapping[str, tuple[str, str]] = field(default_factory=dict, compare=False)
 
+    @classmethod
+    def of(cls, proposal: Proposal) -> "QueryResult":
+        """Return the result of a query with the picks of a proposal."""
+        return cls(
+            round=proposal.round,
+            strategy=proposal.strategy,
+            picks=list(proposal.picks),
+            cost=proposal.cost,
+        )
+
     def as_json(self) -> Json:
         """The result as JSON values; a cell is `{"image": ID, "task": NAME}`."""
         picks = []
@@ -141,7 +149,7 @@ class QueryResult(Shown):
         counts = Counter(pick.cell.task for pick in self.picks)
         labels = join_names([f"{count:,} {task}" for task, count in counts.items()])
         before = ", requested before" if self.repeated else ""
-        searched = join_names([each for each in (self.class_name, self.like) if each])
+        searched = join_names([name for name in (self.class_name, self.like) if name])
         by = f"{self.strategy}, {searched}" if searched else self.strategy
         return f"Round {self.round} ({by}) picks {labels}: cost {self.cost:g}{before}."
 
@@ -154,7 +162,6 @@ class QueryResult(Shown):
             yield text_block(f"and picks of {len(picks) - len(self.places):,} images more")
 
     def _figure(self, image_id: str, picks: Sequence[Pick]) -> str:
-        """The photograph of an image, with the tasks that are asked for, and why."""
         root, digest = self.places[image_id]
         tasks = join_names([pick.cell.task for pick in picks])
         reasons = dict.fromkeys(pick.why for pick in picks if pick.why)
@@ -219,15 +226,14 @@ def query(
     """
     _refuse_unfinished_training(project)
     draws = _random_draws(project, pairs, audit, control)
-    search = _search(project, class_name, like, strategy=strategy, draws=draws)
+    search = find_search(project, class_name, like, strategy=strategy, draws=draws)
     tasks = tuple(tasks or search.tasks)
     if tasks:
         check_asked_tasks(project, tasks, draws)
     if budget is None:
         draws = replace(draws, alone=True)
         budget = _budget_of_draws(project, draws)
-    job = _prepare(project, strategy, draws=draws, progress=progress, search=search)
-    job = replace(job, tasks=tasks)
+    job = _prepare(project, strategy, progress, draws=draws, search=search, tasks=tasks)
     previews = job.previews(prelabels, prelabels if pictures is None else pictures)
     if not dry_run:
         _complete_earlier_previews(project, progress)
@@ -240,15 +246,13 @@ def query(
             "requests further cells."
         )
     else:
-        choice, proposal = _pick(job, budget)
+        proposal = _pick(job, budget)
         if save:
             write_proposal(save, proposal)
         if not dry_run:
-            announce_previews(project.round_folder(choice.round), previews)
+            announce_previews(project.round_folder(proposal.round), previews)
             request_proposal(project, proposal, "Run the same command again.")
-        result = QueryResult(
-            round=choice.round, strategy=choice.strategy, picks=list(choice.picks), cost=choice.cost
-        )
+        result = QueryResult.of(proposal)
     result = replace(result, class_name=search.class_name, like=search.like)
     result = _compare_picks(job, result, requested=not dry_run)
     if not dry_run:
@@ -260,7 +264,7 @@ def query(
 
 
 def _refuse_unfinished_training(project: ProjectFolder) -> None:
-    """Refuse a query while the round has an unfinished training, which closing it would discard."""
+    """Refuse to close a round with an unfinished training, which would be discarded."""
     folder = project.round_folder(project.round_number)
     if (folder / "fit").exists() and not (folder / "fit.json").exists():
         raise ProjectError(
@@ -273,23 +277,9 @@ def _refuse_unfinished_training(project: ProjectFolder) -> None:
         )
 
 
-def _search(
-    project: ProjectFolder, class_name: str, like: str, *, strategy: str, draws: RandomDraws
-) -> Search:
-    """What the query searches for; most search for nothing."""
-    if class_name or like:
-        return find_search(project, class_name, like, strategy=strategy, draws=draws)
-    return Search()
-
-
 def _random_draws(
     project: ProjectFolder, pairs: int, audit: int, control: str | float
 ) -> RandomDraws:
-    """What the query draws at random.
-
-    Raises:
-        LabelgridError: a number is wrong, no relation is declared, or there is no supplier.
-    """
     if not (pairs or audit) and control in ("0", 0):
         return RandomDraws()
     draws = read_draws(pairs, audit, control)
@@ -302,11 +292,7 @@ def _random_draws(
 
 
 def _budget_of_draws(project: ProjectFolder, draws: RandomDraws) -> Budget:
-    """The labels that pairs and audits take, of a query without a budget.
-
-    Raises:
-        LabelgridError: nothing is drawn.
-    """
+    """The number of labels that pairs and audits take."""
     need_budget(None, draws.pairs, draws.audit)
     grid = project.store.grid()
     labels = labels_to_draw(draws, grid, seed=project.settings.seed)
@@ -321,7 +307,7 @@ def _budget_of_draws(project: ProjectFolder, draws: RandomDraws) -> Budget:
 
 @dataclass(frozen=True, kw_only=True)
 class _Query:
-    """A query: which strategy picks, and by which scores.
+    """A query with its strategy and scores.
 
     Args:
         project: the project.
@@ -342,8 +328,8 @@ class _Query:
     scores: RoundScores | None
     draws: RandomDraws
     progress: Progress
-    tasks: Sequence[str] = ()
-    search: Search = field(default_factory=Search)
+    tasks: Sequence[str]
+    search: Search
 
     @cached_property
     def scorer(self) -> "PoolScorer":
@@ -389,13 +375,12 @@ class _Query:
 def _prepare(
     project: ProjectFolder,
     strategy: str,
+    progress: Progress,
     *,
     draws: RandomDraws,
-    progress: Progress,
-    search: Search | None = None,
+    search: Search,
+    tasks: Sequence[str] = (),
 ) -> _Query:
-    """Find the strategy that picks, and the scores of the model for it."""
-    search = search or Search()
     asked, chosen = strategy_of(project, strategy)
     if search.choice:
         asked = search.choice.name
@@ -413,6 +398,7 @@ def _prepare(
         scores=scores,
         draws=draws,
         progress=progress,
+        tasks=tasks,
         search=search,
     )
 
@@ -437,10 +423,7 @@ def calibration_key(project: ProjectFolder, name: str, strategy: Strategy, optio
 
 
 def _complete_earlier_previews(project: ProjectFolder, progress: Progress) -> None:
-    """Write the previews that earlier queries were stopped before.
-
-    Each round's are written with the model and the labels of that round.
-    """
+    """Write the previews that earlier queries announced and were stopped before."""
     for number in range(1, project.round_number):
         names = pending_previews(project.round_folder(number))
         fit = newest_fit(project.folder, before=number + 1) if names else None
@@ -458,12 +441,7 @@ def _complete_earlier_previews(project: ProjectFolder, progress: Progress) -> No
 
 
 def _repeated_result(job: _Query, budget: Budget) -> QueryResult | None:
-    """The result of the last query, if the same query would only spend the budget a second time.
-
-    It is the same if the strategy, the budget, the model, the options of the scores and what is
-    drawn at random are the same, and if none of the requested cells has been labelled, skipped or
-    cancelled since.
-    """
+    """The result of the last query, if this is the same and no requested cell was answered."""
     project = job.project
     closed = [row for row in project.store.rounds() if row.state == "closed"]
     if not closed:
@@ -478,10 +456,8 @@ def _repeated_result(job: _Query, budget: Budget) -> QueryResult | None:
     if fit and fit.round > last.number:
         return None
     picks = read_picks(project.round_folder(last.number))
-    open_cells = set()
-    for row in project.store.cells(state=State.REQUESTED):
-        if row.round == last.number:
-            open_cells.add(row.cell)
+    requested = project.store.cells(state=State.REQUESTED)
+    open_cells = {row.cell for row in requested if row.round == last.number}
     if not picks or {pick.cell for pick in picks} != open_cells:
         return None
     return QueryResult(
@@ -496,20 +472,31 @@ def _repeated_result(job: _Query, budget: Budget) -> QueryResult | None:
 # Choosing
 
 
-def _pick(job: _Query, budget: Budget) -> tuple[Choice, Proposal]:
-    """The cells that a query chooses, with the reasons, and what the ledger is to keep of them.
-
-    Raises:
-        LabelgridError: the budget buys nothing, or the scores are stale.
-    """
+def _pick(job: _Query, budget: Budget) -> Proposal:
     pool = _pool(job, budget)
     choice = _choose_readable(job, pool, budget)
     _say_calibrated_anew(job, choice)
-    _say_used_up(job, pool, choice)
+    text = used_up_text(choice.picks, pool.grid)
+    if text:
+        job.progress.say(text)
     if job.search.class_name:
         job.search.say_without(choice.picks, job.progress)
-    choice = _explain(job, pool, choice)
-    return choice, _proposal(job, pool, choice, budget)
+    return Proposal(
+        round=choice.round,
+        pool=pool.stamp,
+        strategy=choice.strategy,
+        seed=choice.seed,
+        budget=budget.amount,
+        unit=budget.unit,
+        unspent=choice.unspent,
+        picks=_explained(job, pool, choice.picks),
+        key=job.key,
+        calibration=dict(choice.calibration),
+        asked=job.asked_note,
+        pairs=list(choice.pairs),
+        paired_tasks=list(job.draws.tasks),
+        audited=[DrawnOfSupplier.of(cells) for cells in choice.audited],
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -534,11 +521,7 @@ class _Pool:
 
 
 def _pool(job: _Query, budget: Budget) -> _Pool:
-    """Read the pool, check that the budget fits it, and score it if its scores are missing.
-
-    Raises:
-        LabelgridError: the budget buys nothing, or the scores are stale.
-    """
+    """Read the pool, check that the budget fits, and score the pool if there are no scores."""
     project = job.project
     stamp = project.store.pool_hash()
     grid = _offered(job, project.store.grid())
@@ -572,10 +555,7 @@ def _pool(job: _Query, budget: Budget) -> _Pool:
 
 
 def _offered(job: _Query, grid: Grid) -> Grid:
-    """The cells that may be picked, with what they cost in this round.
-
-    Says which cells are left out because their labels follow from others, unless tasks are named.
-    """
+    """The cells to pick from with their costs; cells whose labels follow are left out and told."""
     project = job.project
     if project.settings.costs == "times":
         grid = apply_learned_costs(project, grid, job.progress)
@@ -592,7 +572,7 @@ def _offered(job: _Query, grid: Grid) -> Grid:
 
 
 def _warn_of_open_requests(project: ProjectFolder, progress: Progress) -> None:
-    """Warn of open requests: a second query may be intended, or a mistake (after a kill, say)."""
+    """Warn of open requests, since a second query may be a mistake, such as after a kill."""
     requested = sum(count.requested for count in project.store.counts(("train",)).values())
     if requested:
         requests = count_text(
@@ -602,13 +582,7 @@ def _warn_of_open_requests(project: ProjectFolder, progress: Progress) -> None:
 
 
 def _choose_readable(job: _Query, pool: _Pool, budget: Budget) -> Choice:
-    """Choose cells of images whose files can be read.
-
-    Where a file cannot, its image is set aside, and all cells are chosen again.
-
-    Raises:
-        LabelgridError: nothing is left of the pool.
-    """
+    """Choose cells, and choose again without the images whose files cannot be read."""
     project = job.project
     rest = unspent_budget(project, budget.unit)
     if rest:
@@ -652,7 +626,7 @@ def _choose_readable(job: _Query, pool: _Pool, budget: Budget) -> Choice:
 def _faulty_others(
     project: ProjectFolder, image_ids: Sequence[str], failed: int
 ) -> Collection[str]:
-    """The images beside the picked ones that cannot be used either, so that few choices fail.
+    """Further unusable images of the pool, so that few choices fail.
 
     Missing files are noticed after the first choice that failed. Objects are asked for after the
     second one, as that takes long where there are many: a whole bucket may be gone. What only
@@ -671,18 +645,20 @@ def _faulty_others(
 
 
 def _choose_beside(job: _Query, pool: _Pool, drawn: Drawn, budget: Budget) -> Choice:
-    """Let the strategy choose from what was not drawn; the drawn cells follow its picks.
-
-    Args:
-        job: the query.
-        pool: the pool.
-        drawn: what was drawn.
-        budget: what that left.
-
-    Raises:
-        NothingToBuyError: the budget buys nothing, and nothing was drawn.
-    """
-    view = _view(job, pool, drawn.grid)
+    """Let the strategy choose beside the drawn cells, and append the drawn cells."""
+    project = job.project
+    statistics = {}
+    if pool.table and job.scores:
+        statistics = pool_statistics(pool.table, job.scores.fit, drawn.grid)
+    view = PoolView(
+        grid=drawn.grid,
+        statistics=statistics,
+        seed=seed_of(project.settings.seed, "select", pool.number),
+        calibration=project.store.get(job.key, {}),
+        read_history=partial(training_history, project.folder),
+        brings=brings_of(job.relations) if job.relations and not job.search.choice else {},
+        example=pool.example,
+    )
     choice = Choice(
         round=pool.number,
         strategy=job.name,
@@ -713,7 +689,6 @@ def _choose_beside(job: _Query, pool: _Pool, drawn: Drawn, budget: Budget) -> Ch
 
 
 def _say_drawn(job: _Query, drawn: Drawn) -> None:
-    """Say what was drawn at random."""
     draws = job.draws
     reasons = Counter(pick.why for pick in drawn.picks)
     if draws.pairs:
@@ -726,7 +701,7 @@ def _say_drawn(job: _Query, drawn: Drawn) -> None:
             "requested in them; all others are there, asked for or skipped."
         )
     if draws.audit:
-        cells = [f"{len(each.images)} {each.task} of {each.supplier}" for each in drawn.audited]
+        cells = [f"{len(part.images)} {part.task} of {part.supplier}" for part in drawn.audited]
         labels = count_text(reasons[AUDIT], "label is", "labels are")
         job.progress.say(
             f"Drawn at random to audit suppliers: {join_names(cells)}. {labels} requested for "
@@ -754,25 +729,8 @@ def unspent_budget(project: ProjectFolder, unit: Unit) -> float:
     return float(rest)
 
 
-def _view(job: _Query, pool: _Pool, grid: Grid) -> PoolView:
-    """What the strategy sees of the pool; `grid` is the pool's without the excluded images."""
-    project = job.project
-    statistics = {}
-    if pool.table and job.scores:
-        statistics = pool_statistics(pool.table, job.scores.fit, grid)
-    return PoolView(
-        grid=grid,
-        statistics=statistics,
-        seed=seed_of(project.settings.seed, "select", pool.number),
-        calibration=project.store.get(job.key, {}),
-        read_history=partial(training_history, project.folder),
-        brings=brings_of(job.relations) if job.relations and not job.search.choice else {},
-        example=pool.example,
-    )
-
-
 def _say_calibrated_anew(job: _Query, choice: Choice) -> None:
-    """Say so if the strategy calibrates its scores again, with other options than in its rounds."""
+    """Say so if the strategy calibrates its scores again, with changed options."""
     store = job.project.store
     closed = [row for row in store.rounds() if row.state == "closed"]
     numbers = [row.number for row in closed if row.strategy == choice.strategy]
@@ -784,23 +742,10 @@ def _say_calibrated_anew(job: _Query, choice: Choice) -> None:
         )
 
 
-def _say_used_up(job: _Query, pool: _Pool, choice: Choice) -> None:
-    """Say so if the picks leave nothing to pick of some tasks only."""
-    text = used_up_text(choice.picks, pool.grid)
-    if text:
-        job.progress.say(text)
-
-
-# Requesting
-
-
-def _explain(job: _Query, pool: _Pool, choice: Choice) -> Choice:
-    """Explain the picks by the nearest labelled images.
-
-    That needs features that were computed with the scores; without them nothing is added.
-    """
+def _explained(job: _Query, pool: _Pool, picks: Sequence[Pick]) -> Sequence[Pick]:
+    """Explain the picks by the nearest labelled images, if the scores have features."""
     if not job.scores or not pool.table:
-        return choice
+        return picks
     try:
         features = job.scores.features(pool.number, pool.table)
     except ProjectError as error:
@@ -808,47 +753,17 @@ def _explain(job: _Query, pool: _Pool, choice: Choice) -> Choice:
             "The picks are not explained by the nearest labelled images. "
             f"{error.what} {error.where}"
         )
-        return choice
-    if not features:
-        return choice
-    return replace(choice, picks=explain_by_nearest(choice.picks, features, pool.grid))
+        return picks
+    return explain_by_nearest(picks, features, pool.grid) if features else picks
 
 
-def _proposal(job: _Query, pool: _Pool, choice: Choice, budget: Budget) -> Proposal:
-    """The picks, with what the ledger keeps of the query.
-
-    Args:
-        job: the query.
-        pool: that the picks were chosen from.
-        choice: the picks.
-        budget: the query's own, without what earlier ones left over.
-    """
-    audited = []
-    for each in choice.audited:
-        drawn = DrawnOfSupplier(supplier=each.supplier, task=each.task, images=list(each.images))
-        audited.append(drawn)
-    return Proposal(
-        round=choice.round,
-        pool=pool.stamp,
-        strategy=choice.strategy,
-        seed=choice.seed,
-        budget=budget.amount,
-        unit=budget.unit,
-        unspent=choice.unspent,
-        picks=list(choice.picks),
-        key=job.key,
-        calibration=dict(choice.calibration),
-        asked=job.asked_note,
-        pairs=list(choice.pairs),
-        paired_tasks=list(job.draws.tasks),
-        audited=audited,
-    )
+# Requesting
 
 
 def request_kept(
     project: ProjectFolder, path: Path, progress: Progress, *, prelabels: bool = True
 ) -> QueryResult:
-    """Request exactly the picks that a dry run kept in a file, as its query would have done.
+    """Request exactly the picks that a dry run kept in a file.
 
     Args:
         project: the project.
@@ -864,27 +779,18 @@ def request_kept(
     proposal = read_proposal(path)
     advice = "Choose picks again, with --dry-run."
     check_current(project, proposal, advice)
-    job = _prepare(project, proposal.strategy, draws=RandomDraws(), progress=progress)
+    job = _prepare(project, proposal.strategy, progress, draws=RandomDraws(), search=Search())
     previews = job.previews(prelabels, prelabels)
     _complete_earlier_previews(project, progress)
     announce_previews(project.round_folder(proposal.round), previews)
     request_proposal(project, proposal, advice)
-    result = QueryResult(
-        round=proposal.round,
-        strategy=proposal.strategy,
-        picks=list(proposal.picks),
-        cost=proposal.cost,
-    )
-    result = _compare_picks(job, result, requested=True)
+    result = _compare_picks(job, QueryResult.of(proposal), requested=True)
     _write_previews(job, proposal.round, previews)
     return result
 
 
 def _compare_picks(job: _Query, result: QueryResult, *, requested: bool) -> QueryResult:
-    """The result with the picks that look like others, which are said.
-
-    Images that are known to be small are not compared.
-    """
+    """Add and tell the picks that look like further images, unless all are known to be small."""
     picked = list(dict.fromkeys(pick.cell.image_id for pick in result.picks))
     images = list(job.project.store.images(names=picked))
     first = [row for row in images if row.image_id in picked[:ROWS]]
@@ -902,7 +808,6 @@ def _compare_picks(job: _Query, result: QueryResult, *, requested: bool) -> Quer
 
 
 def _write_previews(job: _Query, number: int, previews: Sequence[str]) -> None:
-    """Write the previews that were announced, if there are some."""
     if previews:
         from labelgrid.rounds.previews import write_announced_previews
 
@@ -930,7 +835,7 @@ def check_current(project: ProjectFolder, proposal: Proposal, advice: str) -> No
 
 
 def is_current(project: ProjectFolder, proposal: Proposal) -> bool:
-    """Whether the pool is still the one that the picks were chosen from."""
+    """Whether the pool is unchanged since the picks were chosen."""
     same_round = project.round_number == proposal.round
     return same_round and project.store.pool_hash() == proposal.pool
 
@@ -957,7 +862,7 @@ def request_proposal(project: ProjectFolder, proposal: Proposal, advice: str) ->
         if proposal.pairs:
             note_pairs(project, proposal.pairs, proposal.paired_tasks)
         if proposal.audited:
-            note_audits(project, [SuppliedCells(**vars(each)) for each in proposal.audited])
+            note_audits(project, [SuppliedCells(**vars(cells)) for cells in proposal.audited])
         unspent = {**store.get(CARRIED, {}), proposal.unit: proposal.unspent}
         store.put(CARRIED, unspent)
         row = replace(
@@ -969,18 +874,17 @@ def request_proposal(project: ProjectFolder, proposal: Proposal, advice: str) ->
             unit=proposal.unit,
         )
         write_picks(project.round_folder(number), proposal.picks)
-        store.close_round(row, [_move(pick, number) for pick in proposal.picks])
-
-
-def _move(pick: Pick, number: int) -> Move:
-    """The move that requests a pick."""
-    return Move(
-        cell=pick.cell,
-        to=State.REQUESTED,
-        round=number,
-        request_id=pick.request_id,
-        cost=pick.cost,
-        score=pick.score,
-        weight=pick.weight,
-        why=pick.why,
-    )
+        moves = [
+            Move(
+                cell=pick.cell,
+                to=State.REQUESTED,
+                round=number,
+                request_id=pick.request_id,
+                cost=pick.cost,
+                score=pick.score,
+                weight=pick.weight,
+                why=pick.why,
+            )
+            for pick in proposal.picks
+        ]
+        store.close_round(row, moves)

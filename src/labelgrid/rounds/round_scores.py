@@ -29,7 +29,7 @@ TABLES = {"statistics": "score", "terms": "terms"}
 
 
 def strategy_of(project: ProjectFolder, name: str = "") -> tuple[str, Strategy]:
-    """The name and the strategy: the given one, or else that of the settings."""
+    """The strategy of a name, or else of the settings, with its name."""
     chosen = project.settings.strategy
     if name and name != chosen.name:
         chosen = PluginChoice(name, {})
@@ -49,12 +49,11 @@ def score_tables(strategy: Strategy, tables: Tables) -> dict[str, Values]:
 
 
 def _expected_options(strategy: Strategy) -> Mapping[str, Tables]:
-    """The options that a strategy relies on, by folder and name of the plug-in."""
     return getattr(strategy, "expects", {})
 
 
 def lacking_term(strategy: Strategy, terms: Collection[str]) -> tuple[str, str] | None:
-    """The first statistic of a strategy that reads a term which a training lacks, and that term.
+    """The first statistic of a strategy that reads a missing term, and the term.
 
     Args:
         strategy: declares the statistics.
@@ -115,7 +114,7 @@ def no_supplier_error(statistic: str) -> RecipeError:
 def check_expected_options(
     who: str, strategy: Strategy, recipe_tables: Mapping[str, Tables]
 ) -> None:
-    """Check that the plug-ins that a strategy reads have the options that it relies on.
+    """Check the options of a strategy's plug-ins against the strategy's expectations.
 
     Args:
         who: begins the message, such as "The strategy 'clasp_pe'".
@@ -135,7 +134,16 @@ def check_expected_options(
                 next_step="Correct `expects` of the strategy.",
                 unchanged="Nothing was changed.",
             )
-        _check_option_names(who, folder, expected)
+        for name, options in expected.items():
+            names = {field.name for field in fields(plugins.options_class(folder, name))}
+            unknown = sorted(options.keys() - names)
+            if unknown:
+                raise PluginError(
+                    f"{who} relies on the option '{unknown[0]}' of [{TABLES[folder]}.{name}], "
+                    "which has no such option.",
+                    next_step="Choose another statistic or strategy.",
+                    unchanged="Nothing was changed.",
+                )
         tables = recipe_tables[folder]
         if folder == "statistics":
             tables = score_tables(strategy, tables)
@@ -150,22 +158,7 @@ def check_expected_options(
         _check_option_values(who, TABLES[folder], expected, resolved)
 
 
-def _check_option_names(who: str, folder: str, expected: Tables) -> None:
-    """Check that plug-ins have options of these names."""
-    for name, options in expected.items():
-        names = {field.name for field in fields(plugins.options_class(folder, name))}
-        unknown = sorted(options.keys() - names)
-        if unknown:
-            raise PluginError(
-                f"{who} relies on the option '{unknown[0]}' of [{TABLES[folder]}.{name}], which "
-                "has no such option.",
-                next_step="Choose another statistic or strategy.",
-                unchanged="Nothing was changed.",
-            )
-
-
 def _check_option_values(who: str, table: str, expected: Tables, resolved: Tables) -> None:
-    """Check that the options of plug-ins have the values that are expected."""
     for name, options in expected.items():
         for key, value in options.items():
             actual = resolved[name][key]
@@ -179,7 +172,7 @@ def _check_option_values(who: str, table: str, expected: Tables, resolved: Table
 
 
 def scoring_model(project: ProjectFolder, strategy: Strategy) -> Fit | None:
-    """The record of the model that scores for a strategy: that of the newest training.
+    """The record of the model that scores for a strategy, mostly of the newest training.
 
     Before the first training, it is a record without a checkpoint if the strategy is `cold`: that
     of the network with its initial weights. None for other strategies.
@@ -227,7 +220,7 @@ class RoundScores:
 
     @cached_property
     def tables(self) -> Values:
-        """The tables that score, unchecked: scores that are fresh need no check of the rest.
+        """The recipe's tables, unchecked, since fresh scores need no check of the rest.
 
         They are those of the project's current recipe or, if the training named its own, those of
         that recipe as it was trained, with the project's current overrides of [score].
@@ -332,7 +325,7 @@ class RoundScores:
         return self.holding({FEATURES}, number, table)
 
     def holding(self, names: Set[str], number: int, table: Table) -> Table | None:
-        """The table of a round that holds some statistics, the scores' or what explains picks.
+        """The table of a round that holds some statistics: of the scores, or of the explanations.
 
         Args:
             names: of the statistics.
@@ -343,7 +336,9 @@ class RoundScores:
             return table
         path = self.folder(number) / EXPLAINING
         stamps = [self.explaining_stamp, self._stamp_of({FEATURES})]  # once, features alone
-        if not path.exists() or read_stamp(path) not in [{**table.stamp, **own} for own in stamps]:
+        if not path.exists() or read_stamp(path) not in [
+            {**table.stamp, **stamp} for stamp in stamps
+        ]:
             return None
         explaining = read_table(path)
         return explaining if names <= explaining.statistics.keys() else None

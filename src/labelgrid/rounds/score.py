@@ -2,7 +2,7 @@
 
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Progress
-from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
+from labelgrid.executors.workplace import IN_THIS_PROCESS, Workplace
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.own_model.outside_score import OutsideScorer
 from labelgrid.rounds.pool_scorer import PoolScorer, empty_table
@@ -21,7 +21,7 @@ def score(
     project: ProjectFolder,
     progress: Progress,
     strategy: str = "",
-    spreading: Spreading = IN_THIS_PROCESS,
+    workplace: Workplace = IN_THIS_PROCESS,
 ) -> Table:
     """Compute the statistics that the strategy needs for the pool, with the newest model.
 
@@ -31,7 +31,7 @@ def score(
         project: the project.
         progress: receives the progress.
         strategy: replaces the strategy of the settings.
-        spreading: where the pool is scored, and in which shards.
+        workplace: where the pool is scored, and in which shards.
 
     Raises:
         ProjectError: there is no model yet, or it was trained without a term that is needed.
@@ -50,4 +50,4 @@ def score(
         progress.say(f"Strategy '{name}' needs no scores: nothing was done.")
         return empty_table(project)
     scorer = scorer_of(RoundScores(project, fit, chosen), progress)
-    return scorer.scored(project.round_number, project.store.grid(), spreading)
+    return scorer.scored(project.round_number, project.store.grid(), workplace)

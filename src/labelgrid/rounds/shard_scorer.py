@@ -16,7 +16,7 @@ from labelgrid.project.records import Fit, MemberRecord
 from labelgrid.recipes.recipe import PluginChoice, Recipe
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.rounds.context import ModelContext
-from labelgrid.rounds.kept_model import KEPT, model_key
+from labelgrid.rounds.model_cache import CACHE, model_key
 from labelgrid.rounds.models import initial_network, restore_trained
 from labelgrid.score.fit_statistics import load_statistics
 from labelgrid.score.pool import Explaining, ScoringJob, score_shard
@@ -36,17 +36,17 @@ StatisticOptions = Mapping[str, Values]
 
 
 def build_statistics(options: StatisticOptions, seed: int) -> dict[str, Statistic]:
-    """Build statistics by name, each with random weights of its own stream, where it has some.
+    """Build statistics by name; each draws random weights from a stream of its name.
 
     Args:
         options: by name.
         seed: the model's.
     """
     statistics = {}
-    for name, own in options.items():
+    for name, choices in options.items():
         stream = ("init", "score", name, "build")
         with seed_torch(seed, *stream):
-            statistics[name] = build_plugin("statistics", PluginChoice(name, own), seed)
+            statistics[name] = build_plugin("statistics", PluginChoice(name, choices), seed)
     return statistics
 
 
@@ -67,7 +67,7 @@ class ShardImages:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringOrder:
-    """All that the scores of a shard depend on, beside its images.
+    """The model and the settings that the scores of a shard depend on.
 
     Args:
         folder: the project's, where the checkpoints are.
@@ -97,17 +97,13 @@ class ScoringOrder:
         """Score a shard into its file."""
         progress.start("Scoring", len(shard.image_ids), "images")
         explaining = Explaining(build_statistics(self.explaining, self.fit.seed))
-        score_shard(self._job(images), explaining, shard, progress)
-
-    def _job(self, images: ShardImages) -> ScoringJob:
-        """The pass over the images, with trained statistics."""
         tasks = definitions(self.tasks)
         context = ModelContext.of_training(self.recipe, tasks, self.fit.seed)
         supplier_labels = None
         if images.supplied is not None:
             supplier_labels = MostTrusted(images.supplied, tasks, images.labelled)
         job = ScoringJob(
-            model=KEPT.restored(self._model_key, partial(self._model, context)),
+            model=CACHE.restored(self._model_key, partial(self._model, context)),
             tasks=context.tasks,
             definitions=tasks,
             source=images.source,
@@ -118,11 +114,10 @@ class ScoringOrder:
             supplier_labels=supplier_labels,
         )
         load_statistics(job, self.trained, seed=self.fit.seed, example=self.example)
-        return job
+        score_shard(job, explaining, shard, progress)
 
     @property
     def _model_key(self) -> str:
-        """A hash of all that the model depends on."""
         members = {name: asdict(record) for name, record in self.members.items()}
         version = []
         if self.weights is not None:
@@ -148,7 +143,7 @@ def score_ordered(
 
 @dataclass(frozen=True)
 class PoolFiles:
-    """The files of a pool, of which each shard gets its own.
+    """The files of a pool, to be cut into the files of shards.
 
     Args:
         source: of all images.
@@ -163,7 +158,7 @@ class PoolFiles:
     always: Sequence[str]
 
     def of(self, image_ids: Sequence[str]) -> ShardImages:
-        """Those of some images."""
+        """The files of some images."""
         wanted = dict.fromkeys([*image_ids, *self.always])
         files = {image_id: self.source.files[image_id] for image_id in wanted}
         cells = [Cell(*pair) for pair in product(wanted, self.tasks)]
@@ -171,16 +166,13 @@ class PoolFiles:
         source = replace(self.source, files=files, labels=labels)
         if self.supplier_labels is None:
             return ShardImages(source=source, supplied=None, labelled={})
-        supplied = {}
+        supplied: dict[str, list[SuppliedLabels]] = {}
         for task, several in self.supplier_labels.by_task.items():
-            supplied[task] = [_only(labels, wanted) for labels in several]
+            supplied[task] = []
+            for labels_of in several:
+                given = {name: labels_of.files[name] for name in wanted if name in labels_of.files}
+                supplied[task].append(replace(labels_of, files=given))
         labelled = {}
         for image_id in wanted:
             labelled[image_id] = frozenset(self.supplier_labels.labelled.get(image_id, ()))
         return ShardImages(source=source, supplied=supplied, labelled=labelled)
-
-
-def _only(labels: SuppliedLabels, image_ids: Mapping[str, None]) -> SuppliedLabels:
-    """The supplied labels of some images."""
-    files = {name: labels.files[name] for name in image_ids if name in labels.files}
-    return replace(labels, files=files)

@@ -21,7 +21,7 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.version import __version__
 from labelgrid.evidence.near_duplicates import Thumbnails
 from labelgrid.executors.passes import UNCHANGED, Pass, Shard, Stamped
-from labelgrid.executors.spreading import Spreading
+from labelgrid.executors.workplace import Workplace
 from labelgrid.images.places import ImagePaths, file_versions, read_placed_image
 from labelgrid.images.thumbnails import HEIGHT, LEAST, WIDTH, Thumbnail, thumbnail_of
 from labelgrid.ledger.grid import ImageRow
@@ -47,12 +47,11 @@ class ThumbnailRecord(Stamped):
 
 
 def _raw_file(shard: Shard[ThumbnailRecord]) -> Path:
-    """The file of a shard's thumbnails: their bytes, one after the other."""
     return shard.path.with_suffix(".raw")
 
 
 def _pixels(shard: Shard[ThumbnailRecord]) -> Bytes | None:
-    """The thumbnails of a shard; None if they are not those of its record."""
+    """The thumbnails of a shard; None if the file and the record differ."""
     record = shard.read()
     shape = (len(shard.items), HEIGHT, WIDTH)
     with suppress(OSError):
@@ -87,7 +86,7 @@ class ShardedThumbnails:
             yield Thumbnails(shard.items, pixels)
 
     def left_out(self) -> tuple[dict[str, str], list[str]]:
-        """Why images could not be read, by id, and those that are too small to be compared."""
+        """The reasons why images could not be read, by id, and the images too small to compare."""
         faults: dict[str, str] = {}
         small: list[str] = []
         for record in self.reading.records(self.shards):
@@ -114,14 +113,14 @@ def make_thumbnails(
     faults = {}
     small = []
     with ThreadPoolExecutor(threads) as pool:
-        for place, found in enumerate(pool.map(_thumbnail, rows)):
+        for place, thumbnail in enumerate(pool.map(_thumbnail, rows)):
             name = rows[place].image_id
-            if isinstance(found, ImageError):
-                faults[name] = found.what
-            elif found is None:
+            if isinstance(thumbnail, ImageError):
+                faults[name] = thumbnail.what
+            elif thumbnail is None:
                 small.append(name)
             else:
-                pixels[place] = found
+                pixels[place] = thumbnail
             progress.advance()
     data = pixels.tobytes()
     write_bytes(_raw_file(shard), data, UNCHANGED, durable=True)
@@ -129,7 +128,7 @@ def make_thumbnails(
 
 
 def _thumbnail(row: ImageRow) -> Thumbnail | ImageError | None:
-    """The thumbnail of an image; None if it is small, or why it cannot be read."""
+    """The thumbnail of an image; None for a small image, or the error of reading."""
     try:
         image = read_placed_image(row.root, row.image_id, row.digest)
     except ImageError as error:
@@ -138,9 +137,9 @@ def _thumbnail(row: ImageRow) -> Thumbnail | ImageError | None:
 
 
 def sharded_thumbnails(
-    rows: Sequence[ImageRow], folder: Path, progress: Progress, spreading: Spreading
+    rows: Sequence[ImageRow], folder: Path, progress: Progress, workplace: Workplace
 ) -> ShardedThumbnails | None:
-    """The thumbnails of images, in the shards and the place of `spreading`.
+    """The thumbnails of images, in the shards and the place of `workplace`.
 
     What is there is not made again, unless an image of its shard could not be read.
 
@@ -148,7 +147,7 @@ def sharded_thumbnails(
         rows: the images, in the order of their names.
         folder: of the files.
         progress: counts the images.
-        spreading: where.
+        workplace: where.
 
     Returns:
         The thumbnails; None if that was only a share.
@@ -162,21 +161,21 @@ def sharded_thumbnails(
     contents = {
         row.image_id: (row.root, row.image_id, row.digest or versions[row.image_id]) for row in rows
     }
-    threads = 1 if spreading.executor else cores()
+    threads = 1 if workplace.executor else cores()
     reading = Pass(
         what="Reading images",
         folder=folder,
         kind=ThumbnailRecord,
         items=list(images),
-        stamp=lambda own: hash_of(__version__, [contents[image_id] for image_id in own]),
+        stamp=lambda names: hash_of(__version__, [contents[image_id] for image_id in names]),
         function=make_thumbnails,
         arguments=lambda shard: ([images[image_id] for image_id in shard.items], threads),
         is_done=_has_pixels,
     )
-    shards = reading.shards(spreading)
+    shards = reading.shards(workplace)
     for place, shard in enumerate(shards):
-        record = shard.read() if spreading.share.takes(place) else None
+        record = shard.read() if workplace.share.takes(place) else None
         if record and record.faults:
             shard.path.unlink(missing_ok=True)
-    is_whole = reading.run(shards, spreading, progress)
+    is_whole = reading.run(shards, workplace, progress)
     return ShardedThumbnails(reading, shards) if is_whole else None

@@ -1,14 +1,13 @@
 """Defines the statistics of classes: the means of maps of each class over an image."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from labelgrid.basics.array_types import AnyFloats
 from labelgrid.data.frame import contents
+from labelgrid.pixel.target import TensorMap
 from labelgrid.score.statistic import PoolBatch, Reads, Statistic
 from labelgrid.score.table import Axis
 
@@ -23,7 +22,7 @@ class ClassMeans(Statistic):
         maps_of: a task's probabilities [b, c, h, w] -> maps of the same shape.
     """
 
-    maps_of: Callable[[Tensor], Tensor]
+    maps_of: TensorMap
     axis: Axis = "feature"
     reads: Reads = "predictions"
 
@@ -37,14 +36,12 @@ class ClassMeans(Statistic):
         frames = batch.batch.frames
         trained = batch.model.trained
         means = {}
-        widest = 0
         for column, (name, task) in enumerate(batch.tasks.items()):
             if task.probabilities and (trained is None or name in trained):
                 maps = self.maps_of(task.probabilities(task.activate(raws[name])))
-                of_images = [part.mean((1, 2)) for part in contents(maps, frames)]
-                means[column] = torch.stack(of_images)
-                widest = max(widest, means[column].shape[1])
-        filled = np.zeros((len(frames), len(batch.tasks), widest or 1), np.float32)
+                means[column] = torch.stack([part.mean((1, 2)) for part in contents(maps, frames)])
+        widest = max((values.shape[1] for values in means.values()), default=1)
+        filled = np.zeros((len(frames), len(batch.tasks), widest), np.float32)
         for column, values in means.items():
             filled[:, column, : values.shape[1]] = values.float().cpu().numpy()
         return filled.reshape(len(frames), -1)

@@ -1,11 +1,8 @@
-"""Trains the statistics that have modules, or loads their saved weights.
-
-This is done before the pool is scored.
-"""
+"""Trains statistics with modules, or loads saved weights, before the pool is scored."""
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,97 +47,74 @@ class FitImages:
 
     @property
     def example(self) -> Sequence[str]:
-        """The image whose features say how large the statistics' modules are."""
+        """The image whose features determine the size of the modules."""
         return (self.pool or self.labelled)[:1]
 
 
 def fit_statistics(
     job: ScoringJob, images: FitImages, folder: Path, progress: Progress
 ) -> ScoringJob:
-    """Train the job's statistics that have modules, or load their saved weights.
-
-    Weights are loaded if they were saved under the same stamp.
+    """Train the job's statistics with modules, or load the weights saved under the same stamp.
 
     Returns:
-        The job, with a hash of these weights added to its stamp. The weights are saved in `folder`.
+        The job, with a hash of the weights added to its stamp. The weights are saved in `folder`.
 
     Raises:
         PluginError: a statistic has changed the model.
         ModelError: saved weights are damaged.
     """
-    names = []
-    for name, statistic in job.statistics.items():
-        if isinstance(statistic, TrainedStatistic):
-            _fit(name, statistic, job=job, images=images, folder=folder, progress=progress)
-            names.append(name)
-    if not names:
-        return job
-    return replace(job, stamp={**job.stamp, **weights_stamp(folder, names)})
-
-
-def _fit(
-    name: str,
-    statistic: TrainedStatistic,
-    job: ScoringJob,
-    images: FitImages,
-    folder: Path,
-    progress: Progress,
-) -> None:
-    """Load a statistic's saved weights, or else train its modules and save them."""
-    path = weights_path(folder, name)
     identity = json.dumps(dict(job.stamp), sort_keys=True)
-    with seed_torch(images.seed, "init", "score", name):
-        _set_up(statistic, job, images.example)
-        saved = {}
-        if path.is_file():
-            saved = read_weights(path)
-        if saved.get("identity") != identity or not isinstance(saved.get("state"), dict):
-            unfinished = _training_folder(path, identity)
-            context = _context(name, job, images=images, folder=unfinished, progress=progress)
-            with freeze_model(name, job.model), torch.enable_grad():
-                statistic.train().fit(context)
-            saved = {"identity": identity, "state": statistic.state_dict()}
-            write_weights(path, saved)
-            remove_folder(unfinished)
-    _use(statistic, saved)
+    trained = _trained_statistics(job)
+    for name, statistic in trained.items():
+        path = weights_path(folder, name)
+        with seed_torch(images.seed, "init", "score", name):
+            _set_up(statistic, job, images.example)
+            saved = read_weights(path) if path.is_file() else {}
+            if saved.get("identity") != identity or not isinstance(saved.get("state"), dict):
+                unfinished = _training_folder(path, identity)
+                context = _context(name, job, images=images, folder=unfinished, progress=progress)
+                with freeze_model(name, job.model), torch.enable_grad():
+                    statistic.train().fit(context)
+                saved = {"identity": identity, "state": statistic.state_dict()}
+                write_weights(path, saved)
+                remove_folder(unfinished)
+        _use(statistic, saved)
+    if not trained:
+        return job
+    return replace(job, stamp={**job.stamp, **weights_stamp(folder, list(trained))})
 
 
 def load_statistics(job: ScoringJob, folder: Path, *, seed: int, example: Sequence[str]) -> None:
-    """Load the weights of the job's statistics that `fit_statistics` has trained elsewhere.
+    """Load the weights that `fit_statistics` has trained elsewhere for a job of the same model.
 
-    Args:
-        job: their model is the same.
-        folder: of the weights.
-        seed: the model's.
-        example: as `FitImages.example`.
+    `seed` is the model's, `example` as `FitImages.example`.
 
     Raises:
         ModelError: saved weights are damaged.
     """
-    for name, statistic in job.statistics.items():
-        if isinstance(statistic, TrainedStatistic):
-            with seed_torch(seed, "init", "score", name):
-                _set_up(statistic, job, example)
-            _use(statistic, read_weights(weights_path(folder, name)))
+    for name, statistic in _trained_statistics(job).items():
+        with seed_torch(seed, "init", "score", name):
+            _set_up(statistic, job, example)
+        _use(statistic, read_weights(weights_path(folder, name)))
+
+
+def _trained_statistics(job: ScoringJob) -> dict[str, TrainedStatistic]:
+    statistics = job.statistics.items()
+    return {name: one for name, one in statistics if isinstance(one, TrainedStatistic)}
 
 
 def _set_up(statistic: TrainedStatistic, job: ScoringJob, example: Sequence[str]) -> None:
-    """Build a statistic's modules on the model's device."""
     statistic.setup(next(pool_batches(replace(job, batch=1), example)))
     statistic.to(next(job.model.network.parameters()).device)
 
 
 def _use(statistic: TrainedStatistic, saved: Values) -> None:
-    """Give a statistic its trained weights."""
     statistic.load_state_dict(saved["state"])
     statistic.eval().requires_grad_(False)
 
 
 def _training_folder(path: Path, identity: str) -> Path:
-    """Make the folder of a statistic's training.
-
-    Those of trainings with another identity are removed.
-    """
+    """Make the folder of a statistic's training, and remove folders of another identity."""
     name = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
     folder = path.with_suffix(f".{name}")
     for other in path.parent.glob(f"{path.stem}.*/"):
@@ -175,13 +149,16 @@ def _context(
 
 @contextmanager
 def freeze_model(name: str, model: TrainedModel) -> Iterator[None]:
-    """Freeze the model's parameters inside the block, and refuse a model that changed in it.
+    """Freeze the model's parameters inside the block, and refuse a model that changed.
 
     Raises:
         PluginError: the statistic `name` changed a parameter, or a buffer, also one that no
             checkpoint holds.
     """
-    modules = _modules(model)
+    parts: Json = {"network": model.network, **model.terms}
+    for number, member in enumerate(model.members, 1):
+        parts[f"member {number}"] = member.network
+    modules = {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
     trainable = []
     for module in modules.values():
         trainable += [value for value in module.parameters() if value.requires_grad]
@@ -202,13 +179,6 @@ def freeze_model(name: str, model: TrainedModel) -> Iterator[None]:
             "evaluation mode.",
             unchanged="Nothing was scored.",
         )
-
-
-def _modules(model: TrainedModel) -> Mapping[str, nn.Module]:
-    parts: Json = {"network": model.network, **model.terms}
-    for number, member in enumerate(model.members, 1):
-        parts[f"member {number}"] = member.network
-    return {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
 
 
 def _digest(module: nn.Module) -> str:

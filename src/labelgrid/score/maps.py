@@ -1,4 +1,4 @@
-"""Averages what several predictions say of each pixel over an image, in bounded memory."""
+"""Averages measures of several predictions over the pixels of an image, in bounded memory."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +13,7 @@ from labelgrid.basics.array_types import Floats
 from labelgrid.data.frame import Frame, content_means, resize_to_original
 from labelgrid.nets.network import Raw
 from labelgrid.pixel.class_confidence import least_confidence, margin
+from labelgrid.pixel.target import TensorMap
 from labelgrid.pixel.uncertainty import Information, MeanMeasure, Moments, Spread
 from labelgrid.score.measure_choices import At, Measure
 from labelgrid.tasks.task import Task, Tasks
@@ -28,13 +29,10 @@ MakeMoments = Callable[[Task], Moments]
 
 
 class Passes(Protocol):
-    """Several predictions of the same batch.
-
-    Iterating yields the raw outputs [b, c, h', w'] of each, by task.
-    """
+    """Several predictions of the same batch, as raw outputs [b, c, h', w'] by task."""
 
     def __iter__(self) -> Iterator[Raw]:
-        """Run the passes one after the other; the same each time."""
+        """Run the passes in turn, the same each time."""
 
     def only(self, rows: Sequence[int]) -> "Passes":
         """The passes over some images of the batch."""
@@ -42,7 +40,7 @@ class Passes(Protocol):
 
 @dataclass(frozen=True)
 class Outputs:
-    """Passes that were run before: the raw outputs of each."""
+    """The raw outputs of finished passes."""
 
     raws: Sequence[Raw]
 
@@ -60,15 +58,12 @@ def _rows_of(raws: Raw, rows: Tensor) -> Raw:
 
 
 def information(task: Task) -> Moments:
-    """Collects what predictions disagree on.
-
-    Mutual information of probabilities, variance of values.
-    """
+    """Collect the mutual information of probabilities, or the variance of values."""
     return Information(task.probabilities) if task.probabilities else Spread()
 
 
-def measure_of_mean(measure: Callable[[Tensor], Tensor]) -> MakeMoments:
-    """Collects a measure of the mean class probabilities, and the variance of values."""
+def measure_of_mean(measure: TensorMap) -> MakeMoments:
+    """Collect a measure of the mean class probabilities, or the variance of values."""
 
     def make(task: Task) -> Moments:
         return MeanMeasure(task.probabilities, measure) if task.probabilities else Spread()
@@ -88,34 +83,26 @@ MOMENTS: Mapping[Measure, MakeMoments] = {
 def image_means(
     passes: Passes, tasks: Tasks, frames: Sequence[Frame], make: MakeMoments, at: At
 ) -> Floats:
-    """The means [b, t] over each image's pixels of what the passes say of a pixel.
+    """The means [b, t] of a measure of the passes over each image's pixels.
 
-    Values are collected pass by pass. Small images of one frame are processed together, large ones
-    alone and in strips of rows, so memory grows neither with the number of passes nor with the
-    pool.
-
-    Args:
-        passes: over the batch.
-        tasks: by name.
-        frames: of the b images.
-        make: creates the accumulator of a task's predictions; its `uncertainty` is averaged.
-        at: which pixels.
+    Values are collected pass by pass in the accumulators that `make` creates. Small images of one
+    frame are processed together, large ones alone and in strips of rows, so memory grows neither
+    with the number of passes nor with the pool.
     """
     if at == "head":
-        return _head_means(passes, tasks, frames, make)
+        maps = head_maps(passes, tasks, make).values()
+        return np.stack([content_means(part[:, None], frames).cpu().numpy() for part in maps], 1)
     if at == "half":
         frames = [halve_frame(frame) for frame in frames]
     means = np.zeros((len(frames), len(tasks)))
     for rows in _alike(frames, max(task.channels for task in tasks.values())):
-        own = passes if len(rows) == len(frames) else passes.only(rows)
-        means[rows] = _original_means(own, tasks, [frames[row] for row in rows], make)
+        chosen = passes if len(rows) == len(frames) else passes.only(rows)
+        means[rows] = _original_means(chosen, tasks, [frames[row] for row in rows], make)
     return means
 
 
 def _alike(frames: Sequence[Frame], channels: int) -> Iterator[list[int]]:
-    """Yields positions of images with the same frame.
-
-    As many at a time as have `CACHED` values together, at least one.
+    """Yield positions of images with the same frame, of `CACHED` values together or of one image.
 
     So an image is cut into the same strips alone and beside others, and its values are bitwise the
     same.
@@ -140,9 +127,7 @@ def head_maps(passes: Passes, tasks: Tasks, make: MakeMoments) -> dict[str, Tens
 
 
 def halve_frame(frame: Frame) -> Frame:
-    """The frame of the same image at half the size at which the network sees it.
-
-    No larger than the image.
+    """The frame of the same image at half its size in the network, no larger than the image.
 
     Example:
         >>> halve_frame(Frame((480, 640), (96, 96), (slice(12, 84), slice(0, 96)))).original
@@ -155,37 +140,23 @@ def halve_frame(frame: Frame) -> Frame:
     return replace(frame, original=(rows, columns))
 
 
-def _head_means(passes: Passes, tasks: Tasks, frames: Sequence[Frame], make: MakeMoments) -> Floats:
-    """Means [b, t] at the heads' resolution, over the part of the maps that shows the image."""
-    maps = head_maps(passes, tasks, make).values()
-    return np.stack([content_means(own[:, None], frames).cpu().numpy() for own in maps], 1)
-
-
 def _original_means(
     passes: Passes, tasks: Tasks, frames: Sequence[Frame], make: MakeMoments
 ) -> Floats:
-    """Means [b, t] of images with the same frame at its original size."""
     height, width = frames[0].original
     row_values = max(task.channels for task in tasks.values()) * width * len(frames)
     totals = np.zeros((len(frames), len(tasks)))
     for rows in _cut(slice(0, height), STRIP, row_values):
         maps = _original_maps(passes, tasks, frame=frames[0], rows=rows, make=make)
-        totals += np.array([_sums(own) for own in maps.values()]).T
+        for column, of_images in enumerate(maps.values()):
+            # Each map is summed alone: the order of additions does not depend on the batch.
+            totals[:, column] += [float(part.double().sum()) for part in of_images]
     return totals / (height * width)
-
-
-def _sums(maps: Tensor) -> list[float]:
-    """Sum each image's map by itself.
-
-    So the order of its additions does not depend on the rest of the batch.
-    """
-    return [float(own.double().sum()) for own in maps]
 
 
 def _original_maps(
     passes: Passes, tasks: Tasks, frame: Frame, rows: slice, make: MakeMoments
 ) -> dict[str, Tensor]:
-    """Maps [b, rows, width] of images with this frame at its original size, by task."""
     width = frame.original[1]
     blocks: dict[str, list[PixelBlock]] = {name: [] for name in tasks}
     for raws in passes:
@@ -201,11 +172,11 @@ def _original_maps(
             for block in blocks[name]:
                 part = resize_to_original(raw[block.images], frame, block.rows)
                 block.moments.update(task.activate(part))
-    return {name: _joined(own) for name, own in blocks.items()}
+    return {name: _joined(parts) for name, parts in blocks.items()}
 
 
 class PixelBlock(NamedTuple):
-    """Some images, some rows of them, and what predictions say of these."""
+    """Some rows of some images, and the predictions collected there."""
 
     images: slice
     rows: slice
@@ -217,14 +188,11 @@ def _joined(blocks: Sequence[PixelBlock]) -> Tensor:
     strips: dict[int, list[Tensor]] = {}
     for block in blocks:
         strips.setdefault(block.images.start, []).append(block.moments.uncertainty()[:, 0])
-    return torch.cat([torch.cat(own, 1) for own in strips.values()])
+    return torch.cat([torch.cat(maps, 1) for maps in strips.values()])
 
 
 def _cut(rows: slice, limit: int, row_values: int) -> Iterator[slice]:
-    """Split rows into strips of at most `limit` values, at least one row each.
-
-    A row has `row_values` values.
-    """
+    """Split rows of `row_values` values into strips of at most `limit` values, or of one row."""
     step = max(1, limit // row_values)
     for start in range(rows.start, rows.stop, step):
         yield slice(start, min(start + step, rows.stop))

@@ -13,6 +13,7 @@ from labelgrid.basics.errors import ImageError, PluginError
 from labelgrid.basics.files import disk_errors
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import image_keys
+from labelgrid.basics.type_names import Texts
 from labelgrid.data.batch import stack_labels
 from labelgrid.data.data_options import DataOptions
 from labelgrid.data.dataset import ImageSource, Source, labels_of
@@ -23,7 +24,7 @@ from labelgrid.executors.share import ALONE
 from labelgrid.nets.network import reason_to_ignore
 from labelgrid.score.shards import PoolShard, PoolShards
 from labelgrid.score.statistic import PoolBatch, Statistic
-from labelgrid.score.table import Axis, Table, write_table
+from labelgrid.score.table import Table, write_table
 from labelgrid.tasks.task import TaskDefs, Tasks
 from labelgrid.train.trained_model import TrainedModel
 
@@ -50,7 +51,7 @@ class ScoringJob:
     source: Source
     data: DataOptions
     statistics: Mapping[str, Statistic]
-    stamp: Mapping[str, str]
+    stamp: Texts
     batch: int = 8
     workers: int = 0
     leaves_out: bool = False
@@ -59,16 +60,13 @@ class ScoringJob:
     def batches(
         self, image_ids: Sequence[str], on_fault: OnFault | None = None
     ) -> Iterator[PoolBatch]:
-        """The batches of images that statistics get, in the given order.
-
-        `on_fault` is told of images that cannot be read; None: they are errors.
-        """
+        """Yield the images as `pool_batches`; a job without a network reads predictions instead."""
         return pool_batches(self, image_ids, on_fault)
 
     @property
     def reads_labels(self) -> bool:
-        """Whether labels may change a value: the network does not ignore them, or more is read."""
-        reads_more = any(each.reads == "network" for each in self.statistics.values())
+        """Whether labels may change a value."""
+        reads_more = any(one.reads == "network" for one in self.statistics.values())
         if reads_more or self.supplier_labels is not None:
             return True
         return not reason_to_ignore(self.model.network)
@@ -82,8 +80,8 @@ class ScoringJob:
         targets = {}
         for name, task in self.definitions.items():
             placed = []
-            for found, frame in zip(labels, frames, strict=True):
-                label = found.get(name)
+            for of_image, frame in zip(labels, frames, strict=True):
+                label = of_image.get(name)
                 placed.append(on_input(label, frame, task) if label else None)
             target = stack_labels(placed, task, frames[0].input)
             targets[name] = target.to(batch.batch.images.device)
@@ -92,19 +90,17 @@ class ScoringJob:
 
 @dataclass(frozen=True)
 class Explaining:
-    """Statistics that only explain the picks.
-
-    Those of the pool are computed in the same pass, those of further images alone.
+    """Statistics that only explain the picks, computed in the same pass or of further images.
 
     Args:
-        statistics: by name, none of those of the job.
+        statistics: by name, other than the statistics of the job.
         images: the further images; their labels are not read.
-        stamp: identifies them, beside the stamp of the job.
+        stamp: identifies the statistics, beside the stamp of the job.
     """
 
     statistics: Mapping[str, Statistic] = field(default_factory=dict)
     images: Collection[str] = ()
-    stamp: Mapping[str, str] = field(default_factory=dict)
+    stamp: Texts = field(default_factory=dict)
 
 
 def gather(
@@ -140,7 +136,7 @@ def pool_shards(
     folder: Path,
     size: int,
     statistics: Collection[str],
-    stamp: Mapping[str, str],
+    stamp: Texts,
 ) -> PoolShards:
     """The shards of a pool, and of the further images that explain; see `PoolShards`."""
     return PoolShards(
@@ -158,7 +154,7 @@ def pool_shards(
 def score_shards(
     job: ScoringJob, explaining: Explaining, shards: PoolShards, progress: Progress
 ) -> None:
-    """Compute the shards that are not done, one after the other in this process."""
+    """Compute the unfinished shards in turn, in this process."""
     progress.start("Scoring", shards.image_count, "images")
     for shard in shards:
         if shards.is_done(shard, partial(is_readable, job.source)):
@@ -172,25 +168,25 @@ def score_shard(
 ) -> None:
     """Compute the statistics of a shard's images, and write its file.
 
-    The labels of images that are not in the pool, and those that change nothing, are not read.
+    The labels of images outside the pool, and labels that change nothing, are not read.
 
     Raises:
         PluginError: the shape of a statistic's values does not match its axis.
         ProjectError: the disk refuses the file.
     """
     statistics = {**job.statistics, **explaining.statistics}
-    own = replace(job, statistics=statistics, stamp=shard.stamp)
+    job = replace(job, statistics=statistics, stamp=shard.stamp)
     if not shard.in_pool:
-        own = replace(own, statistics=explaining.statistics, definitions={})
-    elif not own.reads_labels:
-        own = replace(own, definitions={})
-    table = _score(own, shard.image_ids, progress)
+        job = replace(job, statistics=explaining.statistics, definitions={})
+    elif not job.reads_labels:
+        job = replace(job, definitions={})
+    table = _score(job, shard.image_ids, progress)
     with disk_errors(shard.path, "The scores of finished shards are kept."):
         write_table(table, shard.path)
 
 
 def is_readable(source: ImageSource, image_id: str) -> bool:
-    """Whether an image can be read."""
+    """Whether a source gives an image without an `ImageError`."""
     try:
         source.image(image_id)
     except ImageError:
@@ -203,11 +199,10 @@ def pool_batches(
 ) -> Iterator[PoolBatch]:
     """Yield the images in batches, encoded without gradients, in the given order.
 
-    `on_fault` is told of images that cannot be read; None: they are errors.
+    `on_fault` is told of images that cannot be read; without it such an image is an error.
     """
     network = job.model.network.eval()
     device = next(network.parameters()).device
-    known = partial(labels_of, job.source, job.definitions)
     loaded = eval_batches(
         job.source,
         job.definitions,
@@ -215,17 +210,16 @@ def pool_batches(
         job.data,
         batch=job.batch,
         workers=job.workers,
-        known=known,
+        known=partial(labels_of, job.source, job.definitions),
         on_fault=on_fault,
     )
     for cpu_batch in loaded:
         batch = cpu_batch.to(device)
-        keys = image_keys(batch.ids)
         with torch.no_grad():
             features = network.encode(batch.images)
         pool = PoolBatch(
             batch=batch,
-            keys=keys,
+            keys=image_keys(batch.ids),
             features=features,
             model=job.model,
             tasks=job.tasks,
@@ -235,7 +229,6 @@ def pool_batches(
 
 
 def _score(job: ScoringJob, image_ids: Sequence[str], progress: Progress) -> Table:
-    """Compute the statistics of some images; with `leaves_out`, of those that can be read."""
     chunks: dict[str, list[Array]] = {name: [] for name in job.statistics}
     scored: list[str] = []
     faults: dict[str, str] = {}
@@ -250,20 +243,19 @@ def _score(job: ScoringJob, image_ids: Sequence[str], progress: Progress) -> Tab
                 chunks[name].append(_values(name, statistic, batch))
         scored += batch.batch.ids
         progress.advance(len(batch.batch.ids))
-    values: dict[str, Array] = {}
-    axes: dict[str, Axis] = {}
-    for name, arrays in chunks.items():
-        if arrays:
-            values[name] = np.concatenate(arrays)
-            axes[name] = job.statistics[name].axis
+    values = {name: np.concatenate(arrays) for name, arrays in chunks.items() if arrays}
     table = Table(
-        images=scored, statistics=values, tasks=tuple(job.tasks), stamp=job.stamp, axes=axes
+        images=scored,
+        statistics=values,
+        tasks=tuple(job.tasks),
+        stamp=job.stamp,
+        axes={name: job.statistics[name].axis for name in values},
     )
     return table.with_faults(image_ids, faults)
 
 
 def _values(name: str, statistic: Statistic, batch: PoolBatch) -> Array:
-    """A statistic's values for a batch, in the precision of its axis, with their shape checked."""
+    """A statistic's checked values for a batch, in the precision of the axis."""
     axis = statistic.axis
     values = np.asarray(statistic(batch), np.float32 if axis == "feature" else np.float64)
     b = len(batch.batch.ids)

@@ -1,19 +1,20 @@
-"""Cuts a pool into shards, each scored into a file of its own, and joins these into one table.
+"""Cuts a pool into shards, each scored into a file, and joins the files into one table.
 
 Which shards there are changes no score: a shard is a run of the sorted ids, whose length is a
 multiple of a batch's. Loads no torch.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.type_names import Texts
 from labelgrid.basics.version import __version__
-from labelgrid.score.table import EXPLAINING, FILE, Table, TableParts, read_table, table_parts
+from labelgrid.score.table import EXPLAINING, FILE, Table, read_table, table_parts
 
 #: The end of the names of shards' files.
 ENDING = ".part"
@@ -36,11 +37,11 @@ class PoolShard:
     place: int
     image_ids: Sequence[str]
     path: Path
-    stamp: Mapping[str, str]
+    stamp: Texts
     in_pool: bool
 
     def read(self) -> Table | None:
-        """What the file holds; None if it is missing, damaged, stale or of other images."""
+        """Read the table of the file; None if missing, damaged, stale or of other images."""
         if not self.path.exists():
             return None
         try:
@@ -52,10 +53,10 @@ class PoolShard:
 
 
 class JoinedScores(NamedTuple):
-    """The scores of a pool's images, and why the other images could not be read, by id."""
+    """The scores of a pool's readable images, and the faults of the rest, by id."""
 
     table: Table
-    faults: Mapping[str, str]
+    faults: Texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +71,10 @@ class PoolShards:
         pool: the sorted ids of the images that are scored.
         further: the sorted ids of other images.
         size: the number of images in a shard, at most.
-        statistics: the names of those that score.
-        explaining: the names of those that only explain.
+        statistics: the names of the statistics that score.
+        explaining: the names of the statistics that only explain.
         stamp: of the scores.
-        explaining_stamp: what is stamped beside it, if any explain.
+        explaining_stamp: what is stamped beside it, if a statistic explains.
     """
 
     folder: Path
@@ -82,8 +83,8 @@ class PoolShards:
     size: int
     statistics: Collection[str]
     explaining: Collection[str]
-    stamp: Mapping[str, str]
-    explaining_stamp: Mapping[str, str]
+    stamp: Texts
+    explaining_stamp: Texts
 
     @property
     def image_count(self) -> int:
@@ -92,36 +93,30 @@ class PoolShards:
 
     @property
     def file_stamp(self) -> dict[str, str]:
-        """The stamp of the shards' files."""
+        """The stamp of each file: of scores, explanations and version."""
         return {**self.stamp, **self.explaining_stamp, "version": __version__}
 
     def __iter__(self) -> Iterator[PoolShard]:
-        """The shards: those of the pool, of which there is one at least, then the others."""
-        for place, (image_ids, in_pool) in enumerate(self._runs()):
-            yield PoolShard(
-                place=place,
-                image_ids=image_ids,
-                path=self.folder / f"scores-{place:05d}{ENDING}",
-                stamp=self.file_stamp,
-                in_pool=in_pool,
-            )
-
-    def _runs(self) -> Iterator[tuple[Sequence[str], bool]]:
-        for start in range(0, max(len(self.pool), 1), self.size):
-            yield self.pool[start : start + self.size], True
-        for start in range(0, len(self.further), self.size):
-            yield self.further[start : start + self.size], False
+        """Yield the shards of the pool, which has a shard even if empty, then of further images."""
+        place = 0
+        for image_ids, in_pool in ((self.pool, True), (self.further, False)):
+            for start in range(0, max(len(image_ids), int(in_pool)), self.size):
+                yield PoolShard(
+                    place=place,
+                    image_ids=image_ids[start : start + self.size],
+                    path=self.folder / f"scores-{place:05d}{ENDING}",
+                    stamp=self.file_stamp,
+                    in_pool=in_pool,
+                )
+                place += 1
 
     def kept_size(self) -> int:
         """The size of the shards that an earlier run left here; 0 if there are none to keep."""
-        for path in sorted(self.folder.glob(f"scores-*{ENDING}")):
-            size = self._size_of(path)
-            if size:
-                return size
-        return 0
+        sizes = map(self._size_of, sorted(self.folder.glob(f"scores-*{ENDING}")))
+        return next(filter(None, sizes), 0)
 
     def _size_of(self, path: Path) -> int:
-        """The size of a shard of the pool, by its file; 0 if it is of another stamp or the last."""
+        """The size of a shard of the pool, by its file; 0 if the last or of another stamp."""
         try:
             table = read_table(path)
         except ProjectError:
@@ -135,10 +130,7 @@ class PoolShards:
         return size if is_run and is_first_or_whole else 0
 
     def is_done(self, shard: PoolShard, is_readable: Callable[[str], bool]) -> bool:
-        """Whether a shard's file holds its scores.
-
-        It does not if an image that could not be read can be now, which `is_readable` tells.
-        """
+        """Whether a shard's file holds its scores, and no image with a fault is readable now."""
         table = shard.read()
         return table is not None and not any(map(is_readable, table.faults))
 
@@ -150,13 +142,23 @@ class PoolShards:
         """
         (self.folder / EXPLAINING).unlink(missing_ok=True)
         faults: dict[str, str] = {}
-        with table_parts(self.folder / FILE, GROUP) as scores, self._explaining_parts() as others:
+        with ExitStack() as files:
+            scores = files.enter_context(table_parts(self.folder / FILE, GROUP))
+            others = None
+            if self.explaining and self.image_count:
+                others = files.enter_context(table_parts(self.folder / EXPLAINING, GROUP))
             for shard in self:
-                found = shard.read()
-                if found is None:
-                    raise _not_done(shard)
-                faults |= found.faults
-                table = found.without_faults()
+                whole = shard.read()
+                if whole is None:
+                    raise ProjectError(
+                        f"The scores of {len(shard.image_ids)} images are not there, or are others "
+                        "than were asked for.",
+                        where=shard.path,
+                        next_step="Run the same command again: it computes what is missing.",
+                        unchanged="Finished shards are kept.",
+                    )
+                faults |= whole.faults
+                table = whole.without_faults()
                 if shard.in_pool:
                     scores.add(table.only(self.statistics, self.stamp))
                 if others and shard.image_ids:
@@ -165,19 +167,3 @@ class PoolShards:
         for path in self.folder.glob(f"scores-*{ENDING}"):
             path.unlink()
         return JoinedScores(read_table(self.folder / FILE), faults)
-
-    def _explaining_parts(self) -> AbstractContextManager[TableParts | None]:
-        """The file of what explains picks, which is written part by part; None without."""
-        if self.explaining and self.image_count:
-            return table_parts(self.folder / EXPLAINING, GROUP)
-        return nullcontext()
-
-
-def _not_done(shard: PoolShard) -> ProjectError:
-    return ProjectError(
-        f"The scores of {len(shard.image_ids)} images are not there, or are others than were asked "
-        "for.",
-        where=shard.path,
-        next_step="Run the same command again: it computes what is missing.",
-        unchanged="Finished shards are kept.",
-    )

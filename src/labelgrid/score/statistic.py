@@ -54,22 +54,19 @@ class PoolBatch:
 
     @property
     def known(self) -> Targets | None:
-        """The labels that are known, as `Network.decode` takes them: those of tasks with some."""
+        """The known labels by task, without tasks that have none, as for `Network.decode`."""
         targets = self.batch.targets.items()
         return {name: target for name, target in targets if target.present.any()} or None
 
     @cached_property
     def output(self) -> Output:
-        """The network's output without known labels.
-
-        The encoder is not repeated, and it is decoded once a batch.
-        """
+        """The network's output without known labels, decoded once a batch."""
         with torch.no_grad():
             return self.model.network.decode(self.features)
 
     @cached_property
     def output_with_known(self) -> Output:
-        """As `output`, with the known labels."""
+        """The network's output with the known labels, decoded once a batch."""
         labels = self.known
         if not labels:
             return self.output
@@ -77,11 +74,11 @@ class PoolBatch:
             return self.model.network.decode(self.features, labels)
 
     def decoded(self, known: bool) -> Output:
-        """The network's output with the known labels, or without."""
+        """Choose the network's output with the known labels, or without."""
         return self.output_with_known if known else self.output
 
     def passes(self, predict: Callable[[], "Passes"]) -> "Passes":
-        """Several predictions of the batch: those that `predict` has the model make."""
+        """Run several predictions of the batch; predictions made elsewhere are read instead."""
         return predict()
 
 
@@ -113,7 +110,7 @@ class Statistic:
 
 @dataclass(frozen=True, kw_only=True)
 class FitContext:
-    """The data and tools with which a statistic may train its own modules; gradients are enabled.
+    """The data and tools for training a statistic's modules; gradients are enabled.
 
     Args:
         model: frozen, in evaluation mode. Neither its parameters nor its buffers may change.
@@ -151,7 +148,7 @@ class TrainedStatistic(Statistic, nn.Module):
 
     @property
     def members(self) -> Sequence[str]:
-        """The names of the further networks that `fit` trains, which may be trained before it."""
+        """The names of further networks, trained by `fit` or before."""
         return ()
 
     def setup(self, example: PoolBatch) -> None:

@@ -3,6 +3,8 @@
 Loads no torch.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
@@ -10,19 +12,21 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.files import atomic_write, open_regular
 from labelgrid.basics.shown import Shown
+from labelgrid.basics.type_names import Json, Texts
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import Cell
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 #: The file name of a pool's score table.
 FILE = "scores.parquet"
@@ -62,17 +66,17 @@ class Table(Shown):
     images: Sequence[str]
     statistics: Mapping[str, Array]
     tasks: tuple[str, ...]
-    stamp: Mapping[str, str]
+    stamp: Texts
     axes: Mapping[str, Axis]
-    faults: Mapping[str, str] = field(default_factory=dict)
+    faults: Texts = field(default_factory=dict)
 
-    def with_faults(self, images: Sequence[str], faults: Mapping[str, str]) -> "Table":
-        """The table of these images, those of the table and those that could not be read."""
+    def with_faults(self, images: Sequence[str], faults: Texts) -> Table:
+        """Add the images that could not be read; `images` is the order of all."""
         if not faults:
             return self
         return replace(self, images=images, statistics=self.aligned(images), faults=faults)
 
-    def without_faults(self) -> "Table":
+    def without_faults(self) -> Table:
         """The table of the images that could be read."""
         if not self.faults:
             return self
@@ -80,38 +84,14 @@ class Table(Shown):
         statistics = self.aligned(readable)
         return replace(self, images=readable, statistics=statistics, faults={})
 
-    def only(self, names: Collection[str], stamp: Mapping[str, str]) -> "Table":
+    def only(self, names: Collection[str], stamp: Texts) -> Table:
         """The table of some statistics, under another stamp."""
-        statistics = {}
-        axes = {}
-        for name, values in self.statistics.items():
-            if name in names:
-                statistics[name] = values
-                axes[name] = self.axes[name]
+        statistics = {name: values for name, values in self.statistics.items() if name in names}
+        axes = {name: self.axes[name] for name in statistics}
         return replace(self, statistics=statistics, stamp=stamp, axes=axes)
 
-    def part(self, rows: slice) -> "Table":
-        """The table of some rows; none of them may have a fault."""
-        statistics = {name: values[rows] for name, values in self.statistics.items()}
-        return replace(self, images=list(self.images)[rows], statistics=statistics)
-
-    def followed_by(self, other: "Table") -> "Table":
-        """The rows of both tables, which have the same statistics and no faults.
-
-        One without images need not have the statistics.
-        """
-        if not (self.images and other.images):
-            return self if self.images or not other.images else other
-        statistics = {}
-        for name, values in self.statistics.items():
-            statistics[name] = np.concatenate([values, other.statistics[name]])
-        return replace(self, images=[*self.images, *other.images], statistics=statistics)
-
     def aligned(self, images: Sequence[str]) -> dict[str, Array]:
-        """The statistics of the given images, in their order.
-
-        NaN for an image that was not scored.
-        """
+        """The statistics of the given images, in order; NaN for an image that was not scored."""
         if list(images) == list(self.images):
             return dict(self.statistics)  # avoids a copy of a large pool's features
         row_of = dict(zip(self.images, range(len(self.images)), strict=True))
@@ -139,12 +119,12 @@ def write_table(table: Table, path: Path) -> None:
 
 
 @contextmanager
-def table_parts(path: Path, rows: int) -> Iterator["TableParts"]:
+def table_parts(path: Path, rows: int) -> Iterator[TableParts]:
     """Write a table part by part; the file is there when the block succeeds.
 
     Args:
         path: of the file.
-        rows: so many are together in the file, whatever the parts are.
+        rows: the number of rows that are together in the file, whatever the parts are.
     """
     with atomic_write(path, durable=True) as temporary:
         parts = TableParts(temporary, rows)
@@ -153,65 +133,65 @@ def table_parts(path: Path, rows: int) -> Iterator["TableParts"]:
 
 
 class TableParts:
-    """The parts of a table that is written, as by `table_parts`."""
+    """Writes the parts of a table, as `table_parts` says."""
 
     def __init__(self, path: Path, rows: int) -> None:
         self._path = path
         self._rows = rows
-        self._rest: Table | None = None
+        self._rest: pa.Table | None = None
         self._writer: pq.ParquetWriter | None = None
 
     def add(self, part: Table) -> None:
-        """Add rows; those without images add none, and need not have the statistics."""
-        rest = self._rest.followed_by(part) if self._rest else part
-        whole = len(rest.images) // self._rows * self._rows
-        for start in range(0, whole, self._rows):
-            self._write(rest.part(slice(start, start + self._rows)))
-        self._rest = rest.part(slice(whole, None)) if whole else rest
+        """Add rows; a part without images may lack the statistics."""
+        import pyarrow as pa  # slow to load
+
+        rows = _arrow(part)
+        if self._rest is not None and not len(rows):
+            return
+        if self._rest is not None and len(self._rest):
+            rows = pa.concat_tables([self._rest, rows]).combine_chunks()
+        whole = len(rows) // self._rows * self._rows
+        if whole:
+            self._write(rows.slice(0, whole))
+        self._rest = rows.slice(whole)
 
     def end(self) -> None:
         """Write the last rows, and close the file; no file if nothing was added."""
-        if self._rest and (self._rest.images or self._writer is None):
+        if self._rest is not None and (len(self._rest) or self._writer is None):
             self._write(self._rest)
         if self._writer:
             self._writer.close()
 
-    def _write(self, table: Table) -> None:
-        rows = _arrow(table)
+    def _write(self, rows: pa.Table) -> None:
+        from pyarrow import parquet as pq  # slow to load
+
         if self._writer is None:
             self._writer = pq.ParquetWriter(
                 self._path, rows.schema, use_dictionary=False, write_page_checksum=True
             )
-        self._writer.write_table(rows)
+        self._writer.write_table(rows, self._rows)
 
 
 def _arrow(table: Table) -> pa.Table:
+    import pyarrow as pa  # slow to load
+
     columns: dict[str, pa.Array] = {"image": pa.array(list(table.images), pa.string())}
     if table.faults:
         columns[FAULT] = pa.array(map(table.faults.get, table.images), pa.string())
     shapes = {}
     for name, values in table.statistics.items():
         axis = table.axes[name]
-        columns |= _columns(name, axis, values, table.tasks)
-        width = 1
-        if values.ndim > 1:
-            width = values.shape[1]
-        shapes[name] = {"axis": axis, "width": width}
+        if axis == "cell":
+            for index, task in enumerate(table.tasks):
+                columns[f"{name}/{task}"] = pa.array(values[:, index])
+        elif axis == "image":
+            columns[name] = pa.array(values)
+        else:
+            flat = pa.array(np.ascontiguousarray(values, np.float32).reshape(-1))
+            columns[name] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+        shapes[name] = {"axis": axis, "width": values.shape[1] if values.ndim > 1 else 1}
     metadata = {"stamp": dict(table.stamp), "tasks": list(table.tasks), "statistics": shapes}
     return pa.table(columns).replace_schema_metadata({"labelgrid": json.dumps(metadata)})
-
-
-def _columns(name: str, axis: Axis, values: Array, tasks: Sequence[str]) -> dict[str, pa.Array]:
-    if axis == "cell":
-        columns = {}
-        for index, task in enumerate(tasks):
-            column = pa.array(values[:, index])
-            columns[f"{name}/{task}"] = column
-        return columns
-    if axis == "image":
-        return {name: pa.array(values)}
-    flat = pa.array(np.ascontiguousarray(values, np.float32).reshape(-1))
-    return {name: pa.FixedSizeListArray.from_arrays(flat, values.shape[1])}
 
 
 def read_table(path: Path) -> Table:
@@ -228,15 +208,19 @@ def read_table(path: Path) -> Table:
 def _opened(path: Path) -> Iterator[tuple[pq.ParquetFile, int]]:
     """Open a table, and say how many bytes it has.
 
-    Its names are read as a dictionary: a long one that comes often is in memory once.
+    Names are read as a dictionary: a long name that comes often is in memory once.
     """
+    from pyarrow import parquet as pq  # slow to load
+
     with open_regular(path) as source:
         texts = [name for name in ("image", FAULT) if name in pq.read_schema(source).names]
         source.seek(0)
         file = pq.ParquetFile(source, page_checksum_verification=True, read_dictionary=texts)
         size = os.fstat(source.fileno()).st_size
         is_long = file.metadata.num_rows > max(FEWEST, WIDEST * size)
-        if is_long or _unpacked_bytes(file) > max(8 * FEWEST, UNPACKED * size):
+        groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
+        unpacked = sum(group.total_byte_size for group in groups)
+        if is_long or unpacked > max(8 * FEWEST, UNPACKED * size):
             raise ValueError("it unpacks to far more than a table holds")
         with file:
             yield file, size
@@ -256,13 +240,13 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def _read(file: pq.ParquetFile, size: int) -> Table:
-    metadata = json.loads(file.schema_arrow.metadata[b"labelgrid"])
+    head = _head(file.schema_arrow)
     count = file.metadata.num_rows
-    tasks = tuple(metadata["tasks"])
+    tasks = tuple(head["tasks"])
     axes: dict[str, Axis] = {}
     widths: dict[str, int] = {}
     columns_of: dict[str, list[str]] = {}
-    for name, entry in metadata["statistics"].items():
+    for name, entry in head["statistics"].items():
         axes[name], widths[name] = _shape(entry, len(tasks))
         columns_of[name] = _columns_of(name, file.schema_arrow.names)
     row_width = sum(widths.values())
@@ -277,11 +261,12 @@ def _read(file: pq.ParquetFile, size: int) -> Table:
             if axes[name] == "feature" and columns == [name]:
                 values[name][rows] = batch[name].flatten().to_numpy().reshape(len(batch), -1)
             else:
-                arrays = [batch[column].to_numpy() for column in columns]
-                values[name][rows] = arrays[0] if axes[name] == "image" else np.stack(arrays, 1)
+                values[name][rows] = _stacked(batch, columns, axes[name])
         names = _texts(batch["image"])
         images += names
-        faults |= _faults(names, batch)
+        if FAULT in batch.schema.names:
+            reasons = zip(names, _texts(batch[FAULT]), strict=True)
+            faults |= {image_id: reason for image_id, reason in reasons if reason is not None}
     are_names = all(type(image_id) is str for image_id in images)
     if not are_names or len(images) != count or len(set(images)) != count:
         raise ValueError("the images are not distinct names")
@@ -289,62 +274,48 @@ def _read(file: pq.ParquetFile, size: int) -> Table:
         images=images,
         statistics=values,
         tasks=tasks,
-        stamp=metadata["stamp"],
+        stamp=head["stamp"],
         axes=axes,
         faults=faults,
     )
 
 
+def _stacked(rows: Any, columns: Sequence[str], axis: Axis) -> Array:
+    arrays = [rows[column].to_numpy() for column in columns]
+    return arrays[0] if axis == "image" else np.stack(arrays, 1)
+
+
 def _batches(
     file: pq.ParquetFile, row_width: int, columns: list[str] | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of a table, some at a time; Arrow keeps no more than one row group of them."""
+    # Arrow keeps no more than one row group in memory.
     rows = max(1, VALUES_AT_ONCE // max(row_width, 1))
     for group in range(file.metadata.num_row_groups):
         yield from file.iter_batches(rows, row_groups=[group], columns=columns)
 
 
-def _faults(images: Sequence[str], batch: pa.RecordBatch) -> dict[str, str]:
-    """Why some of these images could not be read, by id."""
-    if FAULT not in batch.schema.names:
-        return {}
-    reasons = zip(images, _texts(batch[FAULT]), strict=True)
-    return {image_id: reason for image_id, reason in reasons if reason is not None}
-
-
 def _columns_of(name: str, columns: Sequence[str]) -> list[str]:
-    """The columns of a statistic: one of its name, or one for each task."""
     prefix = f"{name}/"
     return [column for column in columns if column == name or column.startswith(prefix)]
 
 
 def _texts(column: Any) -> list[Any]:
-    """The texts of a column, none of them longer than a name or a fault is."""
-    values = column
-    if pa.types.is_dictionary(column.type):
-        values = column.dictionary
-    _check_lengths(values)
+    """The texts of a column, none longer than a name or a fault."""
+    import pyarrow as pa  # slow to load
+
+    _check_lengths(column.dictionary if pa.types.is_dictionary(column.type) else column)
     return column.to_pylist()
 
 
 def _check_lengths(values: Any) -> None:
+    from pyarrow import compute as pc  # slow to load
+
     if (pc.max(pc.binary_length(values)).as_py() or 0) > LONGEST:
         raise ValueError("a name is far too long")
 
 
-def _unpacked_bytes(file: pq.ParquetFile) -> int:
-    """The size of the file's content, unpacked."""
-    total = 0
-    for index in range(file.metadata.num_row_groups):
-        total += file.metadata.row_group(index).total_byte_size
-    return total
-
-
 def _shape(entry: Any, tasks: int) -> tuple[Axis, int]:
-    """A statistic's axis and width.
-
-    Tables of the first version store the width only, and features as float columns.
-    """
+    # Tables of the first version store the width only, and features as float columns.
     if isinstance(entry, int):
         return ("cell" if entry == tasks else "feature"), entry
     axis = entry["axis"]
@@ -366,31 +337,43 @@ def statistic_names(path: Path) -> list[str]:
     Raises:
         ProjectError: the file is not a score table.
     """
-    with reading(path), open_regular(path) as source:
-        metadata = json.loads(pq.read_schema(source).metadata[b"labelgrid"])
-        entries = metadata["statistics"].items()
-        count = len(metadata["tasks"])
+    with reading(path):
+        head = _read_head(path)
+        entries = head["statistics"].items()
+        count = len(head["tasks"])
         return [name for name, entry in entries if _shape(entry, count)[0] != "feature"]
 
 
+def _read_head(path: Path) -> Json:
+    from pyarrow import parquet as pq  # slow to load
+
+    with open_regular(path) as source:
+        return _head(pq.read_schema(source))
+
+
+def _head(schema: pa.Schema) -> Json:
+    """The tasks, the stamp, and the axes and widths of statistics, as `_arrow` writes them."""
+    head: Json = json.loads(schema.metadata[b"labelgrid"])
+    return head
+
+
 def read_statistic(path: Path, name: str) -> Table:
-    """The table of one statistic of images or cells; nothing else is read.
+    """Read the table of one statistic of images or cells, without the rest of the file.
 
     Raises:
         ProjectError: the file is not a score table, or lacks the statistic.
     """
     with reading(path), _opened(path) as (file, _):
-        metadata = json.loads(file.schema_arrow.metadata[b"labelgrid"])
-        tasks = tuple(metadata["tasks"])
-        axis, _ = _shape(metadata["statistics"][name], len(tasks))
+        head = _head(file.schema_arrow)
+        tasks = tuple(head["tasks"])
+        axis, _ = _shape(head["statistics"][name], len(tasks))
         columns = _columns_of(name, file.schema_arrow.names)
-        read = file.read(["image", *columns])
-        arrays = [read[column].to_numpy() for column in columns]
+        rows = file.read(["image", *columns])
         return Table(
-            images=[name for chunk in read["image"].chunks for name in _texts(chunk)],
-            statistics={name: arrays[0] if axis == "image" else np.stack(arrays, 1)},
+            images=[name for chunk in rows["image"].chunks for name in _texts(chunk)],
+            statistics={name: _stacked(rows, columns, axis)},
             tasks=tasks,
-            stamp=metadata["stamp"],
+            stamp=head["stamp"],
             axes={name: axis},
         )
 
@@ -401,44 +384,46 @@ def holds_statistic(path: Path, name: str) -> bool:
     Raises:
         ProjectError: the file is not a score table.
     """
-    with reading(path), open_regular(path) as source:
-        return name in json.loads(pq.read_schema(source).metadata[b"labelgrid"])["statistics"]
+    with reading(path):
+        return name in _read_head(path)["statistics"]
 
 
 def read_component(path: Path, name: str, task: str, number: int) -> dict[str, float]:
-    """One number of each image, by its id, of a statistic with equally many for each task.
+    """Read one number of each image, by id, from a statistic with equally many for each task.
 
     Args:
         path: of the table.
         name: of the statistic, whose axis is "feature".
-        task: the task; one that the table lacks has no numbers.
-        number: the place of the number among those of the task; others are not kept in memory.
+        task: the task; a task that the table lacks has no numbers.
+        number: the place of the number in the task's; the rest is not kept in memory.
 
     Raises:
         ProjectError: the file is not a score table, or lacks the statistic.
     """
-    found: dict[str, float] = {}
+    from pyarrow import compute as pc  # slow to load
+
+    numbers: dict[str, float] = {}
     with reading(path), _opened(path) as (file, _):
-        metadata = json.loads(file.schema_arrow.metadata[b"labelgrid"])
-        tasks = metadata["tasks"]
-        width = metadata["statistics"][name]["width"] // len(tasks)
+        head = _head(file.schema_arrow)
+        tasks = head["tasks"]
+        width = head["statistics"][name]["width"] // len(tasks)
         if task not in tasks or number >= width:
             return {}
         place = tasks.index(task) * width + number
         for batch in _batches(file, width, ["image", name]):
             values = pc.list_element(batch[name], place).to_pylist()
-            found.update(zip(_texts(batch["image"]), values, strict=True))
-    return found
+            numbers.update(zip(_texts(batch["image"]), values, strict=True))
+    return numbers
 
 
 def read_cell(path: Path, cell: Cell) -> dict[str, float]:
-    """The statistics of a cell and of its image in a score table; other rows are not kept.
-
-    Empty without a row of the image.
+    """Read the statistics of a cell and of its image; empty without a row of the image.
 
     Raises:
         ProjectError: the file is not a score table.
     """
+    from pyarrow import parquet as pq  # slow to load
+
     names = statistic_names(path)
     with reading(path), _opened(path) as (file, _), open_regular(path) as source:
         present = file.schema_arrow.names
@@ -458,12 +443,14 @@ def read_cell(path: Path, cell: Cell) -> dict[str, float]:
     return {name: rows[column][0].as_py() for name, column in columns.items()}
 
 
-def read_stamp(path: Path) -> Mapping[str, str]:
+def read_stamp(path: Path) -> Texts:
     """Read the stamp of a score table, without its values.
 
     Raises:
         ProjectError: the file is not a score table.
     """
+    from pyarrow import parquet as pq  # slow to load
+
     with reading(path), open_regular(path) as source:
         metadata = pq.read_schema(source).metadata or {}
         values = json.loads(metadata.get(b"labelgrid", b"{}"))
@@ -471,10 +458,7 @@ def read_stamp(path: Path) -> Mapping[str, str]:
 
 
 def weights_stamp(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    """The part of a stamp that hashes the saved weights of statistics.
-
-    Those without weights do not count.
-    """
+    """The part of a stamp that hashes the saved weights of statistics; a missing file is none."""
     digests = b""
     for name in sorted(names):
         path = weights_path(folder, name)

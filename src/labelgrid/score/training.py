@@ -6,7 +6,6 @@ A training resumes after a kill.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +33,7 @@ def resize_maps(maps: Tensor, height: int, width: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Rows:
-    """What a training reads of b images: maps [b, c, h, w] by name, and targets by task."""
+    """The input of a training for b images: maps [b, c, h, w] by name, and targets by task."""
 
     maps: Tensors
     targets: Targets = field(default_factory=dict)
@@ -43,7 +42,6 @@ class Rows:
         return len(next(iter(self.maps.values())))
 
     def __getitem__(self, rows: slice) -> "Rows":
-        """Some of the images."""
         maps = {name: part[rows] for name, part in self.maps.items()}
         targets = {name: target[rows] for name, target in self.targets.items()}
         return Rows(maps, targets)
@@ -51,21 +49,14 @@ class Rows:
     @property
     def size(self) -> int:
         """The number of bytes in memory."""
-        total = 0
-        for part in self.maps.values():
-            total += part.nbytes
-        for target in self.targets.values():
-            total += target.value.nbytes + target.valid.nbytes
-        return total
+        targets = self.targets.values()
+        maps = sum(part.nbytes for part in self.maps.values())
+        return maps + sum(target.value.nbytes + target.valid.nbytes for target in targets)
 
     @property
     def shapes(self) -> tuple[torch.Size, ...]:
-        """The shapes of one image's maps and targets.
-
-        Rows with other shapes do not fit into the same batch.
-        """
-        parts = list(self.maps.values())
-        parts += [target.value for target in self.targets.values()]
+        """The shapes of one image's maps and targets, equal in a batch."""
+        parts = [*self.maps.values(), *(target.value for target in self.targets.values())]
         return tuple(part.shape[1:] for part in parts)
 
     @staticmethod
@@ -90,13 +81,11 @@ def replay_passes(
     seed: int,
     memory: int = MEMORY,
 ) -> Passes:
-    """Passes over the images that run the network once on each image, if memory allows.
-
-    Otherwise, if what is read of all images does not fit in it, each pass runs the network again.
+    """Passes over the images that run the network once on each image, or again if memory is short.
 
     Args:
         batches: `FitContext.labelled` or `FitContext.pool`.
-        read: keeps of a batch what the training needs.
+        read: makes the rows of a batch.
         seed: of the order of each pass; images of one shape form a batch.
         memory: the most bytes to keep.
     """
@@ -108,9 +97,7 @@ def replay_passes(
         size += rows.size
         if size > memory:
             return lambda epoch: map(read, batches(epoch))
-        for index in range(len(rows)):
-            image = rows[index : index + 1]
-            images.append(image)
+        images += [rows[index : index + 1] for index in range(len(rows))]
 
     def again(epoch: int) -> Iterator[Rows]:
         groups: dict[tuple[torch.Size, ...], list[Rows]] = {}
@@ -127,7 +114,7 @@ def replay_passes(
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast modules are trained, with Adam."""
+    """The length and the speed of a training of modules, with Adam."""
 
     epochs: int
     learning_rate: float
@@ -147,9 +134,9 @@ def train(
     value.
 
     Args:
-        what: says what is trained, for the progress.
-        modules: all that is trained.
-        context: where the state of a stopped training is kept.
+        what: names the training, for the progress.
+        modules: the modules.
+        context: with the folder for the state of a stopped training.
         schedule: of the training.
         passes: the batches of an epoch.
         losses: the parts of a batch's loss; each is differentiated before the next is computed, to
@@ -159,7 +146,10 @@ def train(
     path = context.folder / "last"
     done = 0
     if path.is_file():
-        done = _resume(path, modules, optimiser)
+        state = read_weights(path)
+        modules.load_state_dict(state["modules"])
+        optimiser.load_state_dict(state["optimiser"])
+        done = int(state["epoch"])
     context.progress.start(what, schedule.epochs - done, "epochs")
     saved = time.monotonic()
     for epoch in range(done, schedule.epochs):
@@ -180,11 +170,3 @@ def train(
             write_weights(path, state)
             saved = time.monotonic()
         context.progress.advance()
-
-
-def _resume(path: Path, modules: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-    """Load the state of a stopped training; returns the number of its finished epochs."""
-    state = read_weights(path)
-    modules.load_state_dict(state["modules"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["epoch"])

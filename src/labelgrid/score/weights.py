@@ -1,7 +1,4 @@
-"""Saves and loads the trained weights of a statistic: tensors and plain values.
-
-They are written atomically.
-"""
+"""Saves and loads the trained weights of a statistic: tensors and plain values."""
 
 import io
 from pathlib import Path

@@ -1,9 +1,8 @@
-"""Budgets: their checks, and what to buy with them."""
+"""Checks budgets and picks, and buys the items with the highest scores."""
 
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
@@ -11,31 +10,37 @@ from labelgrid.basics.array_types import Floats, Keys, Places
 from labelgrid.basics.errors import LabelgridError, PluginError
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import Grid, Pick, State, Unit
-from labelgrid.select.strategy import Budget
+from labelgrid.select.strategy import Budget, PickUnit
 
 #: Tolerance for rounding when costs are summed: relative to the budget, at least absolute.
 ROUNDING = 1e-9
 
 
 def check_picks(
-    name: str, picks: Sequence[Pick], grid: Grid, budget: Budget, unit: Literal["cells", "images"]
+    name: str, picks: Sequence[Pick], grid: Grid, budget: Budget, unit: PickUnit
 ) -> None:
-    """Refuse picks that no strategy may make; nothing was done with them yet.
+    """Refuse picks that no strategy may make.
 
     Args:
         name: the strategy's name.
-        picks: its picks.
+        picks: the picks of the strategy.
         grid: the pool.
-        budget: the most that they may take. For a strategy of cells, an image is as many labels as
-            there are tasks.
+        budget: the limit. For a strategy of cells, an image is as many labels as there are tasks.
         unit: the unit of the strategy's picks.
 
     Raises:
         PluginError: a cell is picked twice, is not missing, has no finite score, or the picks
             exceed the budget.
     """
-    faults = _duplicate_picks(picks) + _impossible_picks(picks, grid)
-    used = _used_amount(picks, grid, budget.unit, unit)
+    faults = _pick_faults(picks, grid)
+    used: float = len(picks)
+    if budget.unit == "images":
+        used /= grid.image_labels
+        if unit == "images":
+            used = len({pick.cell.image_id for pick in picks})
+    elif budget.unit == "cost":
+        prices = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
+        used = sum(prices.get(pick.cell.task, 0.0) for pick in picks)
     if used > budget.amount + 1e-6 * max(budget.amount, 1.0):  # sums of floats
         faults.append(f"more than the budget of {budget.amount:.10g} {budget.unit}: {used:.10g}")
     if not faults:
@@ -50,22 +55,15 @@ def check_picks(
     )
 
 
-def _duplicate_picks(picks: Sequence[Pick]) -> list[str]:
-    """The cells that are picked more than once, in words."""
+def _pick_faults(picks: Sequence[Pick], grid: Grid) -> list[str]:
     faults = []
     for cell, count in Counter(pick.cell for pick in picks).items():
         if count > 1:
             faults.append(f"({cell.image_id}, {cell.task}) twice")
-    return faults
-
-
-def _impossible_picks(picks: Sequence[Pick], grid: Grid) -> list[str]:
-    """The picks that are not missing cells, or that have no finite score, in words."""
     eligible = grid.eligible
     picked = {pick.cell.image_id for pick in picks}
     rows = {image_id: row for row, image_id in enumerate(grid.images) if image_id in picked}
     columns = grid.columns
-    faults = []
     for pick in picks:
         cell = pick.cell
         row = rows.get(cell.image_id)
@@ -77,25 +75,8 @@ def _impossible_picks(picks: Sequence[Pick], grid: Grid) -> list[str]:
     return faults
 
 
-def _used_amount(
-    picks: Sequence[Pick], grid: Grid, budget_unit: Unit, pick_unit: Literal["cells", "images"]
-) -> float:
-    """What the picks take of a budget, in its unit; labels of unknown tasks are free."""
-    if budget_unit == "labels":
-        return len(picks)
-    if budget_unit == "images":
-        if pick_unit == "images":
-            return len({pick.cell.image_id for pick in picks})
-        return len(picks) / grid.image_labels
-    prices = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
-    total = 0.0
-    for pick in picks:
-        total += prices.get(pick.cell.task, 0.0)
-    return total
-
-
 def payable_amount(amount: float) -> float:
-    """What picks may cost in all: the amount plus the tolerance for rounding (`ROUNDING`).
+    """The amount plus the tolerance for rounding (`ROUNDING`).
 
     Example:
         >>> payable_amount(0.0), payable_amount(5e6) - 5e6 < 0.006
@@ -115,7 +96,7 @@ def pool_size(grid: Grid, unit: Unit) -> float:
 
 
 def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
-    """Check that a budget is above 0 and that the pool is not empty.
+    """Refuse a budget of nothing, and an empty pool.
 
     Args:
         budget: the most that the picks may take.
@@ -123,7 +104,7 @@ def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
         set_aside: the number of images that are set aside, because their files cannot be read.
 
     Raises:
-        LabelgridError: the budget is not, or the pool is empty.
+        LabelgridError: the budget is not above 0, or the pool is empty.
     """
     available = pool_size(grid, budget.unit)
     aside = ""
@@ -156,7 +137,6 @@ def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
 
 
 def _not_in_pool(grid: Grid) -> tuple[str, str]:
-    """What is asked for or was skipped, and how skipped labels are asked for again."""
     requested = int((grid.state == State.REQUESTED).sum())
     skipped = int((grid.state == State.SKIPPED).sum())
     text = ""
@@ -173,7 +153,7 @@ def _not_in_pool(grid: Grid) -> tuple[str, str]:
 
 
 def image_costs(grid: Grid, budget: Budget) -> Floats:
-    """What the missing cells of each image cost together, in the budget's unit.
+    """The cost of the missing cells of each image together, in the budget's unit.
 
     Returns:
         Float64 [n]; infinite for an image without a missing cell.
@@ -197,7 +177,7 @@ def image_costs(grid: Grid, budget: Budget) -> Floats:
 
 
 def cell_costs(grid: Grid, budget: Budget) -> tuple[Floats, float]:
-    """What each cell costs, and the budget's amount in the same unit.
+    """The cost of each cell, and the budget's amount in the same unit.
 
     A budget of one image is worth t cells, so that strategies of both units spend equally many
     labels.
@@ -211,16 +191,15 @@ def cell_costs(grid: Grid, budget: Budget) -> tuple[Floats, float]:
         price = grid.cost
     elif budget.unit == "images":
         amount *= grid.image_labels
-    costs = np.where(grid.eligible, price, np.inf)
-    return costs.ravel(), amount
+    return np.where(grid.eligible, price, np.inf).ravel(), amount
 
 
 def buy(scores: Floats, keys: Keys, costs: Floats, amount: float) -> list[int]:
     """Take the items with the highest scores that an amount pays for.
 
-    All items with a finite score are gone through, highest first, and each that the rest of the
-    amount pays for is taken. Ties are broken by key, then by index (a cell's task). Only
-    the best items that the amount could pay for are sorted.
+    The items with a finite score are tried in order, highest first, and each is taken if the rest
+    of the amount pays for it. Ties are broken by key, then by index (a cell's task). Only the best
+    items that the amount could pay for are sorted.
 
     Args:
         scores: float64 [n]; NaN items are never taken.
@@ -258,7 +237,6 @@ def buy(scores: Floats, keys: Keys, costs: Floats, amount: float) -> list[int]:
 def _take(
     items: Places, scores: Floats, keys: Keys, costs: Floats, amount: float
 ) -> tuple[list[int], float]:
-    """Take the best of some items that the amount pays for; also returns the rest of the amount."""
     order = items[np.lexsort((keys[items], -scores[items]))]
     taken = []
     rest = payable_amount(amount)

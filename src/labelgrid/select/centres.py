@@ -7,12 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import AnyFloats, Bools, Floats, Keys
+from labelgrid.basics.array_types import AnyFloats, Bools, Floats, Keys, Places
 from labelgrid.select.budget import payable_amount
-
-Rows = NDArray[np.intp]
 
 #: Sizes that fit a CPU cache: rows converted to float64, centres per matrix product, and pairs per
 #: subtraction.
@@ -28,8 +25,8 @@ SHARE = 1 / 64
 def squared_distances(features: AnyFloats, centre: AnyFloats) -> Floats:
     """Squared Euclidean distances [m] of rows [m, d] to one vector or as many [m, d], in float64.
 
-    They are sums of squared differences, so features with a large mean lose no precision. A
-    distance depends on its two vectors only.
+    A distance is a sum of squared differences, so features with a large mean lose no precision. It
+    depends on its two vectors only.
 
     Example:
         >>> squared_distances(np.array([[1e9, 0], [1e9 + 3, 4]]), np.array([1e9, 0]))
@@ -49,7 +46,7 @@ def squared_distances(features: AnyFloats, centre: AnyFloats) -> Floats:
 
 
 def finite_rows(features: AnyFloats) -> Bools:
-    """Which rows [n] of features [n, d] are finite; the features of the others are unknown."""
+    """Whether the features [n, d] of each row are finite [n]; otherwise the row is unknown."""
     return np.isfinite(features.sum(1, dtype=np.float64))
 
 
@@ -74,7 +71,7 @@ class Nearest:
         self.rounding = 4 * (d + 8) * float(np.finfo(np.float64).eps * self.norms.max(initial=0.0))
 
     def add(self, centres: Sequence[int]) -> None:
-        """Add centres; one pass over the features for each `TOGETHER` of them."""
+        """Add centres, `TOGETHER` in each pass over the features."""
         for start in range(0, len(centres), TOGETHER):
             some = np.array(centres[start : start + TOGETHER], np.intp)
             for rows, products in self.products(some):
@@ -82,60 +79,47 @@ class Nearest:
                 np.minimum(self.values[rows], distances, out=self.values[rows])
         self.centres += centres
 
-    def products(self, centres: Rows) -> Iterator[tuple[slice, Floats]]:
-        """Compute |c|² − 2 x · c for all rows x and some centres c.
-
-        That is |x − c|² less |x|².
+    def products(self, centres: Places) -> Iterator[tuple[slice, Floats]]:
+        """Compute |x − c|² less |x|² for all rows x and some centres c, as |c|² − 2 x · c.
 
         Yields:
             A block of b rows, and its products [b, centres].
         """
         factors = np.ascontiguousarray(-2 * self._centre(centres).T)
-        for rows, block in self._blocks():
-            products = block @ factors
+        buffer = np.empty((min(len(self.features), BLOCK), self.features.shape[1]))
+        for start in range(0, len(self.features), BLOCK):
+            block = self.features[start : start + BLOCK]
+            centred = np.subtract(block, self.mean, out=buffer[: len(block)])
+            products = centred @ factors
             products += self.norms[centres]
-            yield rows, products
+            yield slice(start, start + len(block)), products
 
-    def exact(self, rows: Rows, centres: Rows) -> Floats:
+    def exact(self, rows: Places, centres: Places) -> Floats:
         """The exact squared distances of some rows to the nearest of some centres.
 
-        They are sums of differences, computed for the few nearest centres of each row only.
+        The sums of differences are computed for the few nearest centres of each row only.
         """
         distances = np.empty(len(rows))
         centred = self._centre(centres)
         for start in range(0, len(rows), BLOCK):
             part = rows[start : start + BLOCK]
             products = self._centre(part) @ centred.T * -2 + self.norms[centres]
-            close = np.nonzero(products <= products.min(1, keepdims=True) + 2 * self.rounding)
-            exact = self._pair_distances(part[close[0]], centres[close[1]])
-            first_pairs = np.searchsorted(close[0], np.arange(len(part)))
+            near = np.nonzero(products <= products.min(1, keepdims=True) + 2 * self.rounding)
+            exact = np.empty(len(near[0]))
+            for first in range(0, len(exact), PAIRS):
+                pairs = slice(first, first + PAIRS)
+                exact[pairs] = squared_distances(
+                    self.features[part[near[0][pairs]]], self.features[centres[near[1][pairs]]]
+                )
+            first_pairs = np.searchsorted(near[0], np.arange(len(part)))
             distances[start : start + BLOCK] = np.minimum.reduceat(exact, first_pairs)
         return distances
 
-    def _pair_distances(self, rows: Rows, others: Rows) -> Floats:
-        """The squared distance [m] between each row and the other row in its place."""
-        parts = []
-        for start in range(0, len(rows), PAIRS):
-            pairs = slice(start, start + PAIRS)
-            parts.append(
-                squared_distances(self.features[rows[pairs]], self.features[others[pairs]])
-            )
-        return np.concatenate(parts)
-
-    def _centre(self, rows: Rows) -> Floats:
-        """The features of some rows, less the mean of all."""
+    def _centre(self, rows: Places) -> Floats:
         return self.features[rows].astype(np.float64) - self.mean
 
-    def _blocks(self) -> Iterator[tuple[slice, Floats]]:
-        """The centred features in blocks of rows; a block is valid until the next."""
-        buffer = np.empty((min(len(self.features), BLOCK), self.features.shape[1]))
-        for start in range(0, len(self.features), BLOCK):
-            block = self.features[start : start + BLOCK]
-            centred = np.subtract(block, self.mean, out=buffer[: len(block)])
-            yield slice(start, start + len(block)), centred
 
-
-def nearest_centre(features: AnyFloats, centres: Rows) -> Floats:
+def nearest_centre(features: AnyFloats, centres: Places) -> Floats:
     """The exact squared distance [n] of each row [n, d] to the nearest of some rows.
 
     All rows are finite. The distances are infinite if there are no centres.
@@ -150,8 +134,8 @@ def nearest_centre(features: AnyFloats, centres: Rows) -> Floats:
     return nearest.exact(np.arange(len(features)), centres)
 
 
-def farthest_centre(features: AnyFloats, centres: Rows) -> float:
-    """The largest squared distance between a row [n, d] and one of some rows; 0 without any.
+def farthest_centre(features: AnyFloats, centres: Places) -> float:
+    """The largest squared distance between any row [n, d] and the centres; 0 without a centre.
 
     All rows are finite.
 
@@ -174,9 +158,7 @@ def farthest_centre(features: AnyFloats, centres: Rows) -> float:
 
 @dataclass
 class ShortList:
-    """The rows that are farthest from all centres.
-
-    Further centres are compared with these rows only.
+    """The rows farthest from all centres, for comparison with further centres.
 
     A distance to the nearest centre only falls. So the farthest row of the list is the farthest of
     all rows, as long as it is farther than `rest`, which bounds those outside the list.
@@ -189,7 +171,7 @@ class ShortList:
     """
 
     nearest: Nearest
-    rows: Rows
+    rows: Places
     keys: Keys
     rest: float
 
@@ -245,23 +227,36 @@ def short_list(nearest: Nearest, open_rows: Bools, keys: Keys) -> ShortList:
     return ShortList(nearest, rows, keys[rows], rest)
 
 
-def farthest_first(
-    features: AnyFloats, centres: Bools, costs: Floats, keys: Keys, amount: float, draws: Floats
-) -> tuple[list[int], Floats]:
-    """Pick the row that is farthest from all centres, make it a centre, and repeat.
-
-    It ends when the amount pays for no further row. The picks are those that all distances in
-    float64 give; ties are broken by key. Memory beside the features: a few blocks of rows, the
-    centres and 1/64 of the pool.
+@dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """A pool of rows to pick centres from.
 
     Args:
         features: [n, d]; rows that are not finite are neither picked nor centres.
         centres: bool [n], the first centres.
         costs: float64 [n]; infinite for rows that cannot be picked.
         keys: uint64 [n], distinct.
-        amount: what may be spent.
-        draws: float64 [n]; without any first centre, the row with the highest is picked first, at a
-            distance of 0.
+        draws: float64 [n], which decide the first pick where there is no centre.
+    """
+
+    features: AnyFloats
+    centres: Bools
+    costs: Floats
+    keys: Keys
+    draws: Floats
+
+    def at(self, rows: Places) -> "Candidates":
+        """Some rows of the pool."""
+        return Candidates(**{name: values[rows] for name, values in vars(self).items()})
+
+
+def farthest_first(pool: Candidates, amount: float) -> tuple[list[int], Floats]:
+    """Pick the row farthest from all centres, make it a centre, and repeat.
+
+    It ends when the amount pays for no further row. The picks are those that all distances in
+    float64 give; ties are broken by key. Without any first centre, the row with the highest draw is
+    picked first, at a distance of 0. Memory beside the features: a few blocks of rows, the centres
+    and 1/64 of the pool.
 
     Returns:
         The picked rows, in order; the distances [n] to the nearest centre, of a pick when it was
@@ -270,42 +265,39 @@ def farthest_first(
     Source: Sener & Savarese 2018, algorithm 1.
 
     Example:
-        >>> features = np.array([[0.0], [1.0], [10.0], [4.0]])
-        >>> first = np.array([True, False, False, False])
-        >>> keys = np.arange(4, dtype=np.uint64)
-        >>> farthest_first(features, first, np.ones(4), keys, amount=2.0, draws=np.zeros(4))
+        >>> pool = Candidates(
+        ...     features=np.array([[0.0], [1.0], [10.0], [4.0]]),
+        ...     centres=np.array([True, False, False, False]),
+        ...     costs=np.ones(4),
+        ...     keys=np.arange(4, dtype=np.uint64),
+        ...     draws=np.zeros(4),
+        ... )
+        >>> farthest_first(pool, 2.0)
         ([2, 3], array([ 0.,  1., 10.,  4.]))
     """
-    finite = finite_rows(features)
+    finite = finite_rows(pool.features)
     if not finite.all():
         rows = np.flatnonzero(finite)
-        places, finite_distances = farthest_first(
-            features[rows],
-            centres[rows],
-            costs=costs[rows],
-            keys=keys[rows],
-            amount=amount,
-            draws=draws[rows],
-        )
-        distances = np.full(len(features), np.inf)
+        places, finite_distances = farthest_first(pool.at(rows), amount)
+        distances = np.full(len(finite), np.inf)
         distances[rows] = finite_distances
         return rows[places].tolist(), distances
-    nearest = Nearest(features)
+    nearest = Nearest(pool.features)
     rest = payable_amount(amount)
     picks = list[int]()
     at_pick = dict[int, float]()
-    nearest.add(np.flatnonzero(centres).tolist())
-    costs = costs.copy()
+    nearest.add(np.flatnonzero(pool.centres).tolist())
+    costs = pool.costs.copy()
     if not nearest.centres and (costs <= rest).any():
         rows = np.flatnonzero(costs <= rest)
-        row = int(rows[np.lexsort((keys[rows], -draws[rows]))[0]])
+        row = int(rows[np.lexsort((pool.keys[rows], -pool.draws[rows]))[0]])
         picks = [row]
         at_pick = {row: 0.0}
         rest -= float(costs[row])
         costs[row] = np.inf
         nearest.add([row])
     while (costs <= rest).any():
-        listed = short_list(nearest, costs <= rest, keys)
+        listed = short_list(nearest, costs <= rest, pool.keys)
         added = list[int]()
         while True:
             farthest = listed.farthest(costs[listed.rows] <= rest)

@@ -1,4 +1,4 @@
-"""Reads the shares of classes from the statistic that `score` keeps of them."""
+"""Reads the share of a class from the statistic of all classes."""
 
 import numpy as np
 
@@ -11,11 +11,8 @@ CLASSES = "classes"
 def shares_of_class(statistic: AnyFloats, tasks: int, column: int, number: int) -> Floats:
     """The share [n] of a class in each image; 0 where the statistic has no such class.
 
-    Args:
-        statistic: [n, t * c], task after task.
-        tasks: t, the number of tasks.
-        column: the number of the class's task.
-        number: of the class among those of its task.
+    The statistic is [n, tasks * c], task after task; `column` is the number of the class's task,
+    and `number` that of the class in its task.
 
     Example:
         >>> shares_of_class(np.array([[0.2, 0.8, 0.0, 1.0]]), 2, 0, 1)

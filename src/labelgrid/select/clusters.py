@@ -33,7 +33,10 @@ def k_means(features: AnyFloats, keys: Keys, count: int, seed: int) -> Places:
     if not len(features):
         return np.empty(0, np.intp)
     order = np.argsort(keys)
-    scaled = _scale(features[order])
+    # Products of numbers with a large mean are not exact, and squares of large numbers overflow.
+    centred = features[order] - features[order].mean(0, dtype=np.float64)
+    exponent = np.frexp(np.abs(centred).max())[1]
+    scaled = np.ldexp(centred, -exponent).astype(np.float32)
     seeds = _draw_seeds(scaled, count, seed)
     with warnings.catch_warnings():
         # A cluster may lose its last row; its centre stays.
@@ -44,21 +47,7 @@ def k_means(features: AnyFloats, keys: Keys, count: int, seed: int) -> Places:
     return clusters
 
 
-def _scale(features: AnyFloats) -> Floats32:
-    """Features less their mean, in (-1, 1).
-
-    Products of numbers with a large mean are not exact, and squares of large numbers overflow.
-    """
-    centred = features - features.mean(0, dtype=np.float64)
-    exponent = np.frexp(np.abs(centred).max())[1]
-    return np.ldexp(centred, -exponent).astype(np.float32)
-
-
 def _draw_seeds(features: Floats32, count: int, seed: int) -> Floats32:
-    """Draw rows [k, d] one after the other, by the squared distance to the nearest drawn one.
-
-    The probability of a row is proportional to this distance.
-    """
     generator = stream(seed, "clusters")
     rows = [int(generator.integers(len(features)))]
     nearest = squared_distances(features, features[rows[0]])

@@ -3,7 +3,7 @@
 No draw depends on what a strategy picks, or on the order of the pool.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +23,7 @@ CONTROL = "random (control)"
 
 
 def is_pick(request: Move) -> bool:
-    """Whether a strategy picked the cell of a request, be it at random.
+    """Whether a strategy picked the cell of a request, at random or not.
 
     Requests by hand and of held-out images are outside the rounds: theirs is 0.
     """
@@ -58,17 +58,15 @@ class SuppliedCells:
 
 @dataclass(frozen=True, kw_only=True)
 class RandomDraws:
-    """What a query draws at random beside its strategy's picks.
+    """The random draws of a query, beside the strategy's picks.
 
     Args:
         pairs: the number of training images to draw, whatever labels they have.
         tasks: the tasks of which a drawn image gets all labels.
         earlier: the images that earlier queries drew.
-        audit: the number of cells to draw of those of each supplier and task, whether they have a
-            true label or not.
+        audit: the number of cells to draw for each supplier and task, with a true label or not.
         supplied: the cells that suppliers gave labels of.
-        control: the share of the budget that is spent on random cells, from 0 to 1. What pairs and
-            audits take is not part of it.
+        control: the share of the budget for random cells, from 0 to 1, beside pairs and audits.
         alone: whether the query has no other budget, and its strategy picks nothing.
     """
 
@@ -83,7 +81,7 @@ class RandomDraws:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
-    """What was drawn.
+    """The result of the random draws.
 
     Args:
         grid: the pool, in which the drawn cells are requested.
@@ -101,7 +99,7 @@ class Drawn:
 
 
 def read_draws(pairs: int, audit: int, control: str | float) -> RandomDraws:
-    """The draws that a user asks for, without tasks and cells.
+    """Read the draws that a user asks for, without tasks and cells.
 
     Raises:
         UsageError: a number is wrong.
@@ -131,10 +129,10 @@ def need_budget(budget: float | None, pairs: int, audit: int) -> None:
 
 
 def read_share(share: str | float) -> float:
-    """A share of the budget as a number from 0 to 1.
+    """Read a share of the budget as a number from 0 to 1.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is no share.
 
     Example:
         >>> read_share("20%"), read_share(0.2), read_share("0")
@@ -157,7 +155,7 @@ def read_share(share: str | float) -> float:
 
 
 def draw_beside(draws: RandomDraws, grid: Grid, budget: Budget, *, seed: int, round: int) -> Drawn:
-    """Draw the cells of a query that its strategy does not pick.
+    """Draw the cells of a query beside the strategy's picks.
 
     All training images stand in one random order. The pairs are its first images that no earlier
     query drew; so all images drawn so far are a random sample of the training images. An image that
@@ -174,10 +172,8 @@ def draw_beside(draws: RandomDraws, grid: Grid, budget: Budget, *, seed: int, ro
     Raises:
         LabelgridError: the budget does not pay for the pairs and the audits.
     """
-    first = _first_drawn(draws, grid, seed)
-    pairs = first.pairs
-    audits = first.audits
-    whole = first.grid
+    whole = replace(grid, left_out=None)  # cells that follow from others measure the trust, too
+    rows, pairs, audited, audits = _first_drawn(draws, whole, seed)
     costs, amount = cell_costs(whole, budget)
     unit = budget.amount / amount  # of a budget of images, a cell takes a part of one
     paid = float(costs[[*pairs, *audits]].sum())
@@ -194,11 +190,16 @@ def draw_beside(draws: RandomDraws, grid: Grid, budget: Budget, *, seed: int, ro
         control = buy(scores, keys, costs, amount=draws.control * (amount - paid))
     picks = []
     for why, items in ((PAIR, pairs), (AUDIT, audits), (CONTROL, control)):
-        picks += _picks(grid, items, why, round)
+        for item in items:
+            row, column = divmod(item, len(grid.tasks))
+            cell = grid.cell(row, column)
+            cost = float(grid.cost[column])
+            name = request_id(round, cell)
+            picks.append(Pick(cell=cell, score=None, why=why, cost=cost, request_id=name))
     return Drawn(
         grid=_requested(left, control),
-        images=[grid.images[row] for row in first.rows],
-        audited=first.audited,
+        images=[grid.images[row] for row in rows],
+        audited=audited,
         picks=picks,
         spent=(paid + float(costs[control].sum())) * unit,
     )
@@ -206,95 +207,60 @@ def draw_beside(draws: RandomDraws, grid: Grid, budget: Budget, *, seed: int, ro
 
 def labels_to_draw(draws: RandomDraws, grid: Grid, *, seed: int) -> int:
     """The number of missing labels of the pairs and the audits that `draw_beside` draws."""
-    first = _first_drawn(draws, grid, seed)
-    return len(first.pairs) + len(first.audits)
+    _, pairs, _, audits = _first_drawn(draws, replace(grid, left_out=None), seed)
+    return len(pairs) + len(audits)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _FirstDrawn:
-    """What is drawn of the pool first of all.
+def _first_drawn(
+    draws: RandomDraws, grid: Grid, seed: int
+) -> tuple[list[int], list[int], list[SuppliedCells], list[int]]:
+    """Draw the pairs and the audits.
 
-    Args:
-        grid: the pool, with the cells that follow from others: they measure the trust, too.
-        rows: the rows of the pairs' images.
-        pairs: the indices of their missing cells in the flattened grid.
-        audited: the cells that are drawn of suppliers.
-        audits: the indices of the missing ones of these that are not the pairs'.
+    Returns:
+        The rows of the pairs; the indices of their missing cells in the flattened grid; the audited
+        cells; the indices of the missing cells of audits that are no pairs'.
     """
-
-    grid: Grid
-    rows: Sequence[int]
-    pairs: Sequence[int]
-    audited: Sequence[SuppliedCells]
-    audits: Sequence[int]
-
-
-def _first_drawn(draws: RandomDraws, grid: Grid, seed: int) -> _FirstDrawn:
-    """Draw the pairs and the audits."""
-    whole = replace(grid, left_out=None)
-    order = _random_order(whole, seed)
-    rows = _first_rows(order, whole, draws.tasks, draws.pairs, earlier=draws.earlier)
-    pairs = _missing_items(rows, whole, draws.tasks)
-    audited = [_first_cells(order, whole, cells, draws.audit) for cells in draws.supplied]
-    audits = _audit_items(audited, whole, besides=set(pairs))
-    return _FirstDrawn(grid=whole, rows=rows, pairs=pairs, audited=audited, audits=audits)
-
-
-def _random_order(grid: Grid, seed: int) -> list[int]:
-    """All rows in a random order that depends on the names of their images alone."""
     numbers = keyed_uniform(grid.keys, seed_of(seed, "pairs"))
-    return [int(row) for row in np.lexsort((grid.keys, numbers))]
+    order = np.lexsort((grid.keys, numbers)).tolist()
+    pair_rows = _first_rows(order, grid, draws.tasks, draws.pairs, earlier=draws.earlier)
+    pairs = _missing_items(pair_rows, grid, draws.tasks)
+    audited = []
+    audits = dict[int, None]()
+    for cells in draws.supplied:
+        given = set(cells.images)
+        offered = [row for row in order if grid.images[row] in given]
+        rows = _first_rows(offered, grid, [cells.task], draws.audit, earlier=cells.earlier)
+        audits |= dict.fromkeys(_missing_items(rows, grid, [cells.task]))
+        audited.append(replace(cells, images=[grid.images[row] for row in rows], earlier=()))
+    besides = set(pairs)
+    return pair_rows, pairs, audited, [item for item in audits if item not in besides]
 
 
 def _first_rows(
-    order: Iterable[int],
+    order: Sequence[int],
     grid: Grid,
     tasks: Sequence[str],
     count: int,
     *,
     earlier: Collection[str],
 ) -> list[int]:
-    """The first rows of an order that are drawn, at most `count`."""
-    known = set(earlier)
+    drawn = set(earlier)
     lacking = np.any(grid.eligible[:, _columns(grid, tasks)], axis=1)
     rows: list[int] = []
     for row in order:
         if len(rows) == count:
             break
-        if lacking[row] or grid.images[row] not in known:
+        if lacking[row] or grid.images[row] not in drawn:
             rows.append(row)
     return rows
 
 
-def _first_cells(
-    order: Sequence[int], grid: Grid, cells: SuppliedCells, count: int
-) -> SuppliedCells:
-    """Those of a supplier's cells that are drawn, in the order of the draw."""
-    given = set(cells.images)
-    own = [row for row in order if grid.images[row] in given]
-    rows = _first_rows(own, grid, [cells.task], count, earlier=cells.earlier)
-    return replace(cells, images=[grid.images[row] for row in rows], earlier=())
-
-
-def _audit_items(
-    audited: Iterable[SuppliedCells], grid: Grid, *, besides: Collection[int]
-) -> list[int]:
-    """The indices of the missing ones of drawn cells, each once, without some."""
-    rows = {image_id: row for row, image_id in enumerate(grid.images)}
-    items: dict[int, None] = {}
-    for cells in audited:
-        drawn = [rows[image_id] for image_id in cells.images]
-        items |= dict.fromkeys(_missing_items(drawn, grid, [cells.task]))
-    return [item for item in items if item not in besides]
-
-
 def _columns(grid: Grid, tasks: Sequence[str]) -> list[int]:
-    """The columns of these tasks, in the grid's order."""
     return [column for column, task in enumerate(grid.tasks) if task in tasks]
 
 
 def _missing_items(rows: Sequence[int], grid: Grid, tasks: Sequence[str]) -> list[int]:
-    """The indices, in the flattened grid, of the missing cells of these rows and tasks."""
+    """The indices, in the flattened grid, of the missing cells of some rows and tasks."""
     eligible = grid.eligible
     columns = _columns(grid, tasks)
     items = []
@@ -304,7 +270,6 @@ def _missing_items(rows: Sequence[int], grid: Grid, tasks: Sequence[str]) -> lis
 
 
 def _requested(grid: Grid, items: Sequence[int]) -> Grid:
-    """The grid with these cells requested."""
     if not items:
         return grid
     state = grid.state.copy()
@@ -312,29 +277,9 @@ def _requested(grid: Grid, items: Sequence[int]) -> Grid:
     return replace(grid, state=state)
 
 
-def _picks(grid: Grid, items: Sequence[int], why: str, round: int) -> list[Pick]:
-    """The picks of these cells."""
-    picks = []
-    for item in items:
-        row, column = divmod(item, len(grid.tasks))
-        cell = grid.cell(row, column)
-        cost = float(grid.cost[column])
-        name = request_id(round, cell)
-        picks.append(Pick(cell=cell, score=None, why=why, cost=cost, request_id=name))
-    return picks
-
-
 def _too_dear(
     draws: RandomDraws, counts: Mapping[str, int], *, budget: Budget, needed: float
 ) -> LabelgridError:
-    """The error of a budget that does not pay for the pairs and the audits.
-
-    Args:
-        draws: what was to be drawn.
-        counts: the number of labels to request, by reason.
-        budget: the budget.
-        needed: what they take of it.
-    """
     purposes = {PAIR: f"as pairs of {join_names(draws.tasks)}", AUDIT: "to audit suppliers"}
     options = {PAIR: "--pairs", AUDIT: "--audit"}
     wanted = [why for why, count in counts.items() if count]

@@ -1,17 +1,14 @@
-"""Explains picks: their terms among the candidates, their ranks without a term, similar images."""
+"""Explains picks: terms among the candidates, ranks without a term, similar images."""
 
 import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import AnyFloats, Array, Floats
+from labelgrid.basics.array_types import AnyFloats, Array, Floats, Places
 from labelgrid.basics.errors import PluginError
 from labelgrid.ledger.grid import Explanation, Grid, Pick, State
 from labelgrid.select.strategy import Selection
-
-Rows = NDArray[np.intp]
 
 #: How many picks and labelled images are compared at a time.
 PICKS = 512
@@ -55,26 +52,18 @@ def explain_picks(
 
 
 def _finite_values(lists: dict[str, list[float]], index: int) -> dict[str, float]:
-    """The value of each list at an index, by name, without those that are not finite."""
-    values = {}
-    for name, numbers in lists.items():
-        if math.isfinite(numbers[index]):
-            values[name] = float(numbers[index])
-    return values
+    values = {name: float(numbers[index]) for name, numbers in lists.items()}
+    return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
-def _ranks(selection: Selection, grid: Grid, rows: Rows, columns: Rows) -> list[int]:
-    """The ranks of the picks by their scores, or their places in the order of the picks."""
+def _ranks(selection: Selection, grid: Grid, rows: Places, columns: Places) -> list[int]:
+    """The ranks of the picks by score; without scores, by the order of the picks."""
     if selection.scores is not None:
         return ranks_of(selection.scores, grid, rows, columns).tolist()
     if not any(values.ndim == 1 for values in selection.without.values()):
         return list(range(1, len(rows) + 1))
-    place_of_image = dict[int, int]()
-    ranks = []
-    for row in rows.tolist():
-        place = place_of_image.setdefault(row, len(place_of_image) + 1)
-        ranks.append(place)
-    return ranks
+    rank_of_image = dict[int, int]()
+    return [rank_of_image.setdefault(row, len(rank_of_image) + 1) for row in rows.tolist()]
 
 
 def _check_shapes(selection: Selection, grid: Grid) -> None:
@@ -92,8 +81,7 @@ def _check_shapes(selection: Selection, grid: Grid) -> None:
             )
 
 
-def _places(picks: Sequence[Pick], grid: Grid) -> tuple[Rows, Rows]:
-    """The rows and columns [m] of the picks in the grid."""
+def _places(picks: Sequence[Pick], grid: Grid) -> tuple[Places, Places]:
     picked = {pick.cell.image_id for pick in picks}
     row_of = {image_id: row for row, image_id in enumerate(grid.images) if image_id in picked}
     column_of = grid.columns
@@ -101,7 +89,7 @@ def _places(picks: Sequence[Pick], grid: Grid) -> tuple[Rows, Rows]:
     return rows, np.array([column_of[pick.cell.task] for pick in picks], np.intp)
 
 
-def quantiles_of(values: Array, grid: Grid, rows: Rows, columns: Rows) -> Floats:
+def quantiles_of(values: Array, grid: Grid, rows: Places, columns: Places) -> Floats:
     """The share of the candidates whose value is smaller than a cell's, equal ones counted half.
 
     Args:
@@ -114,15 +102,6 @@ def quantiles_of(values: Array, grid: Grid, rows: Rows, columns: Rows) -> Floats
 
     Returns:
         Float64 [m]; NaN where the value is unknown, or the same for all candidates.
-
-    Example:
-        >>> keys = np.arange(2, dtype=np.uint64)
-        >>> state = np.zeros((2, 1), np.int8)
-        >>> grid = Grid(
-        ...     images=["i", "j"], keys=keys, tasks=["a"], state=state, cost=np.ones(1)
-        ... )
-        >>> quantiles_of(np.array([1.0, 7.0]), grid, np.array([1]), np.array([0])).tolist()
-        [0.75]
     """
     candidates = grid.eligible
     quantiles = np.full(len(rows), np.nan)
@@ -143,27 +122,11 @@ def quantiles_of(values: Array, grid: Grid, rows: Rows, columns: Rows) -> Floats
     return quantiles
 
 
-def ranks_of(scores: Array, grid: Grid, rows: Rows, columns: Rows) -> Rows:
-    """The ranks of cells among all missing cells, or of their images among the pool's images.
+def ranks_of(scores: Array, grid: Grid, rows: Places, columns: Places) -> Places:
+    """The ranks [m] of cells by scores [n, t], or of images by scores [n], among the candidates.
 
-    Args:
-        scores: of cells [n, t], or of images [n].
-        grid: the pool.
-        rows: the rows of the cells [m].
-        columns: their columns [m].
-
-    Returns:
-        Integers [m]: 1 + the number of candidates with a higher score, those with NaN not counted;
-        0 where the score is NaN.
-
-    Example:
-        >>> keys = np.arange(2, dtype=np.uint64)
-        >>> state = np.zeros((2, 1), np.int8)
-        >>> grid = Grid(
-        ...     images=["i", "j"], keys=keys, tasks=["a"], state=state, cost=np.ones(1)
-        ... )
-        >>> ranks_of(np.array([[1.0], [7.0]]), grid, np.array([0, 1]), np.array([0, 0])).tolist()
-        [2, 1]
+    The candidates are as in `quantiles_of`. A rank is 1 + the number of higher scores, NaN not
+    counted; 0 where the score is NaN.
     """
     candidates = grid.eligible
     if scores.ndim == 1:
@@ -177,10 +140,10 @@ def ranks_of(scores: Array, grid: Grid, rows: Rows, columns: Rows) -> Rows:
 def nearest_labelled_images(
     features: AnyFloats, grid: Grid, picks: Sequence[Pick]
 ) -> list[tuple[str, float]]:
-    """Find for each pick the nearest image that has a label of the same task.
+    """Find for each pick the nearest image with a label of the same task.
 
-    The nearest image is the one whose features have the smallest Euclidean distance. Memory beside
-    the features: a few blocks of rows.
+    Near is a small Euclidean distance of the features. Memory beside the features: a few blocks of
+    rows.
 
     Args:
         features: [n, d], with the grid's rows; rows that are not finite are left out.
@@ -189,16 +152,6 @@ def nearest_labelled_images(
 
     Returns:
         For each pick the image id and the distance; `("", nan)` if there is no such image.
-
-    Example:
-        >>> keys = np.arange(2, dtype=np.uint64)
-        >>> state = np.array([[0], [2]], np.int8)
-        >>> grid = Grid(
-        ...     images=["i", "j"], keys=keys, tasks=["a"], state=state, cost=np.ones(1)
-        ... )
-        >>> picks = [Pick(cell=grid.cell(0, 0), score=1.0)]
-        >>> nearest_labelled_images(np.array([[0.0, 0.0], [3.0, 4.0]]), grid, picks)
-        [('j', 5.0)]
     """
     rows, columns = _places(picks, grid)
     finite = np.isfinite(features.sum(1, dtype=np.float64))
@@ -216,16 +169,11 @@ def nearest_labelled_images(
     matched = np.flatnonzero(nearest >= 0)
     apart = np.subtract(features[rows[matched]], features[nearest[matched]], dtype=np.float64)
     distances[matched] = np.sqrt(np.einsum("ij,ij->i", apart, apart))
-    pairs = []
-    for row, distance in zip(nearest.tolist(), distances.tolist(), strict=True):
-        image_id = ""
-        if row >= 0:
-            image_id = str(grid.images[row])
-        pairs.append((image_id, distance))
-    return pairs
+    names = [str(grid.images[row]) if row >= 0 else "" for row in nearest.tolist()]
+    return list(zip(names, distances.tolist(), strict=True))
 
 
-def _nearest_centres(features: AnyFloats, rows: Rows, centres: Rows) -> Rows:
+def _nearest_centres(features: AnyFloats, rows: Places, centres: Places) -> Places:
     """The nearest centre of each row [m]; of equal ones the first."""
     # Products of features with a large mean are not exact.
     mean = features[rows].mean(0, dtype=np.float64)

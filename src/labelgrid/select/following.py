@@ -1,4 +1,4 @@
-"""Values cells by what follows from them through relations, and leaves out those that follow."""
+"""Values cells by the labels that follow through relations, and leaves out following cells."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -20,9 +20,9 @@ MOSTLY = 0.8
 
 
 def brings_of(relations: Sequence[BoundRelation]) -> dict[str, dict[str, float]]:
-    """What a label of a task brings along, of relations that read no other label.
+    """The shares of labels that follow from a label, by relations with a single source.
 
-    It is the trust in the relation times its coverage; of several relations, the largest.
+    A share is the trust in the relation times its coverage; of several relations, the largest.
     """
     brings: dict[str, dict[str, float]] = {}
     for relation in relations:
@@ -41,7 +41,7 @@ def leave_out_following(
     mostly: bool = False,
     asked: Collection[str] = (),
 ) -> Grid:
-    """The grid without the cells that follow exactly; none of them is picked.
+    """Leave out the exactly following cells: no strategy picks them.
 
     A cell follows where every label that its relation reads is there or can still be bought. The
     share `STILL_BOUGHT` of the images, drawn by the seed, keeps the cells.
@@ -54,11 +54,10 @@ def leave_out_following(
             follow, 1 - trust * coverage, is the share of the images that keeps them.
         asked: tasks of which cells that follow mostly stay, as somebody asks for them.
     """
-    exact = [relation for relation in relations if relation.exact]
-    kept = [(relation, STILL_BOUGHT) for relation in exact]
+    kept = [(relation, STILL_BOUGHT) for relation in relations if relation.exact]
     if mostly:
-        wanted = [one for one in mostly_following(relations) if one.gives not in asked]
-        kept += [(one, 1 - one.trust * one.coverage) for one in wanted]
+        following = [one for one in mostly_following(relations) if one.gives not in asked]
+        kept += [(one, 1 - one.trust * one.coverage) for one in following]
     if not kept:
         return grid
     columns = grid.columns
@@ -74,24 +73,24 @@ def leave_out_following(
 def mostly_following(relations: Sequence[BoundRelation]) -> list[BoundRelation]:
     """The relations, none exact, whose labels need mostly not be bought (`MOSTLY`).
 
-    None of them reads what another of these, or an exact one, gives, or gives what one reads: of
-    two tasks that follow from each other, the one that the most trusted relation gives is left out.
+    No task is both read and given by these relations and the exact ones: of two tasks that follow
+    from each other, the task that the most trusted relation gives is left out.
     """
-    found = []
-    known = [relation for relation in relations if relation.exact]
+    following: list[BoundRelation] = []
+    exact = [relation for relation in relations if relation.exact]
     for relation in relations:
         if relation.exact or relation.trust * relation.coverage < MOSTLY:
             continue
-        read = {task for other in known for task in other.reads}
-        given = {other.gives for other in known}
+        used = exact + following
+        read = {task for other in used for task in other.reads}
+        given = {other.gives for other in used}
         if relation.gives not in read and given.isdisjoint(relation.reads):
-            found.append(relation)
-            known.append(relation)
-    return found
+            following.append(relation)
+    return following
 
 
 def left_out_text(grid: Grid, relations: Sequence[BoundRelation], seed: int) -> str:
-    """How many labels `leave_out_following` leaves out because they follow mostly; "" if none."""
+    """Say how many labels are left out because they follow mostly; "" if none."""
     if grid.left_out is None:
         return ""
     exact = leave_out_following(replace(grid, left_out=None), relations, seed).left_out
@@ -109,7 +108,7 @@ def left_out_text(grid: Grid, relations: Sequence[BoundRelation], seed: int) -> 
 
 
 def value_with_following(scores: Scores, grid: Grid, brings: Brings) -> Scores:
-    """The scores [n, t] of cells, with what they bring along and without what others bring.
+    """The scores [n, t] of cells, with the share of a following label moved to its source.
 
     A score counts above the lowest of the pool. A cell that another one brings along loses that
     share of its score, and the other one gains it, if it can be picked. The loss counts as soon as
@@ -131,16 +130,16 @@ def value_with_following(scores: Scores, grid: Grid, brings: Brings) -> Scores:
     eligible = grid.eligible
     lowest = scores[eligible].min(initial=np.inf)
     values = np.where(eligible, scores - lowest, np.nan)
-    found = values.copy()
+    moved = values.copy()
     for task, shares in brings.items():
         source = grid.tasks.index(task)
         available = grid.state[:, source] != State.SKIPPED
         for name, share in shares.items():
             target = grid.tasks.index(name)
             worth = share * np.nan_to_num(values[:, target])
-            found[:, source] += worth
-            found[:, target] -= np.where(available, worth, 0.0)
-    return found
+            moved[:, source] += worth
+            moved[:, target] -= np.where(available, worth, 0.0)
+    return moved
 
 
 def known_labels(grid: Grid, relations: Sequence[BoundRelation]) -> Bools:

@@ -19,7 +19,7 @@ MOST_KEPT = 2 * 10**7
 def buy_value(scores: Floats, keys: Keys, costs: Floats, amount: float) -> list[int]:
     """Take the items of the largest total value that an amount pays for.
 
-    Then take others that the rest pays for.
+    The rest of the amount buys further items.
 
     An item's value is its score, above the lowest score if any is below 0. Where costs are
     multiples of `STEP` and the problem is small (`MOST_SUMS`, `MOST_KEPT`), the total value is the
@@ -66,10 +66,7 @@ def buy_value(scores: Floats, keys: Keys, costs: Floats, amount: float) -> list[
 
 
 def _highest_items(items: Places, values: Floats, keys: Keys, count: int) -> Places:
-    """The `count` items with the highest values, highest first.
-
-    Ties are broken by key, then by index.
-    """
+    """The `count` items with the highest values, highest first; ties as in `buy`."""
     if 0 < count < len(items):
         items = items[values[items] >= np.partition(values[items], -count)[-count]]
     return items[np.lexsort((keys[items], -values[items]))][:count]
@@ -83,9 +80,7 @@ def _count_steps(costs: Floats) -> Ints | None:
     whole = np.rint(steps).astype(np.int64)
     equal = np.abs(whole * STEP - costs) <= ROUNDING * np.maximum(costs, 1.0)
     vanished = (whole <= 0) & (costs != 0)
-    if np.any(~equal | vanished):
-        return None
-    return whole
+    return None if np.any(~equal | vanished) else whole
 
 
 def _buy_exactly(

@@ -1,4 +1,4 @@
-"""Foresees a metric from the rounds that were measured, by a curve over the labels they had.
+"""Foresees a metric from the measured rounds, by a curve over their numbers of labels.
 
 The odds of a percentage, or the logarithm of another metric, rise with each doubling of the task's
 own labels and with the square root of the labels of all tasks, which training grows with. How fast,
@@ -27,7 +27,7 @@ EDGE = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class CurvePrior:
-    """What is known of a metric's curve before a campaign is measured.
+    """The curve of a metric as far as it is known before a campaign is measured.
 
     Args:
         own: the mean gain by a doubling of the task's own labels.
@@ -47,7 +47,7 @@ class CurvePrior:
 
     @property
     def slopes(self) -> Floats:
-        """The mean gains [2]."""
+        """The mean gains by own labels and by all labels [2]."""
         return np.array([self.own, self.all])
 
     @property
@@ -75,7 +75,7 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a metric may be, with an 80 % interval."""
+    """The likely value of a metric, with an 80 % interval."""
 
     value: float
     low: float
@@ -106,14 +106,14 @@ class MetricScale:
         return 1.0 if self.better == "higher" else -1.0
 
     def gained(self, value: float) -> float:
-        """Where a value lies; more is better."""
+        """The place of a value on the scale; more is better."""
         if self.unit == "%":
             share = min(max(value, EDGE), 100 - EDGE) / 100
             return self._sign * math.log(share / (1 - share))
         return self._sign * math.log(max(value, 1e-12))
 
     def value(self, gained: float) -> float:
-        """The value that lies there."""
+        """The value at a place on the scale, in the metric's unit."""
         if self.unit == "%":
             return 100 / (1 + math.exp(-self._sign * gained))
         return math.exp(self._sign * gained)
@@ -136,7 +136,7 @@ class MetricScale:
 
 
 def curve_inputs(points: Sequence[CurvePoint], first: CurvePoint) -> Floats:
-    """What gains of points are linear in, beside a constant [n, 2]; `first` is the first round."""
+    """The inputs [n, 2] that the gains of points are linear in; `first` is the first round."""
     own = np.array([point.own for point in points]) / first.own
     everything = np.array([point.all for point in points]) / first.all
     return np.stack([np.log2(own), 2 * np.sqrt(everything)], 1)
@@ -144,7 +144,7 @@ def curve_inputs(points: Sequence[CurvePoint], first: CurvePoint) -> Floats:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelCurve:
-    """A metric's curve as far as rounds and what was known before tell.
+    """A metric's curve, fitted to the measured rounds and the prior.
 
     Args:
         scale: of the metric.
@@ -170,7 +170,7 @@ class LabelCurve:
 
     @property
     def now(self) -> float:
-        """The metric as the newest round measured it, from which forecasts start."""
+        """The metric of the newest round, from which forecasts start."""
         return self.newest.value
 
     @property
@@ -194,17 +194,13 @@ class LabelCurve:
 
     @property
     def by_chance(self) -> float:
-        """How far apart two rounds with the same labels lie: the standard deviation.
-
-        In what the odds or the logarithm of the metric gain.
-        """
+        """The standard deviation between two rounds with the same labels, on the scale of gains."""
         return self.noise * math.sqrt(2)
 
     def forecast(self, own: float, all: float) -> Forecast:
-        """What the next round measures with so many labels of the task, and of all tasks.
+        """Foresee the next measurement with so many labels of the task, and of all tasks.
 
-        The noise of both measurements is in its interval, and that the slopes rest on the newest
-        one, too.
+        The interval includes the noise of both measurements. The slopes rest on the newest of them.
         """
         further = self._further(own, all)
         shared = float(further @ self.spread @ self._around)
@@ -212,31 +208,28 @@ class LabelCurve:
         return self._interval(self._gained(further), variance)
 
     def change(self, own: float, all: float) -> Forecast:
-        """The metric if only the labels became so many: from `now`.
+        """Foresee the metric from `now` if only the labels became so many.
 
-        No noise of a measurement is in its interval: it is what labels do.
+        The interval is without the noise of a measurement: the change is due to labels alone.
         """
         further = self._further(own, all)
         return self._interval(self._gained(further), float(further @ self.spread @ further))
 
     @property
     def _around(self) -> Floats:
-        """The inputs of the newest round, from the centre of all rounds."""
         return self._inputs(self.newest.own, self.newest.all) - self.centre
 
     def _further(self, own: float, all: float) -> Floats:
-        """The inputs of so many labels, from those of the newest round."""
         return self._inputs(own, all) - self._inputs(self.newest.own, self.newest.all)
 
     def _gained(self, further: Floats) -> float:
-        """Where the metric lies so much further than the newest round."""
         return self.scale.gained(self.newest.value) + float(further @ self.slopes)
 
     def _inputs(self, own: float, all: float) -> Floats:
         return curve_inputs([CurvePoint(own, all, 0.0)], self.first)[0]
 
     def _interval(self, gained: float, variance: float) -> Forecast:
-        """A forecast of a place and its variance, as a multiple of that of the noise."""
+        # The variance is a multiple of the variance of the noise.
         from scipy.special import stdtrit  # slow to load
 
         freedom = FREEDOM + self.rounds - 1
@@ -297,5 +290,5 @@ def fit_curve(
 
 
 def prior_of(metric: str, unit: str, priors: Mapping[str, CurvePrior]) -> CurvePrior:
-    """What is known of a metric: of its name, or else of all of its unit."""
+    """The prior of a metric's name, or else of its unit."""
     return priors.get(metric) or priors["percentage" if unit == "%" else "other"]

@@ -14,7 +14,14 @@ from labelgrid.ledger.grid import Grid, Pick
 from labelgrid.select.budget import buy, cell_costs, image_costs
 from labelgrid.select.following import value_with_following
 from labelgrid.select.knapsack import buy_value
-from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
+from labelgrid.select.strategy import (
+    Budget,
+    Expects,
+    PickUnit,
+    PoolView,
+    Scores,
+    Selection,
+)
 from labelgrid.select.uncertainty_options import Options as UncertaintyOptions
 
 #: The reason given for a pick whose score was drawn at random.
@@ -51,16 +58,13 @@ Scorer = Callable[[PoolView], ScorerResult]
 
 
 def draw_cells(grid: Grid, seed: int) -> Scores:
-    """Uniform draws [n, t] in [0, 1), one per cell, keyed by image and task."""
-    columns = []
-    for task in grid.tasks:
-        salt = seed_of(seed, "cell", task)
-        columns.append(keyed_uniform(grid.keys, salt))
-    return np.stack(columns, 1)
+    """Uniform draws [n, t] in [0, 1) for each cell, keyed by image and task."""
+    salts = [seed_of(seed, "cell", task) for task in grid.tasks]
+    return np.stack([keyed_uniform(grid.keys, salt) for salt in salts], 1)
 
 
 def draw_images(grid: Grid, seed: int) -> Scores:
-    """Uniform draws [n, t] in [0, 1), one per image, the same for all its cells."""
+    """Uniform draws [n, t] in [0, 1) for each image, the same for all cells of an image."""
     draws = keyed_uniform(grid.keys, seed_of(seed, "image"))
     return np.repeat(draws[:, None], len(grid.tasks), 1)
 
@@ -72,7 +76,7 @@ class Draw:
     draw: Callable[[Grid, int], Scores]
 
     def __call__(self, pool: PoolView) -> ScorerResult:
-        """As `Scorer`."""
+        """Draw the scores, without terms."""
         return ScorerResult(self.draw(pool.grid, pool.seed))
 
 
@@ -84,11 +88,7 @@ class ReadStatistic:
     term: str = "uncertainty"
 
     def __call__(self, pool: PoolView) -> ScorerResult:
-        """As `Scorer`.
-
-        Raises:
-            PluginError: the statistic has another axis.
-        """
+        """Read the statistic; a `PluginError` refuses values that are not of cells."""
         values = np.asarray(pool.statistics[self.statistic], np.float64)
         if values.shape != pool.grid.state.shape:
             raise PluginError(
@@ -108,16 +108,16 @@ class AsIs:
     removed: ClassVar[Sequence[str]] = ()
 
     def calibrate(self, scores: Scores, grid: Grid, calibration: Values) -> Values:
-        """The calibration, unchanged."""
+        """Keep the calibration of earlier rounds."""
         return calibration
 
     def apply(self, scores: Scores, grid: Grid, calibration: Values) -> Scores:
-        """The scores, unchanged."""
+        """Return the scores without normalising them."""
         return scores
 
 
 def widths(low: Floats, high: Floats) -> Floats:
-    """The ranges of scores, to divide by; infinite where they differ by rounding only.
+    """The ranges of scores as divisors; infinite where the scores differ by rounding only.
 
     Example:
         >>> widths(np.array([0.0, 0.6]), np.array([2.0, 0.6000001]))
@@ -144,10 +144,7 @@ class MinMax:
     removed: ClassVar[Sequence[str]] = ("normalisation",)
 
     def calibrate(self, scores: Scores, grid: Grid, calibration: Values) -> Values:
-        """The bounds by task: those to keep, and new ones for all other tasks with scores.
-
-        Bounds are kept if their ends differ.
-        """
+        """The bounds by task, kept if their ends differ, or else taken over the pool."""
         bounds = Json()
         if self.keep == "first":
             for task, pair in calibration.items():
@@ -212,12 +209,12 @@ class ComposedStrategy:
     by their rank without each task.
 
     Args:
-        needs: the statistics it reads.
         scorer: computes the raw scores.
-        normaliser: makes the scores of different tasks comparable.
         unit: picks single cells, or whole images (all missing cells of the images with the highest
             mean score).
         why: the reason given for each pick.
+        needs: the statistics it reads.
+        normaliser: makes the scores of different tasks comparable.
         valued: whether scores are values, of which a budget of costs buys the most (`buy_value`).
             Otherwise they are an order only, such as the order of random draws, in which a budget
             is spent.
@@ -225,14 +222,14 @@ class ComposedStrategy:
         expects, skips_following: as in `Strategy`.
     """
 
-    needs: frozenset[str]
     scorer: Scorer
-    normaliser: AsIs | MinMax
-    unit: Literal["cells", "images"]
+    unit: PickUnit
     why: str
+    needs: frozenset[str] = frozenset()
+    normaliser: AsIs | MinMax = field(default_factory=AsIs)
     valued: bool = True
     tasks: frozenset[str] = frozenset()
-    expects: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+    expects: Expects = field(default_factory=dict)
     skips_following: bool = False
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
@@ -255,28 +252,16 @@ class ComposedStrategy:
         )
         if not self.valued:
             return Selection(picks=picks, terms=raw.terms, calibration=calibration)
-        without = dict(raw.without)
-        for name in self.normaliser.removed:
-            without[name] = raw.values
-        if self.unit == "cells":
-            return Selection(
-                picks=picks,
-                terms=raw.terms,
-                calibration=calibration,
-                scores=scores,
-                without=without,
-            )
-        if not raw.shared:
-            for column, task in enumerate(grid.tasks):
-                without[task] = scores.copy()
-                without[task][:, column] = np.nan
-        means = {name: missing_means(values, grid) for name, values in without.items()}
+        without = {**raw.without, **dict.fromkeys(self.normaliser.removed, raw.values)}
+        if self.unit == "images":
+            if not raw.shared:
+                for column, task in enumerate(grid.tasks):
+                    without[task] = scores.copy()
+                    without[task][:, column] = np.nan
+            without = {name: missing_means(values, grid) for name, values in without.items()}
+            scores = missing_means(scores, grid)
         return Selection(
-            picks=picks,
-            terms=raw.terms,
-            calibration=calibration,
-            scores=missing_means(scores, grid),
-            without=means,
+            picks=picks, terms=raw.terms, calibration=calibration, scores=scores, without=without
         )
 
 
@@ -293,21 +278,18 @@ def uncertainty_strategy(
     normaliser: AsIs | MinMax = AsIs()
     if options.normalise != "none":
         normaliser = MinMax(options.normalise)
-    expects = dict[str, Mapping[str, Mapping[str, str]]]()
-    if measure:
-        expects["statistics"] = {options.statistic: {"measure": measure}}
     return ComposedStrategy(
         needs=frozenset({options.statistic}),
         scorer=ReadStatistic(options.statistic),
         normaliser=normaliser,
         unit=options.unit,
-        expects=expects,
+        expects={"statistics": {options.statistic: {"measure": measure}}} if measure else {},
         why=why,
     )
 
 
 def missing_means(scores: Scores, grid: Grid) -> Scores:
-    """The mean [n] of each image's scores [n, t] over its missing cells that have a score.
+    """The mean [n] of each image's scores [n, t] over the missing cells with a score.
 
     NaN for an image without such a cell.
 
@@ -343,15 +325,13 @@ def best_cells(
         valued: whether to buy the most score for the money.
     """
     values = scores.ravel()
-    at_random = drawn.ravel()
     keys = np.repeat(grid.keys, len(grid.tasks))
     costs, amount = cell_costs(grid, budget)
     take = buy_value if valued else buy
-    picks = []
-    for item in take(values, keys, costs, amount):
-        reason = DRAWN if at_random[item] else why
-        picks.append((item, values[item], reason))
-    return grid.cell_picks(picks, drawn=frozenset(np.flatnonzero(at_random).tolist()))
+    at_random = frozenset(np.flatnonzero(drawn).tolist())
+    bought = take(values, keys, costs, amount)
+    picks = [(item, values[item], DRAWN if item in at_random else why) for item in bought]
+    return grid.cell_picks(picks, drawn=at_random)
 
 
 def best_images(
@@ -360,16 +340,8 @@ def best_images(
     """Pick all missing cells of the images with the highest mean score within the budget.
 
     The mean is over an image's missing cells. If the most score is bought for the money, the value
-    of an image is the sum of its scores above the pool's lowest, or above 0 if none is below.
-
-    Args:
-        scores: float64 [n, t].
-        grid: the pool.
-        budget: the most that the picks may take.
-        why: the reason given for each pick.
-        drawn: bool [n, t], the scores that were drawn at random. If all scores of an image were,
-            this is the reason.
-        valued: whether to buy the most score for the money.
+    of an image is the sum of its scores above the pool's lowest, or above 0 if none is below. The
+    arguments are those of `best_cells`; an image is drawn if all its scores were.
     """
     means = missing_means(scores, grid)
     costs = image_costs(grid, budget)
@@ -379,9 +351,6 @@ def best_images(
         rows = buy_value(values, grid.keys, costs, budget.amount)
     else:
         rows = buy(means, grid.keys, costs, budget.amount)
-    scored = np.any(grid.eligible & ~drawn, axis=1)
-    picks = []
-    for row in rows:
-        reason = why if scored[row] else DRAWN_IMAGE
-        picks.append((row, float(means[row]), reason))
-    return grid.image_picks(picks, drawn=frozenset(np.flatnonzero(~scored).tolist()))
+    at_random = frozenset(np.flatnonzero(~(grid.eligible & ~drawn).any(1)).tolist())
+    picks = [(row, means[row], DRAWN_IMAGE if row in at_random else why) for row in rows]
+    return grid.image_picks(picks, drawn=at_random)

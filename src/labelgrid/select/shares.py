@@ -1,16 +1,16 @@
 """Divides a budget among groups of images or cells: each group gets its share of the picks."""
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Bools, Floats, Keys
+from labelgrid.basics.array_types import Floats, Keys, Places
 from labelgrid.basics.streams import stream
-from labelgrid.select.budget import payable_amount
+from labelgrid.ledger.grid import Grid
+from labelgrid.select.budget import cell_costs, payable_amount
+from labelgrid.select.strategy import Budget
 
-Rows = NDArray[np.intp]
 #: Yields the index of the group whose turn it is. Its argument holds the groups that have nothing
 #: left; it grows meanwhile.
 Turns = Callable[[Container[int]], Iterator[int]]
@@ -18,19 +18,35 @@ Turns = Callable[[Container[int]], Iterator[int]]
 
 @dataclass(frozen=True)
 class Group:
-    """The items that one share of the budget is spent on.
+    """Items that a share of the budget is spent on.
 
     Args:
-        items: the indices of its items [m]; an item may be in several groups.
+        items: the indices [m]; an item may be in several groups.
         scores: float64 [m], finite; the highest are taken first.
     """
 
-    items: Rows
+    items: Places
     scores: Floats
 
 
+def groups_of(order: Iterable[int], numbers: Places, scores: Floats) -> list[Group]:
+    """The groups that have items, in order.
+
+    Args:
+        order: the numbers of the groups.
+        numbers: the number of the group of each item [m]; -1 where an item cannot be picked.
+        scores: float64 [m].
+    """
+    groups = []
+    for number in order:
+        items = np.flatnonzero(numbers == number)
+        if len(items):
+            groups.append(Group(items, scores[items]))
+    return groups
+
+
 def alternate(groups: Sequence[int]) -> Turns:
-    """Take one group after the other, again and again, until all are spent.
+    """Repeat a sequence of groups until all are spent.
 
     Which groups are spent is looked up after each pass.
 
@@ -100,16 +116,14 @@ def deal(
 ) -> list[tuple[int, int, float]]:
     """Let the groups take turns until the amount pays for no further item.
 
-    In its turn a group takes its best item that no group took and that the rest of the amount pays
-    for.
+    In its turn a group takes its best item that is left and that the rest of the amount pays for.
 
     Args:
         groups: the groups.
-        turns: whose turn it is, such as `alternate([1, 0])`; each group again and again while it
-            has items.
+        turns: such as `alternate([1, 0])`; each group again and again while it has items.
         costs: float64 [items], in the unit of `amount`.
-        keys: uint64 [items]; they break ties of scores, then the index does.
-        amount: what may be spent.
+        keys: uint64 [items], which break ties of scores, then the index does.
+        amount: the most to spend.
 
     Returns:
         Item, group and score of each pick, in order.
@@ -133,32 +147,28 @@ def deal(
     for group in turns(spent):
         if rest < least:
             break
-        best = _next_item(queues[group], taken, costs, rest)
-        if best is None:
+        for item, score in queues[group]:
+            if not taken[item] and costs[item] <= rest:
+                picks.append((item, group, score))
+                taken[item] = True
+                rest -= float(costs[item])
+                break
+        else:
             spent.add(group)
-            continue
-        item, score = best
-        picks.append((item, group, score))
-        taken[item] = True
-        rest -= float(costs[item])
     return picks
 
 
-def _next_item(
-    queue: Iterator[tuple[int, float]], taken: Bools, costs: Floats, amount: float
-) -> tuple[int, float] | None:
-    """The next item that is not taken and that the amount pays for, and its score."""
-    for item, score in queue:
-        if not taken[item] and costs[item] <= amount:
-            return item, score
-    return None
+def deal_cells(
+    groups: Sequence[Group], turns: Turns, grid: Grid, budget: Budget
+) -> list[tuple[int, int, float]]:
+    """Deal the cells of a grid, as `deal`; the items are indices in the flattened grid."""
+    costs, amount = cell_costs(grid, budget)
+    keys = np.repeat(grid.keys, len(grid.tasks))
+    return deal(groups, turns, costs=costs, keys=keys, amount=amount)
 
 
 def _sort_items(group: Group, keys: Keys, most: int) -> Iterator[tuple[int, float]]:
-    """Yield the items of a group and their scores, best first.
-
-    The best `most` items are sorted first, and the others when they are reached.
-    """
+    """Yield items and scores, best first: the best `most` are sorted at once, the rest when due."""
     top = np.ones(len(group.items), np.bool_)
     if 0 < most < len(top):
         top = group.scores >= np.partition(group.scores, -most)[-most]

@@ -8,10 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from labelgrid.basics.array_types import Array
+from labelgrid.basics.array_types import Array, Floats
 from labelgrid.basics.errors import PluginError
 from labelgrid.basics.type_names import Values
 from labelgrid.ledger.grid import Grid, Pick, Unit
@@ -20,12 +17,16 @@ from labelgrid.ledger.grid import Grid, Pick, Unit
 #: [n, d] for features, as each statistic declares; NaN where unknown.
 Statistics = Mapping[str, Array]
 #: Float64 [n, t]; higher = label first.
-Scores = NDArray[np.float64]
+Scores = Floats
+#: What a strategy picks: single cells, or all missing cells of an image.
+PickUnit = Literal["cells", "images"]
+#: The options of other plug-ins that a strategy relies on, by folder and name.
+Expects = Mapping[str, Mapping[str, Mapping[str, str]]]
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The most that may be spent, in labels, images (all missing cells of an image) or cost."""
+    """The limit of a query, in labels, images (all missing cells of an image) or cost."""
 
     amount: float
     unit: Unit = "labels"
@@ -162,10 +163,10 @@ class Strategy(Protocol):
 
     @property
     def needs(self) -> frozenset[str]:
-        """The statistics that it reads: plug-ins of `labelgrid.score`, or "module:function"."""
+        """The statistics to read: plug-ins of `labelgrid.score`, or "module:function"."""
 
     @property
-    def unit(self) -> Literal["cells", "images"]:
+    def unit(self) -> PickUnit:
         """The unit of its picks: single cells, or all missing cells of an image."""
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
@@ -173,15 +174,15 @@ class Strategy(Protocol):
 
 
 def skips_following(strategy: Strategy) -> bool:
-    """Whether cells that follow mostly from others are not offered to a strategy."""
+    """Whether cells with mostly following labels are kept from a strategy."""
     return bool(getattr(strategy, "skips_following", False))
 
 
 def check_task_names(strategy: str, names: Iterable[str], tasks: Sequence[str]) -> None:
-    """Check that the tasks that a strategy's options name exist.
+    """Refuse options of a strategy that name an unknown task.
 
     Raises:
-        PluginError: one does not.
+        PluginError: a task does not exist.
 
     Example:
         >>> check_task_names("equal", ["depth"], ["semseg", "depth"])

@@ -3,14 +3,14 @@
 The memory beside the features is that of one part. The parts depend on the images alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
 
-from labelgrid.basics.array_types import AnyFloats, Bools, Floats, Keys
+from labelgrid.basics.array_types import Bools, Floats, Places
 from labelgrid.basics.streams import keyed_uniform, seed_of
-from labelgrid.select.centres import Nearest, Rows, farthest_first, finite_rows
+from labelgrid.select.centres import Candidates, Nearest, farthest_first, finite_rows
 
 #: Two rounds are at most so many times as far from the best choice, where all rows cost the same.
 WORST = 4
@@ -37,59 +37,30 @@ class Cover:
 
     @property
     def bound(self) -> float:
-        """How many times as large as the best radius this one is, at most; NaN: not known."""
+        """The largest possible ratio of the radius to the best radius; NaN: not known."""
         if self.least:
             return min(self.radius / self.least, WORST)
         return float("nan") if self.radius else 1.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Candidates:
-    """A pool of rows, as `farthest_first` takes them.
+def _pick_among(pool: Candidates, rows: Places, amount: float) -> tuple[Places, Floats, float]:
+    """Pick from some rows, none of them a centre, beside all centres.
 
-    Args:
-        features: [n, d].
-        centres: bool [n], the first centres.
-        costs: float64 [n]; infinite for rows that cannot be picked.
-        keys: uint64 [n], distinct.
-        draws: float64 [n], which decide the first pick where there is no centre.
+    Returns:
+        The picks in order, their distances when they were picked, and the largest distance of the
+        rows that were not.
     """
-
-    features: AnyFloats
-    centres: Bools
-    costs: Floats
-    keys: Keys
-    draws: Floats
-
-    def among(self, rows: Rows, amount: float) -> tuple[Rows, Floats, float]:
-        """Pick from some rows and all centres.
-
-        Args:
-            rows: which, none of them a centre.
-            amount: what may be spent.
-
-        Returns:
-            The picks in order, their distances when they were picked, and the largest distance of
-            the rows that were not.
-        """
-        both = np.concatenate([np.flatnonzero(self.centres), rows])
-        places, distances = farthest_first(
-            self.features[both],
-            self.centres[both],
-            costs=self.costs[both],
-            keys=self.keys[both],
-            amount=amount,
-            draws=self.draws[both],
-        )
-        picked = np.array(places, np.intp)
-        left = np.ones(len(both), np.bool_)
-        left[: len(both) - len(rows)] = False
-        left[picked] = False
-        return both[picked], distances[picked], float(distances[left].max(initial=0.0))
+    both = np.concatenate([np.flatnonzero(pool.centres), rows])
+    places, distances = farthest_first(pool.at(both), amount)
+    picked = np.array(places, np.intp)
+    left = np.ones(len(both), np.bool_)
+    left[: len(both) - len(rows)] = False
+    left[picked] = False
+    return both[picked], distances[picked], float(distances[left].max(initial=0.0))
 
 
 def cover_in_parts(pool: Candidates, amount: float, size: int) -> Cover:
-    """Pick rows that cover a pool: as many in each part as in the end, then the best of these.
+    """Pick rows that cover a pool: the full amount in each part, then among the picks of all parts.
 
     Each round is `farthest_first` with the first centres. The parts are drawn by key, never by
     place, so that each is like the pool. Where all rows cost the same, the radius is at most four
@@ -104,24 +75,19 @@ def cover_in_parts(pool: Candidates, amount: float, size: int) -> Cover:
     Source: Gonzalez 1985; Malkomes et al. 2015.
     """
     finite = finite_rows(pool.features)
-    pool = Candidates(
-        features=pool.features,
-        centres=pool.centres & finite,
-        costs=np.where(finite, pool.costs, np.inf),
-        keys=pool.keys,
-        draws=pool.draws,
-    )
+    costs = np.where(finite, pool.costs, np.inf)
+    pool = replace(pool, centres=pool.centres & finite, costs=costs)
     open_rows = np.flatnonzero(np.isfinite(pool.costs) & ~pool.centres)
     parts = max(1, ceil(len(open_rows) / size))
     salt = seed_of(0, "k-centre", "part")
     part_of = (keyed_uniform(pool.keys[open_rows], salt) * parts).astype(np.intp)
     farthest = 0.0
-    found = []
+    first_picks = []
     for part in range(parts):
-        rows, _, left = pool.among(open_rows[part_of == part], amount)
+        rows, _, left = _pick_among(pool, open_rows[part_of == part], amount)
         farthest = max(farthest, left)
-        found.append(rows)
-    picks, at_pick, left = pool.among(np.sort(np.concatenate(found)), amount)
+        first_picks.append(rows)
+    picks, at_pick, left = _pick_among(pool, np.sort(np.concatenate(first_picks)), amount)
     farthest = max(farthest, left)
     distances = _distances(pool, finite, picks)
     is_left = np.isfinite(pool.costs) & ~pool.centres
@@ -135,7 +101,7 @@ def cover_in_parts(pool: Candidates, amount: float, size: int) -> Cover:
     return Cover(picks=picks.tolist(), distances=distances, radius=radius, least=least, parts=parts)
 
 
-def _distances(pool: Candidates, finite: Bools, picks: Rows) -> Floats:
+def _distances(pool: Candidates, finite: Bools, picks: Places) -> Floats:
     """The distance [n] of each row to the nearest centre; infinite for rows that are not finite."""
     distances = np.full(len(finite), np.inf)
     rows = np.flatnonzero(finite)

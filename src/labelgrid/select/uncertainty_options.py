@@ -6,6 +6,8 @@ These are PartAL, BALD, least confidence and margin.
 from dataclasses import dataclass
 from typing import Literal
 
+from labelgrid.select.strategy import PickUnit
+
 
 @dataclass(frozen=True)
 class Options:
@@ -21,5 +23,5 @@ class Options:
     """
 
     normalise: Literal["first", "each", "none"] = "first"
-    unit: Literal["cells", "images"] = "cells"
+    unit: PickUnit = "cells"
     statistic: str = "dropout"

@@ -1,4 +1,4 @@
-"""Defines addresses of objects, such as s3://bucket/a.jpg, and refuses those with secrets."""
+"""Defines addresses of objects, like s3://bucket/a.jpg, and refuses secrets in them."""
 
 import os
 import re
@@ -33,7 +33,7 @@ _USER = re.compile(r"://[^/]*@")
 
 
 class Address(str):
-    """The address of an object, or of the objects that begin with it.
+    """The address of an object, or of all objects with this beginning.
 
     Example:
         >>> address = Address("s3://bucket/photos/a.JPG")
@@ -71,7 +71,7 @@ class Address(str):
         return Address(f"{self.store}/{key}" if key else self.store)
 
     def below(self, name: str) -> "Address":
-        """The address of an object below this one."""
+        """The address of an object below this address."""
         return Address(f"{self.rstrip('/')}/{name}")
 
     @property
@@ -93,22 +93,16 @@ def is_address(text: str) -> bool:
 def place_of(place: str | Path) -> Path | Address:
     """A file or folder as a path, or an object's checked address, also where a `Path` holds it.
 
-    Raises:
-        UsageError: as `check_address`.
-
     Example:
         >>> place_of("photos"), place_of(Path("s3://bucket/photos"))
         (PosixPath('photos'), 's3://bucket/photos')
     """
-    text = _COLLAPSED.sub(_with_slashes, str(place), count=1)
+    text = _COLLAPSED.sub(
+        lambda start: f"{start[1]}:{_SLASHES.get(start[1], '//')}", str(place), count=1
+    )
     if is_address(text):
         return check_address(text)
     return Path(place)
-
-
-def _with_slashes(collapsed: re.Match[str]) -> str:
-    scheme = collapsed[1]
-    return f"{scheme}:{_SLASHES.get(scheme, '//')}"
 
 
 def check_address(text: str) -> Address:
@@ -130,7 +124,8 @@ def check_address(text: str) -> Address:
             f"Addresses that begin with '{address.scheme}://' are not read.",
             next_step=f"Use one of {', '.join(f'{scheme}://' for scheme in SCHEMES)}.",
         )
-    if _has_user(address):
+    user = address.store.partition("://")[2].partition("@")[0]
+    if _USER.search(address) and (address.scheme not in _ACCOUNTS or ":" in user):
         raise UsageError(
             "The address holds a user's name or a password.",
             where=f"{address.scheme}://...",
@@ -144,13 +139,6 @@ def check_address(text: str) -> Address:
             next_step="Give the address without it, and access by the environment.",
         )
     return address
-
-
-def _has_user(address: Address) -> bool:
-    if not _USER.search(address):
-        return False
-    host = address.store.partition("://")[2]
-    return address.scheme not in _ACCOUNTS or ":" in host.partition("@")[0]
 
 
 def without_query(text: str) -> str:

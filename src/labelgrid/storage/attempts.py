@@ -1,4 +1,4 @@
-"""Asks a store again while it does not answer, and says in one sentence why it was given up."""
+"""Asks a store again while no answer comes, and gives the reason in one sentence."""
 
 import errno
 import os
@@ -50,7 +50,7 @@ _SECRET = ("SECRET", "TOKEN", "KEY", "PASSWORD", "CREDENTIAL", "CONNECTION_STRIN
 
 
 def within(seconds: float, action: Callable[[], T], grown: Callable[[], int] | None = None) -> T:
-    """Do an action that must end, or show that it goes on, in some seconds.
+    """Do an action that must end, or show progress, within some seconds.
 
     One that does not is left alone, in a thread that ends with the program.
 
@@ -85,15 +85,12 @@ def within(seconds: float, action: Callable[[], T], grown: Callable[[], int] | N
 
 
 def persist(address: Address, action: Callable[[], T], grown: Callable[[], int] | None = None) -> T:
-    """Do an action on a store, again and again while it fails for a reason that may pass.
+    """Do an action on a store, again and again while failures may pass.
+
+    `within` does every attempt.
 
     Waits get longer, and are drawn at random, so that many processes do not ask at once. They end
     after the seconds of `patience`.
-
-    Args:
-        address: what the action is on.
-        action: is done at least once.
-        grown: as of `within`, which every attempt is done by.
 
     Raises:
         FileNotFoundError: there is no such object.
@@ -107,19 +104,25 @@ def persist(address: Address, action: Callable[[], T], grown: Callable[[], int] 
             return within(max(LEAST_TIME, end - time.monotonic()), action, grown)
         except Exception as error:  # each client has errors of its own
             fault = _fault_of(error)
-            if _is_for_caller(fault):
+            is_ours = isinstance(fault, FileNotFoundError | LabelgridError | MemoryError)
+            if is_ours or (isinstance(fault, OSError) and fault.errno in _DISK):
                 if fault is error:
                     raise
                 raise fault from None
             _refuse(address, fault)
             if time.monotonic() + wait > end:
-                raise _given_up(address, fault) from None
+                raise StorageError(
+                    f"The store did not answer for {patience():.0f} s: {reason_of(fault)}.",
+                    where=without_query(address),
+                    next_step="Check the network, and run the same command again: what was fetched "
+                    "is kept.",
+                ) from None
         time.sleep(wait * random.uniform(0.5, 1.0))
         wait = min(2 * wait, LONGEST)
 
 
 def _fault_of(error: Exception) -> Exception:
-    """What went wrong: fsspec says of every error of a web server that the object is missing."""
+    """The true error: fsspec reports every error of a web server as a missing object."""
     cause = error.__cause__
     if not isinstance(error, FileNotFoundError) or not isinstance(cause, Exception):
         return error
@@ -128,84 +131,45 @@ def _fault_of(error: Exception) -> Exception:
     return error if is_missing or no_address else cause
 
 
-def _is_for_caller(fault: Exception) -> bool:
-    """Whether an error is ours or of this machine, or says that an object is missing."""
-    if isinstance(fault, FileNotFoundError | LabelgridError | MemoryError):
-        return True
-    return isinstance(fault, OSError) and fault.errno in _DISK
-
-
 def _refuse(address: Address, error: Exception) -> None:
-    """Raise an error that cannot pass.
-
-    Raises:
-        StorageError: the store knows who asks and does not allow it, or does not know; or this
-            machine does not trust its certificate.
-    """
-    if _UNTRUSTED in str(error).lower():
-        raise _distrust(address, error) from None
+    """Raise an error that cannot pass."""
+    text = str(error).lower()
     status = _status_of(error)
-    if _is_forbidden(error, status):
-        raise StorageError(
-            f"The store does not allow this: {reason_of(error)}.",
-            where=without_query(address),
-            next_step=CREDENTIALS,
-        ) from None
-    refused = isinstance(error, OSError) and error.errno in _REFUSALS
-    if refused or (400 <= status < 500 and status not in _PASSING):
-        raise StorageError(
-            f"The store refuses the request: {reason_of(error)}.",
-            where=without_query(address),
-            next_step="Check the address.",
-        ) from None
-
-
-def _distrust(address: Address, error: Exception) -> StorageError:
-    """Why this machine does not trust a certificate, and what to do."""
-    what = "is not trusted"
-    next_step = (
-        "If it is your organisation's, set SSL_CERT_FILE (for s3:// AWS_CA_BUNDLE) "
-        "to the file of its certificates, and run the same command again."
-    )
-    if any(words in str(error).lower() for words in _OUT_OF_DATE):
-        what = "is out of date"
+    name = type(error).__name__
+    is_forbidden = isinstance(error, PermissionError) or "Credential" in name or "Auth" in name
+    is_refused = False
+    if isinstance(error, OSError):
+        is_forbidden = is_forbidden or str(error).startswith(_FORBIDDEN_WORD)
+        is_refused = error.errno in _REFUSALS
+    if _UNTRUSTED in text and any(words in text for words in _OUT_OF_DATE):
+        what = "The certificate of the store is out of date"
         next_step = "Let whoever runs the store renew it, or set this machine's clock right."
-    return StorageError(
-        f"The certificate of the store {what}: {reason_of(error)}.",
-        where=without_query(address),
-        next_step=next_step,
-    )
+    elif _UNTRUSTED in text:
+        what = "The certificate of the store is not trusted"
+        next_step = (
+            "If it is your organisation's, set SSL_CERT_FILE (for s3:// AWS_CA_BUNDLE) "
+            "to the file of its certificates, and run the same command again."
+        )
+    elif is_forbidden or status in _FORBIDDEN:
+        what = "The store does not allow this"
+        next_step = CREDENTIALS
+    elif is_refused or (400 <= status < 500 and status not in _PASSING):
+        what = "The store refuses the request"
+        next_step = "Check the address."
+    else:
+        return
+    raise StorageError(
+        f"{what}: {reason_of(error)}.", where=without_query(address), next_step=next_step
+    ) from None
 
 
 def _status_of(error: Exception) -> int:
-    """The status that a server answered with; 0 if the error says none."""
     values = (getattr(error, name, 0) for name in _STATUS)  # the later ones are deprecated in some
-    said = next((value for value in values if isinstance(value, int) and value), 0)
-    return said or _status_of_s3(error)
-
-
-def _status_of_s3(error: Exception) -> int:
-    """The status in an error of S3's client."""
-    answer = getattr(error, "response", None)
-    if not isinstance(answer, Mapping):
-        return 0
-    return int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _is_forbidden(error: Exception, status: int) -> bool:
-    name = type(error).__name__
-    if isinstance(error, PermissionError) or "Credential" in name or "Auth" in name:
-        return True
-    unsaid = isinstance(error, OSError) and str(error).startswith(_FORBIDDEN_WORD)
-    return unsaid or status in _FORBIDDEN
-
-
-def _given_up(address: Address, error: Exception) -> StorageError:
-    return StorageError(
-        f"The store did not answer for {patience():.0f} s: {reason_of(error)}.",
-        where=without_query(address),
-        next_step="Check the network, and run the same command again: what was fetched is kept.",
-    )
+    status = next((value for value in values if isinstance(value, int) and value), 0)
+    answer = getattr(error, "response", None)  # of S3's client
+    if not status and isinstance(answer, Mapping):
+        status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return status
 
 
 def reason_of(error: BaseException) -> str:
@@ -221,7 +185,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """A text without the values of variables that hold secrets, by their names."""
+    """A text without the values of variables whose names say secrets."""
     for name, value in os.environ.items():
         if len(value) >= 6 and any(part in name.upper() for part in _SECRET):
             text = text.replace(value, "***").replace(quote(value, safe=""), "***")

@@ -26,7 +26,7 @@ _BATCH = 500
 
 
 class Content(NamedTuple):
-    """What an object contained: the hash, and the upright size of its image; 0 if unknown."""
+    """The content of an object: the hash, and the upright size of an image; 0 if unknown."""
 
     digest: str
     height: int = 0
@@ -34,7 +34,7 @@ class Content(NamedTuple):
 
 
 def known_contents(stamps: Mapping[Address, Stamp]) -> dict[Address, Content]:
-    """What is remembered of these versions of objects; those without a tag are unknown."""
+    """The remembered contents of versions of objects; versions without a tag are unknown."""
     versions = {_version(item): item[0] for item in stamps.items() if item[1].tag}
     keys = list(versions)
     known: dict[Address, Content] = {}
@@ -51,7 +51,7 @@ def known_contents(stamps: Mapping[Address, Stamp]) -> dict[Address, Content]:
 
 
 def remember(contents: Iterable[tuple[Address, Stamp, Content]]) -> None:
-    """Remember what versions of objects contained; those without a tag are left out."""
+    """Remember the contents of versions of objects; versions without a tag are left out."""
     rows = [
         (_version((address, stamp)), *content) for address, stamp, content in contents if stamp.tag
     ]
@@ -70,17 +70,18 @@ def _version(item: tuple[Address, Stamp]) -> bytes:
 
 @contextmanager
 def _database() -> Iterator[sqlite3.Connection]:
-    """The open memory; an empty one that is kept nowhere if it cannot be opened or is damaged."""
-    database = _open(cache_folder() / _FILE) or _open(Path(":memory:"))
-    assert database is not None
+    """The open memory, or an empty one if the file cannot be opened or is damaged."""
+    database = _open(cache_folder() / _FILE)
+    if database is None:
+        database = sqlite3.connect(":memory:")
+        database.execute(_TABLE)
     with closing(database):
         yield database
 
 
 def _open(path: Path) -> sqlite3.Connection | None:
     try:
-        if path.name == _FILE:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         database = sqlite3.connect(path, timeout=_WAIT)
     except (OSError, sqlite3.Error):
         return None
@@ -88,11 +89,9 @@ def _open(path: Path) -> sqlite3.Connection | None:
         database.execute("PRAGMA synchronous = OFF")
         database.execute(_TABLE)
         database.execute("SELECT digest, height, width FROM contents LIMIT 1").fetchall()
-    except sqlite3.OperationalError:  # it is locked, or the disk is full
+    except sqlite3.DatabaseError as error:
         database.close()
-        return None
-    except sqlite3.DatabaseError:
-        database.close()
-        path.unlink(missing_ok=True)
+        if not isinstance(error, sqlite3.OperationalError):  # neither locked nor the disk full
+            path.unlink(missing_ok=True)
         return None
     return database

@@ -1,4 +1,4 @@
-"""Keeps contents of objects on this disk by their hashes, up to a size; several processes share it.
+"""Keeps contents of objects on disk by hash, up to a size; several processes share the folder.
 
 A file gets its name only when it is complete, and its content is compared with its name each time
 it is read. Files leave in the order in which they were last used.
@@ -33,16 +33,11 @@ _HELD = "held-"
 
 
 class _Lease:
-    """A handle of a file that no process removes while it is open; it closes when it is dropped."""
+    """An open handle of a file, which no process removes until the lease is dropped."""
 
     def __init__(self, path: Path) -> None:
-        """Raises OSError: there is no such file."""
         self.handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         fcntl.flock(self.handle, fcntl.LOCK_SH)
-
-    def is_of_a_name(self) -> bool:
-        """Whether the file still has a name: another process may have removed it meanwhile."""
-        return os.fstat(self.handle).st_nlink > 0
 
     def __del__(self) -> None:
         with suppress(AttributeError, OSError):
@@ -50,7 +45,7 @@ class _Lease:
 
 
 class _Leases(threading.local):
-    """The leases of a thread, the last ones asked for; they end with the thread."""
+    """The last leases of a thread; all end with the thread."""
 
     def __init__(self) -> None:
         self.last: deque[_Lease] = deque(maxlen=LEASED)
@@ -71,11 +66,7 @@ class Cache:
 
     @classmethod
     def of_environment(cls) -> "Cache":
-        """The cache that the environment sets.
-
-        Raises:
-            UsageError: a variable is wrong.
-        """
+        """The cache that the environment sets."""
         return cls(cache_folder(), cache_bytes())
 
     def find(self, content: str, suffix: str, *, check: bool = True) -> Path | None:
@@ -91,7 +82,7 @@ class Cache:
         path = self._path(content, suffix)
         try:
             lease = _Lease(path)
-            if not lease.is_of_a_name():
+            if not os.fstat(lease.handle).st_nlink:  # another process removed it meanwhile
                 return None
             sound = not check or digest(path) == content
         except FileNotFoundError:
@@ -113,11 +104,7 @@ class Cache:
 
     @contextmanager
     def new_file(self) -> Iterator[Path]:
-        """Yield the path of a new, empty file in the cache's folder, which is removed afterwards.
-
-        Raises:
-            StorageError: the disk is full, or cannot be written.
-        """
+        """Yield the path of a new, empty file in the cache's folder; remove the file afterwards."""
         path = self.folder / f"{secrets.token_hex(8)}{_PART}"
         try:
             with self.disk_errors():
@@ -129,11 +116,7 @@ class Cache:
                 path.unlink(missing_ok=True)
 
     def take(self, file: Path, suffix: str) -> tuple[Path, str]:
-        """Move a complete file into the cache; return its path there, and its content hash.
-
-        Raises:
-            StorageError: the disk is full, or cannot be written.
-        """
+        """Move a complete file into the cache; return the path there, and the content hash."""
         with self.disk_errors():
             content = digest(file)
             path = self._path(content, suffix)
@@ -159,11 +142,7 @@ class Cache:
 
     @contextmanager
     def held(self, path: Path, name: str) -> Iterator[Path]:
-        """Yield another path of a file of the cache, with this name, which stays in the block.
-
-        Raises:
-            StorageError: the disk is full, or cannot be written.
-        """
+        """Yield a second path, with a given name, to a file of the cache; both stay meanwhile."""
         with TemporaryDirectory(prefix=_HELD, dir=self.folder) as folder:
             other = Path(folder, name)
             with self.disk_errors():
@@ -172,7 +151,7 @@ class Cache:
 
     @contextmanager
     def disk_errors(self) -> Iterator[None]:
-        """Turn errors of the cache's disk into one that says what to do.
+        """Turn errors of the cache's disk into an error with a next step.
 
         Raises:
             FileNotFoundError: was raised inside.
@@ -199,7 +178,7 @@ class Cache:
     def _total(self) -> Iterator[list[int]]:
         """Yield the bytes of all files, to be changed; other processes wait.
 
-        A process that was killed may leave a number that is off: each removal counts anew.
+        A process that was killed may leave a wrong number: each removal counts anew.
         """
         handle = os.open(self.folder / _TOTAL, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -212,10 +191,7 @@ class Cache:
             os.close(handle)
 
     def _shrink(self, aim: int) -> int:
-        """Remove files, those used longest ago first, until at most `aim` bytes are left.
-
-        Return the bytes that are left. Files that a thread reads are left.
-        """
+        """Remove the files used longest ago until at most `aim` bytes are left; return the rest."""
         files = sorted(self._files())
         total = sum(size for _, size, _ in files)
         for _, size, path in files:
@@ -223,11 +199,14 @@ class Cache:
                 break
             if _unlink_unread(path):
                 total -= size
-        self._remove_abandoned()
+        oldest = time.time() - ABANDONED
+        for unfinished in [*self.folder.glob(f"*{_PART}"), *self.folder.glob(f"{_HELD}*")]:
+            with suppress(OSError):
+                if unfinished.stat().st_mtime < oldest:
+                    remove_folder(unfinished) if unfinished.is_dir() else unfinished.unlink()
         return total
 
     def _files(self) -> Iterator[tuple[int, int, str]]:
-        """The time of the last use, the size and the path of each file."""
         for folder in self.folder.glob("[0-9a-f][0-9a-f]"):
             with os.scandir(folder) as entries:
                 for entry in entries:
@@ -238,16 +217,8 @@ class Cache:
     def _size(self) -> int:
         return sum(size for _, size, _ in self._files())
 
-    def _remove_abandoned(self) -> None:
-        oldest = time.time() - ABANDONED
-        for path in [*self.folder.glob(f"*{_PART}"), *self.folder.glob(f"{_HELD}*")]:
-            with suppress(OSError):
-                if path.stat().st_mtime < oldest:
-                    remove_folder(path) if path.is_dir() else path.unlink()
-
 
 def _unlink_unread(path: str) -> bool:
-    """Remove a file that nobody reads; whether it is gone."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

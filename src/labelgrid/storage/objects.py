@@ -20,13 +20,13 @@ from labelgrid.storage.threads import each_in_threads
 
 
 class ChangedObjectError(Exception):
-    """An object has another content than the one that was asked for; its content hash now."""
+    """The content of an object differs from the wanted one; holds the hash of the content."""
 
 
 def fetch(
     address: Address, digest: str = "", limit: int | None = None, *, check: bool = True
 ) -> Path:
-    """The local file with an object's content, which stays until this thread has asked for more.
+    """The local file with an object's content, kept until this thread asked for more.
 
     What is in the cache is not fetched. Without a digest, the store is asked whether the object is
     still what it was.
@@ -47,31 +47,24 @@ def fetch(
     if digest:
         path = cache.find(digest, address.suffix, check=check)
         if path is None:
-            path, found = _download(cache, address, limit)
-            if found != digest:
-                raise ChangedObjectError(found)
+            path, content = _download(cache, address, limit)
+            if content != digest:
+                raise ChangedObjectError(content)
         return path
     stamp = stamp_of(address)
     if stamp is None:
         raise FileNotFoundError(errno.ENOENT, "There is no such object", address)
     known = known_contents({address: stamp}).get(address)
-    path, found = fetch_version(address, stamp, known, limit)
-    if known is None or known.digest != found:
-        remember([(address, stamp, Content(found))])
+    path, content = fetch_version(address, stamp, known, limit)
+    if known is None or known.digest != content:
+        remember([(address, stamp, Content(content))])
     return path
 
 
 def fetch_version(
     address: Address, stamp: Stamp, known: Content | None = None, limit: int | None = None
 ) -> tuple[Path, str]:
-    """The local file of a version of an object, and its content hash; as `fetch`.
-
-    Args:
-        address: of the object.
-        stamp: its version.
-        known: what this version contained; None: unknown.
-        limit: as of `fetch`.
-    """
+    """The local file of a version of an object, and its content hash; as `fetch`."""
     cache = Cache.of_environment()
     path = known and cache.find(known.digest, address.suffix)
     if known and path:
@@ -84,18 +77,12 @@ def fetch_version(
 def fetch_all(
     wanted: Mapping[Address, str], stamps: Mapping[Address, Stamp], progress: Progress
 ) -> None:
-    """Fetch what the cache lacks of many objects, many at a time, if all of them fit into it.
+    """Fetch the missing ones of many objects, many at a time, if all fit into the cache.
+
+    `wanted` are the content hashes that they must have.
 
     Otherwise this is said, and each is fetched when it is read. An object that is missing or has
     changed is left to whoever reads it.
-
-    Args:
-        wanted: object -> the content hash that it must have.
-        stamps: of the objects.
-        progress: reports each object.
-
-    Raises:
-        StorageError: the store refuses or does not answer, or the cache cannot be written.
     """
     cache = Cache.of_environment()
     missing = [address for address in wanted if not cache.holds(wanted[address], address.suffix)]
@@ -111,13 +98,13 @@ def fetch_all(
         return
     system_of(missing[0])
     progress.start("Fetching images", len(missing), "images")
-    for _ in each_in_threads(partial(_fetch_quietly, wanted), missing):
+
+    def fetch_quietly(address: Address) -> None:
+        with suppress(ChangedObjectError, FileNotFoundError):
+            fetch(address, wanted[address])
+
+    for _ in each_in_threads(fetch_quietly, missing):
         progress.advance()
-
-
-def _fetch_quietly(wanted: Mapping[Address, str], address: Address) -> None:
-    with suppress(ChangedObjectError, FileNotFoundError):
-        fetch(address, wanted[address])
 
 
 def download(address: Address, folder: Path, progress: Progress) -> Path:
@@ -133,7 +120,7 @@ def download(address: Address, folder: Path, progress: Progress) -> Path:
         _copy(address, target)
         return target
     try:
-        found = [item for item, _ in list_below(address)]
+        objects = [item for item, _ in list_below(address)]
     except FileNotFoundError as error:
         raise StorageError(
             "There is no such object, and none below it.",
@@ -141,19 +128,15 @@ def download(address: Address, folder: Path, progress: Progress) -> Path:
             next_step="Check the address.",
         ) from error
     start = len(address.rstrip("/")) + 1
-    targets = [inside(target, item[start:]) for item in found]
-    progress.start("Fetching", len(found), "files")
-    for _ in each_in_threads(_copy_pair, zip(found, targets, strict=True)):
+    targets = [inside(target, item[start:]) for item in objects]
+    progress.start("Fetching", len(objects), "files")
+    pairs = zip(objects, targets, strict=True)
+    for _ in each_in_threads(lambda pair: _copy(*pair), pairs):
         progress.advance()
     return target
 
 
-def _copy_pair(pair: tuple[Address, Path]) -> None:
-    _copy(*pair)
-
-
 def _copy(address: Address, target: Path) -> None:
-    """Copy an object to a file."""
     system = system_of(address)
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +144,7 @@ def _copy(address: Address, target: Path) -> None:
 
 
 def _download(cache: Cache, address: Address, limit: int | None) -> tuple[Path, str]:
-    """Fetch an object into the cache; once more after room was made, if the disk is full.
+    """Fetch an object into the cache; again after room was made, if the disk is full.
 
     Return its path and content hash.
     """
@@ -183,12 +166,9 @@ def _download(cache: Cache, address: Address, limit: int | None) -> tuple[Path, 
 
 
 def _size(path: Path) -> int:
-    """The bytes of a file; 0 if there is none yet."""
     return path.stat().st_size if path.exists() else 0
 
 
 def _too_large(address: Address, size: int, limit: int) -> OSError:
-    fault = (
-        f"its {size / 1e6:.0f} MB are more than the {limit / 1e6:.0f} MB that such a file can need"
-    )
-    return OSError(errno.EFBIG, fault, str(address))
+    sizes = f"its {size / 1e6:.0f} MB are more than the {limit / 1e6:.0f} MB"
+    return OSError(errno.EFBIG, f"{sizes} that such a file can need", str(address))

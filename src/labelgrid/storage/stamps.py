@@ -1,4 +1,7 @@
-"""Asks stores which version of each object they hold: its size and entity tag, not its content."""
+"""Asks stores for the version of each object: size and entity tag, not content.
+
+Every function raises a `StorageError` if the store refuses or does not answer.
+"""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator
@@ -30,18 +33,14 @@ _TAGS = (
 
 
 class Stamp(NamedTuple):
-    """The version of an object: its bytes, -1 if unknown, and its tag, "" if there is none."""
+    """The version of an object: the bytes, -1 if unknown, and a tag, "" if unknown."""
 
     size: int
     tag: str
 
 
 def stamps_of(addresses: Collection[Address]) -> dict[Address, Stamp]:
-    """The stamps of objects; those that do not exist are left out.
-
-    Raises:
-        StorageError: the store refuses or does not answer.
-    """
+    """The stamps of objects; missing objects are left out."""
     stamps, single = listed_stamps(addresses)
     for address, stamp in zip(single, each_in_threads(stamp_of, single), strict=True):
         if stamp:
@@ -50,12 +49,9 @@ def stamps_of(addresses: Collection[Address]) -> dict[Address, Stamp]:
 
 
 def listed_stamps(addresses: Collection[Address]) -> tuple[dict[Address, Stamp], list[Address]]:
-    """The stamps of those objects whose folders are listed, since many are in one; and the others.
+    """The stamps of objects in folders with many, which are listed; and the remaining objects.
 
     Objects that do not exist are left out of both.
-
-    Raises:
-        StorageError: the store refuses or does not answer.
     """
     by_folder = defaultdict[Address, list[Address]](list)
     for address in addresses:
@@ -64,19 +60,15 @@ def listed_stamps(addresses: Collection[Address]) -> tuple[dict[Address, Stamp],
     others: list[Address] = []
     for folder, wanted in by_folder.items():
         if len(wanted) >= LISTED and can_list(folder):
-            found = dict(list_folder(folder))
-            stamps |= {address: found[address] for address in wanted if address in found}
+            listed = dict(list_folder(folder))
+            stamps |= {address: listed[address] for address in wanted if address in listed}
         else:
             others += wanted
     return stamps, others
 
 
 def stamp_of(address: Address) -> Stamp | None:
-    """The stamp of an object; None if it does not exist.
-
-    Raises:
-        StorageError: the store refuses or does not answer.
-    """
+    """The stamp of an object; None if it does not exist."""
     system = system_of(address)
     try:
         info = persist(address, lambda: system.info(address))
@@ -86,11 +78,7 @@ def stamp_of(address: Address) -> Stamp | None:
 
 
 def list_folder(folder: Address) -> Iterator[tuple[Address, Stamp]]:
-    """The objects of a folder, without those below it, with their stamps.
-
-    Raises:
-        StorageError: the store refuses or does not answer.
-    """
+    """The objects of a folder, without subfolders, with their stamps."""
     system = system_of(folder)
     try:
         entries = persist(folder, lambda: system.ls(f"{folder}/", detail=True))
@@ -118,7 +106,7 @@ def _objects(
 ) -> Iterator[tuple[Address, Stamp]]:
     """The addresses and stamps of a listing's objects.
 
-    A client names them without scheme, and some with another store's name before the key.
+    A client leaves the scheme out, and some write another store's name before the key.
     """
     above = str(system._strip_protocol(folder)).rstrip("/")
     for entry in entries:
@@ -130,7 +118,7 @@ def _objects(
 
 def _stamp(info: Values) -> Stamp:
     size = info.get("size")
-    found = next((info[name] for name in _TAGS if info.get(name)), "")
-    if isinstance(found, datetime):  # some clients list a time as a number
-        found = found.timestamp()
-    return Stamp(-1 if size is None else int(size), str(found).strip('"'))
+    tag = next((info[name] for name in _TAGS if info.get(name)), "")
+    if isinstance(tag, datetime):  # some clients list a time as a number
+        tag = tag.timestamp()
+    return Stamp(-1 if size is None else int(size), str(tag).strip('"'))

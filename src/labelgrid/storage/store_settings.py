@@ -1,4 +1,7 @@
-"""Reads what the environment says of the cache of objects and of unreachable stores."""
+"""Reads what the environment says of the cache of objects and of unreachable stores.
+
+A variable that is no positive number is a `UsageError`.
+"""
 
 import os
 from pathlib import Path
@@ -16,7 +19,7 @@ DEFAULT_PATIENCE = 30.0
 
 
 def cache_folder() -> Path:
-    """The folder of the cache: that of the variable, or one below the user's folder of caches."""
+    """The folder of the cache: set by the variable, or below the user's folder of caches."""
     text = os.environ.get(FOLDER, "")
     if text:
         return Path(text).absolute()
@@ -25,20 +28,12 @@ def cache_folder() -> Path:
 
 
 def cache_bytes() -> int:
-    """The most bytes that the cache keeps.
-
-    Raises:
-        UsageError: the variable that sets it is no positive number.
-    """
+    """The most bytes that the cache keeps."""
     return round(_positive(SIZE, DEFAULT_GB) * 1e9)
 
 
 def patience() -> float:
-    """How many seconds a store that does not answer is asked again.
-
-    Raises:
-        UsageError: the variable that sets it is no positive number.
-    """
+    """How many seconds a store that does not answer is asked again."""
     return _positive(PATIENCE, DEFAULT_PATIENCE)
 
 

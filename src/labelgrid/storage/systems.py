@@ -58,7 +58,7 @@ def system_of(address: Address) -> Any:
 
 @lru_cache(maxsize=16)
 def _open(process: int, store: str, variables: frozenset[tuple[str, str]]) -> Any:
-    """A client; it cannot be used in a process that is forked from its own."""
+    """A client of a store; a forked process needs its own."""
     from fsspec.core import url_to_fs
 
     address = Address(store)

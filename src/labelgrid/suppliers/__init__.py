@@ -1,1 +1,1 @@
-"""Suppliers and relations: how far they are trusted, and the labels that they bring."""
+"""Suppliers and relations: labels from either, and the trust in these labels."""

@@ -14,18 +14,12 @@ from labelgrid.basics.shown import Shown, table
 from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.cameras import NAME as CAMERAS
-from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
+from labelgrid.executors.workplace import IN_THIS_PROCESS, Workplace
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import text_with_tables
 from labelgrid.suppliers.relation_trust import RelationRow, proposed_camera, relation_tables
 from labelgrid.suppliers.supplier_trust import SupplierRow, note_measured_trust, supplier_tables
-from labelgrid.suppliers.trust_jobs import rows_elsewhere
-from labelgrid.suppliers.trust_rows import (
-    TrustRows,
-    UnmeasuredTrust,
-    measure_trust,
-    unmeasured_trust,
-)
+from labelgrid.suppliers.trust_jobs import measure_trust, unmeasured_trust
 
 UNCHANGED = "Nothing was written."
 #: Tables [changes.SECTION.NAME]: by section, then by name.
@@ -73,15 +67,15 @@ def relate(
     progress: Progress,
     *,
     write: bool = False,
-    spreading: Spreading = IN_THIS_PROCESS,
+    workplace: Workplace = IN_THIS_PROCESS,
 ) -> Related:
-    """Measure the relations of the recipe, the shipped ones that fit the tasks, and the suppliers.
+    """Measure the recipe's relations, fitting shipped relations, and the suppliers.
 
     Args:
         project: the project.
         progress: reports each relation, and each task of a supplier.
         write: write the trust, and the camera if it was unknown, into the project's files.
-        spreading: where they are measured.
+        workplace: where they are measured.
 
     Returns:
         What was measured; no row, and nothing written, if that was only a share.
@@ -103,7 +97,7 @@ def relate(
             next_step="`labelgrid list relations` shows all relations; declare one as a table "
             f"[changes.relations.NAME]. Or `{imports}` brings a supplier's labels.",
         )
-    rows = _measure(project, progress, unmeasured, spreading)
+    rows = measure_trust(project, progress, unmeasured, workplace)
     if rows is None:
         return Related(relations=[], suppliers=[], files={}, written=False)
     tables = {
@@ -127,28 +121,14 @@ def relate(
     )
 
 
-def _measure(
-    project: ProjectFolder, progress: Progress, unmeasured: UnmeasuredTrust, spreading: Spreading
-) -> TrustRows | None:
-    """What was measured; None if that was only a share."""
-    if spreading.executor is None:
-        return measure_trust(project, progress, unmeasured)
-    return rows_elsewhere(project, progress, unmeasured, spreading)
-
-
 def _with_tables(text: str, tables: Tables) -> str:
-    """Settings with these tables."""
-    for section, own in tables.items():
-        text = text_with_tables(text, section, own) if own else text
+    for section, of_section in tables.items():
+        if of_section:
+            text = text_with_tables(text, section, of_section)
     return text
 
 
 def _write(project: ProjectFolder, tables: Tables, camera: str) -> None:
-    """Write what is proposed.
-
-    Raises:
-        ProjectError: the cameras are a data set's, or `camera.toml` exists.
-    """
     path = project.folder / CAMERAS
     if camera and (project.settings.oracle or os.path.lexists(path)):
         raise ProjectError(

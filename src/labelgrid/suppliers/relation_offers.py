@@ -1,15 +1,14 @@
-"""Offers relations that fit a project's tasks and that nobody declared. Loads no torch."""
+"""Offers relations that fit a project's tasks and are not declared. Loads no torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from labelgrid.basics.errors import command
 from labelgrid.basics.words import join_names
-from labelgrid.ledger.views import TaskCount
 from labelgrid.project.cells.random_labels import ENOUGH
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.relations.bound import BoundRelation, connect
+from labelgrid.relations.bound import connect, connected_tasks
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.relations.offered import offered_relations
 from labelgrid.relations.true_agreement import FEWEST
@@ -17,7 +16,7 @@ from labelgrid.relations.true_agreement import FEWEST
 
 @dataclass(frozen=True, kw_only=True)
 class RelationOffer:
-    """A shipped relation between tasks of a project that its recipe does not declare.
+    """A shipped relation between a project's tasks that the recipe does not declare.
 
     Args:
         name: of the relation.
@@ -37,7 +36,7 @@ class RelationOffer:
 
 
 def relation_offers(project: ProjectFolder) -> list[RelationOffer]:
-    """The shipped relations that may save labels of a project, and that nobody declared.
+    """The undeclared shipped relations that may save labels of a project.
 
     Those too whose options are to be found: they may turn out not to hold.
 
@@ -55,7 +54,7 @@ def relation_offers(project: ProjectFolder) -> list[RelationOffer]:
                 name=name,
                 reads=relation.reads,
                 gives=relation.gives,
-                labelled=_are_labelled(relation, counts),
+                labelled=all(counts[task].labelled >= FEWEST for task in connected_tasks(relation)),
                 paired=not declared,
                 choice=choice,
             )
@@ -63,14 +62,8 @@ def relation_offers(project: ProjectFolder) -> list[RelationOffer]:
     return offers
 
 
-def _are_labelled(relation: BoundRelation, counts: Mapping[str, TaskCount]) -> bool:
-    """Whether each task that a relation connects has enough labels to measure it on."""
-    tasks = (*relation.reads, relation.gives)
-    return all(counts[task].labelled >= FEWEST for task in tasks)
-
-
 def offers_text(offers: Sequence[RelationOffer], folder: Path) -> str:
-    """What may follow, and the command that measures how well; "" without an offer.
+    """Say which labels may follow, and how to measure how well; "" without an offer.
 
     A sentence for the relations that can be measured at once, and one for the others.
     """
@@ -80,7 +73,11 @@ def offers_text(offers: Sequence[RelationOffer], folder: Path) -> str:
     if ready:
         sentences.append(f"{_what_may_follow(ready, folder)}.")
     if later:
-        sentences.append(f"{_what_may_follow(later, folder)}, {_once_labelled(later, folder)}.")
+        how_many = labels_of_all(max(len(offer.reads) for offer in later))
+        text = f"{_what_may_follow(later, folder)}, once images have {how_many}"
+        if all(offer.paired for offer in later):
+            text += f", as `{command('query', folder, '--pairs', ENOUGH)}` asks for"
+        sentences.append(f"{text}.")
     return " ".join(sentences)
 
 
@@ -93,17 +90,8 @@ def _what_may_follow(offers: Sequence[RelationOffer], folder: Path) -> str:
     return f"{', '.join(parts)}{between} need not be bought then: `{relate}` measures how well"
 
 
-def _once_labelled(offers: Sequence[RelationOffer], folder: Path) -> str:
-    """When relations can be measured, and what asks for the labels."""
-    how_many = labels_of_all(max(len(offer.reads) for offer in offers))
-    text = f"once images have {how_many}"
-    if all(offer.paired for offer in offers):
-        text += f", as `{command('query', folder, '--pairs', ENOUGH)}` asks for"
-    return text
-
-
 def labels_of_all(reads: int) -> str:
-    """Names the labels of all tasks that a relation connects, which reads so many.
+    """Name the labels of all tasks that a relation with some read tasks connects.
 
     Example:
         >>> labels_of_all(1), labels_of_all(2)

@@ -4,7 +4,7 @@ They are measured on a random sample of these alone, see `RandomLabels`. Trust i
 which other images chose: each image that chooses is left out once.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from labelgrid.basics.errors import command
@@ -18,7 +18,7 @@ from labelgrid.project.images.known_cameras import camera_step
 from labelgrid.project.sources import source_of
 from labelgrid.relations.bands import thin_pair
 from labelgrid.relations.bound import BoundRelation, bind, connect
-from labelgrid.relations.choice import RelationChoice
+from labelgrid.relations.choice import RelationChoice, RelationChoices
 from labelgrid.relations.offered import offered_relations
 from labelgrid.relations.search import OptionSearch
 from labelgrid.relations.true_agreement import (
@@ -84,13 +84,9 @@ class UnmeasuredRelation:
 
 
 def unmeasured_relations(
-    project: ProjectFolder, declared: Mapping[str, RelationChoice]
+    project: ProjectFolder, declared: RelationChoices
 ) -> list[UnmeasuredRelation]:
-    """The relations of a recipe, and the shipped ones that may hold between the tasks.
-
-    Args:
-        project: the project.
-        declared: those of the recipe.
+    """The relations of a recipe, and shipped relations that may hold between the tasks.
 
     Raises:
         RecipeError: one of the recipe is wrong.
@@ -99,27 +95,21 @@ def unmeasured_relations(
     for name, choice in declared.items():
         bind(name, choice, tasks)
     choices = {**declared, **offered_relations(declared, tasks)}
-    relations = []
-    for name, choice in choices.items():
-        relation = UnmeasuredRelation(
+    return [
+        UnmeasuredRelation(
             name=name,
             choice=choice,
             declared=name in declared,
             in_pairs=name in declared or not declared,
         )
-        relations.append(relation)
-    return relations
+        for name, choice in choices.items()
+    ]
 
 
 def measure_relations(
     project: ProjectFolder, progress: Progress, relations: Sequence[UnmeasuredRelation]
 ) -> list[RelationRow]:
     """Measure relations, each on its own.
-
-    Args:
-        project: the project.
-        progress: reports each relation.
-        relations: of its recipe, or that fit its tasks.
 
     Raises:
         LabelError: a label's file is missing or has changed.
@@ -145,7 +135,7 @@ class _Sampler:
         self.random = RandomLabels(project)
 
     def pairs(self, relation: BoundRelation, image_ids: Sequence[str]) -> list[TruePair]:
-        """The labels of images, as far as they have valid pixels, and their cameras."""
+        """The labels and cameras of images whose labels have valid pixels."""
         pairs: list[TruePair] = []
         pixels = 0
         for image_id in image_ids[:MOST]:
@@ -172,12 +162,7 @@ class _Sampler:
 
 @dataclass(frozen=True)
 class _Measuring:
-    """A relation that is measured.
-
-    Args:
-        sampler: reads labels.
-        relation: the relation.
-    """
+    """A relation that is measured."""
 
     sampler: _Sampler
     relation: UnmeasuredRelation
@@ -189,7 +174,7 @@ class _Measuring:
         )
 
     def row(self) -> RelationRow:
-        """Measure the relation."""
+        """Measure the relation on the images of the sampler."""
         choice = self.relation.choice
         relation = connect(self.relation.name, choice, self.sampler.tasks)
         ids, which = self.sampler.random.images([*relation.reads, relation.gives])
@@ -214,16 +199,26 @@ class _Measuring:
             task=self.sampler.tasks[relation.gives],
         )
         if search.needs_view and search.view is None:
-            return replace(row, remark=self._without_camera(relation))
+            remark = (
+                f"No field of view explains {relation.gives} by {join_names(relation.reads)} "
+                "better than a smaller or a larger one. "
+                f"{camera_step(self.sampler.project)}"
+            )
+            return replace(row, remark=remark)
         options = search.best()
         if options is None:
-            return replace(row, remark=self._unsettled(len(pairs)))
+            query = command("query", self.sampler.project.folder, "--pairs", str(ENOUGH))
+            remark = (
+                f"The labels of {count_text(len(pairs), 'image')} settle no options of the "
+                f"relation, so it is not trusted. More may: `{query}` requests them."
+            )
+            return replace(row, remark=remark)
         return self._measured(replace(row, options=options), search, pairs)
 
     def _measured(
         self, row: RelationRow, search: OptionSearch, pairs: Sequence[TruePair]
     ) -> RelationRow:
-        """The row with the options that were found, or with the first ones if these are better."""
+        """The row with the found options, or with the first options if these are better."""
         seed = self.sampler.project.settings.seed
         labels = self._left_out(row.options, search, pairs)
         measured = measure_labels(labels, search.task, seed=seed)
@@ -236,22 +231,19 @@ class _Measuring:
             row = replace(row, options=search.start)
             measured = before
             before = None
-        remark = ""
-        if measured is None:
-            remark = "Derived and true labels have no pixel in common."
         return replace(
             row,
             trust=measured.trust if measured else None,
             measured=measured,
             as_declared=before if row.declared else None,
             field_of_view=search.view,
-            remark=remark,
+            remark="" if measured else "Derived and true labels have no pixel in common.",
         )
 
     def _left_out(
         self, options: Values, search: OptionSearch, pairs: Sequence[TruePair]
     ) -> Iterator[LabelPair]:
-        """The derived and true labels of images, by options that others than the image chose."""
+        """Derived and true labels of images, by options that an image has no part in."""
         for place, pair in enumerate(pairs):
             chosen: Values | None = options
             if place in search.choosers:
@@ -279,23 +271,15 @@ class _Measuring:
         if not self.relation.in_pairs:
             write = command("relate", folder, "--write")
             step = f"`{write}` declares the relation, turned off; then `{query}` requests them."
-        return (
-            f"{images} labels of {tasks} from random draws or imports: trust needs at least "
-            f"{FEWEST}, and {ENOUGH} are better. {step}"
-        )
+        return lacking_text(f"{images} labels of {tasks}", step)
 
-    def _unsettled(self, count: int) -> str:
-        query = command("query", self.sampler.project.folder, "--pairs", str(ENOUGH))
-        return (
-            f"The labels of {count_text(count, 'image')} settle no options of the relation, so it "
-            f"is not trusted. More may: `{query}` requests them."
-        )
 
-    def _without_camera(self, relation: BoundRelation) -> str:
-        return (
-            f"No field of view explains {relation.gives} by {join_names(relation.reads)} better "
-            f"than a smaller or a larger one. {camera_step(self.sampler.project)}"
-        )
+def lacking_text(images: str, step: str) -> str:
+    """Say that too few images have labels from random draws or imports."""
+    return (
+        f"{images} from random draws or imports: trust needs at least {FEWEST}, and {ENOUGH} are "
+        f"better. {step}"
+    )
 
 
 def relation_tables(
@@ -306,28 +290,17 @@ def relation_tables(
     are_declared = any(relation.declared for relation in relations)
     tables = {}
     for row in rows:
-        table = _table_of_tasks(choices[row.name])
+        choice = choices[row.name]
+        ends: Json = {"plugin": choice.plugin, "reads": list(choice.reads), "gives": choice.gives}
+        table = {key: value for key, value in ends.items() if value}
         if row.measured:
-            tables[row.name] = table | _measured_table(row, row.measured, choices[row.name])
+            tables[row.name] = table | _measured_table(row, row.measured, choice)
         elif are_declared and not row.declared:
             tables[row.name] = table | {"trust": 0.0}  # so that pairs are drawn for it, too
     return tables
 
 
-def _table_of_tasks(choice: RelationChoice) -> Json:
-    """The entries that say which plug-in connects which tasks."""
-    table: Json = {}
-    if choice.plugin:
-        table["plugin"] = choice.plugin
-    if choice.reads:
-        table["reads"] = list(choice.reads)
-    if choice.gives:
-        table["gives"] = choice.gives
-    return table
-
-
 def _measured_table(row: RelationRow, measured: Measured, choice: RelationChoice) -> Json:
-    """What is proposed for a measured relation; trust 0 turns it off."""
     table: Json = {"trust": measured.trust, "coverage": round(measured.coverage, 2)}
     if choice.exact and measured.trust:
         table["exact"] = True

@@ -49,7 +49,7 @@ class BoundSupplier:
 def trust_by_supplier(
     project: ProjectFolder, choices: Mapping[str, SupplierChoice], tasks: TaskDefs
 ) -> dict[str, dict[str, float]]:
-    """The suppliers that a recipe trusts, and how far in each task that it trusts them in.
+    """The trusted suppliers of a recipe, with the trust in each trusted task.
 
     A trust in a dropped task stays in the recipe, and counts for nothing.
 
@@ -115,18 +115,18 @@ def supplied_labels(
     If they are to be aligned and `usual` is None, there are none.
     """
     declared = supplier.declared
-    found = {}
+    files = {}
     if not is_aligned(supplier, task) or usual:
         labels = supplier.index.labels.get(task.name, {})
         for image_id in sorted(labels.keys() & set(image_ids)):
             label = labels[image_id]
             path = project.inside(label.path)
             classes = supplier.index.classes(task.name, label)
-            found[image_id] = SuppliedFile(path, label.digest, classes)
+            files[image_id] = SuppliedFile(path, label.digest, classes)
     return SuppliedLabels(
         supplier=supplier.name,
         trust=supplier.trust[task.name],
-        files=found,
+        files=files,
         inverted=is_inverted(supplier, task),
         align=declared.align,
         usual=usual,
@@ -149,14 +149,7 @@ def is_aligned(supplier: BoundSupplier, task: TaskDef) -> bool:
 def extents(
     source: Source, task: TaskDef, image_ids: Collection[str], *, inverted: bool
 ) -> dict[str, Extent]:
-    """The extents of a sample of a task's true labels, by image; of their inverse if `inverted`.
-
-    Args:
-        source: the true labels.
-        task: their task.
-        image_ids: the images from which the sample is drawn.
-        inverted: as of `SuppliedLabels`.
-    """
+    """The extents of a sample of a task's true labels, by image; of their inverse if `inverted`."""
     found = {}
     for image_id in _shuffled(image_ids, "supplied", task.name)[:SAMPLE]:
         label = nonempty_label(source, image_id, task)
@@ -166,7 +159,6 @@ def extents(
 
 
 def _shuffled(image_ids: Collection[str], *names: str) -> list[str]:
-    """The images in an order that is drawn by the names."""
     ordered = sorted(image_ids)
     draws = keyed_uniform(image_keys(ordered), seed_of(0, *names))
     return [ordered[int(number)] for number in np.argsort(draws, kind="stable")]
@@ -188,7 +180,7 @@ def supplied_by_task(
         tasks: the project's.
         labelled: the tasks of which each of the images has a label.
     """
-    found: dict[str, list[SuppliedLabels]] = {}
+    by_task: dict[str, list[SuppliedLabels]] = {}
     for supplier in suppliers:
         for name in supplier.trust:
             usual = None
@@ -201,8 +193,8 @@ def supplied_by_task(
             labels = supplied_labels(
                 project, supplier, tasks[name], usual=usual, image_ids=labelled
             )
-            found.setdefault(name, []).append(labels)
-    return found
+            by_task.setdefault(name, []).append(labels)
+    return by_task
 
 
 def pairs(
@@ -240,7 +232,7 @@ def pairs(
 def supplied_identity(
     suppliers: Collection[BoundSupplier], image_ids: Collection[str]
 ) -> list[tuple[object, ...]]:
-    """All of these suppliers' labels that affects a training, for its identity."""
+    """The suppliers' labels that affect a training, for the training's identity."""
     parts: list[tuple[object, ...]] = []
     for supplier in suppliers:
         declared = supplier.declared

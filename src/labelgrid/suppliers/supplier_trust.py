@@ -11,7 +11,6 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import count_text
 from labelgrid.data.data_options import SupplierChoice
-from labelgrid.data.dataset import Source
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.cells.audited_cells import supplied_cells
 from labelgrid.project.cells.random_labels import ENOUGH, MOST, MOST_PIXELS, RandomLabels
@@ -20,13 +19,13 @@ from labelgrid.project.sources import source_of
 from labelgrid.project.suppliers import note_trust
 from labelgrid.relations.true_agreement import FEWEST, LabelPair, Measured, measure_labels
 from labelgrid.select.draws import SuppliedCells
+from labelgrid.suppliers.relation_trust import lacking_text
 from labelgrid.suppliers.supplied import pairs
-from labelgrid.tasks.task import TaskDef
 
 
 @dataclass(frozen=True, kw_only=True)
 class SupplierRow:
-    """The labels that a supplier gave of a task, and what was measured.
+    """The measured labels that a supplier gave of a task.
 
     Args:
         supplier: its name.
@@ -49,13 +48,7 @@ class SupplierRow:
 
 @dataclass(frozen=True)
 class UnmeasuredSupplier:
-    """A supplier of whom the labels of a task are to be measured.
-
-    Args:
-        name: of the supplier.
-        task: the task.
-        now: the trust in them in the recipe.
-    """
+    """A supplier and task whose labels are to be measured, with the trust now."""
 
     name: str
     task: str
@@ -66,10 +59,6 @@ def unmeasured_suppliers(
     project: ProjectFolder, choices: Mapping[str, SupplierChoice]
 ) -> list[UnmeasuredSupplier]:
     """Each supplier and task of which there are labels, trusted or not.
-
-    Args:
-        project: the project.
-        choices: the recipe's, by supplier.
 
     Raises:
         ProjectError: the list of a supplier's labels is damaged.
@@ -86,11 +75,6 @@ def measure_suppliers(
     project: ProjectFolder, progress: Progress, suppliers: Sequence[UnmeasuredSupplier]
 ) -> list[SupplierRow]:
     """Measure the labels of suppliers and tasks, each on its own.
-
-    Args:
-        project: the project.
-        progress: reports each supplier and task.
-        suppliers: of the project.
 
     Raises:
         ProjectError: the list of a supplier's labels is damaged.
@@ -129,19 +113,32 @@ class _Measuring:
         )
         if len(image_ids) < FEWEST:
             return replace(row, remark=self._lacking(cells, len(image_ids)))
-        task = self.tasks[cells.task]
-        some = _some_pairs(self.project, cells.supplier, task, self.source, image_ids=image_ids)
-        measured = measure_labels(some, task, seed=self.project.settings.seed)
+        labels = self._labels(cells, image_ids)
+        seed = self.project.settings.seed
+        measured = measure_labels(labels, self.tasks[cells.task], seed=seed)
         if measured is None:
             remark = f"Fewer than {FEWEST} of these images have pixels that are valid in both."
             return replace(row, remark=remark)
         sample = f"{count_text(measured.images, 'image')} {which}"
         return replace(row, sample=sample, trust=measured.trust, measured=measured)
 
+    def _labels(self, cells: SuppliedCells, image_ids: Sequence[str]) -> Iterator[LabelPair]:
+        """Supplied labels of images with the true labels, up to the limits of a measurement."""
+        pixels = 0
+        task = self.tasks[cells.task]
+        both = pairs(self.project, cells.supplier, task, source=self.source, image_ids=image_ids)
+        for number, (_, true, supplied) in enumerate(both):
+            if number >= FEWEST and (number == MOST or pixels > MOST_PIXELS):
+                return
+            pixels += true.valid.size
+            yield LabelPair(supplied, true)
+
     def _lacking(self, cells: SuppliedCells, count: int) -> str:
         folder = self.project.folder
         images = count_text(count, "training image has", "training images have")
-        asked = self._asked(cells)
+        drawn = [Cell(image_id, cells.task) for image_id in cells.earlier]
+        rows = self.project.store.find(drawn).values()
+        asked = sum(row.state == State.REQUESTED for row in rows)
         if count + asked >= FEWEST:
             answers = count_text(asked, "label is", "labels are")
             step = f"{answers} asked for; `{command('import', folder)}` brings them."
@@ -149,34 +146,7 @@ class _Measuring:
             budget = ENOUGH * len({task for _, task in self.supplied})
             words = ("--audit", str(ENOUGH), "--budget", str(budget))
             step = f"`{command('query', folder, *words)}` requests them."
-        return (
-            f"{images} a true label beside the supplier's from random draws or imports: trust "
-            f"needs at least {FEWEST}, and {ENOUGH} are better. {step}"
-        )
-
-    def _asked(self, cells: SuppliedCells) -> int:
-        """How many labels of the drawn cells are asked for."""
-        drawn = [Cell(image_id, cells.task) for image_id in cells.earlier]
-        rows = self.project.store.find(drawn).values()
-        return sum(row.state == State.REQUESTED for row in rows)
-
-
-def _some_pairs(
-    project: ProjectFolder,
-    supplier: str,
-    task: TaskDef,
-    source: Source,
-    *,
-    image_ids: Sequence[str],
-) -> Iterator[LabelPair]:
-    """Supplied labels of images with the true ones, as many as are measured."""
-    pixels = 0
-    found = pairs(project, supplier, task, source=source, image_ids=image_ids)
-    for number, (_, true, supplied) in enumerate(found):
-        if number >= FEWEST and (number == MOST or pixels > MOST_PIXELS):
-            return
-        pixels += true.valid.size
-        yield LabelPair(supplied, true)
+        return lacking_text(f"{images} a true label beside the supplier's", step)
 
 
 def supplier_tables(rows: Iterable[SupplierRow], changes: Mapping[str, Values]) -> dict[str, Json]:

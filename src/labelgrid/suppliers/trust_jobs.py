@@ -1,9 +1,10 @@
-"""Measures relations and suppliers of a project as jobs, in any place. Loads no torch.
+"""Measures relations and suppliers of a project, here or as jobs in any place. Loads no torch.
 
 A job measures one relation, or the labels of one supplier and task. What it finds is one file,
 which depends on the ledger, the settings, and the files of labels and cameras alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,18 +12,105 @@ from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.basics.files import read_text, remove_folder
 from labelgrid.basics.progress import Progress
 from labelgrid.executors.passes import Pass, Shard, Stamped
-from labelgrid.executors.spreading import Spreading
+from labelgrid.executors.workplace import Workplace
 from labelgrid.ledger.roster import Roster
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_stamp import stamp_of_labels
 from labelgrid.project.suppliers import INDEX, supplier_folder, supplier_names
+from labelgrid.recipes.recipe import Recipe
 from labelgrid.recipes.resolve import hash_of
-from labelgrid.suppliers.trust_rows import TrustRows, UnmeasuredTrust, measure_trust
+from labelgrid.suppliers.relation_trust import (
+    RelationRow,
+    UnmeasuredRelation,
+    measure_relations,
+    unmeasured_relations,
+)
+from labelgrid.suppliers.supplier_trust import (
+    SupplierRow,
+    UnmeasuredSupplier,
+    measure_suppliers,
+    unmeasured_suppliers,
+)
 
 #: The module that processes load before they measure.
 PRELOADED = __name__
 #: The folder of the project with the records, until all are there.
 FOLDER = ".relate"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnmeasuredTrust:
+    """Relations and suppliers that are to be measured."""
+
+    relations: Sequence[UnmeasuredRelation] = ()
+    suppliers: Sequence[UnmeasuredSupplier] = ()
+
+    def parts(self) -> "dict[str, UnmeasuredTrust]":
+        """Each relation, then each supplier and task, alone, by a name in words."""
+        parts = {}
+        for relation in self.relations:
+            parts[f"Relation {relation.name}"] = UnmeasuredTrust(relations=[relation])
+        for supplier in self.suppliers:
+            name = f"Supplier {supplier.name}, {supplier.task}"
+            parts[name] = UnmeasuredTrust(suppliers=[supplier])
+        return parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustRows:
+    """Relations and suppliers, measured: a row for each."""
+
+    relations: Sequence[RelationRow]
+    suppliers: Sequence[SupplierRow]
+
+
+def unmeasured_trust(project: ProjectFolder, recipe: Recipe) -> UnmeasuredTrust:
+    """What can be measured of a project.
+
+    Raises:
+        RecipeError: a relation of the recipe is wrong.
+        ProjectError: the list of a supplier's labels is damaged.
+    """
+    return UnmeasuredTrust(
+        relations=unmeasured_relations(project, recipe.relations),
+        suppliers=unmeasured_suppliers(project, recipe.suppliers),
+    )
+
+
+def measure_trust(
+    project: ProjectFolder, progress: Progress, unmeasured: UnmeasuredTrust, workplace: Workplace
+) -> TrustRows | None:
+    """Measure relations and suppliers, each on its own, in the place of `workplace`.
+
+    Returns:
+        What was measured; None if that was only a share.
+
+    Raises:
+        ProjectError: the list of a supplier's labels is damaged, or something could not be measured
+            elsewhere.
+        LabelError: a label's file is missing or has changed.
+    """
+    if workplace.executor is None:
+        return _measured_here(project, progress, unmeasured)
+    measuring = trust_pass(project, unmeasured)
+    shards = measuring.shards(workplace)
+    if not measuring.run(shards, workplace, progress):
+        return None
+    parts = [record.rows for record in measuring.records(shards)]
+    remove_folder(measuring.folder)
+    return TrustRows(
+        relations=[row for part in parts for row in part.relations],
+        suppliers=[row for part in parts for row in part.suppliers],
+    )
+
+
+def _measured_here(
+    project: ProjectFolder, progress: Progress, unmeasured: UnmeasuredTrust
+) -> TrustRows:
+    return TrustRows(
+        relations=measure_relations(project, progress, unmeasured.relations),
+        suppliers=measure_suppliers(project, progress, unmeasured.suppliers),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,45 +127,18 @@ def measure_part(
     part: UnmeasuredTrust,
     progress: Progress,
 ) -> TrustRecord:
-    """Measure one relation, or the labels of one supplier and task.
+    """Measure a relation, or the labels of a supplier and task.
 
-    Args:
-        shard: its name.
-        folder: the project's, as its user wrote it: remarks name it.
-        roster: the project's tasks and images.
-        part: what is measured.
-        progress: reports it.
+    Remarks name the project's `folder` as the user wrote it. The `roster` has the project's tasks
+    and images.
     """
     with ProjectFolder.open(folder) as project, project.store.steady(roster):
-        rows = measure_trust(project, progress, part)
+        rows = _measured_here(project, progress, part)
     return TrustRecord(stamp=shard.stamp, rows=rows)
 
 
-def rows_elsewhere(
-    project: ProjectFolder, progress: Progress, unmeasured: UnmeasuredTrust, spreading: Spreading
-) -> TrustRows | None:
-    """As `measure_trust`, in the place of `spreading`.
-
-    Returns:
-        What was measured; None if that was only a share.
-
-    Raises:
-        ProjectError: something could not be measured.
-    """
-    measuring = trust_pass(project, unmeasured)
-    shards = measuring.shards(spreading)
-    if not measuring.run(shards, spreading, progress):
-        return None
-    parts = [record.rows for record in measuring.records(shards)]
-    remove_folder(measuring.folder)
-    return TrustRows(
-        relations=[row for part in parts for row in part.relations],
-        suppliers=[row for part in parts for row in part.suppliers],
-    )
-
-
 def trust_pass(project: ProjectFolder, unmeasured: UnmeasuredTrust) -> Pass[TrustRecord]:
-    """The measurement of all that is to be measured as a pass."""
+    """The pass over the relations and suppliers that have no measurement yet."""
     folder = project.folder
     parts = unmeasured.parts()
     roster = project.store.known_roster()
@@ -97,7 +158,7 @@ def trust_pass(project: ProjectFolder, unmeasured: UnmeasuredTrust) -> Pass[Trus
 
 
 def _supplied(project: ProjectFolder) -> list[str]:
-    """What the project knows of the labels of its suppliers."""
+    """The texts of the declarations and indices of all suppliers."""
     texts = []
     for name in supplier_names(project):
         folder = supplier_folder(project, name)

@@ -1,4 +1,4 @@
-"""Measures how well a label agrees with the true one of its image. Loads no torch.
+"""Measures how well a label agrees with the true label of the image. Loads no torch.
 
 Only pixels that are valid in both count. The first result is the one that the others explain;
 percentages are better if higher.
@@ -96,26 +96,23 @@ def line_agreement(label: LabelArray, truth: LabelArray, _options: object) -> Se
         distance=max(DISTANCE, 1 / float(np.hypot(*lines.shape))),
         thresholds=np.array([POSITIVE]),
     )
-    found, every, right, predicted = counts[:, 0].tolist()
+    partnered_true, every, right, predicted = counts[:, 0].tolist()
     precision = _share(right, predicted, empty=not every)
-    recall = _share(found, every, empty=not predicted)
+    recall = _share(partnered_true, every, empty=not predicted)
     f = 2 * precision * recall / max(precision + recall, 1e-9)
     names = {"F": f, "precision": precision, "recall": recall}
     return [Result(name, 100 * value, "%", "higher") for name, value in names.items()]
 
 
 def _any_in_blocks(mask: Bools, side: int) -> Bools:
-    """Whether any pixel of each block of so many rows and columns is set."""
     for axis in range(2):
         mask = np.logical_or.reduceat(mask, np.arange(0, mask.shape[axis], side), axis)
     return mask
 
 
 def _share(count: int, total: int, empty: bool) -> float:
-    """A share; of nothing, 1 if that is right."""
-    if not total:
-        return float(empty)
-    return count / total
+    """A share; without a total, 1 if `empty` is right."""
+    return count / total if total else float(empty)
 
 
 def region_agreement(label: LabelArray, truth: LabelArray, _options: object) -> Sequence[Result]:
@@ -137,9 +134,9 @@ def class_agreement(label: LabelArray, truth: LabelArray, _options: object) -> S
     both = label.valid & truth.valid
     one = label.value[..., 0][both]
     other = truth.value[..., 0][both]
-    known = _annotated(label, other) & _annotated(truth, one)
-    one = one[known]
-    other = other[known]
+    counted = _annotated(label, other) & _annotated(truth, one)
+    one = one[counted]
+    other = other[counted]
     if not one.size:
         return ()
     size = int(max(one.max(), other.max())) + 1
@@ -153,7 +150,6 @@ def class_agreement(label: LabelArray, truth: LabelArray, _options: object) -> S
 
 
 def _annotated(label: LabelArray, classes: Array) -> Bools:
-    """Which of these classes were annotated in a label."""
     if label.annotated is None:
         return np.ones(classes.shape, np.bool_)
     return label.annotated[classes]

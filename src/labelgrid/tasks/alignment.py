@@ -18,13 +18,13 @@ Align = Literal["none", "scale", "scale-shift"]
 
 
 class Extent(NamedTuple):
-    """Where the valid values of a map lie, or those of many maps usually.
+    """The range of the valid values of a map, or usually of many maps.
 
     Attributes:
-        middle: their median.
-        width: their interquartile range.
-        least: the smallest.
-        most: the largest.
+        middle: the median.
+        width: the interquartile range.
+        least: the smallest value.
+        most: the largest value.
     """
 
     middle: float
@@ -34,7 +34,7 @@ class Extent(NamedTuple):
 
 
 def extent_of(label: LabelArray) -> Extent:
-    """The extent of a map of one channel that has a valid pixel.
+    """The extent of a map of one channel, with a valid pixel at least.
 
     Example:
         >>> label = LabelArray(np.array([[[1.0], [2.0], [4.0]]]), np.array([[True, True, False]]))
@@ -85,7 +85,7 @@ def align_to(label: LabelArray, usual: Extent, align: Align) -> LabelArray:
 
 
 def invert(label: LabelArray) -> LabelArray:
-    """Depth of inverse depth, and the other way round; what is not above 0 is not valid.
+    """Depth from inverse depth, and inverse depth from depth; valid above 0.
 
     Example:
         >>> label = LabelArray(np.float32([[[4], [0]]]), np.ones((1, 2), np.bool_))

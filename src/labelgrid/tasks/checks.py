@@ -1,4 +1,4 @@
-"""Defines checks of what shows only over many labels of a task. Loads no torch."""
+"""Defines checks over many labels of a task, for faults of no single label. Loads no torch."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Judge = Callable[[Sequence[Any], Any], str]
 
 @dataclass(frozen=True)
 class LabelCheck:
-    """What an import measures of each label of a sample, and judges over all of these.
+    """A measure of each label of a sample in an import, and a judgement over the whole sample.
 
-    Labels that look wrong raise no doubt if those imported before look so, too.
+    Labels that look wrong raise no doubt if labels imported before look so, too.
     """
 
     measure: Measure
@@ -33,7 +33,7 @@ class LabelCheck:
 
 
 def single_value(value: Array, valid: Bools, _options: object) -> bytes:
-    """The value [c] that all valid pixels have, as bytes; empty if they differ."""
+    """The value [c] of all valid pixels, as bytes; empty if pixels differ."""
     for step in (SOME, 1):  # most labels differ at some pixels already
         rows = value[::step, ::step][valid[::step, ::step]]
         if len(rows) and not (rows == rows[0]).all():
@@ -42,7 +42,7 @@ def single_value(value: Array, valid: Bools, _options: object) -> bytes:
 
 
 def judge_single_values(values: Sequence[bytes], _options: object) -> str:
-    """Doubt labels that show nothing: all hold one value everywhere, the same in all.
+    """Doubt labels that hold nothing but the same value.
 
     Example:
         >>> judge_single_values([b"1"] * 8, None)[:57]

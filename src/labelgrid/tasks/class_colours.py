@@ -1,7 +1,8 @@
 """Chooses the colours of classes: told apart with any colour vision, on dark and on light.
 
 A class keeps its colour by its name: the colours belong to the names of a project in the order in
-which these came up, so classes can be added and reordered, and tasks share them. Loads no torch.
+which the names came up. So classes can be added and reordered, and tasks share classes. Loads no
+torch.
 """
 
 from collections.abc import Iterable
@@ -11,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.basics.array_types import Floats
+from labelgrid.basics.type_names import Names
 
 RGB = NDArray[np.uint8]
 
-#: How classes are called that are what nobody drew; over a photograph they are transparent.
+#: Names of the class of pixels that nobody drew; over a photograph it is transparent.
 BACKGROUND = frozenset(
     (
         *("background", "bg", "rest", "void", "none"),
@@ -65,7 +67,7 @@ _OKLAB = (
 
 
 def is_background(name: str) -> bool:
-    """Whether a class is called as what nobody drew.
+    """Whether a class has a name of `BACKGROUND`.
 
     Example:
         >>> is_background("_Background_"), is_background("background person")
@@ -75,13 +77,13 @@ def is_background(name: str) -> bool:
 
 
 @cache
-def class_colours(names: tuple[str, ...], order: tuple[str, ...] = ()) -> RGB:
+def class_colours(names: Names, order: Names = ()) -> RGB:
     """The colours [k, 3] of classes.
 
     Args:
         names: the classes.
-        order: the names of all classes of the project, in the order in which they came up; those of
-            `names` that are not there follow.
+        order: the names of all classes of the project, in the order in which they came up; names
+            that are missing there follow.
     """
     places: dict[str, int] = {}
     for name in (*order, *names):
@@ -93,27 +95,32 @@ def class_colours(names: tuple[str, ...], order: tuple[str, ...] = ()) -> RGB:
     return chosen
 
 
-def name_order(lists: Iterable[Iterable[str]], names: Iterable[str]) -> tuple[str, ...]:
-    """Names in the order in which they came up in lists, oldest first; others follow as they are.
+def name_order(lists: Iterable[Iterable[str]], names: Iterable[str]) -> Names:
+    """Sort names by the first of the lists to hold each, oldest first; names of no list follow.
 
     Example:
         >>> name_order([["wall", "gone", "floor"], ["floor"]], ["box", "floor", "wall", "box"])
         ('wall', 'floor', 'box')
     """
     wanted = dict.fromkeys(names)
-    earlier = dict.fromkeys(name for each in lists for name in each if name in wanted)
+    earlier = dict.fromkeys(name for older in lists for name in older if name in wanted)
     return tuple(earlier | wanted)
 
 
 @cache
 def palette(count: int) -> RGB:
-    """Colours [count, 3]; more of them begin with the same ones.
+    """Colours [count, 3]; a longer palette begins with the colours of a shorter.
 
-    Each colour is the farthest from all earlier ones and from those to avoid, by the Oklab distance
+    Each colour is the farthest from all earlier colours and from `AVOIDED`, by the Oklab distance
     in the worst of four kinds of vision. Colours near white, black or grey, and the shrillest, are
     excluded. There are about 3,900 colours; then they repeat.
     """
-    candidates = _candidates()
+    steps = np.linspace(0, 255, LEVELS).round().astype(np.uint8)
+    colours = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
+    lightness, green_red, blue_yellow = to_oklab(colours)[0].T
+    chroma = np.hypot(green_red, blue_yellow)
+    clear = (lightness > 0.35) & (lightness < 0.9) & (chroma > 0.05) & (chroma < 0.22)
+    candidates = np.concatenate([np.array(FIRST, np.uint8), colours[clear]])
     places = to_oklab(candidates)
     nearest = np.full(len(candidates), np.inf)
     for taken in to_oklab(np.array(AVOIDED, np.uint8)).swapaxes(0, 1):
@@ -123,9 +130,9 @@ def palette(count: int) -> RGB:
         place = len(picked) if len(picked) < len(FIRST) else int(nearest.argmax())
         picked.append(place)
         nearest = np.minimum(nearest, _smallest_distances(places, places[:, place]))
-    colours = candidates[np.resize(np.array(picked, np.int64), count)]
-    colours.flags.writeable = False  # the cache returns the same array to all callers
-    return colours
+    chosen = candidates[np.resize(np.array(picked, np.int64), count)]
+    chosen.flags.writeable = False  # the cache returns the same array to all callers
+    return chosen
 
 
 def to_oklab(colours: RGB) -> Floats:
@@ -134,16 +141,6 @@ def to_oklab(colours: RGB) -> Floats:
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     visions = np.clip(np.einsum("vij,nj->vni", np.array(_VISIONS), linear), 0, 1)
     return np.cbrt(visions @ np.array(_CONES).T) @ np.array(_OKLAB).T
-
-
-def _candidates() -> RGB:
-    """The first colours, and all others that are neither greyish, nor dark, pale or shrill."""
-    steps = np.linspace(0, 255, LEVELS).round().astype(np.uint8)
-    colours = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
-    lightness, green_red, blue_yellow = to_oklab(colours)[0].T
-    chroma = np.hypot(green_red, blue_yellow)
-    clear = (lightness > 0.35) & (lightness < 0.9) & (chroma > 0.05) & (chroma < 0.22)
-    return np.concatenate([np.array(FIRST, np.uint8), colours[clear]])
 
 
 def _smallest_distances(places: Floats, colour: Floats) -> Floats:

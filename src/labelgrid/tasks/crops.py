@@ -19,34 +19,32 @@ NAMED = {
     "eigen-kitti": ("0.3324324", "0.91351351", "0.0359477", "0.96405229"),
     "garg-kitti": ("0.40810811", "0.99189189", "0.03594771", "0.96405229"),
 }
-#: An edge: a number of pixels, or a share in percent.
+#: A number of pixels, or a share of the side.
+Edge = int | Fraction
+#: An edge as text: a number of pixels, or a share in percent.
 EDGE = re.compile(r"(\d{1,6})|(\d{1,3}(?:\.\d{1,12})?)%")
 SYNTAX = "TOP:BOTTOM,LEFT:RIGHT"
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of each image.
+    """A part of each image, by the edges at the top, bottom, left and right."""
 
-    Args:
-        edges: top, bottom, left and right; a whole number of pixels, or a share of the side.
-    """
-
-    edges: tuple[int | Fraction, int | Fraction, int | Fraction, int | Fraction]
+    edges: tuple[Edge, ...]
 
     def mask(self, size: Size) -> Bools:
-        """Which pixels of an image [h, w] belong to the crop; shares are rounded down.
+        """The pixels of an image [h, w] that belong to the crop; shares are rounded down.
 
         Raises:
-            UsageError: it reaches out of the image, or holds none of its pixels.
+            UsageError: the crop reaches out of the image, or holds no pixel.
 
         Example:
             >>> read_crop("1:3,25%:100%").mask((4, 4)).astype(int).tolist()
             [[0, 0, 0, 0], [0, 1, 1, 1], [0, 1, 1, 1], [0, 0, 0, 0]]
         """
         height, width = size
-        top, bottom = (_pixels(edge, height) for edge in self.edges[:2])
-        left, right = (_pixels(edge, width) for edge in self.edges[2:])
+        sides = (height, height, width, width)
+        top, bottom, left, right = map(_pixels, self.edges, sides)
         if not (top < bottom <= height and left < right <= width):
             raise UsageError(
                 f"The crop {top}:{bottom},{left}:{right} is no part of an image of "
@@ -60,24 +58,22 @@ class Crop:
         return mask
 
 
-def _pixels(edge: int | Fraction, side: int) -> int:
-    """An edge in pixels."""
+def _pixels(edge: Edge, side: int) -> int:
     return edge if isinstance(edge, int) else int(edge * side)
 
 
 def read_crop(text: str) -> Crop:
-    """The crop of a name, or of `TOP:BOTTOM,LEFT:RIGHT` in pixels or percent.
+    """Read the name of a crop, or `TOP:BOTTOM,LEFT:RIGHT` in pixels or percent.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the text is neither.
 
     Example:
         >>> read_crop("45:471,41:601").edges
         (45, 471, 41, 601)
     """
     if text in NAMED:
-        shares = [Fraction(edge) for edge in NAMED[text]]
-        return Crop((shares[0], shares[1], shares[2], shares[3]))
+        return Crop(tuple(map(Fraction, NAMED[text])))
     parts = [EDGE.fullmatch(part) for part in re.split("[:,]", text)]
     if not re.fullmatch("[^:,]+:[^:,]+,[^:,]+:[^:,]+", text) or not all(parts):
         raise UsageError(
@@ -86,21 +82,21 @@ def read_crop(text: str) -> Crop:
             "as 45:471,41:601, or in percent, such as 10%:90%,5%:95%.",
             unchanged="Nothing was written.",
         )
-    top, bottom, left, right = (_edge(part) for part in parts if part)
-    if _is_empty(top, bottom) or _is_empty(left, right):
+    edges = tuple(_edge(part) for part in parts if part)
+    if _is_empty(*edges[:2]) or _is_empty(*edges[2:]):
         raise UsageError(
             f"The crop {text} holds no pixel of any image.",
             next_step=f"Give edges as {SYNTAX}, each before the one after its colon.",
             unchanged="Nothing was written.",
         )
-    return Crop((top, bottom, left, right))
+    return Crop(edges)
 
 
-def _is_empty(first: int | Fraction, last: int | Fraction) -> bool:
-    """Whether two edges of one unit have nothing between them, whatever the image's size."""
+def _is_empty(first: Edge, last: Edge) -> bool:
+    # Edges of two units have pixels between them in some images.
     return isinstance(first, int) == isinstance(last, int) and first >= last
 
 
-def _edge(found: re.Match[str]) -> int | Fraction:
-    pixels, percent = found.groups()
+def _edge(match: re.Match[str]) -> Edge:
+    pixels, percent = match.groups()
     return int(pixels) if pixels else Fraction(percent) / 100

@@ -1,4 +1,4 @@
-"""Computes figures of labels, such as a median depth, that reveal wrong units, axes and classes.
+"""Computes figures of labels, such as a median depth, to reveal wrong units, axes and classes.
 
 An import compares the figures of its labels with those of earlier labels and of predictions. Loads
 no torch.
@@ -22,8 +22,8 @@ SHARE = 0.02
 CLASSES = 4
 #: Classes of smaller labels, by their longer side, may be nowhere 3 pixels wide.
 SMALL = 64
-#: A rim covers less than this share of a label; more than the share `THIN` of it is gone if what is
-#: narrower than about 1/32 of the longer side is taken away.
+#: A rim covers less than this share of a label, and loses more than the share `THIN` of its pixels
+#: if parts narrower than about 1/32 of the longer side are taken away.
 RIM_SHARE = 0.3
 RIM_WIDTH = 64
 THIN = 0.2
@@ -35,7 +35,7 @@ WIDENED = (
     "Likely cause: the lines were made wider, or the labels are areas; edges are lines of 1 to 3 "
     "pixels."
 )
-#: Words in the names of classes of what belongs to no other.
+#: Words in the names of classes of pixels that belong to no other class.
 REST = ("label", "void", "ignore", "unknown", "background", "other", "none", "undefined", "border")
 #: Why classes may be rims between others.
 RESIZED = (
@@ -52,18 +52,17 @@ FROM_ONE = (
 
 @dataclass(frozen=True, kw_only=True)
 class LabelFigure:
-    """A number computed from one label, and what is normal for it.
+    """A number computed from one label, and the normal range.
 
     Args:
         value: the number.
         tolerance: a difference between sets of labels up to this is never suspicious; with `ratio`,
             a factor up to this.
         ratio: whether values are compared by their ratio instead of their difference.
-        range: where labels of this kind lie, whatever they show; used while there are no earlier
-            labels.
+        range: of labels of this kind, whatever they show; used while there are no earlier labels.
         unit: the unit of the value.
-        others: what the value would be if the task declared another option, by that option as a
-            file of tasks has it.
+        others: the value if the task declared another option, by that option as a file of tasks has
+            it.
         cause: why a value may lie outside the range, a sentence.
         least: fewer labels outside the range say nothing.
     """
@@ -78,7 +77,11 @@ class LabelFigure:
     least: int = 1
 
 
-def no_figures(_value: Array, _valid: Bools, _options: object) -> Mapping[str, LabelFigure]:
+#: Figures by name.
+LabelFigures = Mapping[str, LabelFigure]
+
+
+def no_figures(_value: Array, _valid: Bools, _options: object) -> LabelFigures:
     """The `figures` of kinds that have none: an import compares nothing."""
     return {}
 
@@ -93,11 +96,8 @@ def no_other_slopes(_value: Array, _valid: Bools, _options: object) -> Mapping[s
     return {}
 
 
-def class_heights(value: Array, valid: Bools, options: Any) -> Mapping[str, LabelFigure]:
-    """The `figures` of class indices [h, w, 1]: the mean height of each class.
-
-    The height is from 0 (bottom) to 1 (top).
-    """
+def class_heights(value: Array, valid: Bools, options: Any) -> LabelFigures:
+    """The `figures` of class indices [h, w, 1]: the mean height of each class, 1 at the top."""
     index = known_numbers(value[..., 0], valid).astype(np.int64, copy=False)
     heights = np.broadcast_to(np.linspace(1, 0, len(valid))[:, None], valid.shape)
     heights = known_numbers(heights, valid)
@@ -111,13 +111,13 @@ def class_heights(value: Array, valid: Bools, options: Any) -> Mapping[str, Labe
     return figures
 
 
-def class_details(value: Array, valid: Bools, options: Any) -> Mapping[str, LabelFigure]:
-    """The `fine_figures` of class indices [h, w, 1]: what a change of size, or a 0, leaves behind.
+def class_details(value: Array, valid: Bools, options: Any) -> LabelFigures:
+    """The `fine_figures` of class indices [h, w, 1]: traces of a change of size, or of a 0.
 
     The first counts the classes that lie only as thin rims between a smaller and a larger number,
     as the mean of two numbers is a third class: as a share of the classes that occur or, where
-    these are fewer, of those that are nowhere 3 pixels wide. The second is how much of the borders
-    lies at the first class if it is a thin one, as pixels that nobody labelled are.
+    these are fewer, of the classes that are nowhere 3 pixels wide. The second is the share of
+    borders at the first class if it is thin, as pixels that nobody labelled are.
     """
     import cv2  # imported late: commands that only need a kind's options start faster
 
@@ -125,10 +125,11 @@ def class_details(value: Array, valid: Bools, options: Any) -> Mapping[str, Labe
     around = np.ones((3, 3), np.uint8)
     lowest = cv2.erode(index, around)
     highest = cv2.dilate(index, around)
-    length = len(options.names) + 1
-    counts = np.bincount(index.ravel(), minlength=length)[1:]
-    uniform = np.bincount(index[lowest == highest], minlength=length)[1:]
-    between = np.bincount(index[(lowest < index) & (index < highest)], minlength=length)[1:]
+    classes = len(options.names)
+    counts = _count_classes(index, classes)
+    uniform = _count_classes(np.where(lowest == highest, index, 0), classes)
+    inside = (lowest < index) & (index < highest)
+    between = _count_classes(np.where(inside, index, 0), classes)
     rims = (uniform == 0) & (2 * between >= counts) & (counts > 0)
     occurring = np.count_nonzero(counts)
     possible = min(occurring, np.count_nonzero(uniform == 0))
@@ -143,7 +144,8 @@ def class_details(value: Array, valid: Bools, options: Any) -> Mapping[str, Labe
     if occurring <= CLASSES:
         return figures
     first = options.names[0]
-    if options.counts_from_zero and first == options.classes[0] and not _is_rest(first):
+    is_rest = any(word in first.casefold() for word in REST)
+    if options.counts_from_zero and first == options.classes[0] and not is_rest:
         figures[f"the share of borders at the first class, '{first}', where it is thin"] = (
             LabelFigure(
                 value=_borders_at_thin(index == 1, index),
@@ -156,24 +158,25 @@ def class_details(value: Array, valid: Bools, options: Any) -> Mapping[str, Labe
     return figures
 
 
-def _is_rest(name: str) -> bool:
-    """Whether a class is called like what belongs to no class."""
-    return any(word in name.casefold() for word in REST)
+def _count_classes(index: NDArray[np.uint16], classes: int) -> NDArray[np.int64]:
+    """The pixels of each class, where 0 is none."""
+    import cv2  # counts faster than NumPy, in numbers that are exact up to 16 million
+
+    length = classes + 1
+    if index.size >= 2**24:
+        return np.bincount(index.ravel(), minlength=length)[1:]
+    counts = cv2.calcHist([index], [0], None, [length], [0, length])
+    return counts.ravel()[1:].astype(np.int64)
 
 
 def _borders_at_thin(here: Bools, index: NDArray[np.uint16]) -> float:
-    """The share of borders between pixels at which one of them is `here`; 0 if that is no rim.
-
-    A rim covers little, and much of it is gone if it is made thinner.
-    """
     import cv2
 
     share = np.count_nonzero(here) / here.size
     borders = 0
     at = 0
     for axis in (0, 1):
-        differ = np.diff(index.astype(np.int32), axis=axis) != 0
-        borders += int(np.count_nonzero(differ))
+        borders += int(np.count_nonzero(np.diff(index, axis=axis)))
         at += int(np.count_nonzero(np.diff(here, axis=axis)))
     if not 0 < share < RIM_SHARE or not borders:
         return 0.0
@@ -188,8 +191,8 @@ def _borders_at_thin(here: Bools, index: NDArray[np.uint16]) -> float:
     return at / borders if thin > THIN else 0.0
 
 
-def line_width(value: Array, valid: Bools, _options: object) -> Mapping[str, LabelFigure]:
-    """The `fine_figures` of a map of lines [h, w, 1]: how wide they are, from area and borders."""
+def line_width(value: Array, valid: Bools, _options: object) -> LabelFigures:
+    """The `fine_figures` of a map of lines [h, w, 1]: the width, from area and borders."""
     lines = (value[..., 0] > 0.5) & valid
     borders = sum(np.count_nonzero(np.diff(lines, axis=axis)) for axis in (0, 1))
     if not borders:
@@ -209,14 +212,14 @@ def line_width(value: Array, valid: Bools, _options: object) -> Mapping[str, Lab
     }
 
 
-def positive_share(value: Array, valid: Bools, _options: object) -> Mapping[str, LabelFigure]:
+def positive_share(value: Array, valid: Bools, _options: object) -> LabelFigures:
     """The `figures` of a binary map [h, w, 1]: the share of pixels that are positive."""
     share = float(value[..., 0][valid].mean())
     return {"the share of positive pixels": LabelFigure(value=share, tolerance=0.3)}
 
 
 def distance_slope(distance: Array, valid: Bools) -> Floats:
-    """The `slope` of distances [h, w]: their relative change to the right and upward.
+    """The `slope` of distances [h, w]: the relative change to the right and upward.
 
     It is 0 beside pixels without a distance.
     """

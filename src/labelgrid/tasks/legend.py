@@ -11,7 +11,7 @@ from labelgrid.formats.colours import LegendRow, colour_codes, colour_text
 from labelgrid.images.png import add_palette
 from labelgrid.tasks.task import TaskDef
 
-#: What lies above the folders of predictions: their classes as a table and as a picture, and the
+#: The files above the folders of predictions: the classes as a table and as a picture, and the
 #: folder of photographs under predictions.
 LEGEND_TABLE = "legend.csv"
 LEGEND_PICTURE = "legend.png"
@@ -53,16 +53,17 @@ def _lines(task: TaskDef) -> list[dict[str, str | int]]:
 
 
 def coloured(task: TaskDef, content: bytes) -> bytes:
-    """The content of a label file with a palette that shows its classes, and the same numbers.
+    """Add a palette of the classes to the content of a label file; the numbers stay.
 
     Files of 16 bits, of colours and of tasks without classes are returned as they are.
     """
     colours = bytearray(3 * 256)
-    rows = [row for row in legend_of(task) if row.number is not None and row.number < 256]
-    for row in rows:
-        start = 3 * (row.number or 0)
-        colours[start : start + 3] = row.colour.to_bytes(3)
-    return add_palette(content, bytes(colours)) if rows else content
+    has_classes = False
+    for row in legend_of(task):
+        if row.number is not None and row.number < 256:
+            colours[3 * row.number : 3 * row.number + 3] = row.colour.to_bytes(3)
+            has_classes = True
+    return add_palette(content, bytes(colours)) if has_classes else content
 
 
 def write_coloured(task: TaskDef, path: Path, label: LabelArray) -> None:

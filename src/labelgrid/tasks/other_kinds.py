@@ -1,4 +1,4 @@
-"""Says of which other kind of task a refused label file seems to be."""
+"""Names the likely kind of a refused label file."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ SURE = 0.6
 
 
 def other_kind(path: Path, task: TaskDef) -> str:
-    """A sentence, after a space, that names the other kind of a refused label file.
+    """A sentence, after a space, on the likely kind of a refused label file.
 
     Empty if it may as well be of the task's own format, if several other formats are as sure, and
     if the task's format recognises no files.

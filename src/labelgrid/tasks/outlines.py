@@ -1,4 +1,4 @@
-"""Computes where a label changes, to be held against the edges of its image. Loads no torch."""
+"""Computes where a label changes, for a comparison with the image's edges. Loads no torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TURN = 3.2
 
 
 def no_outline(_value: Array, _valid: Bools, _options: object) -> Floats32 | None:
-    """The `outline` of kinds that say nothing about where they change."""
+    """The `outline` of kinds without outlines."""
     return None
 
 
@@ -33,10 +33,10 @@ def border_outline(value: Array, valid: Bools, _options: object) -> Floats32:
     What is not valid is a value, too: people leave the borders of objects out.
     """
     plain = np.where(valid, value[..., 0], -1)
-    outline = np.zeros(valid.shape, np.float32)
-    outline[:, 1:] = plain[:, 1:] != plain[:, :-1]
-    outline[1:] = np.maximum(outline[1:], plain[1:] != plain[:-1])
-    return outline
+    changes = np.zeros(valid.shape, np.bool_)
+    changes[:, 1:] = plain[:, 1:] != plain[:, :-1]
+    changes[1:] |= plain[1:] != plain[:-1]
+    return changes.astype(np.float32)
 
 
 def line_outline(value: Array, valid: Bools, _options: object) -> Floats32:
@@ -45,14 +45,14 @@ def line_outline(value: Array, valid: Bools, _options: object) -> Floats32:
 
 
 def distance_outline(value: Array, valid: Bools, _options: object) -> Floats32:
-    """The `outline` of distances or disparities [h, w, 1]: their relative change."""
+    """The `outline` of distances or disparities [h, w, 1]: the relative change."""
     small, small_valid = _thinned(value, valid)
     plane = np.log(np.where(small_valid, np.maximum(small[..., 0], 1e-6), 1.0)) * DISTANCE
     return _log_slope([plane], small_valid)
 
 
 def direction_outline(value: Array, valid: Bools, _options: object) -> Floats32:
-    """The `outline` of unit vectors [h, w, 3]: how fast they turn."""
+    """The `outline` of unit vectors [h, w, 3]: the speed of their turn."""
     small, small_valid = _thinned(value, valid)
     filled = np.where(small_valid[..., None], small, 0) * TURN
     return _log_slope([filled[..., channel] for channel in range(3)], small_valid)

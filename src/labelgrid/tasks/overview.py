@@ -1,4 +1,4 @@
-"""Gathers numbers of a task's labels, one label at a time, that a person can check.
+"""Gathers numbers of a task's labels for a person to check, label by label.
 
 Only sums and counts stay in memory. Loads no torch.
 """
@@ -16,6 +16,8 @@ from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text
 from labelgrid.formats.codec import LabelArray, known_numbers
 
+#: The values at the ends of a picture's scale.
+Range = tuple[float, float]
 BLACK = (0, 0, 0)
 WHITE = (255, 255, 255)
 #: How many of a number's 32 bits a bin of `LogHistogram` leaves out.
@@ -25,10 +27,10 @@ _BINS = 2 ** (31 - _DROPPED)
 
 @dataclass(frozen=True, kw_only=True)
 class Legend:
-    """What the colours of a task's pictures mean.
+    """The meaning of the colours in a task's pictures.
 
     Args:
-        swatches: colours (RGB), and what each stands for.
+        swatches: colours (RGB), and the meaning of each.
         scale: a picture of the colours, RGB, uint8 [h, w, 3]; None if swatches say it all.
         ends: what is at the left and at the right of `scale`.
     """
@@ -39,9 +41,9 @@ class Legend:
 
 
 class Overview:
-    """Numbers of labels of one task; a kind of task overrides what it can tell.
+    """Numbers of labels of one task; kinds of tasks override methods.
 
-    This one counts pixels, and says nothing.
+    The base class counts pixels, and says nothing.
 
     Args:
         options: those of the task's label files.
@@ -62,22 +64,22 @@ class Overview:
 
     @property
     def unit(self) -> str:
-        """What follows a number of these labels."""
+        """The unit after a number of the labels, with a space before it."""
         return ""
 
     @property
     def share_valid(self) -> float:
-        """The share of pixels that are valid."""
+        """The share of valid pixels; 0 without pixels."""
         return self.valid / max(self.pixels, 1)
 
     def add(self, image_id: str, label: LabelArray) -> None:
-        """Add the label of an image."""
+        """Count the label of an image, and add up its numbers."""
         self.labels += 1
         self.pixels += label.valid.size
         self.valid += int(np.count_nonzero(label.valid))
 
     def text(self) -> str:
-        """What the labels hold, as a part of a sentence; empty if there is nothing to say."""
+        """The content of the labels, as a part of a sentence; empty if there is nothing to say."""
         return ""
 
     def values(self) -> Json:
@@ -85,23 +87,23 @@ class Overview:
         return {}
 
     def names(self) -> Mapping[str, bool]:
-        """All names of what labels can hold, such as classes, and whether these labels hold it."""
+        """The names of all possible content, such as classes, and whether the labels have some."""
         return {}
 
     def remarks(self) -> Iterator[str]:
-        """Sentences on what may be right, but is unusual."""
+        """Yield sentences on unusual content that may be right."""
         yield from ()
 
     def doubts(self) -> Iterator[str]:
-        """Sentences on what cannot be right, for which an import stops."""
+        """Yield sentences on impossible content, for which an import stops."""
         yield from ()
 
-    def limits(self) -> tuple[float, float] | None:
-        """The ends of the scale for pictures of these labels, as `Render` takes them."""
+    def limits(self) -> Range | None:
+        """The ends of the scale for pictures of the labels, for `Render`."""
         return None
 
-    def legend(self, limits: tuple[float, float] | None) -> Legend:
-        """What the colours in pictures of these labels mean, with these ends of the scale."""
+    def legend(self, limits: Range | None) -> Legend:
+        """Explain the colours in pictures of the labels, with these ends of the scale."""
         del limits
         return Legend()
 
@@ -118,7 +120,7 @@ class BinaryOverview(Overview):
         self.without = 0
 
     def add(self, image_id: str, label: LabelArray) -> None:
-        """As `Overview.add`."""
+        """Count the positive pixels, too."""
         super().add(image_id, label)
         total = float(known_numbers(label.value[..., 0], label.valid).sum(dtype=np.float64))
         self.total += total
@@ -130,12 +132,12 @@ class BinaryOverview(Overview):
         return self.total / max(self.valid, 1)
 
     def text(self) -> str:
-        """As `Overview.text`."""
+        """The share of yes, and the number of labels without."""
         none = f"{self.without:,} of {count_text(self.labels, 'label')} have none"
         return f"{percent(self.share)} of pixels are yes, {none}{without_label(self)}"
 
     def values(self) -> Json:
-        """As `Overview.values`."""
+        """The shares of yes and of pixels without a label."""
         return {
             "yes": self.share,
             "labels_without": self.without,
@@ -143,13 +145,13 @@ class BinaryOverview(Overview):
         }
 
     def remarks(self) -> Iterator[str]:
-        """As `Overview.remarks`."""
+        """Remark that all pixels have the same answer."""
         if self.share in (0.0, 1.0):
             answer = "yes" if self.share else "no"
             yield f"all pixels of the new labels are {answer}."
 
-    def legend(self, limits: tuple[float, float] | None) -> Legend:
-        """As `Overview.legend`."""
+    def legend(self, limits: Range | None) -> Legend:
+        """White is yes, black is no."""
         del limits
         return Legend(swatches=[(WHITE, "yes"), (BLACK, "no")])
 
@@ -177,10 +179,7 @@ class LogHistogram:
         self.counts += np.bincount(bits >> _DROPPED, minlength=_BINS)
 
     def quantiles(self, shares: Sequence[float]) -> list[float]:
-        """The smallest numbers that at least these shares of all do not exceed.
-
-        NaN without numbers.
-        """
+        """The smallest numbers above which no more than the rest lies; NaN without numbers."""
         sums = np.cumsum(self.counts)
         if not sums[-1]:
             return [float("nan")] * len(shares)
@@ -218,7 +217,7 @@ def two_digits(value: float) -> str:
 
 
 def without_label(overview: Overview) -> str:
-    """The end of a text: the share of pixels that are not labelled, if there are any."""
+    """The end of a text: the share of pixels without a label, if any."""
     if overview.valid == overview.pixels:
         return ""
     return f"; {percent(1 - overview.share_valid)} not labelled"

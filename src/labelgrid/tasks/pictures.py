@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.type_names import Size
-from labelgrid.formats.codec import LabelArray
-from labelgrid.tasks.task import Range, TaskDef
+from labelgrid.formats.codec import LabelArray, finite_pixels
+from labelgrid.tasks.overview import Range
+from labelgrid.tasks.task import TaskDef
 
 RGB = NDArray[np.uint8]
 
@@ -24,6 +25,8 @@ INFERNO = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 16
 WIDTH = 320
 #: The quality of a JPEG picture, as OpenCV takes it: 1 is its key.
 QUALITY = (1, 88)
+#: Of a scale, so many colours are computed; each stop is one of them.
+COLOURS = 4097
 HATCH = np.array([[72, 72, 72], [104, 104, 104]], np.uint8)
 
 
@@ -48,7 +51,7 @@ def colour_map(
         >>> colour_map(depth, np.array([[[1.0], [9.0]]]))[0].tolist()  # near is bright, far is dark
         [[253, 231, 37], [68, 1, 84]]
     """
-    shown = np.isfinite(value).all(2) & np.asarray(valid)
+    shown = finite_pixels(value) & np.asarray(valid)
     safe = np.where(shown[..., None], value, 0)
     return _hatch(task.render(safe, shown, limits), shown)
 
@@ -63,18 +66,19 @@ def thumbnail(
 ) -> RGB:
     """Render a label at another size (height, width), as [h, w, 3].
 
-    A pixel has the mean colour of the valid ones that it stands for. It is hatched if these are
-    fewer than half as dense as in the whole label, so sparse measurements stay visible. With
-    `lines`, it has the largest value, so lines of a pixel do.
+    A pixel has the mean colour of the valid pixels that it stands for. It is hatched where valid
+    pixels are less than half as dense as in the whole label, so sparse measurements stay visible.
+    With `lines`, it has the largest value, so lines of a pixel stay visible.
     """
     import cv2  # imported late: task kinds import this module for their plain data
 
-    step = max(1, min(label.size[0] // (4 * size[0]), label.size[1] // (4 * size[1])))
+    # Two pixels each way are enough for a mean.
+    step = max(1, min(label.size[0] // (2 * size[0]), label.size[1] // (2 * size[1])))
     if label.valid.mean() < 0.5:  # a step could miss all measured pixels of a grid
         step = 1
     value = thicken_lines(label, size) if lines else label.value
     value = value[::step, ::step]
-    shown = np.isfinite(value).all(2) & label.valid[::step, ::step]
+    shown = finite_pixels(value) & label.valid[::step, ::step]
     picture = task.render(np.where(shown[..., None], value, 0), shown, limits)
     width_first = (size[1], size[0])
     weight = shown.astype(np.float32)
@@ -85,9 +89,9 @@ def thumbnail(
 
 
 def thicken_lines(label: LabelArray, size: Size) -> Array:
-    """The values of a label with lines so wide that they are seen at another size (height, width).
+    """The values of a label with lines wide enough for another size (height, width).
 
-    Each pixel has the largest value of those around it that one pixel there stands for.
+    Each pixel has the largest value around it, in a square that one pixel of that size stands for.
     """
     import cv2  # imported late: task kinds import this module for their plain data
 
@@ -96,9 +100,9 @@ def thicken_lines(label: LabelArray, size: Size) -> Array:
     return np.asarray(cv2.dilate(label.value, square)).reshape(label.value.shape)
 
 
-def distance_scale(height: int = 18, width: int = 260) -> RGB:
-    """The colours [height, width, 3] of distances from near (left) to far."""
-    values = np.broadcast_to(np.linspace(0, 1, width), (height, width))
+def distance_scale() -> RGB:
+    """The colours [h, w, 3] of distances from near (left) to far."""
+    values = np.broadcast_to(np.linspace(0, 1, 260), (18, 260))
     return _interpolate(VIRIDIS, values, (1.0, 0.0))
 
 
@@ -113,7 +117,7 @@ def heat_map(value: Array, limits: Range | None = None) -> RGB:
 
 
 def jpeg(picture: np.ndarray, most: int = WIDTH) -> bytes:
-    """Encode a picture [h, w, 3] as JPEG, at most so many pixels wide."""
+    """Encode a picture [h, w, 3] as JPEG, shrunk to a width of `most` pixels."""
     import cv2  # imported late: task kinds import this module for their plain data
 
     height, width = picture.shape[:2]
@@ -140,7 +144,6 @@ def picture_file(picture: RGB, extension: str) -> bytes:
 
 
 def _hatch(picture: RGB, shown: Bools) -> RGB:
-    """Replace the pixels that are not shown by diagonal stripes."""
     height, width = shown.shape
     diagonals = HATCH[np.arange(height + width) // 4 % 2]
     # At a row and a column, the diagonal of their sum.
@@ -151,7 +154,6 @@ def _hatch(picture: RGB, shown: Bools) -> RGB:
 
 
 def _percentiles(value: Array, shown: Bools) -> Range:
-    """The 1st and 99th percentiles, so that a few outliers do not stretch the scale."""
     if not shown.any():
         return 0.0, 0.0
     low, high = np.percentile(value[shown], (1, 99))
@@ -161,11 +163,13 @@ def _percentiles(value: Array, shown: Bools) -> Range:
 def _interpolate(stops: tuple[tuple[int, int, int], ...], value: Array, limits: Range) -> RGB:
     """Interpolate each value's colour between the stops; the limits may be descending."""
     low, high = limits
-    share = (value.astype(np.float64) - low) / (high - low or 1.0)
+    share = (value.astype(np.float32) - np.float32(low)) / np.float32(high - low or 1.0)
+    place = np.rint(np.clip(share, 0, 1) * (COLOURS - 1)).astype(np.int64)
     positions = np.linspace(0, 1, len(stops))
-    colours = np.array(stops, np.float64)
-    channels = [np.interp(share, positions, channel) for channel in colours.T]
-    return np.stack(channels, -1).round().astype(np.uint8)
+    places = np.linspace(0, 1, COLOURS)
+    channels = [np.interp(places, positions, channel) for channel in np.array(stops, float).T]
+    colours = np.stack(channels, -1).round().astype(np.uint8)
+    return colours[place]
 
 
 def render_grey(value: Array, _valid: Bools, limits: Range | None, _options: object) -> RGB:
@@ -186,10 +190,7 @@ def render_distances(
 
     `limits` are the values of near and far.
     """
-    if limits:
-        near, far = limits
-    elif larger_is_nearer:
-        far, near = _percentiles(value, valid)
-    else:
-        near, far = _percentiles(value, valid)
+    near, far = limits or _percentiles(value, valid)
+    if not limits and larger_is_nearer:
+        near, far = far, near
     return _interpolate(VIRIDIS, value, (far, near))

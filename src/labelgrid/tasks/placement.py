@@ -1,4 +1,4 @@
-"""Describes the geometry of a view: where a part of an image goes on a canvas, zoom and flip."""
+"""Describes the geometry of a view: the place of an image's part on a canvas, zoom and flip."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Pairs = tuple[tuple[Array, Array], tuple[Array, Array]]
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Where a part of an image is placed on the canvas, in whole pixels, so labels follow exactly.
+    """The place of an image's part on the canvas, in whole pixels, so labels follow exactly.
 
     A kind of task moves its label values to the canvas with `nearest` or `linear`, and transforms
     directions in the image with `turn`; `camera` moves the image's camera. A new kind of view
@@ -28,7 +28,7 @@ class Placement:
         source: the part of the image that is used: rows and columns.
         target: the part of the canvas it fills; the rest is padding.
         canvas: height and width of the result.
-        zoom: how much larger objects look than after fitting to the canvas alone.
+        zoom: the factor by which objects look larger than after fitting to the canvas alone.
         flip: whether left and right are mirrored, after everything else.
         angle: the clockwise rotation of the image's content around the middle of the part that is
             used, in degrees. If it is not 0, the canvas also shows what turns into it from outside
@@ -54,7 +54,16 @@ class Placement:
         A pixel takes the value of the source pixel whose square holds its centre.
         """
         if self.angle:
-            return self._mirror(self._rotate_nearest(array))
+            height, width = self.canvas
+            across = np.arange(width)
+            down = np.arange(height)[:, None]
+            x, y = (
+                np.rint(a * across + b * down + c).astype(np.int64) for a, b, c in self.matrix()
+            )
+            inside = (x >= 0) & (x < array.shape[1]) & (y >= 0) & (y < array.shape[0])
+            canvas = np.zeros((*self.canvas, *array.shape[2:]), array.dtype)
+            canvas[inside] = array[y[inside], x[inside]]
+            return self._mirror(canvas)
         for axis, (source, length) in enumerate(zip(self.source, self.extent, strict=True)):
             extent = source.stop - source.start
             places = source.start + ((2 * np.arange(length) + 1) * extent) // (2 * length)
@@ -64,8 +73,8 @@ class Placement:
     def nearest_valid(self, value: Array, valid: Bools) -> Labels:
         """Resample [h, w, c] to the canvas as `nearest` does, but without losing sparse values.
 
-        A pixel whose nearest source pixel is not valid takes, of the valid ones whose middles lie
-        in it, the nearest to its own middle; if there is none, it is not valid.
+        A pixel whose nearest source pixel is not valid takes the valid source pixel nearest to its
+        middle, of those whose middles lie in it; if there is none, it is not valid.
         """
         plain = replace(self, flip=False)
         placed = plain.nearest(value)
@@ -78,9 +87,9 @@ class Placement:
         return self._mirror(placed), self._mirror(placed_valid)
 
     def _nearest_inside(self, missing: Bools, valid: Bools) -> Pairs:
-        """The missing pixels of the canvas that hold valid source pixels, and the nearest of these.
+        """The missing pixels of the canvas that hold valid source pixels, and the nearest there.
 
-        Both as rows and columns, for a view that is not flipped.
+        Both are rows and columns, for a view that is not flipped.
         """
         y, x = np.nonzero(self._near(missing, valid))
         at = self._on_canvas(x, y)
@@ -95,7 +104,7 @@ class Placement:
         return np.divmod(pixels, missing.shape[1]), (y[nearest], x[nearest])
 
     def _near(self, missing: Bools, valid: Bools) -> Bools:
-        """The valid source pixels that may lie in missing ones: few, unless there is an angle."""
+        """The valid source pixels with a place in missing pixels: few, unless there is an angle."""
         if self.angle:
             return valid
         height, width = valid.shape
@@ -106,7 +115,7 @@ class Placement:
         return valid & missing[np.ix_(row, column)]
 
     def _on_canvas(self, x: Array, y: Array) -> Floats:
-        """Where points of the image are on the canvas before the flip: [2, n], x and y."""
+        """The places x and y [2, n] of points of the image, on the canvas before the flip."""
         matrix = self.matrix()
         return np.linalg.inv(matrix[:, :2]) @ (np.stack([x, y]) - matrix[:, 2:])
 
@@ -136,22 +145,16 @@ class Placement:
             >>> [axis.tolist() for axis in placement.turn(np.array([2.0]), np.array([3.0]))]
             [[-2.0], [3.0]]
         """
+        right = x
+        down = y
         if self.angle:
             cosine, sine = self._cosine_and_sine()
             right = cosine * x - sine * y
             down = sine * x + cosine * y
-        else:
-            right = x
-            down = y
-        if self.flip:
-            right = -right
-        return right, down
+        return (-right if self.flip else right), down
 
     def camera(self, camera: Camera) -> Camera:
-        """The camera of the canvas, for an image that this camera took.
-
-        What a zoom enlarges is seen through a longer lens.
-        """
+        """Move the camera of the image to the canvas; a zoom is a longer lens."""
         rows, columns = self.source
         target_rows, target_columns = self.target
         height, width = self.extent
@@ -163,19 +166,13 @@ class Placement:
             width / (columns.stop - columns.start), height / (rows.stop - rows.start)
         )
         camera = camera.shift(-target_columns.start, -target_rows.start)
-        if self.flip:
-            return camera.mirror(self.canvas[1])
-        return camera
+        return camera.mirror(self.canvas[1]) if self.flip else camera
 
     def matrix(self) -> Floats:
-        """The matrix [2, 3] from a pixel (x, y, 1) of the canvas to a point of the image.
-
-        The canvas is that before the flip.
-        """
+        """The matrix [2, 3] from a pixel (x, y, 1) of the canvas, before the flip, to the image."""
         cosine, sine = self._cosine_and_sine()
-        scales = []
-        for source, length in zip(self.source, self.extent, strict=True):
-            scales.append((source.stop - source.start) / length)
+        parts = zip(self.source, self.extent, strict=True)
+        scales = [(source.stop - source.start) / length for source, length in parts]
         rotation = np.array([[cosine, sine], [-sine, cosine]])
         linear = rotation @ np.diag(scales[::-1])
         offset = _middle(self.source) - linear @ _middle(self.target)
@@ -184,7 +181,7 @@ class Placement:
     def warp(self, array: Array, padding: tuple[float, ...] = (0.0,)) -> Array:
         """Resample [h, w, c] to the canvas before the flip, by linear interpolation.
 
-        What is larger than the canvas is shrunk by area averaging first.
+        Maps larger than the canvas are shrunk by area averaging first.
 
         Args:
             array: of the image's size, with at most 4 channels.
@@ -207,23 +204,10 @@ class Placement:
         return warped.reshape(*self.canvas, -1)
 
     def _cosine_and_sine(self) -> tuple[float, float]:
-        """The cosine and the sine of the angle."""
         radians = math.radians(self.angle)
         return math.cos(radians), math.sin(radians)
 
-    def _rotate_nearest(self, array: Array) -> Array:
-        """Resample [h, w, ...] to the canvas before the flip, if there is an angle."""
-        height, width = self.canvas
-        across = np.arange(width)
-        down = np.arange(height)[:, None]
-        x, y = (np.rint(a * across + b * down + c).astype(np.int64) for a, b, c in self.matrix())
-        inside = (x >= 0) & (x < array.shape[1]) & (y >= 0) & (y < array.shape[0])
-        canvas = np.zeros((*self.canvas, *array.shape[2:]), array.dtype)
-        canvas[inside] = array[y[inside], x[inside]]
-        return canvas
-
     def _pad(self, part: Array) -> Array:
-        """Place values of the target's size on the canvas, then mirror them."""
         if self.extent != self.canvas:
             canvas = np.zeros((*self.canvas, *part.shape[2:]), part.dtype)
             canvas[self.target] = part
@@ -231,21 +215,14 @@ class Placement:
         return self._mirror(part)
 
     def _mirror(self, part: Array) -> Array:
-        """Mirror values [h, w, ...] if the view is flipped."""
-        if self.flip:
-            return part[:, ::-1].copy()
-        return part
+        return part[:, ::-1].copy() if self.flip else part
 
 
 def _middle(part: tuple[slice, slice]) -> Floats:
-    """The middle (x, y) of rows and columns."""
     rows, columns = part
     return np.array([(columns.start + columns.stop - 1) / 2, (rows.start + rows.stop - 1) / 2])
 
 
 def same_values(value: Array, valid: Bools, geometry: Placement, _options: object) -> Labels:
-    """The `transform` of values that no view changes, such as class indices and binary labels.
-
-    They move with their pixels.
-    """
+    """The `transform` of class indices and binary labels: values stay, and move with the pixels."""
     return geometry.nearest(value), geometry.nearest(valid)

@@ -63,17 +63,19 @@ def plane_sums(value: Array, valid: Bools, _options: object) -> Sums | None:
     square, ray, number = (part - part @ even @ even.T for part in (change**2, rays, numbers))
     sums = np.stack([(a * b).sum(1) for a, b in ((square, square), (square, ray), (ray, ray))], 1)
     sides = np.stack([(square * number).sum(1), (ray * number).sum(1)], 1)
-    errors = _errors(sums, sides, (number**2).sum(1)) / WINDOW**2
+    square_factor, ray_factor = _solved(sums.T, sides.T)
+    left = (number**2).sum(1) - square_factor * sides[:, 0] - ray_factor * sides[:, 1]
+    errors = np.maximum(left, 0) / WINDOW**2
     flat = errors < FLAT**2
     if not flat.any():
         return None
     weights = 1 / (errors[flat] + FINEST**2)
-    found = np.concatenate([sums[flat], sides[flat]], 1) * weights[:, None]
-    return np.append(found.sum(0), np.count_nonzero(flat))
+    weighted = np.concatenate([sums[flat], sides[flat]], 1) * weights[:, None]
+    return np.append(weighted.sum(0), np.count_nonzero(flat))
 
 
 def _averaged(value: Array, valid: Bools) -> tuple[Floats, Bools]:
-    """A smaller map of means, known where all of a mean's pixels are."""
+    """A smaller map of means, known where all pixels of a mean are."""
     step = -(-max(valid.shape) // SIDE)
     height, width = (side // step for side in valid.shape)
     inside = (slice(height * step), slice(width * step))
@@ -95,7 +97,7 @@ def _windows(plane: Array) -> Array:
 
 @lru_cache(maxsize=8)
 def _ray_lengths(size: tuple[int, ...]) -> Floats:
-    """The logarithm of how much longer a ray is than its part along the axis [h, w]."""
+    """The logarithm of a ray's length over its part along the axis [h, w]."""
     height, width = size
     focal = max(size) / 2 / math.tan(math.radians(HALF_VIEW))
     down = (np.arange(height) - (height - 1) / 2) / focal
@@ -105,26 +107,20 @@ def _ray_lengths(size: tuple[int, ...]) -> Floats:
 
 @cache
 def _even_changes() -> Floats:
-    """An orthonormal base [pixels, 3] of what changes evenly across a window."""
+    """An orthonormal base [pixels, 3] of the even changes across a window."""
     rows, columns = np.indices((WINDOW, WINDOW)) - (WINDOW - 1) / 2
     base, _ = np.linalg.qr(np.stack([np.ones(WINDOW**2), columns.ravel(), rows.ravel()], 1))
     return base
 
 
-def _errors(sums: Floats, sides: Floats, total: Floats) -> Floats:
-    """The squared errors that are left of each window."""
-    square, ray = _solved(sums.T, sides.T)
-    return np.maximum(total - square * sides[:, 0] - ray * sides[:, 1], 0)
-
-
 def _solved(sums: Floats, sides: Floats) -> Floats:
-    """The factors of the square and of the ray, from their sums; 0 where they cannot be told."""
+    """The factors of the square and of the ray, by least squares; 0 where the sums are singular."""
     square, both, ray = sums
     area = square * ray - both**2
-    known = area > 1e-12 * square * ray
-    area = np.where(known, area, 1)
-    found = np.stack([sides[0] * ray - sides[1] * both, sides[1] * square - sides[0] * both])
-    return np.asarray(np.where(known, found / area, 0))
+    solvable = area > 1e-12 * square * ray
+    area = np.where(solvable, area, 1)
+    factors = np.stack([sides[0] * ray - sides[1] * both, sides[1] * square - sides[0] * both])
+    return np.asarray(np.where(solvable, factors / area, 0))
 
 
 def plane_factors(found: Sequence[Sums | None]) -> tuple[float, float] | None:

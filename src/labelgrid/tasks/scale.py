@@ -1,7 +1,4 @@
-"""Defines how a kind's values become maps that a further network reads.
-
-Also what a zoom and a mirror do to the values.
-"""
+"""Scales the values of a kind to maps for further networks, and undoes zooms and mirrors."""
 
 from __future__ import annotations
 
@@ -12,11 +9,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    #: Scales values; see `Scale.scaled`.
-    Scaled = Callable[[Tensor], Tensor]
+    from labelgrid.pixel.target import TensorMap
 
 
-def _keep_values(values: Tensor) -> Tensor:
+def keep_values(values: Tensor) -> Tensor:
+    """Return the values without a change."""
     return values
 
 
@@ -47,9 +44,7 @@ def probability_error(raw: Tensor, maps: Tensor) -> Tensor:
 
 
 def value_error(raw: Tensor, maps: Tensor) -> Tensor:
-    """The absolute error of the sigmoid to maps in 0..1, averaged over channels.
-
-    Takes two [b, c, h, w] and returns [b, 1, h, w].
+    """The absolute error of the sigmoid to maps in 0..1, averaged over channels: [b, 1, h, w].
 
     Example:
         >>> import torch
@@ -60,9 +55,7 @@ def value_error(raw: Tensor, maps: Tensor) -> Tensor:
 
 
 def direction_error(raw: Tensor, maps: Tensor) -> Tensor:
-    """1 - cosine of the angle between raw vectors and vectors that were moved to 0..1.
-
-    Takes two [b, c, h, w] and returns [b, 1, h, w]; `shift_to_unit_range` moves vectors.
+    """1 - cosine between raw vectors and vectors after `shift_to_unit_range`: [b, 1, h, w].
 
     Example:
         >>> import torch
@@ -77,7 +70,7 @@ def direction_error(raw: Tensor, maps: Tensor) -> Tensor:
 
 
 def released_probability_error(
-    raw: Tensor, target: Tensor, mask: Tensor, _scaled: Scaled
+    raw: Tensor, target: Tensor, mask: Tensor, _scaled: TensorMap
 ) -> Tensor:
     """As `probability_error`, summed as JTR's released code does; see `Scale.released_error`."""
     from torch.nn import functional
@@ -86,16 +79,18 @@ def released_probability_error(
     return _over_nonzero(errors, target, mask)
 
 
-def released_value_error(raw: Tensor, target: Tensor, mask: Tensor, scaled: Scaled) -> Tensor:
-    """As `value_error` of values that are scaled here, and of a sigmoid that never reaches 0 or 1.
+def released_value_error(raw: Tensor, target: Tensor, mask: Tensor, scaled: TensorMap) -> Tensor:
+    """As `value_error` of scaled values, summed as JTR's released code does.
 
-    Summed as JTR's released code does; see `Scale.released_error`.
+    The sigmoid never reaches 0 or 1 there; see `Scale.released_error`.
     """
     made = 0.5 + (raw.sigmoid() - 0.5) * (1 - 1e-5)
     return _over_nonzero((made - scaled(target)).abs(), target, mask)
 
 
-def released_direction_error(raw: Tensor, target: Tensor, mask: Tensor, _scaled: Scaled) -> Tensor:
+def released_direction_error(
+    raw: Tensor, target: Tensor, mask: Tensor, _scaled: TensorMap
+) -> Tensor:
     """1 - dot products with unit vectors, over the components that are not 0.
 
     So it is about 2/3 where all vectors agree, as in JTR's released code; see
@@ -114,7 +109,7 @@ def _over_nonzero(errors: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How predictions of a kind are scaled to about 0..1, for networks that read maps of others.
+    """The scaling of a kind's predictions to about 0..1, for networks that read maps of tasks.
 
     Args:
         scaled: predictions [b, channels, h, w], or labels in the same form -> the same shape.
@@ -130,20 +125,19 @@ class Scale:
             a mask, bool [b, 1, h, w], and `scaled` -> [b].
     """
 
-    scaled: Scaled = _keep_values
+    scaled: TensorMap = keep_values
     neutral: float = 0.0
     zoomed: Callable[[Tensor, Tensor], Tensor] = _ignore_zoom
-    mirrored: Callable[[Tensor], Tensor] = _keep_values
+    mirrored: TensorMap = keep_values
     unbounded: bool = False
     error: Callable[[Tensor, Tensor], Tensor] = value_error
-    released_error: Callable[[Tensor, Tensor, Tensor, Scaled], Tensor] = released_value_error
+    released_error: Callable[[Tensor, Tensor, Tensor, TensorMap], Tensor] = released_value_error
 
 
 def divide_by_maximum(values: Tensor) -> Tensor:
-    """Divide values [b, c, h, w] by the largest of their image.
+    """Divide values [b, c, h, w] by the largest of their image, as MTPSL's released code does.
 
-    MTPSL's released code scales depth so. Gradients flow through the maximum. Values that are all
-    negative become positive, as there.
+    Gradients flow through the maximum. Values that are all negative become positive, as there.
 
     Example:
         >>> import torch
@@ -154,9 +148,7 @@ def divide_by_maximum(values: Tensor) -> Tensor:
 
 
 def apply_normal_cdf(values: Tensor, mean: float, deviation: float) -> Tensor:
-    """Apply the cumulative distribution function of a normal distribution.
-
-    JTR's released code scales depth so.
+    """Apply the distribution function of a normal distribution, as JTR's code does to depth.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Finds out whether distances were cut off, or changed as they were stored. Loads no torch."""
+"""Finds distances that were cut off, or changed in storage. Loads no torch."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TIMES = 3.0
 
 @dataclass(frozen=True)
 class End:
-    """The largest value of a label, the share of its pixels with it, and in the tenth below."""
+    """The largest value of a label, and the shares of pixels at it and in the tenth below."""
 
     highest: float
     at: float
@@ -44,7 +44,7 @@ class End:
 
 
 def end_of(value: Array, valid: Bools, _options: object) -> End:
-    """Where the numbers of a label [h, w, 1] end."""
+    """The largest number of a label [h, w, 1], and the shares of pixels there and below."""
     numbers = value[..., 0][valid]
     highest = float(numbers.max())
     at = np.count_nonzero(numbers == numbers.max())
@@ -92,25 +92,25 @@ class Stored:
 
 
 def stored_of(value: Array, valid: Bools, options: Any) -> Stored | None:
-    """What the whole numbers of a label [h, w, 1] look like; None if they are no such ones."""
+    """The traits of a label's whole numbers [h, w, 1]; None for other numbers."""
     thin = slice(None, None, -(-len(valid) // ROWS))
     scale = options.step or 0.001
     exact = value[thin, :, 0] / scale
-    known = valid[thin]
+    shown = valid[thin]
     numbers = np.rint(exact)
-    if not known.any() or numbers.max() > 65535 or np.abs(exact - numbers)[known].max() > 0.01:
+    if not shown.any() or numbers.max() > 65535 or np.abs(exact - numbers)[shown].max() > 0.01:
         return None
     whole = numbers.astype(np.uint16)
-    different = np.unique(whole[known])
+    different = np.unique(whole[shown])
     if len(different) < NUMBERS:
         return None
-    both = known[:, 1:] & known[:, :-1]
+    both = shown[:, 1:] & shown[:, :-1]
     step = int(np.gcd.reduce(different))
     return Stored(step, _roughness(whole, both), _roughness(whole.byteswap(), both))
 
 
 def _roughness(numbers: NDArray[np.uint16], both: Bools) -> float:
-    """The share of neighbours [h, w - 1], where both are known, that differ strongly."""
+    """The share of neighbours [h, w - 1], `both` measured, that differ strongly."""
     left, right = (half[both].astype(np.float32) for half in (numbers[:, :-1], numbers[:, 1:]))
     strong = np.maximum(left, right) > STRONG * np.minimum(left, right)
     return float(strong.mean()) if strong.size else 0.0

@@ -18,19 +18,24 @@ from labelgrid.basics.array_types import Array, Bools, Bytes, Floats32
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import PluginError, RecipeError
 from labelgrid.basics.results import Result
-from labelgrid.basics.type_names import Json, Size, Values
-from labelgrid.formats.codec import Codec, Form, LabelArray, codec, options_of
+from labelgrid.basics.type_names import Json, Names, Size, Texts, Values
+from labelgrid.formats.codec import Codec, Form, LabelArray, codec, finite_pixels, options_of
 from labelgrid.formats.regions import RegionMap
 from labelgrid.images.opening import TIMES, label_of
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.agreement import Agreement, no_agreement
 from labelgrid.tasks.checks import LabelCheck
 from labelgrid.tasks.class_colours import RGB, class_colours, is_background, name_order
-from labelgrid.tasks.figures import LabelFigure, no_figures, no_other_slopes, no_slope
+from labelgrid.tasks.figures import LabelFigures, no_figures, no_other_slopes, no_slope
 from labelgrid.tasks.outlines import no_outline
-from labelgrid.tasks.overview import Overview
+from labelgrid.tasks.overview import Overview, Range
 from labelgrid.tasks.placement import Placement
-from labelgrid.tasks.scale import Scale
+from labelgrid.tasks.scale import (
+    Scale,
+    keep_values,
+    probability_error,
+    released_probability_error,
+)
 
 #: A label that is resampled may have so many times the pixels of its image.
 RESAMPLED = 64
@@ -41,7 +46,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from labelgrid.pixel.metrics import Metric
-    from labelgrid.pixel.target import Target
+    from labelgrid.pixel.target import Target, TensorMap
     from labelgrid.pixel.uncertainty import Moments
     from labelgrid.tasks.outlines import Outline
 
@@ -50,15 +55,16 @@ if TYPE_CHECKING:
 Transform = Callable[[Array, Bools, Placement, Any], tuple[Array, Bools]]
 #: Values [h, w, c] (0 where not valid), valid [h, w], ends of the scale, the label files' options
 #: -> RGB [h, w, 3].
-Render = Callable[[Array, Bools, "Range | None", Any], Bytes]
+Render = Callable[[Array, Bools, Range | None, Any], Bytes]
 #: Values [h, w, c], valid [h, w], the label files' options -> the label's figures by their names.
-Figures = Callable[[Array, Bools, Any], Mapping[str, LabelFigure]]
+Figures = Callable[[Array, Bools, Any], LabelFigures]
 #: Values [h, w, c], valid [h, w], the label files' options -> how surfaces recede to the right and
 #: upward [h, w, 2].
 Slope = Callable[[Array, Bools, Any], Array | None]
 OtherSlopes = Callable[[Array, Bools, Any], Mapping[str, Array]]
-#: The values at the ends of a picture's scale.
-Range = tuple[float, float]
+if TYPE_CHECKING:
+    PixelLoss = Callable[[Tensor, Target], Tensor]
+    Disagreement = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,7 @@ class Spec:
     outline: Outline = no_outline
     checks: tuple[LabelCheck, ...] = ()
     overview: Callable[[Any], Overview] = Overview
-    other_figures: Mapping[str, str] = field(default_factory=dict)
+    other_figures: Texts = field(default_factory=dict)
     scaled: bool = False
     agreement: Agreement = no_agreement
     meaning: Callable[[Any], str] = _no_meaning
@@ -159,7 +165,7 @@ class TaskDef:
     spec: Spec = field(repr=False)
     metrics: Values = field(default_factory=dict, repr=False)
     headline: str = field(default="", repr=False)
-    class_order: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    class_order: Names = field(default=(), repr=False, compare=False)
 
     @classmethod
     def of(cls, row: TaskRow) -> TaskDef:
@@ -190,18 +196,18 @@ class TaskDef:
         return self.options
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the classes in its label files; empty if these hold none."""
+    def classes(self) -> Names:
+        """The names of the classes in the label files; empty without classes."""
         return getattr(self.options, "classes", ())
 
     @property
     def grows_toward_camera(self) -> bool:
-        """Whether larger numbers of its labels are nearer, as those of a disparity are."""
+        """Whether larger numbers of a label are nearer, as disparities are."""
         return bool(getattr(self.options, "disparity", False))
 
     @property
-    def class_names(self) -> tuple[str, ...]:
-        """The names of the classes of its labels; empty if these hold none."""
+    def class_names(self) -> Names:
+        """The names of the classes of the labels as read; empty without classes."""
         return getattr(self.options, "names", ())
 
     @property
@@ -210,25 +216,25 @@ class TaskDef:
         return codec(self.spec.codec)
 
     @property
-    def region_names(self) -> tuple[str, ...]:
-        """The names of the regions that a tool draws for a label, by their numbers.
+    def region_names(self) -> Names:
+        """The names of the regions that a tool draws for a label, by number.
 
-        They are the classes, or the task's own name; empty if labels cannot be drawn.
+        The names are the classes, or the task's own name; empty if labels cannot be drawn.
         """
         name_regions = getattr(self.codec, "region_names", None)
         if name_regions is None:
             return ()
-        names: tuple[str, ...] = name_regions(self.options)
+        names: Names = name_regions(self.options)
         return names or (self.name,)
 
     @property
     def region_colours(self) -> RGB:
-        """The colours [k, 3] of `region_names`."""
+        """The colours [k, 3] of `region_names`, the same in all pictures of the project."""
         return class_colours(self.region_names, self.class_order)
 
     def covers(self, label: LabelArray) -> Bools:
-        """Where a label hides what is below its picture, [h, w]: not where it is background."""
-        shown = np.isfinite(label.value).all(2) & label.valid
+        """The pixels [h, w] of a label that hide a photograph below: all but the background."""
+        shown = finite_pixels(label.value) & label.valid
         if not self.class_names:
             return shown
         opaque = np.array([not is_background(name) for name in self.class_names])
@@ -255,11 +261,11 @@ class TaskDef:
             return self.region_colours[value[..., 0].astype(np.int64)]
         return self.spec.render(value, valid, limits, self.options)
 
-    def figures(self, label: LabelArray) -> Mapping[str, LabelFigure]:
-        """The figures of a label by name."""
+    def figures(self, label: LabelArray) -> LabelFigures:
+        """Compute the figures of a label by name, of a part of the pixels."""
         return self.spec.figures(label.value, label.valid, self.options)
 
-    def fine_figures(self, label: LabelArray) -> Mapping[str, LabelFigure]:
+    def fine_figures(self, label: LabelArray) -> LabelFigures:
         """The figures by name that need all pixels of a label."""
         return self.spec.fine_figures(label.value, label.valid, self.options)
 
@@ -269,9 +275,9 @@ class TaskDef:
         return tuple(check.measure(label.value, label.valid, self.options) for check in checks)
 
     def agreement(self, label: LabelArray, truth: LabelArray) -> Sequence[Result]:
-        """How well a label agrees with the true one of its size.
+        """Compare a label with the true label of the same size.
 
-        None if no pixel is valid in both, or the kind does not compare labels.
+        No results if no pixel is valid in both, or the kind does not compare labels.
         """
         return self.spec.agreement(label, truth, self.options)
 
@@ -283,27 +289,24 @@ class TaskDef:
         return overview
 
     def slope(self, label: LabelArray) -> Array | None:
-        """How the surface of a label recedes to the right and upward, [h, w, 2].
-
-        None if the kind does not tell.
-        """
+        """The change of distance to the right and upward, [h, w, 2]; None if the kind has none."""
         return self.spec.slope(label.value, label.valid, self.options)
 
     def other_slopes(self, label: LabelArray) -> Mapping[str, Array]:
-        """What the slope of a label would be with another option, by that option."""
+        """The slopes of a label under other options, by option."""
         return self.spec.other_slopes(label.value, label.valid, self.options)
 
     def outline(self, label: LabelArray) -> Floats32 | None:
-        """Where a label changes, from 0 up, [h, w] of any size; None if the kind does not tell."""
+        """The changes in a label, from 0 up, [h, w] of any size; None if the kind has none."""
         return self.spec.outline(label.value, label.valid, self.options)
 
     def read(self, path: Path, size: Size | None = None) -> LabelArray:
-        """Read and check the label in a file; returns it at its image's size.
+        """Read and check the label in a file, at the size of the image.
 
         Args:
             path: the file.
-            size: height and width of its image, if they are known: a file that would take far more
-                is refused before it is unpacked.
+            size: height and width of the image, if known: a file that would take far more is
+                refused before it is unpacked.
         """
         with self._bounded(size):
             return self.form.upsample(self.codec.read(path, self.options))
@@ -314,9 +317,9 @@ class TaskDef:
         return label_of(size, RESAMPLED if self.form.resample else TIMES)
 
     def limit_classes(self, label: LabelArray, known: int) -> LabelArray:
-        """A label that was made when the task had only its first `known` classes.
+        """Mark all classes but the first `known` as not annotated, for a label older than them.
 
-        The others were not annotated in it. Labels without classes stay as they are.
+        Labels without classes stay as they are.
         """
         limit = getattr(self.codec, "limit_classes", None)
         if limit is None or known >= len(self.classes):
@@ -324,46 +327,31 @@ class TaskDef:
         return limit(label, known, self.options)
 
     def read_at(self, path: Path, size: Size) -> LabelArray:
-        """As `read`, for an image of this size; resampled to it if the task declares that.
-
-        A label of another size is returned as it is if it is not resampled.
-        """
+        """As `read`, resampled to the size of the image if the task declares `resample`."""
         return self.form.at_size(self.read(path, size), size)
 
     def read_prediction(self, path: Path, size: Size | None = None) -> LabelArray:
-        """Read a prediction in a label file.
-
-        It is checked like a label, except for what a poor prediction may hold and a label may not.
-
-        Args:
-            path: the file.
-            size: as of `read`.
-        """
-        label_codec = self.codec
-        read: Callable[[Path, Any], LabelArray] = label_codec.read
-        read = getattr(label_codec, "read_prediction", read)
+        """Read a prediction in a label file, without the checks that poor predictions fail."""
+        read: Callable[[Path, Any], LabelArray]
+        read = getattr(self.codec, "read_prediction", self.codec.read)
         with self._bounded(size):
             return self.form.upsample(read(path, self.options))
 
     def stored_size(self, path: Path) -> Size | None:
-        """The size of the image that a label file is for, from the file's header.
-
-        It is None if the format cannot tell.
+        """The size of a label file's image, by the file's header; None if the format cannot tell.
 
         Raises:
             LabelError: the header cannot be read.
         """
         read_size = getattr(self.codec, "stored_size", None)
-        if read_size is None:
-            return None
-        size: Size | None = read_size(path)
+        size: Size | None = read_size and read_size(path)
         if size is None:
             return None
         height, width = size
         return height * self.form.stride, width * self.form.stride
 
     def write(self, path: Path, label: LabelArray) -> None:
-        """Write the file of a label that has its image's size.
+        """Write the file of a label at the size of its image.
 
         Raises:
             LabelError: the disk reports an error, or the task's stride does not divide the image's
@@ -386,23 +374,25 @@ class TaskDef:
     def chosen(
         self, metrics: Mapping[str, Callable[..., Metric]]
     ) -> dict[str, Callable[[], Metric]]:
-        """The metrics that are measured, by name: each creates the metric with its options.
-
-        Args:
-            metrics: all metrics of the kind, by name.
-        """
-        creators: dict[str, Callable[[], Metric]] = {}
-        for name, options in self.metrics.items():
-            creators[name] = partial(metrics[name], **vars(options))
-        return creators
+        """Choose the metrics to measure from all metrics of the kind, with their options."""
+        options = self.metrics.items()
+        return {name: partial(metrics[name], **vars(values)) for name, values in options}
 
     def build(self) -> Task:
-        """The task's functions on tensors (imports torch)."""
+        """Build the task's functions on tensors (imports torch)."""
         return plugins.create("kinds", self.kind, self)
 
-
-def _keep_values(values: Tensor) -> Tensor:
-    return values
+    @property
+    def plain_fields(self) -> Json:
+        """The plain data of a `Task`, for the `build` of a kind."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "unit": self.spec.unit,
+            "cost": self.cost,
+            "weight": self.spec.weight,
+            "headline": self.headline,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -445,19 +435,17 @@ class Task:
     cost: float
     weight: float
     headline: str
-    activate: Callable[[Tensor], Tensor]
-    pixel_loss: Callable[[Tensor, Target], Tensor]
-    as_prediction: Callable[[Tensor], Tensor]
+    activate: TensorMap
+    pixel_loss: PixelLoss
+    as_prediction: TensorMap
     to_target: Callable[[Tensor], Target]
     moments: Callable[[], Moments]
-    disagreement: Callable[[Tensor, Tensor], Tensor]
+    disagreement: Disagreement
     metrics: Mapping[str, Callable[[], Metric]]
-    from_mean: Callable[[Tensor], Tensor] = _keep_values
-    other_losses: Mapping[str, Callable[[Tensor, Target], Tensor]] = field(default_factory=dict)
-    other_disagreements: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = field(
-        default_factory=dict
-    )
-    probabilities: Callable[[Tensor], Tensor] | None = None
+    from_mean: TensorMap = keep_values
+    other_losses: Mapping[str, PixelLoss] = field(default_factory=dict)
+    other_disagreements: Mapping[str, Disagreement] = field(default_factory=dict)
+    probabilities: TensorMap | None = None
     largest: bool = False
     scale: Scale = field(default_factory=Scale)
 
@@ -468,10 +456,7 @@ class Task:
         return MetricSet([start() for start in self.metrics.values()])
 
     def loss(self, raw: Tensor, target: Target) -> Tensor:
-        """The mean [b] of the pixel loss over each image's valid pixels.
-
-        It is 0 for an image without valid pixels.
-        """
+        """The mean [b] of the pixel loss over each image's valid pixels; 0 without any."""
         from labelgrid.pixel.target import mean_per_image
 
         return mean_per_image(self.pixel_loss(raw, target), target.valid)
@@ -489,6 +474,35 @@ TaskDefs = Mapping[str, TaskDef]
 Tasks = Mapping[str, Task]
 
 
+def binary_task(
+    task: TaskDef,
+    pixel_loss: PixelLoss,
+    metrics: Mapping[str, Callable[..., Metric]],
+) -> Task:
+    """The functions of labels of yes and no: sigmoid, two-class entropy."""
+    import torch
+
+    from labelgrid.pixel import disagreement, prediction, uncertainty
+
+    return Task(
+        **task.plain_fields,
+        channels=1,
+        label_channels=1,
+        activate=torch.sigmoid,
+        pixel_loss=pixel_loss,
+        as_prediction=prediction.pass_through,
+        to_target=prediction.binary_target,
+        moments=uncertainty.BinaryMoments,
+        disagreement=disagreement.binary_divergence,
+        other_disagreements={"js": disagreement.binary_js},
+        metrics=task.chosen(metrics),
+        probabilities=prediction.two_classes,
+        scale=Scale(
+            neutral=0.5, error=probability_error, released_error=released_probability_error
+        ),
+    )
+
+
 def spec_of(kind: str) -> Spec:
     """The plain data of a kind, without torch."""
     if ":" in kind:
@@ -501,14 +515,14 @@ def spec_of(kind: str) -> Spec:
 
 
 def definitions(
-    rows: list[TaskRow] | tuple[TaskRow, ...], class_lists: Sequence[tuple[str, ...]] = ()
+    rows: list[TaskRow] | tuple[TaskRow, ...], class_lists: Sequence[Names] = ()
 ) -> dict[str, TaskDef]:
     """The definitions by name, in the ledger's order.
 
     Args:
         rows: of the ledger.
-        class_lists: with which labels were made, the oldest first: they say in which order the
-            classes came up.
+        class_lists: the lists that labels were made with, the oldest first, for the order in which
+            the classes came up.
     """
     tasks = [TaskDef.of(row) for row in rows]
     names = (name for task in tasks for name in task.class_names)
@@ -516,9 +530,7 @@ def definitions(
     return {task.name: replace(task, class_order=order) for task in tasks}
 
 
-def build_all(
-    tasks: Mapping[str, TaskDef], losses: Mapping[str, str] | None = None
-) -> dict[str, Task]:
+def build_all(tasks: Mapping[str, TaskDef], losses: Texts | None = None) -> dict[str, Task]:
     """The functions of all tasks by name, some with another loss of their kind.
 
     Raises:
@@ -543,16 +555,7 @@ def build_all(
 
 
 def _metric_options(spec: Spec, headline: object, tables: object, where: str) -> Json:
-    """The checked options of the metrics that a task names.
-
-    If it names none, these are the options of the headline's metric.
-
-    Raises:
-        RecipeError: the kind has no such headline or metric, the metric has no such option, or the
-            headline's metric is not among the named ones.
-    """
-    figures = {name: name for name in spec.metrics}
-    figures.update(spec.other_figures)
+    figures = {**{name: name for name in spec.metrics}, **spec.other_figures}
     if not isinstance(headline, str) or headline not in figures:
         raise RecipeError(
             f"headline is {headline!r}, which is no figure of this kind.",

@@ -1,4 +1,4 @@
-"""Runs the terms of a training: prepares them, collects their losses, steps their optimisers."""
+"""Runs the terms of a training: prepares the terms, collects the losses, steps own optimisers."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from labelgrid.train.group import ALONE, TrainingGroup
 from labelgrid.train.plan import Plan
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.step_draws import Draws
-from labelgrid.train.term import OwnOptimiser, Preparation, Step, Term
+from labelgrid.train.term import OwnOptimiser, Preparation, ReadEpoch, Step, Term
 from labelgrid.train.trained_model import TrainedModel
 
 if TYPE_CHECKING:
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 ViewKey = tuple[str, str]
 #: Views with the network's output.
 Joined = Mapping[ViewKey, tuple[Batch, Output]]
-
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 #: Raises an error for losses that are not finite.
 Check = Callable[[Tensors], None]
@@ -81,7 +77,6 @@ class ActiveTerms:
 
     @cached_property
     def _previous_model(self) -> TrainedModel | None:
-        """The previous round's model, restored on the first use."""
         model = self.plan.previous()
         if model is None:
             return None
@@ -97,7 +92,7 @@ class ActiveTerms:
         self,
         folder: Path,
         progress: Progress,
-        batches: Callable[[int], Iterator[Batch]],
+        batches: ReadEpoch,
         *,
         resumed: bool,
     ) -> None:
@@ -111,9 +106,30 @@ class ActiveTerms:
             batches: maps the number of an epoch to its batches.
             resumed: whether an earlier run has prepared the terms.
         """
-        for name, term in self.plan.terms.items():
-            seed = seed_of(self.plan.seed, "term", name, "prepare")
-            data = self._preparation(self._folder(folder, name), progress, batches, seed)
+        plan = self.plan
+        # Another recipe, other tasks or other labels have a folder of their own.
+        identity = hashlib.blake2b(plan.identity.encode(), digest_size=8).hexdigest()
+        for name, term in plan.terms.items():
+            seed = seed_of(plan.seed, "term", name, "prepare")
+            data = Preparation(
+                # The epochs of a preparation have numbers below 0.
+                batches=lambda epoch: (batch.to(self.device) for batch in batches(-1 - epoch)),
+                network=plan.network,
+                tasks=plan.tasks,
+                definitions=plan.definitions,
+                source=plan.source,
+                images=plan.train,
+                data=plan.data,
+                steps=plan.steps,
+                previous=self.previous,
+                progress=progress,
+                seed=seed,
+                folder=folder / f"{name.replace(':', '-')}.{identity}",
+                device=self.device,
+                batch=plan.largest_batch,
+                label_sets=plan.label_sets,
+                relations=plan.relations,
+            )
             with seed_torch(seed):
                 if resumed:
                     term.resume(data)
@@ -123,47 +139,15 @@ class ActiveTerms:
             if soft is not None:
                 self.soft[name] = soft
 
-    def _folder(self, parent: Path, name: str) -> Path:
-        """Return the folder of a term's preparation.
-
-        Another recipe, other tasks or other labels have another one.
-        """
-        identity = hashlib.blake2b(self.plan.identity.encode(), digest_size=8).hexdigest()
-        return parent / f"{name.replace(':', '-')}.{identity}"
-
-    def _preparation(
-        self, folder: Path, progress: Progress, batches: Callable[[int], Iterator[Batch]], seed: int
-    ) -> Preparation:
-        """Collect what a term may use before the first step; its epochs have numbers below 0."""
-        plan = self.plan
-        return Preparation(
-            batches=lambda epoch: (batch.to(self.device) for batch in batches(-1 - epoch)),
-            network=plan.network,
-            tasks=plan.tasks,
-            definitions=plan.definitions,
-            source=plan.source,
-            images=plan.train,
-            data=plan.data,
-            steps=plan.steps,
-            previous=self.previous,
-            progress=progress,
-            seed=seed,
-            folder=folder,
-            device=self.device,
-            batch=plan.largest_batch,
-            label_sets=plan.label_sets,
-            relations=plan.relations,
-        )
-
     def supervised_view(self, batch: Batch, number: int) -> Batch:
-        """Return the batch of the supervised loss, as the terms change it one after the other."""
+        """Return the batch of the supervised loss: each term may change the batch."""
         for name, term in self.plan.terms.items():
             draws = self._draws(name, batch, number).of_view("supervised")
             batch = term.supervised_view(batch, draws)
         return batch
 
     def joined_views(self, batch: Batch, number: int) -> dict[ViewKey, Batch]:
-        """Make the views that are predicted in one pass with the batch."""
+        """Make the views for the pass of the network that predicts the batch."""
         views = {}
         for name, term in self.plan.terms.items():
             if not term.one_pass:
@@ -185,7 +169,6 @@ class ActiveTerms:
         return viewed
 
     def _draws(self, name: str, batch: Batch, number: int) -> Draws:
-        """Return the random draws of a term in a step."""
         return Draws(
             seed=seed_of(self.plan.seed, "term", name),
             step=number,
@@ -207,12 +190,21 @@ class ActiveTerms:
         `joined` holds the views that were predicted with the batch, each with its output.
         """
         plan = self.plan
+        joined = joined or {}
         steps = {}
-        for name in plan.terms:
+        for name, term in plan.terms.items():
+            views = {}
+            for view in term.views():
+                if (name, view) in joined:
+                    views[view] = joined[name, view]
+                    continue
+                viewed = self._make_view(name, view, batch, number)
+                with track_statistics(plan.network, term.track):
+                    views[view] = (viewed, plan.network(viewed.images, viewed.known or None))
             steps[name] = Step(
                 batch=batch,
                 output=output,
-                views=self._predicted_views(name, batch, number, joined or {}),
+                views=views,
                 losses=losses,
                 progress=number / max(plan.steps, 1),
                 network=plan.network,
@@ -225,24 +217,7 @@ class ActiveTerms:
             )
         return steps
 
-    def _predicted_views(
-        self, name: str, batch: Batch, number: int, joined: Joined
-    ) -> dict[str, tuple[Batch, Output]]:
-        """Return a term's views with the network's outputs; predict those not in `joined`."""
-        network = self.plan.network
-        term = self.plan.terms[name]
-        views = {}
-        for view in term.views():
-            if (name, view) in joined:
-                views[view] = joined[name, view]
-                continue
-            viewed = self._make_view(name, view, batch, number)
-            with track_statistics(network, term.track):
-                views[view] = (viewed, network(viewed.images, viewed.known or None))
-        return views
-
     def _read(self, ids: Sequence[str], seed: int) -> Batch:
-        """Read an augmented batch of the training images that a term asks for, on the device."""
         plan = self.plan
         batch = train_batch(
             plan.source, plan.definitions, ids, plan.data, seed=seed, soft=self.soft
@@ -298,14 +273,14 @@ class OwnOptimisers:
                     )
         self.optimisers: Json = {}
         self.parameters: list[nn.Parameter] = []
-        for term, its_optimisers in self.declared.items():
-            for name, declared in its_optimisers.items():
+        for term, optimisers in self.declared.items():
+            for name, declared in optimisers.items():
                 self.optimisers[f"{term}/{name}"] = fabric.setup_optimizers(declared.optimiser)
                 self.parameters.extend(declared.parameters)
 
     @contextmanager
     def freeze(self) -> Iterator[None]:
-        """Freeze these parameters inside the block.
+        """Freeze the parameters of the own optimisers inside the block.
 
         Gradients flow through them, but do not accumulate in them.
         """
@@ -350,7 +325,6 @@ class OwnOptimisers:
 
 
 def _term_error(term: str, fault: str, fix: str) -> PluginError:
-    """Make the error about a term that uses its own optimisers wrongly."""
     return PluginError(
         f"The term '{term}' {fault}.", next_step=fix, unchanged="Nothing was trained."
     )

@@ -1,4 +1,4 @@
-"""Defines the interface of balancers, which turn the losses of tasks into one backward pass."""
+"""Defines the interface of balancers, which turn the losses of tasks into a backward pass."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,13 +10,15 @@ from torch import Tensor, nn
 from labelgrid.pixel.target import Tensors
 from labelgrid.train.group import ALONE, TrainingGroup
 
+#: The weight of each task's loss.
+Weights = Mapping[str, float]
 #: Maps task losses {task: [b]} and the mask of labels [b, t] to the supervised loss, a scalar.
 Reduce = Callable[[Tensors, Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskLosses:
-    """The losses of one training step, and the data by which a balancer may compare the tasks.
+    """The losses of a training step, and the data by which a balancer may compare the tasks.
 
     Args:
         losses: per-image losses by task, [b]; 0 where the image lacks the task's label.
@@ -88,8 +90,8 @@ class TaskLosses:
             present=self.present[:, columns],
         )
 
-    def parts(self, reduce: Reduce, weights: Mapping[str, float]) -> dict[str, Tensor]:
-        """Split the supervised loss into the labelled tasks' shares, scalars that add up to it.
+    def parts(self, reduce: Reduce, weights: Weights) -> dict[str, Tensor]:
+        """Split the supervised loss into the labelled tasks' shares, scalars whose sum is the loss.
 
         Unlike `loss_of`, a share of `image_mean` is divided by the number of labels of each image.
 
@@ -119,7 +121,7 @@ class TaskLosses:
         return shares
 
     def mean(self, task: str) -> Tensor:
-        """Return one task's mean loss over the images with its label, a scalar without a graph."""
+        """Return a task's mean loss over the images with its label, a scalar without a graph."""
         column = list(self.losses).index(task)
         return self.losses[task].detach()[self.present[:, column]].mean()
 
@@ -166,3 +168,25 @@ class Balancer(nn.Module):
             The total loss, a scalar, for the log.
         """
         raise NotImplementedError
+
+
+class WeightedBalancer(Balancer):
+    """The base class of balancers that multiply the losses by the objective's weights first.
+
+    Args:
+        weights: of the objective, by task.
+        reduce: reduces losses to a scalar, as the objective says.
+        options: of the balancer.
+    """
+
+    def __init__(self, weights: Weights, reduce: Reduce, options: object = None) -> None:
+        super().__init__()
+        self.fixed = weights
+        self.reduce = reduce
+        self.options = options
+
+    def finish(self, step: TaskLosses, losses: Tensors) -> Tensor:
+        """Back-propagate the reduced losses and the terms' losses; return the total."""
+        total = self.reduce(losses, step.present) + step.other
+        step.backward(total)
+        return total.detach()

@@ -12,7 +12,7 @@ NORM = nn.modules.batchnorm._BatchNorm
 
 
 def norms_of(network: nn.Module, frozen: nn.Module | None = None) -> list[NORM]:
-    """Return the layers that keep statistics, except those of a frozen part.
+    """Return the layers that keep statistics, except in a frozen part.
 
     Example:
         >>> network = nn.Sequential(nn.BatchNorm2d(2), nn.GroupNorm(1, 2))
@@ -53,7 +53,7 @@ def track_statistics(network: nn.Module, track: bool) -> Iterator[None]:
 
 @contextmanager
 def refuse_tiny_batches(ids: Sequence[str]) -> Iterator[None]:
-    """Refuse a batch of these images in which batch norm sees one value a channel.
+    """Refuse a batch in which batch norm sees a single value a channel.
 
     Raises:
         TrainingError: the batch, or a term's view of it, is one image whose smallest map is a

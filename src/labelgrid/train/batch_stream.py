@@ -19,7 +19,7 @@ STEPS = 64
 
 
 class BatchStream:
-    """The batches of one epoch after the other; they do not depend on how far it reads ahead.
+    """The batches of epochs in order; how far batches are read ahead changes nothing.
 
     Args:
         group: the processes that train together; each reads its share of a batch.
@@ -33,7 +33,7 @@ class BatchStream:
         self._epochs = 0
 
     def epoch(self, plan: Plan, number: int, steps: int) -> Iterator[Share]:
-        """Yield the first `steps` batches of an epoch, after those of the one before it."""
+        """Yield the first `steps` batches of an epoch; epochs come in their order."""
         if not self._epochs:
             together = math.ceil(STEPS / plan.steps_per_epoch)
             self._epochs = max(min(together, plan.epochs - number), 1)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 from zipfile import ZipFile
 
 import torch
@@ -38,7 +37,7 @@ TYPES: Mapping[str, type] = {
 
 @dataclass(kw_only=True)
 class Checkpoint:
-    """The complete state of a training, from which it resumes bit for bit.
+    """The complete state of a training, enough to resume bit for bit.
 
     It consists of tensors and plain values only.
 
@@ -95,7 +94,7 @@ class Checkpoint:
 
 
 def same_training(kept: str, now: str) -> bool:
-    """Whether a checkpoint's identity is that of a training as it is now.
+    """Whether a checkpoint is of the training that has the identity `now`.
 
     Options of plug-ins that are new since the checkpoint do not count: at their defaults they
     change nothing, and other values of them stand in the recipe, which is compared.
@@ -174,20 +173,6 @@ def _handles_stop(error: BaseException) -> bool:
     return False
 
 
-def _check_sums(file: BinaryIO) -> None:
-    """Check the checksum of every tensor, which torch writes and does not check.
-
-    Raises:
-        ValueError: one is wrong.
-        BadZipFile: the file is damaged.
-    """
-    with ZipFile(file) as archive:
-        damaged = archive.testzip()
-        if damaged is not None:
-            raise ValueError(f"the checksum of {damaged} is wrong")
-    file.seek(0)
-
-
 def load(path: Path) -> Checkpoint:
     """Read a checkpoint without unpickling objects.
 
@@ -197,7 +182,12 @@ def load(path: Path) -> Checkpoint:
     """
     try:
         with open_regular(path) as file:
-            _check_sums(file)
+            # torch writes a checksum of each tensor, and does not check it.
+            with ZipFile(file) as archive:
+                damaged = archive.testzip()
+            if damaged is not None:
+                raise ValueError(f"the checksum of {damaged} is wrong")
+            file.seek(0)
             values: Values = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ModelError(
@@ -230,7 +220,6 @@ def load(path: Path) -> Checkpoint:
 
 
 def _in_newest_format(values: Json) -> Json:
-    """The values of a checkpoint of any format that can be read."""
     if values["format"] == FORMAT:
         joined = values.pop("joined")
         states = {name: values[name] for name in STATES}
@@ -243,12 +232,6 @@ def _in_newest_format(values: Json) -> Json:
 
 
 def _check_types(checkpoint: Checkpoint) -> None:
-    """Check the values of a checkpoint.
-
-    Raises:
-        TypeError: one is of another type.
-        ValueError: a count is below 0.
-    """
     for name, kind in TYPES.items():
         if not isinstance(getattr(checkpoint, name), kind):
             raise TypeError(f"{name} is not of type {kind.__name__}")
@@ -263,11 +246,6 @@ def _check_types(checkpoint: Checkpoint) -> None:
 
 
 def _check_tensors(checkpoint: Checkpoint) -> None:
-    """Check that weights are tensors, and that no tensor is sparse or quantised.
-
-    Raises:
-        TypeError: one is not.
-    """
     tensors: list[torch.Tensor] = []
     for nested in (checkpoint.parts, checkpoint.balancer, checkpoint.own, checkpoint.optimiser):
         tensors.extend(value for _, value in _tensors(nested))
@@ -281,7 +259,6 @@ def _check_tensors(checkpoint: Checkpoint) -> None:
 
 
 def _tensors(state: Values, prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield all values of a nested state as named tensors."""
     for key, value in state.items():
         if not isinstance(key, str | int):
             raise TypeError("a state has keys other than names")

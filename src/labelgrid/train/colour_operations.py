@@ -1,12 +1,16 @@
 """Changes each image's colours by operations of its own: the colour operations of RandAugment."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as colour
 
+from labelgrid.data.batch import Batch
+from labelgrid.data.data_options import DataOptions
 from labelgrid.train.step_draws import Draws
+from labelgrid.train.term import Term
 from labelgrid.train.train_options import LEVELS
 
 
@@ -39,7 +43,7 @@ def change_colours(
     mean: Tensor,
     std: Tensor,
 ) -> Tensor:
-    """Change the colours of each image by operations drawn for it, one after the other.
+    """Change the colours of each image by some operations, drawn for the image.
 
     Each image's draws have their own stream. All operations are equally likely, and so are the
     strengths below `levels` and both directions. Nothing moves: the labels still fit.
@@ -80,3 +84,40 @@ def change_colours(
             image = change(image, sign * level / (LEVELS - 1)).clamp(0, 1)
         changed.append(image)
     return (torch.stack(changed) - mean) / std
+
+
+class RecolouringTerm(Term):
+    """The base class of terms that change the colours of normalised images.
+
+    Args:
+        operations: the number of changes to each image.
+        levels: the number of their strengths, of 31.
+    """
+
+    colour_mean: Tensor
+    colour_std: Tensor
+
+    def __init__(self, operations: int, levels: int) -> None:
+        super().__init__()
+        self.operations = operations
+        self.levels = levels
+        self.register_buffer("colour_mean", torch.zeros(3))
+        self.register_buffer("colour_std", torch.ones(3))
+
+    def note_normalisation(self, options: DataOptions) -> None:
+        """Note the mean and the standard deviation of the images."""
+        self.colour_mean.copy_(torch.tensor(options.mean))
+        self.colour_std.copy_(torch.tensor(options.std))
+
+    def recolour(self, batch: Batch, draws: Draws) -> Batch:
+        """Change the colours of the images of a batch."""
+        images = change_colours(
+            batch.images,
+            batch.ids,
+            draws,
+            operations=self.operations,
+            levels=self.levels,
+            mean=self.colour_mean,
+            std=self.colour_std,
+        )
+        return replace(batch, images=images)

@@ -28,12 +28,12 @@ class Box:
         return maps[..., self.top : self.top + self.height, self.left : self.left + self.width]
 
     def zoom(self, size: Size) -> float:
-        """Return how much larger objects look in the box at this size: the mean of both sides."""
+        """Return how much larger objects look in the box at a size: the mean of both sides."""
         return (size[0] / self.height + size[1] / self.width) / 2
 
 
 def draw_boxes(draws: Draws, ids: Sequence[str], size: Size, zooms: Sequence[float]) -> list[Box]:
-    """Draw a box for each image, of its size divided by one of the zooms, anywhere in it.
+    """Draw a box anywhere in each image, of the size of the image divided by a drawn zoom.
 
     Each image has a stream of its own.
 
@@ -43,17 +43,16 @@ def draw_boxes(draws: Draws, ids: Sequence[str], size: Size, zooms: Sequence[flo
         size: height and width of the images.
         zooms: at least 1 each; all are equally likely.
     """
-    return [_draw_box(draws.generator("crop", image_id), size, zooms) for image_id in ids]
-
-
-def _draw_box(generator: torch.Generator, size: Size, zooms: Sequence[float]) -> Box:
-    """Draw the zoom, then the place, of an image's box."""
-    zoom = zooms[int(torch.randint(len(zooms), (), generator=generator))]
-    height = max(1, round(size[0] / zoom))
-    width = max(1, round(size[1] / zoom))
-    top = int(torch.randint(size[0] - height + 1, (), generator=generator))
-    left = int(torch.randint(size[1] - width + 1, (), generator=generator))
-    return Box(top, left, height, width)
+    boxes = []
+    for image_id in ids:
+        generator = draws.generator("crop", image_id)
+        zoom = zooms[int(torch.randint(len(zooms), (), generator=generator))]
+        height = max(1, round(size[0] / zoom))
+        width = max(1, round(size[1] / zoom))
+        top = int(torch.randint(size[0] - height + 1, (), generator=generator))
+        left = int(torch.randint(size[1] - width + 1, (), generator=generator))
+        boxes.append(Box(top, left, height, width))
+    return boxes
 
 
 def mirror_some(batch: Batch, tasks: Tasks, draws: Draws, share: float) -> Batch:
@@ -69,17 +68,14 @@ def mirror_some(batch: Batch, tasks: Tasks, draws: Draws, share: float) -> Batch
         return batch
     rows = torch.tensor(chosen, device=batch.images.device).view(-1, 1, 1, 1)
     images = torch.where(rows, batch.images.flip(-1), batch.images)
-    targets = {
-        name: _mirrored_target(task, batch.targets[name], rows) for name, task in tasks.items()
-    }
+    targets = {}
+    for name, task in tasks.items():
+        target = batch.targets[name]
+        mirrored = mirror_target(task, target)
+        value = torch.where(rows, mirrored.value, target.value)
+        valid = torch.where(rows, mirrored.valid, target.valid)
+        targets[name] = replace(target, value=value, valid=valid)
     return replace(batch, images=images, targets=targets, soft={}, frames=(), camera=None)
-
-
-def _mirrored_target(task: Task, target: Target, rows: Tensor) -> Target:
-    mirrored = mirror_target(task, target)
-    value = torch.where(rows, mirrored.value, target.value)
-    valid = torch.where(rows, mirrored.valid, target.valid)
-    return replace(target, value=value, valid=valid)
 
 
 def mirror_target(task: Task, target: Target) -> Target:
@@ -88,6 +84,12 @@ def mirror_target(task: Task, target: Target) -> Target:
     if value.is_floating_point():
         value = task.scale.mirrored(value)
     return replace(target, value=value, valid=target.valid.flip(-1))
+
+
+def crop_at_random(batch: Batch, tasks: Tasks, draws: Draws, zooms: Sequence[float]) -> Batch:
+    """Crop a batch to boxes that `draw_boxes` draws, and resize the crops to its size."""
+    boxes = draw_boxes(draws, batch.ids, batch.image_size, zooms)
+    return crop_batch(batch, tasks, boxes, batch.image_size)
 
 
 def crop_batch(batch: Batch, tasks: Tasks, boxes: Sequence[Box], size: Size) -> Batch:
@@ -99,13 +101,18 @@ def crop_batch(batch: Batch, tasks: Tasks, boxes: Sequence[Box], size: Size) -> 
     """
     targets = {}
     for name, task in tasks.items():
-        targets[name] = _crop_target(task, batch.targets[name], boxes, size)
+        target = batch.targets[name]
+        value = _crop_to_nearest(target.value, boxes, size)
+        if value.is_floating_point():
+            value = task.scale.zoomed(value, _zooms(boxes, size, value))
+        valid = _crop_to_nearest(target.valid, boxes, size)
+        targets[name] = replace(target, value=value, valid=valid)
     images = crop_maps(batch.images, boxes, size)
     return replace(batch, images=images, targets=targets, soft={}, frames=(), camera=None)
 
 
 def crop_maps(maps: Tensor, boxes: Sequence[Box], size: Size) -> Tensor:
-    """Crop maps [b, c, h, w] to boxes in their pixels, and resize these linearly: [b, c, *size].
+    """Crop maps [b, c, h, w] to boxes in pixels, and resize the crops linearly: [b, c, *size].
 
     Example:
         >>> crop_maps(torch.arange(4.0).view(1, 1, 2, 2), [Box(1, 0, 1, 2)], (1, 2)).flatten()
@@ -121,28 +128,17 @@ def crop_maps(maps: Tensor, boxes: Sequence[Box], size: Size) -> Tensor:
 
 
 def crop_prediction(task: Task, prediction: Tensor, boxes: Sequence[Box], size: Size) -> Tensor:
-    """Crop predictions [b, channels, h, w] to boxes in their pixels, as those of the crops."""
+    """Crop predictions [b, channels, h, w] to boxes in pixels, as predictions of the crops."""
     crops = crop_maps(prediction, boxes, size)
     return task.from_mean(task.scale.zoomed(crops, _zooms(boxes, size, prediction)))
 
 
 def _zooms(boxes: Sequence[Box], size: Size, like: Tensor) -> Tensor:
-    """Return the zoom of each box, [b, 1, 1, 1], of the type of `like`."""
     zooms = [box.zoom(size) for box in boxes]
     return torch.tensor(zooms, device=like.device, dtype=like.dtype).view(-1, 1, 1, 1)
 
 
-def _crop_target(task: Task, target: Target, boxes: Sequence[Box], size: Size) -> Target:
-    """Crop a target to the boxes, and change its values as the zoom does."""
-    value = _crop_to_nearest(target.value, boxes, size)
-    valid = _crop_to_nearest(target.valid, boxes, size)
-    if value.is_floating_point():
-        value = task.scale.zoomed(value, _zooms(boxes, size, value))
-    return replace(target, value=value, valid=valid)
-
-
 def _crop_to_nearest(maps: Tensor, boxes: Sequence[Box], size: Size) -> Tensor:
-    """Crop maps [b, c, h, w] to the boxes, and resize these to the nearest pixel."""
     crops = []
     for box, its_map in zip(boxes, maps, strict=True):
         rows = _nearest_places(box.top, box.height, size[0], maps.device)

@@ -1,4 +1,4 @@
-"""Networks that map one task's maps to another task's raw outputs, and losses of these."""
+"""Networks that map a task's maps to another task's raw outputs, and losses of the outputs."""
 
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Self
@@ -9,11 +9,11 @@ from torch.utils.checkpoint import checkpoint
 
 from labelgrid.nets.unpooling import EncoderDecoder, initialise
 from labelgrid.tasks.task import Tasks
-from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.objective import fixed_weights, half_to_float, resize_output
 from labelgrid.train.pairs import Pairs, allowed_pairs
 from labelgrid.train.term import Step, Term
+from labelgrid.train.term_options import CrossMapOptions
 
 
 class CrossMap(nn.Module):
@@ -86,8 +86,12 @@ class CrossMaps(nn.Module):
             target = tasks[self.names[column]]
             self.networks[self.key(row, column)] = CrossMap(source.channels, target.channels, width)
         self.fix(fixed=fixed)
-        if not fixed:
-            _forget_statistics(self)
+        if fixed:
+            return
+        for norm in self.modules():
+            if isinstance(norm, nn.BatchNorm2d):
+                norm.track_running_stats = False
+                norm.running_mean = norm.running_var = norm.num_batches_tracked = None
 
     def fix(self, *, fixed: bool) -> None:
         """Freeze all parameters and running statistics, or let them be trained."""
@@ -122,7 +126,7 @@ class CrossMaps(nn.Module):
 
 
 class CrossMapTerm(Term):
-    """The base class of terms with such mappings.
+    """The base class of terms with a `CrossMap` for each pair of tasks.
 
     Args:
         tasks: the tasks by name.
@@ -131,24 +135,21 @@ class CrossMapTerm(Term):
 
     #: Its plug-in's name, for messages.
     plugin: ClassVar[str]
+    options: CrossMapOptions
     allowed: Tensor
     undivided = "its mappings normalise the maps of all images of a batch together"
 
-    def __init__(self, tasks: Tasks, options: CrossMapOptions) -> None:
+    def __init__(self, tasks: Tasks, options: CrossMapOptions, *, fixed: bool = False) -> None:
         super().__init__()
+        self.options = options
+        self.tasks = dict(tasks)
         self.names = list(tasks)
         self.register_buffer(
             "allowed", allowed_pairs(self.names, options.listed, self.plugin), persistent=False
         )
-        self.maps = CrossMaps(tasks, self.allowed, options.width, recompute=options.recompute)
-
-
-def _forget_statistics(module: nn.Module) -> None:
-    """Let all batch norms use the statistics of each pass, and keep none."""
-    for norm in module.modules():
-        if isinstance(norm, nn.BatchNorm2d):
-            norm.track_running_stats = False
-            norm.running_mean = norm.running_var = norm.num_batches_tracked = None
+        self.maps = CrossMaps(
+            tasks, self.allowed, options.width, fixed=fixed, recompute=options.recompute
+        )
 
 
 def labelled_sources(present: Tensor, allowed: Tensor) -> Pairs:
@@ -236,20 +237,17 @@ def sum_by_image(step: Step, pairs: Pairs, losses: Tensor, *, divide: bool) -> T
 
 
 def _zero_losses(step: Step, count: int) -> Tensor:
-    """Return zeros without a graph, of the type of losses."""
     return half_to_float(next(iter(step.output.final.values())).new_zeros(count))
 
 
 def _predicted_maps(
     step: Step, name: str, images: Tensor, valid: Tensor | None = None, *, detach: bool = False
 ) -> Tensor:
-    """Return the maps of a task's final predictions of some images, at the batch's size."""
     final = half_to_float(step.output.final[name][images])
-    raw = resize_output(final, step.batch.images.shape[-2:])
+    raw = resize_output(final, step.batch.image_size)
     if detach:
         raw = raw.detach()
-    ids = [step.batch.ids[row] for row in images.tolist()]
-    draws = step.draws.by_image(ids, "classes", name)
+    draws = step.draws.by_image(step.batch.ids_at(images), "classes", name)
     return prediction_maps(step.tasks[name], raw, draws, valid)
 
 
@@ -258,7 +256,6 @@ TargetOfSource = tuple[int, Tensor, Tensor]
 
 
 def _group_by_source(pairs: Pairs) -> Iterator[tuple[int, Tensor, Sequence[TargetOfSource]]]:
-    """Yield each source in the batch with its images and its targets."""
     for source in torch.unique(pairs.source).tolist():
         images = pairs.images_of(source)[0]
         targets = []

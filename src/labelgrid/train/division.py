@@ -1,4 +1,4 @@
-"""Says what changes where several processes divide the batches, and refuses what cannot be divided.
+"""Refuses trainings that processes cannot divide, and says how results change for the rest.
 
 Where nothing here is said, the gradients are those of one process up to rounding.
 """
@@ -18,7 +18,7 @@ DROPOUTS = nn.modules.dropout._DropoutNd
 
 
 def refuse_undivided(plan: Plan, group: TrainingGroup) -> None:
-    """Refuse a plan with a part that needs all images of a batch in one process.
+    """Refuse a plan with a part that needs all images of a batch in a single process.
 
     Raises:
         TrainingError: it has such a part.
@@ -38,7 +38,7 @@ def refuse_undivided(plan: Plan, group: TrainingGroup) -> None:
 
 
 def division_remarks(plan: Plan, group: TrainingGroup) -> Iterator[str]:
-    """Say in which ways a training is another one where so many processes divide its batches."""
+    """Say how the results change where several processes divide the batches."""
     if group.size == 1:
         return
     options = plan.options
@@ -64,7 +64,6 @@ def division_remarks(plan: Plan, group: TrainingGroup) -> Iterator[str]:
 
 
 def _drops(module: nn.Module) -> bool:
-    """Whether a layer drops values in training."""
     if isinstance(module, ChannelDropout):
         return module.rate > 0
     return isinstance(module, DROPOUTS) and module.p > 0

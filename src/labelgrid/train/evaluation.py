@@ -17,7 +17,6 @@ from labelgrid.data.loader import OnFault, eval_batches
 from labelgrid.formats.codec import LabelArray
 from labelgrid.nets.network import Raw
 from labelgrid.pixel.metrics import ClassMetric, Metric
-from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task, TaskDefs, Tasks, build_all
 from labelgrid.train.flip_average import predict_whole
 from labelgrid.train.objective import fixed_weights
@@ -149,17 +148,15 @@ def evaluate(
     """
     progress = progress or Silent()
     progress.start("Evaluating", len(image_ids), "images")
-    inputs = known or source
-    feed = known is not None
     outputs = predictions(
         model,
         definitions,
-        source=inputs,
+        source=known or source,
         image_ids=image_ids,
         data=data,
         batch=batch,
         workers=workers,
-        known=feed,
+        known=known is not None,
         progress=progress,
     )
     return evaluate_outputs(
@@ -173,7 +170,7 @@ def evaluate(
 
 
 def blocks_of(image_ids: Sequence[str], group: Callable[[str], str]) -> dict[str, int]:
-    """Divide images into at most `BLOCKS` blocks, none of which divides a group.
+    """Divide images into at most `BLOCKS` blocks, without dividing a group.
 
     Images of a group, such as the frames of a video, resemble each other: as if each told something
     new, an interval would be too narrow.
@@ -218,8 +215,14 @@ def evaluate_outputs(
             label = source.label(image_id, definitions[task])
             if label is not None:
                 alone = measures[task].add(raw, frame, label, block).compute()
-                value = alone[definitions[task].headline].value
-                by_image.setdefault(task, {})[image_id] = value
+                headline = alone[definitions[task].headline]
+                by_image.setdefault(task, {})[image_id] = headline.value
+    classes = {}
+    for task, measure in measures.items():
+        if measure.labels and isinstance(measure.metric, ClassMetric):
+            scores = measure.metric.class_scores()
+            if scores:
+                classes[task] = dict(zip(definitions[task].class_names, scores, strict=True))
     weights = fixed_weights(tasks, objective)
     losses = {name: measure.loss for name, measure in measures.items() if measure.labels}
     total = float("nan")
@@ -231,23 +234,9 @@ def evaluate_outputs(
         loss_mtl=Result("loss_mtl", total, "", "lower"),
         labels={name: measure.labels for name, measure in measures.items()},
         without={name: measure.without() for name, measure in measures.items()},
-        classes=_class_scores(measures, definitions),
+        classes=classes,
         by_image=by_image,
     )
-
-
-def _class_scores(
-    measures: Mapping[str, "Measure"], definitions: TaskDefs
-) -> dict[str, dict[str, ClassScore]]:
-    """The scores of the classes of all tasks that were measured and whose metric has them."""
-    scores = {}
-    for task, measure in measures.items():
-        by_class = []
-        if measure.labels and isinstance(measure.metric, ClassMetric):
-            by_class = measure.metric.class_scores()
-        if by_class:
-            scores[task] = dict(zip(definitions[task].class_names, by_class, strict=True))
-    return scores
 
 
 class Measure:
@@ -287,14 +276,13 @@ class Measure:
         return values
 
     def _merge(self, *metrics: Metric) -> Metric:
-        """Return a new metric of the images of all these."""
         merged = self.task.metric()
         for metric in metrics:
             merged.merge(metric)
         return merged
 
     def add(self, raw: Tensor, frame: Frame, label: LabelArray, block: int = 0) -> Metric:
-        """Add one image to a block: its raw output [channels, h', w'], its label at original size.
+        """Add an image to a block: a raw output [channels, h', w'], and the label at original size.
 
         Returns:
             The metric of this image alone.
@@ -313,7 +301,7 @@ class Measure:
         with torch.inference_mode():
             for rows in strips(self.task.channels, height, width):
                 strip = resize_to_original(raw, frame, rows)[None]
-                target = as_target(label, rows, strip.device)
+                target = target_of(label, rows).to(strip.device)
                 image.update(self.task.activate(strip), target)
                 self.total += float(self.task.pixel_loss(strip, target).double().sum())
                 self.pixels += int(target.valid.sum())
@@ -322,8 +310,3 @@ class Measure:
         self.blocks.setdefault(block, self.task.metric()).merge(image)
         self.labels += 1
         return image
-
-
-def as_target(label: LabelArray, rows: slice, device: torch.device | str = "cpu") -> Target:
-    """Return rows of a label as a target with batch size 1."""
-    return target_of(label, rows).to(device)

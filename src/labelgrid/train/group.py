@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -30,7 +31,7 @@ BUCKET = 2**24
 
 
 class TrainingGroup:
-    """The processes that train a network together: this one alone.
+    """The processes that train a network together: here a single process.
 
     Everything is then as it was. `SeveralProcesses` overrides what several do.
 
@@ -55,7 +56,7 @@ class TrainingGroup:
         return self.rank == 0
 
     def share(self, ids: Sequence[str]) -> list[str]:
-        """Return the images of a batch that this process computes: every `size`-th.
+        """Return the images of a batch for this process: every `size`-th.
 
         If there are fewer images than processes, a process without any computes the first one for
         nothing.
@@ -82,7 +83,7 @@ class TrainingGroup:
         return values
 
     def from_first(self, values: Tensor) -> Tensor:
-        """Return the first process's tensor, which has the shape of this one, without a graph."""
+        """Return the first process's tensor, of the shape of `values`, without a graph."""
         return values
 
     def join(self, rows: Tensor) -> tuple[Tensor, slice]:
@@ -103,7 +104,7 @@ class TrainingGroup:
         """Replace tensors by their means over the processes."""
 
     def tell(self, value: Any = None) -> Any:
-        """Return what the first process passes, JSON; others wait for it, as long as it takes."""
+        """Return the JSON value of the first process; the rest wait for it, as long as it takes."""
         return value
 
 
@@ -111,8 +112,52 @@ class TrainingGroup:
 ALONE = TrainingGroup()
 
 
+@dataclass(frozen=True, kw_only=True)
+class BatchLosses:
+    """The losses of the images of a training step.
+
+    Args:
+        losses: the supervised losses by task, [b].
+        weighted: the same, weighted by label, with their graph.
+        present: bool [b, t], where an image has a task's label.
+        terms: the terms' losses by `term.name`, [b], with their graph.
+    """
+
+    losses: Tensors
+    weighted: Tensors
+    present: Tensor
+    terms: Tensors
+
+    def complete(self, group: TrainingGroup, count: int) -> "BatchLosses":
+        """Return the losses of all images of the batch, in whichever process.
+
+        Args:
+            group: the processes that compute shares of the batch.
+            count: the number of its images.
+        """
+        own = {}
+        for column, name in enumerate(self.losses):
+            own[f"loss/{name}"] = self.losses[name].detach()
+            own[f"weighted/{name}"] = self.weighted[name]
+            own[f"present/{name}"] = self.present[:, column].float()
+        for name, loss in self.terms.items():
+            own[f"term/{name}"] = loss
+        whole = group.complete(own, count)
+        terms = {}
+        for name, loss in whole.items():
+            if name.startswith("term/"):
+                terms[name.removeprefix("term/")] = loss
+        present = [whole[f"present/{name}"].bool() for name in self.losses]
+        return BatchLosses(
+            losses={name: whole[f"loss/{name}"].detach() for name in self.losses},
+            weighted={name: whole[f"weighted/{name}"] for name in self.losses},
+            present=torch.stack(present, 1),
+            terms=terms,
+        )
+
+
 class SeveralProcesses(TrainingGroup):
-    """The processes that train a network together, of which this is one.
+    """The processes that train a network together, seen from a single process.
 
     Args:
         place: which of them it is.
@@ -164,7 +209,7 @@ class SeveralProcesses(TrainingGroup):
         return whole
 
     def _agree_on_names(self, own: Tensors) -> tuple[list[str], bool]:
-        """Return the names that some process has, in one order, and whether any has a graph."""
+        """Return the names in any process, in a common order, and whether a value has a graph."""
         text = json.dumps(list(own)).encode()
         has_graph = any(values.requires_grad for values in own.values())
         header = torch.tensor([seed_of(0, text.hex()), len(text), int(has_graph)])
@@ -204,13 +249,14 @@ class SeveralProcesses(TrainingGroup):
 
     def add_gradients(self, parameters: Iterable[nn.Parameter], *, mean: bool = False) -> None:
         """As `TrainingGroup.add_gradients`."""
+        factor = 1 / self.size if mean else 1.0
         for bucket in _buckets(parameters):
-            self._add_bucket(bucket, 1 / self.size if mean else 1.0)
+            self._add_bucket(bucket, factor)
 
     def _add_bucket(self, parameters: Sequence[nn.Parameter], factor: float) -> None:
-        """Add up the gradients of parameters of one type in one exchange.
+        """Add up the gradients of parameters of the same type in a single exchange.
 
-        How many processes have a gradient of each stands behind the gradients.
+        Behind the gradients stands for each of them how many processes have it.
         """
         parts = []
         for parameter in parameters:
@@ -261,30 +307,23 @@ class SeveralProcesses(TrainingGroup):
         dist.destroy_process_group()
 
     def _wait_until(self, key: str, count: int) -> None:
-        """Wait until so many processes have added to a key, but not for ever."""
         end = time.monotonic() + LEAVE_WITHIN
         while self.store.add(key, 0) < count and time.monotonic() < end:
             time.sleep(LOOK_EVERY)
 
     def _gather(self, values: Tensor) -> Tensor:
-        """Return the tensors of one shape of all processes, [size, ...]."""
         parts = [torch.empty_like(values) for _ in range(self.size)]
         self._exchange(dist.all_gather, parts, values)
         return torch.stack(parts)
 
     def _exchange(self, operation: Callable[..., object], *arguments: Any) -> None:
-        """Carry out an exchange.
-
-        Raises:
-            LostProcessError: another process does not take part.
-        """
         with _lost_if_it_fails():
             operation(*arguments)
 
 
 @contextmanager
 def _lost_if_it_fails() -> Iterator[None]:
-    """Turn what torch raises, if another process cannot be reached, into the error for the user."""
+    """Turn torch's error, if another process cannot be reached, into the error for the user."""
     try:
         yield
     except RuntimeError as error:
@@ -296,7 +335,7 @@ def _lost_if_it_fails() -> Iterator[None]:
 
 
 def _buckets(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
-    """Divide parameters, in their order, into parts of one type and limited size."""
+    """Divide parameters, in order, into parts of a single type and limited size."""
     bucket: list[nn.Parameter] = []
     size = 0
     for parameter in parameters:
@@ -320,29 +359,25 @@ def join_group() -> Iterator[TrainingGroup]:
     Raises:
         LostProcessError: the other processes cannot be reached.
     """
+    from torch.distributed.rendezvous import rendezvous
+
     place = place_from_environment()
     if place is None:
         yield ALONE
         return
     with _lost_if_it_fails():
-        group = _connect(place)
+        gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if gpus:
+            torch.cuda.set_device(place.local % gpus)
+        meeting = rendezvous(place.address, rank=place.rank, world_size=place.size, timeout=TIMEOUT)
+        store, _, _ = next(meeting)
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if gpus else "gloo",
+            store=dist.PrefixStore("exchanges", store),
+            rank=place.rank,
+            world_size=place.size,
+            timeout=TIMEOUT,
+        )
+        group = SeveralProcesses(place, store)
     yield group
     group.leave()  # after an error the process ends, and with it its connections
-
-
-def _connect(place: Place) -> SeveralProcesses:
-    """Connect this process with the others."""
-    from torch.distributed.rendezvous import rendezvous
-
-    if torch.cuda.is_available():
-        torch.cuda.set_device(place.local % torch.cuda.device_count())
-    found = rendezvous(place.address, rank=place.rank, world_size=place.size, timeout=TIMEOUT)
-    store, _, _ = next(found)
-    dist.init_process_group(
-        "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
-        store=dist.PrefixStore("exchanges", store),
-        rank=place.rank,
-        world_size=place.size,
-        timeout=TIMEOUT,
-    )
-    return SeveralProcesses(place, store)

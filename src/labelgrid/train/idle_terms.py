@@ -1,4 +1,4 @@
-"""Says before a training which terms, or which of their pairs of tasks, can have no effect."""
+"""Says before a training which terms, or pairs of tasks in terms, can have no effect."""
 
 from collections.abc import Callable, Sequence
 
@@ -27,7 +27,7 @@ def say_if_idle(
     listed: Sequence[tuple[str, str]] = (),
     pairs: FindPairs | None = None,
 ) -> None:
-    """Say why a term, or some of its listed pairs, can have no effect, if that is so.
+    """Say why a term, or some of its listed pairs, can have no effect.
 
     Args:
         term: its name, for the message.
@@ -60,7 +60,6 @@ def say_if_idle(
 def _say_unused(
     term: str, data: Preparation, listed: Sequence[tuple[str, str]], used: set[tuple[str, str]]
 ) -> None:
-    """Say which listed pairs are in no training image, or that no pair at all is."""
     unused = []
     for source, target in dict.fromkeys(listed):
         if (source, target) not in used:
@@ -77,7 +76,6 @@ def _say_unused(
 
 
 def _pairs_in_training(data: Preparation, find: FindPairs) -> set[tuple[str, str]]:
-    """Return the pairs of a source and a target task that a term can use in training images."""
     names = list(data.tasks)
     present = torch.zeros(len(data.label_sets), len(names), dtype=torch.bool)
     for row, tasks in enumerate(data.label_sets):

@@ -21,7 +21,7 @@ from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Tensors
 from labelgrid.train.checkpoint import save, save_as
 from labelgrid.train.division import division_remarks, refuse_undivided
-from labelgrid.train.evaluation import Evaluation, evaluate
+from labelgrid.train.evaluation import evaluate
 from labelgrid.train.group import ALONE, TrainingGroup
 from labelgrid.train.mixed_images import class_tasks
 from labelgrid.train.plan import Plan
@@ -82,7 +82,8 @@ def fit(plan: Plan, folder: Path, progress: Progress, group: TrainingGroup = ALO
                 progress.start("Training", plan.images_after(trainer.step), "images")
             while not _has_ended(trainer):
                 trainer.history.append(_train_epoch(trainer, progress))
-                _save(trainer, last, best)
+                if group.is_first:
+                    _save(trainer, last, best)
                 _write_log(trainer, folder)
                 _say_remarks(trainer, progress)
         if group.is_first:
@@ -103,20 +104,13 @@ def _need_tensorboard() -> None:
 
 
 def _save(trainer: Trainer, last: Path, best: Path) -> None:
-    """Save the newest epoch, also as the best one if it is; of several processes the first does."""
-    if not trainer.group.is_first:
-        return
-    if _is_best(trainer.history):
+    """Save the newest epoch; also as the best, if val was evaluated with the least loss so far."""
+    losses = _val_losses(trainer.history)
+    if "val" in trainer.history[-1] and losses[-1] == min(losses):
         save(trainer.checkpoint(), best)
         save_as(best, last)
     else:
         save(trainer.checkpoint(), last)
-
-
-def _write_log(trainer: Trainer, folder: Path) -> None:
-    """Write the log of a training; of several processes the first does."""
-    if trainer.group.is_first:
-        write_log(folder, trainer.history, trainer.plan.options.tensorboard)
 
 
 def _refuse_other_number(trainer: Trainer, path: Path) -> None:
@@ -139,22 +133,17 @@ def _refuse_other_number(trainer: Trainer, path: Path) -> None:
 
 
 def _say_remarks(trainer: Trainer, progress: Progress) -> None:
-    """Say what the log shows: of a whole training, and, after a quarter of it, what slows it."""
+    plan = trainer.plan
     remarks = []
     if _has_ended(trainer):
-        remarks.append(divergence_warning(trainer.history, trainer.plan.options.learning_rate))
+        remarks.append(divergence_warning(trainer.history, plan.options.learning_rate))
         remarks.append(waiting_hint(trainer.history))
-    elif _is_early_look(trainer):
-        remarks.append(early_waiting_hint(trainer.history))
+    elif trainer.epoch == math.ceil(EARLY * plan.epochs):
+        kept = plan.source.pixels if isinstance(plan.source, CachedSource) else {}
+        if not kept.keys() >= {*plan.train}:
+            remarks.append(early_waiting_hint(trainer.history))
     for remark in filter(None, remarks):
         progress.say(remark)
-
-
-def _is_early_look(trainer: Trainer) -> bool:
-    """Whether a quarter of a training that does not keep all decoded images has just been done."""
-    plan = trainer.plan
-    kept = plan.source.pixels if isinstance(plan.source, CachedSource) else {}
-    return trainer.epoch == math.ceil(EARLY * plan.epochs) and not kept.keys() >= {*plan.train}
 
 
 #: So many labels of a task show at least one pixel in a pass over them, unless none is left.
@@ -162,16 +151,15 @@ FEW_LABELS = 8
 
 
 def _refuse_unseen_labels(trainer: Trainer) -> None:
-    """Refuse a whole training in which a task with labels had not one valid pixel."""
     plan = trainer.plan
-    seen = {task for record in trainer.history for task in record["loss"]}
     if trainer.step < plan.steps_per_pass:
         return
+    seen = {task for record in trainer.history for task in record["loss"]}
     for name, task in plan.definitions.items():
         if name in seen:
             continue
         labelled = [image_id for image_id in plan.train if name in plan.labels.get(image_id, ())]
-        if len(labelled) < FEW_LABELS:  # these may lie outside of every crop by chance
+        if len(labelled) < FEW_LABELS:  # by chance all lie outside of every crop
             continue
         if any(nonempty_label(plan.source, image_id, task) for image_id in labelled):
             size = f"{plan.data.size[0]}x{plan.data.size[1]}"
@@ -182,22 +170,17 @@ def _refuse_unseen_labels(trainer: Trainer) -> None:
             )
 
 
-def _cached_images(plan: Plan) -> list[str]:
-    """The images that the cache shall hold."""
-    if plan.options.cache:
-        return [*plan.train, *plan.val]
-    return [image_id for image_id in plan.train if plan.derived.get(image_id)]
-
-
 @contextmanager
 def _use_cache(trainer: Trainer, folder: Path, progress: Progress) -> Iterator[None]:
     """Let a training that has not ended read decoded files from a cache, unless the options forbid.
 
-    Without a cache, that of images with derived labels: these are derived once, not in each epoch.
-    Nor is there one of files that are read once: in an epoch that is the last.
+    Without the option, images with derived labels alone have a cache: each label is derived once.
+    Files that are read once have none: those of an epoch that is the last.
     """
     plan = trainer.plan
-    image_ids = _cached_images(plan)
+    image_ids = [image_id for image_id in plan.train if plan.derived.get(image_id)]
+    if plan.options.cache:
+        image_ids = [*plan.train, *plan.val]
     wanted = round(plan.options.cache * 2**30) or DERIVED
     limit = min(wanted, shutil.disk_usage(folder).free // FREE) // trainer.group.size
     if trainer.epoch + 1 >= plan.epochs or _has_ended(trainer):
@@ -218,7 +201,6 @@ def _use_cache(trainer: Trainer, folder: Path, progress: Progress) -> Iterator[N
 
 
 def _say_unused(plan: Plan, progress: Progress) -> None:
-    """Say which options have no effect for lack of val images or of class maps."""
     if plan.options.mix == "class" and not class_tasks(plan.options, plan.tasks):
         progress.say('mix = "class" does nothing: none of its tasks has class maps.')
     if plan.options.choose == "best" and not plan.val:
@@ -228,9 +210,8 @@ def _say_unused(plan: Plan, progress: Progress) -> None:
 
 
 def _train_epoch(trainer: Trainer, progress: Progress) -> Json:
-    """Train an epoch, and evaluate the val split if it is due; returns the epoch's log record."""
     plan = trainer.plan
-    every = trainer.plan.options.val_every
+    every = plan.options.val_every
     unchanged = ""
     if trainer.epoch:
         unchanged = f"The checkpoint after epoch {trainer.epoch} is kept."
@@ -238,21 +219,21 @@ def _train_epoch(trainer: Trainer, progress: Progress) -> Json:
         record = trainer.run_epoch(progress)
     is_due = trainer.epoch == plan.epochs or (every and trainer.epoch % every == 0)
     if plan.val and is_due and trainer.group.is_first:
-        record["val"] = _validate(trainer).flat()
+        with use_weights(plan.network, trainer.terms.evaluated()):
+            record["val"] = evaluate(
+                TrainedModel(network=plan.network, terms=plan.terms),
+                plan.tasks,
+                definitions=plan.definitions,
+                source=plan.source,
+                image_ids=plan.val,
+                data=plan.data,
+                objective=plan.objective,
+            ).flat()
     return trainer.group.tell(record)
 
 
 def _val_losses(history: Sequence[Values]) -> list[float]:
-    """Return `loss_mtl` on the val split for each epoch that evaluated it."""
     return [record["val"]["loss_mtl"] for record in history if "val" in record]
-
-
-def _is_best(history: Sequence[Values]) -> bool:
-    """Whether the newest epoch evaluated the val split, with the lowest loss so far."""
-    if "val" not in history[-1]:
-        return False
-    losses = _val_losses(history)
-    return losses[-1] == min(losses)
 
 
 def _has_ended(trainer: Trainer) -> bool:
@@ -261,22 +242,6 @@ def _has_ended(trainer: Trainer) -> bool:
     patience = trainer.plan.options.patience
     stalled = 0 < patience < len(losses) and min(losses[-patience:]) >= min(losses[:-patience])
     return trainer.epoch >= trainer.plan.epochs or stalled
-
-
-def _validate(trainer: Trainer) -> Evaluation:
-    """Evaluate the evaluated weights on the val split."""
-    plan = trainer.plan
-    with use_weights(plan.network, trainer.terms.evaluated()):
-        model = TrainedModel(network=plan.network, terms=plan.terms)
-        return evaluate(
-            model,
-            plan.tasks,
-            definitions=plan.definitions,
-            source=plan.source,
-            image_ids=plan.val,
-            data=plan.data,
-            objective=plan.objective,
-        )
 
 
 @contextmanager
@@ -293,12 +258,15 @@ def use_weights(network: Network, weights: Tensors | None) -> Iterator[None]:
         network.load_state_dict(trained)
 
 
-def write_log(folder: Path, history: Sequence[Values], tensorboard: bool) -> None:
-    """Write the history as JSON lines and, if `tensorboard` is set, its last record there, too."""
+def _write_log(trainer: Trainer, folder: Path) -> None:
+    """Write the history as JSON lines; if the options say so, TensorBoard's last record, too."""
+    if not trainer.group.is_first:
+        return
+    history = trainer.history
     lines = [json.dumps(record) + "\n" for record in history]
     with disk_errors(folder, "The last epoch's checkpoint is kept."):
         write_text(folder / "log.jsonl", "".join(lines))
-    if tensorboard and history:
+    if trainer.plan.options.tensorboard and history:
         from torch.utils.tensorboard import SummaryWriter
 
         record = history[-1]
@@ -310,7 +278,7 @@ def write_log(folder: Path, history: Sequence[Values], tensorboard: bool) -> Non
 
 
 def diverged_losses(history: Sequence[Values]) -> dict[str, tuple[float, float]]:
-    """Return the tasks whose losses ended too high, with their first and their last losses.
+    """Return the tasks with too high losses at the end, with the first and the last losses.
 
     Args:
         history: the log records of a training's epochs. The first one holds the mean loss of each
@@ -332,7 +300,7 @@ def diverged_losses(history: Sequence[Values]) -> dict[str, tuple[float, float]]
 
 
 def divergence_warning(history: Sequence[Values], learning_rate: float) -> str:
-    """Write a warning about a training that diverged; "" if it did not.
+    """Write a warning about a training that diverged; else "".
 
     Args:
         history: the log records of its epochs.
@@ -342,12 +310,11 @@ def divergence_warning(history: Sequence[Values], learning_rate: float) -> str:
         >>> divergence_warning([{"loss": {"depth": 2.0}, "start": {"depth": 3.0}}], 0.1)
         ''
     """
-    diverged = diverged_losses(history)
-    if not diverged:
-        return ""
     values = []
-    for task, (first, last) in diverged.items():
+    for task, (first, last) in diverged_losses(history).items():
         values.append(f"'{task}' {last:.3g}, at first {first:.3g}")
+    if not values:
+        return ""
     return (
         f"Warning: the training diverged. Mean losses of the last epoch: {'; '.join(values)}. "
         f"Lower `learning_rate` in [train] (it is {learning_rate:g}), or set `clip`."

@@ -29,7 +29,7 @@ class Norm:
     each: bool = True
 
     def __call__(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """Normalise maps [m, c, h, w], then scale and shift their channels."""
+        """Normalise maps [m, c, h, w], then scale and shift the channels."""
         if not self.each:
             return _normalise_batch(x, weight, bias)
         # All channels of all maps are taken for those of one map. `torch.group_norm` takes twice
@@ -160,7 +160,7 @@ class InputLayer(nn.Module):
 
 
 class JointMapping(nn.Module):
-    """Maps of one task -> a joint space: an input layer for each task, then one body for all.
+    """Maps of a task -> a joint space: an input layer for each task, then a body for all tasks.
 
     The condition changes the body. What does not depend on the condition is computed by `shared`:
     once for maps that are mapped under several.
@@ -224,7 +224,7 @@ def segnet_encoder(
     stages: Sequence[tuple[int, int]],
     inputs: int = 1,
 ) -> JointMapping:
-    """Build SegNet's encoder, or one with other stages: some layers each, then a maximum.
+    """Build SegNet's encoder, or one with the given stages: some layers each, then a maximum.
 
     The maximum is that of 2×2 pixels.
 
@@ -246,12 +246,11 @@ def segnet_encoder(
         torch.Size([3, 32, 1, 2])
     """
     stages = [*stages[:-1], (last, stages[-1][1])]
-    first_width = stages[0][0]
     layer_count = sum(count for _, count in stages)
     halvings = (stride // inputs).bit_length() - 1
     layers: list[Layer] = []
     parts: list[nn.Module] = []
-    width_before = first_width
+    width_before = stages[0][0]
     for stage, (width, count) in enumerate(stages):
         for _ in range(count):
             is_last = len(layers) + 1 == layer_count
@@ -261,9 +260,10 @@ def segnet_encoder(
             width_before = width
         if stage < halvings:
             parts.append(Pool())
-    input_layers = {}
-    for name, count in channels.items():
-        input_layers[name] = InputLayer(Layer(count, first_width, 0, norm, stride=inputs))
+    input_layers = {
+        name: InputLayer(Layer(count, stages[0][0], 0, norm, stride=inputs))
+        for name, count in channels.items()
+    }
     return JointMapping(input_layers, layers[0], parts[1:])
 
 
@@ -287,26 +287,14 @@ def resnet18(
     blocks = []
     for stage, (width_before, width) in enumerate(itertools.pairwise(widths)):
         halves = stage > 0 and 2**stage <= stride // 4
-        first = ConditionalBlock(
-            width_before,
-            width,
-            conditions=conditions,
-            norm=norm,
-            stride=2 if halves else 1,
-        )
-        second = ConditionalBlock(
-            width,
-            width,
-            conditions=conditions,
-            norm=norm,
-            stride=1,
-            rectify=rectify or stage + 1 < len(RESNET18),
-        )
-        blocks.extend([first, second])
-    input_layers = {}
-    for name, count in channels.items():
-        layer = Layer(count, 64, 0, norm, kernel=7, stride=2)
-        input_layers[name] = InputLayer(layer, pool=True)
+        is_last = stage + 1 == len(RESNET18)
+        block = partial(ConditionalBlock, conditions=conditions, norm=norm)
+        blocks.append(block(width_before, width, stride=2 if halves else 1))
+        blocks.append(block(width, width, stride=1, rectify=rectify or not is_last))
+    input_layers = {
+        name: InputLayer(Layer(count, 64, 0, norm, kernel=7, stride=2), pool=True)
+        for name, count in channels.items()
+    }
     return JointMapping(input_layers, None, blocks)
 
 

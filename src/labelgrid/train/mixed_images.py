@@ -1,4 +1,4 @@
-"""Mixes images of a training batch: a part of one is pasted into another, with its labels."""
+"""Mixes images of a training batch: a part of an image is pasted into another, labels included."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +37,7 @@ class Pastes:
         return torch.where(self.masks, maps[self.partners], maps)
 
     def mix_target(self, target: Target) -> Target:
-        """Paste the partners' labels; where they have none, none is left.
+        """Paste the partners' labels; without a label of the partner, its part has none.
 
         Only classes that were annotated in both parts count as annotated.
         """
@@ -53,7 +53,7 @@ class Pastes:
         return replace(target, valid=target.valid & ~self.masks)
 
     def pixels(self, target: Target) -> tuple[Tensor, Tensor]:
-        """Count the valid pixels that stay, and those that are pasted, [b] each."""
+        """Count the valid pixels that stay, and the pasted pixels, [b] each."""
         own = (target.valid & ~self.masks).sum((1, 2, 3))
         pasted = (target.valid[self.partners] & self.masks).sum((1, 2, 3))
         return own, pasted
@@ -94,18 +94,28 @@ def mix_images(batch: Batch, tasks: Tasks, options: TrainOptions, draw: Draw) ->
         if name in names:
             targets[name] = pastes.mix_target(target)
             weights[:, column] = pastes.mix_weights(weights[:, column], target)
-    soft = {}
+    soft: dict[str, dict[str, SoftTarget]] = {}
     for term, soft_targets in batch.soft.items():
-        soft[term] = {
-            name: _mix_soft(target, pastes, name in names) for name, target in soft_targets.items()
-        }
+        soft[term] = {}
+        for name, label in soft_targets.items():
+            if name in names:
+                confidence = pastes.mix(label.confidence)
+                mixed = pastes.mix_target(label.target)
+            else:
+                confidence = label.confidence * ~pastes.masks
+                mixed = pastes.clear(label.target)
+            soft[term][name] = SoftTarget(mixed, confidence)
+    camera = batch.camera
+    if camera is not None:
+        same = (camera == camera[pastes.partners]).all(1, keepdim=True)
+        camera = torch.where(same, camera, torch.nan)
     return replace(
         batch,
         images=pastes.mix(batch.images),
         targets=targets,
         weights=weights,
         soft=soft,
-        camera=_common_camera(batch.camera, pastes.partners),
+        camera=camera,
     )
 
 
@@ -115,19 +125,16 @@ def class_tasks(options: TrainOptions, tasks: Tasks) -> list[str]:
 
 
 def _mixed_tasks(options: TrainOptions, tasks: Tasks) -> list[str]:
-    """List the tasks that learn from pasted parts."""
     return [name for name in tasks if name in (options.mix_tasks or tasks)]
 
 
 def _draw_pastes(batch: Batch, tasks: Tasks, options: TrainOptions, draw: Draw) -> Pastes:
-    """Draw which images are mixed, with which others, and where."""
     names = _mixed_tasks(options, tasks)
     givers = class_tasks(options, tasks) if options.mix == "class" else names
     takes = _have_label(batch, names)
     gives = _have_label(batch, givers)
     partners = torch.arange(len(batch.ids))
     masks = torch.zeros_like(batch.images[:, :1], dtype=torch.bool)
-    size = (batch.images.shape[-2], batch.images.shape[-1])
     for row, image_id in enumerate(batch.ids):
         rng = draw(image_id)
         others = [other for other in gives if other != row]
@@ -136,7 +143,7 @@ def _draw_pastes(batch: Batch, tasks: Tasks, options: TrainOptions, draw: Draw) 
         partner = others[int(rng.integers(len(others)))]
         partners[row] = partner
         if options.mix == "cut":
-            _draw_box(rng, size).cut(masks[row])[:] = True
+            _draw_box(rng, batch.image_size).cut(masks[row])[:] = True
         else:
             labels = [batch.targets[name][partner : partner + 1] for name in givers]
             label = next(each for each in labels if bool(each.present))
@@ -145,14 +152,13 @@ def _draw_pastes(batch: Batch, tasks: Tasks, options: TrainOptions, draw: Draw) 
 
 
 def _have_label(batch: Batch, names: Sequence[str]) -> list[int]:
-    """List the images of a batch with a label of one of these tasks."""
     if not names:
         return []
     return targets_present(batch.targets, names).any(1).nonzero()[:, 0].tolist()
 
 
 def _draw_box(rng: np.random.Generator, size: Size) -> Box:
-    """Draw a rectangle of half of the image, whose sides are from half to all of the image's."""
+    """Draw a rectangle of half of the image, with sides from half to all of the image's."""
     shape = rng.random()
     height = max(1, round(size[0] * 0.5**shape))
     width = max(1, round(size[1] * 0.5 ** (1 - shape)))
@@ -167,18 +173,3 @@ def _draw_classes(rng: np.random.Generator, label: Target) -> Tensor:
     order = torch.from_numpy(rng.permutation(len(classes))).to(classes.device)
     chosen = classes[order[: (len(classes) + 1) // 2]]
     return torch.isin(label.value, chosen) & label.valid
-
-
-def _mix_soft(soft: SoftTarget, pastes: Pastes, mixed: bool) -> SoftTarget:
-    """Mix soft labels with their confidence, or leave them out where something is pasted."""
-    if mixed:
-        return SoftTarget(pastes.mix_target(soft.target), pastes.mix(soft.confidence))
-    return SoftTarget(pastes.clear(soft.target), soft.confidence * ~pastes.masks)
-
-
-def _common_camera(camera: Tensor | None, partners: Tensor) -> Tensor | None:
-    """The cameras [b, 4] of images whose partners have the same; NaN for others."""
-    if camera is None:
-        return None
-    same = (camera == camera[partners]).all(1, keepdim=True)
-    return torch.where(same, camera, torch.nan)

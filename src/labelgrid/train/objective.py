@@ -71,13 +71,18 @@ def resize_to_target(raw: Tensor, target: Target) -> Tensor:
 
 
 def half_to_float(values: Tensor) -> Tensor:
-    """Turn values of half precision into float32; leave others as they are."""
+    """Turn values of half precision into float32; leave other values."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def resize_output(raw: Tensor, size: Sequence[int]) -> Tensor:
     """Resize a raw output [b, c, h, w] to a height and a width (bilinear)."""
     return functional.interpolate(raw, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def prediction_at(task: Task, raw: Tensor, size: Sequence[int]) -> Tensor:
+    """Return a task's prediction of a raw output [b, c, h, w] at a height and a width."""
+    return task.activate(resize_output(half_to_float(raw), size))
 
 
 def supervised_loss(losses: Tensors, present: Tensor, reduction: str) -> Tensor:

@@ -56,7 +56,8 @@ def unpack(packed: Any, joined: Tensor) -> Any:
         IndexError, RuntimeError: a shape is none.
         ValueError: `joined` holds fewer or more bytes than the state needs.
     """
-    if not _is_row(joined):
+    is_bytes = isinstance(joined, Tensor) and joined.dtype == torch.uint8
+    if not is_bytes or joined.dim() != 1 or not joined.is_contiguous():
         raise TypeError("joined tensors are not a row of bytes")
     begin = 0
 
@@ -81,7 +82,7 @@ def unpack(packed: Any, joined: Tensor) -> Any:
 
 
 def _is_small(value: Any) -> bool:
-    """Whether a value is a small tensor of which type, shape and values are all that counts."""
+    """Whether a value is a small tensor with nothing but a type, a shape and values."""
     return (
         type(value) is Tensor
         and value.layout == torch.strided
@@ -92,21 +93,11 @@ def _is_small(value: Any) -> bool:
 
 
 def _has_channels_last(value: Tensor) -> bool:
-    """Whether a tensor's channels are last in memory, as its strides say even of one pixel."""
+    """Whether a tensor's channels are last in memory, by the strides even for a single pixel."""
     return (
         value.dim() == 4
         and value.is_contiguous(memory_format=torch.channels_last)
         and value.stride()[1::2] == (1, value.shape[1])
-    )
-
-
-def _is_row(value: Any) -> bool:
-    """Whether a value is a row of bytes that is as long in memory as it says."""
-    return (
-        isinstance(value, Tensor)
-        and value.dim() == 1
-        and value.dtype == torch.uint8
-        and value.is_contiguous()
     )
 
 
@@ -116,7 +107,6 @@ def _is_place(value: Any) -> bool:
 
 
 def _map(value: Any, change: Callable[[Any], Any]) -> Any:
-    """Copy nested dicts, lists and tuples, with each tensor and each place changed."""
     if isinstance(value, dict):
         copied = copy(value)  # with the versions of its modules, which torch keeps beside the items
         for key, inner in value.items():

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from labelgrid.basics.errors import RecipeError
-from labelgrid.train.joint_options import Sources
 from labelgrid.train.objective import half_to_float
+from labelgrid.train.term_options import Sources
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Pairs:
         return len(self.image)
 
     def images_of(self, task: int) -> tuple[Tensor, Tensor]:
-        """Return the images in which a task is a source, and those in which it is a target."""
+        """Return the images with a task as a source, and the images with it as a target."""
         as_source = torch.unique(self.image[self.source == task])
         as_target = torch.unique(self.image[self.target == task])
         return as_source, as_target
 
     def of_another_image(self) -> Tensor:
-        """Find for each pair the next one of the same two tasks, which has another image, [p].
+        """Find for each pair the next pair of the same two tasks, which has another image, [p].
 
         It is the pair itself if there is none.
 

@@ -1,4 +1,4 @@
-"""Defines the plan of one training: its parts, its length and its learning rate."""
+"""Defines the plan of a training: its parts, length and learning rate."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,20 +15,14 @@ from labelgrid.tasks.task import TaskDefs, Tasks
 from labelgrid.train.balancer import Balancer
 from labelgrid.train.term import Previous, Term
 from labelgrid.train.train_options import ObjectiveOptions, TrainOptions
-from labelgrid.train.trained_model import TrainedModel
 
 #: The largest number of epochs of a training whose length is given in steps.
 MOST_EPOCHS = 100
 
 
-def no_model() -> TrainedModel | None:
-    """Return None: there is no previous round."""
-    return None
-
-
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Everything that one training needs.
+    """Everything that a training needs.
 
     Args:
         network: with its initial weights.
@@ -58,7 +52,7 @@ class Plan:
     seed: int
     terms: Mapping[str, Term] = field(default_factory=dict)
     identity: str = "{}"
-    previous: Previous = no_model
+    previous: Previous = lambda: None
     labels: Mapping[str, frozenset[str]] = field(default_factory=dict)
     derived: Mapping[str, frozenset[str]] = field(default_factory=dict)
     relations: Sequence[BoundRelation] = ()
@@ -74,19 +68,17 @@ class Plan:
 
     @cached_property
     def _labelled_ids(self) -> frozenset[str]:
-        """The training images with a label."""
         return frozenset(image_id for image_id in self.train if self._labels_of(image_id))
 
     @property
     def _labelled_images(self) -> int:
-        """The number of images with a label in each batch; 0 if they come as they come."""
+        """The number of images with a label in each batch; 0 if it is left to chance."""
         share = self.options.labelled_share
         if not share or len(self._labelled_ids) in (0, len(self.train)):
             return 0
         return max(round(share * self.options.batch), 1)
 
     def _labels_of(self, image_id: str) -> int:
-        """Count the labels of a training image."""
         return len(self.labels.get(image_id, ()))
 
     @property
@@ -100,9 +92,12 @@ class Plan:
         return self.options.steps_per_pass(*self._sizes)
 
     def images_after(self, step: int) -> int:
-        """The number of images, each as often as it is seen, of the training after so many steps.
+        """The number of images in the rest of a training, each as often as it is seen.
 
         Nearly, if batches are filled by labels and the training ends within a pass.
+
+        Args:
+            step: the number of optimiser steps before the rest.
         """
         sizes = [len(batch) for batch in self.batches(self.train)]
         passes, rest = divmod(max(self.steps - step, 0), len(sizes))
@@ -119,7 +114,7 @@ class Plan:
         return max(1, math.ceil(self.steps / self.steps_per_pass / MOST_EPOCHS))
 
     def batches(self, ordered: Sequence[str]) -> list[list[str]]:
-        """Split one pass over the training images into batches, one for each step.
+        """Split a pass over the training images into batches, for a step each.
 
         Batches of images drop an incomplete last batch, unless it is the only one. Batches of
         labels have nearly equally many labels, and drop no image. With `labelled_share`, batches
@@ -141,7 +136,6 @@ class Plan:
         return list(batches.values())
 
     def _mixed_batches(self, ordered: Sequence[str]) -> list[list[str]]:
-        """Split one pass over the labelled images into batches with some of the others each."""
         labelled = [image_id for image_id in ordered if image_id in self._labelled_ids]
         others = [image_id for image_id in ordered if image_id not in self._labelled_ids]
         first = self._labelled_images
@@ -160,20 +154,20 @@ class Plan:
 
     @property
     def label_sets(self) -> frozenset[frozenset[str]]:
-        """The sets of tasks of which some training image has labels, and of no others.
+        """The sets of tasks for which training images have labels.
 
         At most one for each image. Derived labels count.
         """
-        return frozenset(map(self._tasks_of, self.train))
-
-    def _tasks_of(self, image_id: str) -> frozenset[str]:
-        """The tasks of which a training image has a label, or of which one follows."""
         nothing = frozenset[str]()
-        return self.labels.get(image_id, nothing) | self.derived.get(image_id, nothing)
+        sets = set()
+        for image_id in self.train:
+            labelled = self.labels.get(image_id, nothing)
+            sets.add(labelled | self.derived.get(image_id, nothing))
+        return frozenset(sets)
 
     @cached_property
     def labelled_tasks(self) -> frozenset[str]:
-        """The tasks of which some training image has a label, or of which one follows."""
+        """The tasks of which some training image has a label, also a derived label."""
         return frozenset[str]().union(*self.label_sets)
 
     @property
@@ -208,12 +202,10 @@ class Plan:
         """
         options = self.options
         done = step / self.steps if self.in_steps else epoch / self.epochs
-        decay = self._decay(done, halve or options.halve)
+        halve = halve or options.halve
+        if halve:
+            decay = float(0.5 ** int(done / halve + 1e-9))
+        else:
+            decay = float((1 - done) ** options.power)
         warmup = min(1, (step + 1) / max(options.warmup * self.steps, 1))
         return (start or options.learning_rate) * decay * warmup
-
-    def _decay(self, done: float, halve: float) -> float:
-        """Return the factor of the learning rate after a share of the training."""
-        if halve:
-            return float(0.5 ** int(done / halve + 1e-9))
-        return float((1 - done) ** self.options.power)

@@ -5,8 +5,8 @@ section 3.3).
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -66,10 +66,13 @@ class SharedGradients:
         self.step = step
         self.losses = losses
         self.at = at
-        self.scale = _loss_scale(step)
+        probe = torch.ones((), device=step.features.device, requires_grad=True)
+        step.backward(probe)
+        self.scale = 1.0 if probe.grad is None else float(probe.grad)
         at_features = at == "features"
         shared = {id(parameter) for parameter in step.parameters}
-        leaves = _leaves_of(losses.values(), step.features if at_features else None)
+        ends: set[object] = {step.features.grad_fn} if at_features else set()
+        leaves = list(_leaves([loss.grad_fn for loss in losses.values()], ends))
         self.heads = [leaf for leaf in leaves if id(leaf) not in shared]
         self.bypassed = at_features and len(self.heads) < len(leaves)
         places = [step.features] if at_features else list(step.parameters)
@@ -87,29 +90,18 @@ class SharedGradients:
             self.rows = step.group.add_up(self.rows)
 
     def _differentiate(self, loss: Tensor, inputs: Sequence[Tensor]) -> Sequence[Tensor | None]:
-        """Return the scaled gradients of a loss; None where it does not depend on an input."""
         return torch.autograd.grad(self.scale * loss, inputs, retain_graph=True, allow_unused=True)
 
     def last_layer(self) -> Tensor:
         """Find the shared parameter of two axes or more that is nearest to the features."""
         shared = {id(parameter) for parameter in self.step.parameters if parameter.dim() > 1}
-        queue = deque([self.step.features.grad_fn])
-        seen = set[object]()
-        while queue:
-            node = queue.popleft()
-            if node is None or node in seen:
-                continue
-            seen.add(node)
-            leaf = getattr(node, "variable", None)
-            if isinstance(leaf, Tensor) and id(leaf) in shared:
-                return leaf
-            queue.extend(parent for parent, _ in node.next_functions)
-        return self.step.parameters[-1]
+        near = (leaf for leaf in _leaves([self.step.features.grad_fn], set()) if id(leaf) in shared)
+        return next(near, self.step.parameters[-1])
 
     def at_layer(self, layer: Tensor) -> Tensor:
         """Compute the gradients [t, n] at a layer on which the shared features depend.
 
-        They must have been taken at the features.
+        Only after gradients at the features.
         """
         features = self.step.features
         rows = []
@@ -166,63 +158,54 @@ class SharedGradients:
         if rest.requires_grad:
             self.step.backward(rest)
 
-    def weigh(self, weights: Tensor, heads: Sequence[float], more: Tensor | float = 0.0) -> None:
+    def weigh(self, weights: Tensor, heads: Sequence[float], more: Tensor | float = 0.0) -> Tensor:
         """Back-propagate the weighted sum of the tasks' gradients, as `backward` does.
 
-        It is exact also if the features are bypassed.
+        The sum is exact also if the features are bypassed.
 
         Args:
             weights: [t].
             heads: as in `backward`.
             more: as in `backward`.
+
+        Returns:
+            The weighted sum of the losses, with the terms' losses, a scalar.
         """
+        total = weights @ torch.stack(list(self.losses.values())).to(weights) + self.step.other
         if not self.bypassed:
             self.backward(weights.to(self.rows) @ self.rows, heads, more)
-            return
+            return total.detach()
         factors = weights.tolist()
-        weighted = []
-        for factor, loss in zip(factors, self.losses.values(), strict=True):
-            weighted.append(factor * loss)
+        pairs = zip(factors, self.losses.values(), strict=True)
+        weighted = [factor * loss for factor, loss in pairs]
         self.step.backward(sum(weighted) + self.step.other + more)
         # The losses gave the tasks' own parameters these factors; the rest is added.
         self._add_heads([head - factor for head, factor in zip(heads, factors, strict=True)])
+        return total.detach()
 
     def _add_heads(self, factors: Sequence[float]) -> None:
-        """Add the tasks' gradients at their own parameters, times a factor each."""
         for parameter, *gradients in zip(self.heads, *self.own, strict=True):
             for factor, gradient in zip(factors, gradients, strict=True):
                 if gradient is not None:
                     _add_gradient(parameter, factor * gradient)
 
 
-def _loss_scale(step: TaskLosses) -> float:
-    """Return the factor by which `step.backward` multiplies losses."""
-    probe = torch.ones((), device=step.features.device, requires_grad=True)
-    step.backward(probe)
-    return 1.0 if probe.grad is None else float(probe.grad)
-
-
-def _leaves_of(losses: Iterable[Tensor], features: Tensor | None) -> list[Tensor]:
-    """List the parameters that losses depend on other than through the features."""
-    leaves = []
-    stack = [loss.grad_fn for loss in losses]
-    seen = set[object]()
-    if features is not None:
-        seen.add(features.grad_fn)
-    while stack:
-        node = stack.pop()
+def _leaves(nodes: Iterable[Any], seen: set[object]) -> Iterator[Tensor]:
+    """Yield the tensors that a graph begins with, nearest first; not beyond the nodes `seen`."""
+    queue = deque(nodes)
+    while queue:
+        node = queue.popleft()
         if node is None or node in seen:
             continue
         seen.add(node)
         leaf = getattr(node, "variable", None)
         if isinstance(leaf, Tensor):
-            leaves.append(leaf)
-        stack.extend(parent for parent, _ in node.next_functions)
-    return leaves
+            yield leaf
+        queue.extend(parent for parent, _ in node.next_functions)
 
 
 def _flatten(places: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Tensor:
-    """Join the gradients at these places into one vector, in single precision or better.
+    """Join the gradients at the places into one vector, in single precision or better.
 
     A gradient is 0 where the loss does not depend on the place.
     """
@@ -235,7 +218,7 @@ def _flatten(places: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Te
 
 
 def _add_gradient(parameter: Tensor, gradient: Tensor) -> None:
-    """Add a gradient in the parameter's layout: autograd warns if it accumulates into another."""
+    """Add a gradient in the parameter's layout: autograd warns of gradients in other layouts."""
     if parameter.grad is None:
         parameter.grad = torch.empty_like(parameter).copy_(gradient)
     else:

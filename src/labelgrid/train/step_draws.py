@@ -1,4 +1,4 @@
-"""Gives a term its random numbers and further images in a step, the same whenever it is run."""
+"""Gives a term its random numbers and further images in a step, the same in each run."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from labelgrid.data.batch import Batch
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """The random draws of one term, or of one of its views, in one step.
+    """The random draws of a term, or of a term's view, in a step.
 
     A resumed training draws the same values.
 
@@ -38,7 +38,7 @@ class Draws:
     load: Callable[[Sequence[str], int], Batch]
 
     def of_view(self, name: str) -> "Draws":
-        """Return the draws of one of the term's views, independent of all other draws."""
+        """Return the draws of a term's view, independent of all the rest."""
         return replace(self, seed=seed_of(self.seed, "view", name))
 
     def generator(self, *names: str) -> torch.Generator:
@@ -70,7 +70,7 @@ class Draws:
         return self.load(ids, seed_of(self.seed, "images", self.step))
 
     def others(self, count: int) -> Batch:
-        """Draw `count` other training images at random, and load them as `images` does.
+        """Draw `count` training images at random from outside the batch, and load the images.
 
         They come from outside this batch, unless the batch is the whole training set. No image is
         drawn twice if there are enough.

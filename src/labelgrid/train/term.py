@@ -21,6 +21,10 @@ from labelgrid.train.trained_model import TrainedModel
 
 #: Makes a further view of a batch: another batch with the same or other images, of any size.
 View = Callable[[Batch, Draws], Batch]
+#: The further views of a term, by name.
+Views = Mapping[str, View]
+#: Maps the number of an epoch to its augmented training batches.
+ReadEpoch = Callable[[int], Iterator[Batch]]
 #: Returns the previous round's model on the training's device, None in the first round. Restored on
 #: the first call.
 Previous = Callable[[], TrainedModel | None]
@@ -28,7 +32,7 @@ Previous = Callable[[], TrainedModel | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """The data of one training step that a term may read.
+    """The data of a training step that a term may read.
 
     Args:
         batch: images, targets and soft targets of the supervised view.
@@ -84,7 +88,7 @@ class Preparation:
         relations: those of the recipe, on or off.
     """
 
-    batches: Callable[[int], Iterator[Batch]]
+    batches: ReadEpoch
     network: Network
     tasks: Tasks
     definitions: TaskDefs
@@ -122,7 +126,7 @@ class OwnOptimiser:
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """The parameters that it trains."""
+        """The parameters of all groups."""
         parameters = []
         for group in self.optimiser.param_groups:
             parameters.extend(group["params"])
@@ -131,7 +135,7 @@ class OwnOptimiser:
 
 @dataclass(frozen=True)
 class RateGroup:
-    """Parameters of a term that the training's optimiser trains at a rate of their own.
+    """Parameters of a term that the training's optimiser trains at a special rate.
 
     Args:
         learning_rate: at the start; 0: the training's.
@@ -168,8 +172,8 @@ class Term(nn.Module):
     track: bool = True
     undivided: str = ""
 
-    def views(self) -> Mapping[str, View]:
-        """Return the further views of the batch that it needs, by name.
+    def views(self) -> Views:
+        """Return the further views of the batch, by name.
 
         Two terms may use the same name. A view is predicted without known labels, unless it returns
         a batch with others than those of `batch.known`.
@@ -214,7 +218,7 @@ class Term(nn.Module):
         return {}
 
     def groups(self) -> Sequence[RateGroup]:
-        """Return those of its parameters that have a learning rate of their own."""
+        """Return the parameters with a learning rate of their own."""
         return ()
 
     def optimisers(self) -> Mapping[str, OwnOptimiser]:

@@ -164,7 +164,6 @@ class TrainOptions:
         self._check_combinations()
 
     def _check_combinations(self) -> None:
-        """Refuse options that contradict each other."""
         if self.choose == "best" and not self.val_every:
             raise ValueError(
                 "choose = 'best' needs val_every above 0, to have epochs to choose from"
@@ -228,7 +227,7 @@ class TrainOptions:
         return options
 
     def unused(self) -> tuple[str, ...]:
-        """The options that change nothing, so that they count for no identity.
+        """The options without any effect, which count for no identity.
 
         Example:
             >>> TrainOptions(images="all", labelled_share=0.5).unused()

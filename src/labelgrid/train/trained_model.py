@@ -1,4 +1,4 @@
-"""Defines the trained model: the network with its evaluated weights, and its trained terms."""
+"""Defines the trained model: the network with the evaluated weights, and the trained terms."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ from labelgrid.train.checkpoint import Checkpoint
 
 
 class OtherTasksError(ModelError):
-    """A checkpoint belongs to other tasks, another network or other terms."""
+    """A checkpoint belongs to different tasks, a different network or different terms."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """A trained network and the terms that were trained with it.
+    """A trained network and the terms trained with it.
 
     Args:
         network: holds the evaluated weights, in evaluation mode.
@@ -39,7 +39,7 @@ class TrainedModel:
 def restore_states(
     checkpoint: Checkpoint, network: Network, terms: Mapping[str, nn.Module]
 ) -> TrainedModel:
-    """Load a checkpoint into a network and terms that were built as for its training.
+    """Load a checkpoint into a network and terms that were built for the same training.
 
     Raises:
         OtherTasksError: the checkpoint belongs to other tasks, another network or other terms.

@@ -1,7 +1,7 @@
 """Runs the epochs and optimiser steps of a training, and saves and loads its complete state."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,11 +20,10 @@ from labelgrid.nets.network import Network, Output
 from labelgrid.pixel.target import Target, Tensors
 from labelgrid.train.active_terms import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
-from labelgrid.train.batch_losses import BatchLosses
 from labelgrid.train.batch_norm import refuse_tiny_batches
 from labelgrid.train.batch_stream import BatchStream, read_epochs
 from labelgrid.train.checkpoint import Checkpoint, load, same_training
-from labelgrid.train.group import ALONE, TrainingGroup
+from labelgrid.train.group import ALONE, BatchLosses, TrainingGroup
 from labelgrid.train.mixed_images import mix_images
 from labelgrid.train.objective import rescale_losses, targets_present, task_losses
 from labelgrid.train.plan import Plan
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Trainer:
-    """A running training: its modules, its optimiser and its position.
+    """A running training: modules, optimiser and position.
 
     Args:
         plan: of the training.
@@ -86,7 +85,14 @@ class Trainer:
         term_groups: list[RateGroup] = []
         for term in self.plan.terms.values():
             term_groups.extend(term.groups())
-        groups: list[Json] = [{"params": self._ungrouped_parameters(term_groups)}]
+        grouped = {id(p) for p in self.terms.own.parameters}
+        for group in term_groups:
+            grouped.update(id(p) for p in group.parameters)
+        rest: list[nn.Parameter] = []
+        for module in (self.plan.network, *self.plan.terms.values()):
+            trained = [p for p in module.parameters() if p.requires_grad]
+            rest.extend(p for p in trained if id(p) not in grouped)
+        groups: list[Json] = [{"params": rest}]
         rates = [(0.0, 0.0)]
         for group in term_groups:
             options: Json = {"params": list(group.parameters)}
@@ -100,19 +106,6 @@ class Trainer:
             groups.append({"params": trained, "weight_decay": 0.0})
             rates.append((balancer.learning_rate, 0.0))
         return groups, rates
-
-    def _ungrouped_parameters(self, groups: Sequence[RateGroup]) -> list[nn.Parameter]:
-        """List the trained parameters that have neither a rate nor an optimiser of their own."""
-        grouped = {id(p) for p in self.terms.own.parameters}
-        for group in groups:
-            grouped.update(id(p) for p in group.parameters)
-        parameters = []
-        for module in (self.plan.network, *self.plan.terms.values()):
-            for parameter in module.parameters():
-                is_grouped = id(parameter) in grouped
-                if parameter.requires_grad and not is_grouped:
-                    parameters.append(parameter)
-        return parameters
 
     def resume(self, path: Path) -> bool:
         """Load the checkpoint at `path`, if there is one.
@@ -135,7 +128,14 @@ class Trainer:
                 unchanged="Nothing was trained.",
             )
         try:
-            self._load_states(checkpoint)
+            self.network.load_state_dict(checkpoint.network)
+            self.plan.balancer.load_state_dict(checkpoint.balancer)
+            for name, term in self.plan.terms.items():
+                term.load_state_dict(checkpoint.parts.get(name, {}))
+            self.optimiser.load_state_dict(checkpoint.optimiser)
+            self.terms.own.load(checkpoint.own)
+            if checkpoint.scaler:  # empty if the training started on a CPU
+                self.fabric.strategy.precision.load_state_dict(checkpoint.scaler)
         except (
             AttributeError,
             IndexError,
@@ -156,17 +156,6 @@ class Trainer:
         self.history = checkpoint.history
         self.begun_by = checkpoint.processes
         return True
-
-    def _load_states(self, checkpoint: Checkpoint) -> None:
-        """Load the states of all modules and optimisers."""
-        self.network.load_state_dict(checkpoint.network)
-        self.plan.balancer.load_state_dict(checkpoint.balancer)
-        for name, term in self.plan.terms.items():
-            term.load_state_dict(checkpoint.parts.get(name, {}))
-        self.optimiser.load_state_dict(checkpoint.optimiser)
-        self.terms.own.load(checkpoint.own)
-        if checkpoint.scaler:  # empty if the training started on a CPU
-            self.fabric.strategy.precision.load_state_dict(checkpoint.scaler)
 
     def checkpoint(self) -> Checkpoint:
         """Return the complete state of the training."""
@@ -203,14 +192,18 @@ class Trainer:
             self.terms.prepare(folder, progress, self._batches, resumed=True)
 
     def run_epoch(self, progress: Progress) -> Json:
-        """Train one epoch and return its log record.
+        """Train an epoch and return its log record.
 
         Its random draws depend only on the seed and its number.
         """
         plan = self.plan
         started = time.perf_counter()
         torch.manual_seed(self.group.seed(seed_of(plan.seed, "dropout", self.epoch)))
-        self._set_modes()
+        self.network.train()
+        if plan.options.norm == "frozen":
+            for module in plan.network.get_submodule("encoder").modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
         # The last epoch of a training whose length is given in steps may be shorter.
         steps = min(plan.steps_per_epoch, plan.steps - self.step)
         tasks = Means()
@@ -224,15 +217,15 @@ class Trainer:
             terms.add(others, {name: len(loss) for name, loss in others.items()})
             factors.add(plan.balancer.factors, dict.fromkeys(plan.balancer.factors, 1))
             progress.advance(len(ids), f"epoch {self.epoch + 1}/{plan.epochs}")
-        self._average_statistics()
+        values = trained_values({"": self.network, **plan.terms})
+        self.group.average(v for v in values.values() if not isinstance(v, nn.Parameter))
         self._refuse_nan_weights()
         self.epoch += 1
-        seconds = round(time.perf_counter() - started, 3)
         record: Json = {
             "epoch": self.epoch,
             "step": self.step,
             "lr": self.rate,
-            "seconds": seconds,
+            "seconds": round(time.perf_counter() - started, 3),
             "waited": round(batches.seconds, 3),
             "loss": tasks.means(),
         }
@@ -291,10 +284,7 @@ class Trainer:
         return whole.losses, whole.present, whole.terms
 
     def _losses(self, given: Batch) -> tuple[BatchLosses, Mapping[str, Step], Tensor]:
-        """Compute the losses of this process's share of a batch, with the terms' steps.
-
-        The third is the map of features of all views.
-        """
+        """Compute a share's losses, the terms' steps, and the features of all views."""
         plan = self.plan
         views = self.terms.joined_views(given, self.step)
         batch = self.terms.supervised_view(given, self.step)
@@ -308,24 +298,28 @@ class Trainer:
         term_losses = self.terms.losses(steps)
         self._refuse_nan(term_losses, batch)
         present = targets_present(batch.targets, list(plan.tasks))
-        weighted = self._weigh_by_label(losses, batch, present)
-        own = BatchLosses(losses=losses, weighted=weighted, present=present, terms=term_losses)
-        return own, steps, whole.features.shared
-
-    def _weigh_by_label(self, losses: Tensors, batch: Batch, present: Tensor) -> dict[str, Tensor]:
-        """Multiply the task losses, [b] each, by the labels' weights; rescale them if set."""
         weighted = {}
         for column, (name, loss) in enumerate(losses.items()):
             weighted[name] = loss * batch.weights[:, column]
-        if self.plan.objective.rescale:
-            return rescale_losses(weighted, present)
-        return weighted
+        if plan.objective.rescale:
+            weighted = rescale_losses(weighted, present)
+        own = BatchLosses(losses=losses, weighted=weighted, present=present, terms=term_losses)
+        return own, steps, whole.features.shared
 
     def _optimise(self, step: TaskLosses) -> None:
-        """Back-propagate the losses of a step and let the optimiser step."""
+        """Back-propagate the losses of a step, add up the gradients of all processes, and step.
+
+        Each process has the whole gradient of the balancer's parameters: of all images' losses.
+        """
         self.optimiser.zero_grad(set_to_none=True)
         self.plan.balancer.backward(step)
-        self._add_gradients()
+        of_balancer = list(self.plan.balancer.parameters())
+        averaged = {id(parameter) for parameter in of_balancer}
+        summed = []
+        for group in self.optimiser.param_groups:
+            summed += [parameter for parameter in group["params"] if id(parameter) not in averaged]
+        self.group.add_gradients(summed)
+        self.group.add_gradients(of_balancer, mean=True)
         if self.plan.options.clip:
             # Clips all parameters of the optimiser. The loss scaler skips a step that overflows in
             # half precision.
@@ -337,35 +331,13 @@ class Trainer:
             )
         self.optimiser.step()
 
-    def _add_gradients(self) -> None:
-        """Add up the gradients of all processes.
-
-        Each has the whole gradient of the balancer's parameters: it sees the losses of all images.
-        """
-        of_balancer = list(self.plan.balancer.parameters())
-        kept = {id(parameter) for parameter in of_balancer}
-        others = []
-        for group in self.optimiser.param_groups:
-            others += [parameter for parameter in group["params"] if id(parameter) not in kept]
-        self.group.add_gradients(others)
-        self.group.add_gradients(of_balancer, mean=True)
-
-    def _average_statistics(self) -> None:
-        """Give all processes the mean of their running statistics of batch norm."""
-        values = trained_values({"": self.network, **self.plan.terms})
-        self.group.average(v for v in values.values() if not isinstance(v, nn.Parameter))
-
     def _set_rates(self) -> None:
-        """Set the learning rates of this step."""
         for group, (start, halve) in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = self.plan.learning_rate(self.epoch, self.step, start, halve)
         self.rate = self.optimiser.param_groups[0]["lr"]
 
     def _mix(self, batch: Batch, index: int) -> Batch:
-        """Mix images of the batch, if the options say so.
-
-        Parts come from all images of a batch: it is mixed whole, and then divided.
-        """
+        """Mix images of a whole batch, of which all may give parts; then divide the batch."""
         options = self.plan.options
         if options.mix == "none":
             return batch
@@ -376,10 +348,6 @@ class Trainer:
         return mixed.rows(self.group.own_rows(len(batch.ids)))
 
     def _draw_known(self, batch: Batch, index: int, count: int) -> dict[str, Target]:
-        """Draw a random part of the batch's labels, which the network gets as known labels.
-
-        `count` is the number of images of the whole batch.
-        """
         share = self.plan.options.known
         if not share:
             return {}
@@ -391,20 +359,10 @@ class Trainer:
             known[name] = batch.targets[name].where(is_known[:, column])
         return known
 
-    def _set_modes(self) -> None:
-        """Set the network to training, except frozen batch norms."""
-        self.network.train()
-        if self.plan.options.norm == "frozen":
-            for module in self.plan.network.get_submodule("encoder").modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
-
     def _batches(self, epoch: int) -> Iterator[Batch]:
-        """Read the whole batches of an epoch."""
         return read_epochs(self.plan, epoch, soft=self.terms.soft)
 
     def _refuse_nan(self, losses: Tensors, batch: Batch) -> None:
-        """Refuse losses of a batch that are not finite."""
         for name, loss in non_finite_values(losses).items():
             value = loss.detach().mean().item()
             raise TrainingError(
@@ -428,7 +386,6 @@ class Trainer:
             )
 
     def _position(self, step: int) -> str:
-        """Describe a step of this epoch, with its learning rate, for messages."""
         rate = self.plan.learning_rate(self.epoch, step)
         return (
             f"epoch {self.epoch + 1}, step {step + 1} of {self.plan.steps} "
@@ -457,7 +414,7 @@ class Means:
         self.first: dict[str, float] = {}
 
     def add(self, losses: Tensors, counts: Mapping[str, int]) -> None:
-        """Add the losses of a batch, [b] each, of which so many count; the others are 0."""
+        """Add the losses of a batch, [b] each: as many as `counts` says, the rest is 0."""
         for name, loss in losses.items():
             total, count = self.sums.get(name, (0.0, 0))
             added = float(loss.detach().sum())
@@ -510,7 +467,7 @@ def make_fabric(device: str, precision: str, group: TrainingGroup = ALONE) -> "F
 
 
 def _device_of(device: str, group: TrainingGroup) -> tuple[str, int | list[int]]:
-    """Return the accelerator of this process, and the number of devices or which one it is."""
+    """Return the accelerator, and the number of devices or the number of the device."""
     if group.size == 1:
         return device, 1
     if device == "mps":
@@ -532,7 +489,7 @@ def _device_of(device: str, group: TrainingGroup) -> tuple[str, int | list[int]]
 
 
 def non_finite_values(values: Tensors) -> dict[str, Tensor]:
-    """Return the tensors that hold a number that is not finite, by name.
+    """Return the tensors with a number that is not finite, by name.
 
     Example:
         >>> list(non_finite_values({"a": torch.tensor([1.0, float("nan")]), "b": torch.zeros(2)}))

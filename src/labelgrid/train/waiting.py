@@ -1,4 +1,4 @@
-"""Measures how long a training waits for its batches, and says so where it is much."""
+"""Measures how long a training waits for batches, and says so where it is much."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ SECONDS = 30.0
 
 
 class Waiting(Generic[T]):
-    """Yields what an iterable yields, and measures how long that takes.
+    """Yields the items of an iterable, and measures how long that takes.
 
     Args:
         items: the iterable.
@@ -45,7 +45,7 @@ class Waiting(Generic[T]):
 
 
 def waiting_hint(history: Sequence[Values]) -> str:
-    """Say which share of a training's time was waiting for batches; "" if it was little.
+    """Say which share of a training's time was waiting for batches; "" for a small share.
 
     Args:
         history: the log records of its epochs.
@@ -66,7 +66,7 @@ def waiting_hint(history: Sequence[Values]) -> str:
 
 
 def early_waiting_hint(history: Sequence[Values]) -> str:
-    """As `waiting_hint`, while most of the training is ahead: how to go on faster.
+    """Say which share of the time so far was waiting, and how to go on faster; else "".
 
     Example:
         >>> early_waiting_hint([{"seconds": 100.0, "waited": 40.0}]).partition(":")[0]
@@ -83,7 +83,6 @@ def early_waiting_hint(history: Sequence[Values]) -> str:
 
 
 def _share_waited(history: Sequence[Values]) -> float | None:
-    """The share of the time that was waiting; None if it was little."""
     waited = 0.0
     seconds = 0.0
     for record in history:

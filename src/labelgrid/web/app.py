@@ -34,6 +34,18 @@ from labelgrid.web.predictions import Predictions
 STATIC = Path(__file__).parent / "static"
 #: The most requests that are answered at once; each may need the memory of a large project's page.
 AT_ONCE = 4
+#: The modules of a project's routes, in the order of the API's description.
+WITH_PREDICTIONS = (page_routes, brush_page, picture_routes, cell_routes)
+WITHOUT_PREDICTIONS = (
+    job_pages,
+    review_pages,
+    download_routes,
+    api_routes,
+    change_routes,
+    undo_routes,
+    job_routes,
+    job_forms,
+)
 
 
 def build_app(folder: Path, access: Access | None = None) -> Guard:
@@ -48,7 +60,13 @@ def build_app(folder: Path, access: Access | None = None) -> Guard:
     Raises:
         LabelgridError: there is neither.
     """
-    routers = _study_routers(folder) if is_study(folder) else _project_routers(folder)
+    if is_study(folder):
+        need_laboratory()
+        from labelgrid.web import study_pages  # a part of the laboratory
+
+        routers = [study_pages.router(folder)]
+    else:
+        routers = _project_routers(folder)
     app = FastAPI(
         title="labelgrid",
         description="A project's images, cells and rounds.",
@@ -70,31 +88,11 @@ def _project_routers(folder: Path) -> list[APIRouter]:
     with opened():
         pass  # a wrong folder is refused at once
     predictions = Predictions()
-    return [
-        page_routes.router(opened, predictions),
-        brush_page.router(opened, predictions),
-        picture_routes.router(opened, predictions),
-        cell_routes.router(opened, predictions),
-        job_pages.router(opened),
-        review_pages.router(opened),
-        download_routes.router(opened),
-        api_routes.router(opened),
-        change_routes.router(opened),
-        undo_routes.router(opened),
-        job_routes.router(opened),
-        job_forms.router(opened),
-    ]
-
-
-def _study_routers(folder: Path) -> list[APIRouter]:
-    need_laboratory()
-    from labelgrid.web import study_pages  # a part of the laboratory
-
-    return [study_pages.router(folder)]
+    routers = [part.router(opened, predictions) for part in WITH_PREDICTIONS]
+    return routers + [part.router(opened) for part in WITHOUT_PREDICTIONS]
 
 
 @asynccontextmanager
 async def _few_threads(app: FastAPI) -> AsyncIterator[None]:
-    """Answer few requests at once, and let the others wait."""
     current_default_thread_limiter().total_tokens = AT_ONCE
     yield

@@ -1,18 +1,18 @@
 """Shows the page with the brush: draws or corrects a label of regions."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from labelgrid.api.reader import ProjectReader
+from labelgrid.basics.type_names import Size
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.other_labels import OtherLabel
 from labelgrid.web.drawings import check_drawable, erased_name, regions_of
 from labelgrid.web.layers import shown_layers
 from labelgrid.web.page_routes import Done
-from labelgrid.web.pages import render
+from labelgrid.web.pages import Opened, render
 from labelgrid.web.predictions import Predictions
 
 #: The keys of the first regions, in their order; `brush.js` knows them by their places.
@@ -28,15 +28,15 @@ class BrushView:
         size: height and width of its image.
         regions: the names and colours ("#rrggbb") of what can be drawn.
         erased: what a pixel is that is not drawn on.
-        layers: what a drawing can start from; the first one is taken.
-        purpose: what the label measures, for which others are not shown; empty: all are.
+        layers: what a drawing can start from; the first layer is taken.
+        purpose: what the label measures, so that no other layer is shown; empty: all are.
         seen: the number of the cell's last event; 0 without one.
         requested: whether the label is asked for.
         following: the next requested cell of the task; None: no other.
     """
 
     cell: Cell
-    size: tuple[int, int]
+    size: Size
     regions: list[tuple[str, str]]
     erased: str
     layers: list[OtherLabel]
@@ -45,26 +45,16 @@ class BrushView:
     requested: bool
     following: Cell | None
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The keys of the first regions."""
-        return KEYS
 
-
-def router(opened: Callable[[], ProjectReader], predictions: Predictions) -> APIRouter:
-    """The route of the page.
-
-    Args:
-        opened: opens the project.
-        predictions: those that users asked for.
-    """
+def router(opened: Opened, predictions: Predictions) -> APIRouter:
+    """The route of the page."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/brush", response_class=HTMLResponse)
     def show_brush(cell: str, done: Done = None) -> Response:
         with opened() as project:
             view = brush_view(project, cell, predictions)
-        return render("brush.html.j2", project=project, view=view, done=done)
+        return render("brush.html.j2", project=project, view=view, keys=KEYS, done=done)
 
     return routes
 

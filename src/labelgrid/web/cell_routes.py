@@ -1,7 +1,7 @@
 """Takes what a user hands in for a cell: a label as a file or a drawing, a note, a wish."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -13,9 +13,9 @@ from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
-from labelgrid.api.cells import ProjectCell
 from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LabelgridError, UsageError
+from labelgrid.basics.type_names import Json
 from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.formats.naming import label_name
 from labelgrid.ledger.grid import Cell, Hint, State
@@ -23,6 +23,7 @@ from labelgrid.web.changes import check_unchanged
 from labelgrid.web.drawings import drawn_label, knowing, known_names
 from labelgrid.web.guard import local_address
 from labelgrid.web.job_orders import file_name
+from labelgrid.web.pages import Opened
 from labelgrid.web.predictions import Predictions
 
 #: The most bytes of a label that is handed in.
@@ -58,7 +59,7 @@ class LabelForm(BaseModel):
     back: str = Field("", max_length=2000, description="Where a browser is led; empty: nowhere.")
 
     def check(self) -> None:
-        """Refuse none or two labels, and one that is too large.
+        """Refuse none or two labels, and a label that is too large.
 
         Raises:
             UsageError: it is one.
@@ -78,13 +79,8 @@ class LabelForm(BaseModel):
             )
 
 
-def router(opened: Callable[[], ProjectReader], predictions: Predictions) -> APIRouter:
-    """The routes.
-
-    Args:
-        opened: opens the project.
-        predictions: get those that users ask for.
-    """
+def router(opened: Opened, predictions: Predictions) -> APIRouter:
+    """The routes; `predictions` get the predictions that users ask for."""
     routes = APIRouter(prefix="/api", tags=["cells"])
 
     @routes.post("/labels")
@@ -106,7 +102,12 @@ def router(opened: Callable[[], ProjectReader], predictions: Predictions) -> API
                 accept=form.accept,
                 confirm=partial(_check_seen, project, form),
             )
-            return _answer(form.back, _state(project, cell))
+            following = project.next_request(cell.key)
+            labelled = {
+                "event": cell.history()[-1]["event"],
+                "next": f"{following.image_id}:{following.task}" if following else "",
+            }
+            return _answer(form.back, labelled)
 
     @routes.post("/drawings", response_class=Response)
     def write_drawing(form: Annotated[LabelForm, File()]) -> Response:
@@ -150,7 +151,7 @@ def router(opened: Callable[[], ProjectReader], predictions: Predictions) -> API
 
 @contextmanager
 def _sent_files() -> Iterator[Path]:
-    """A folder for files that a user sends, which errors name as he did."""
+    """Make a folder for sent files, whose names alone stand in errors."""
     with TemporaryDirectory(prefix="labelgrid-") as folder:
         try:
             yield Path(folder)
@@ -161,20 +162,18 @@ def _sent_files() -> Iterator[Path]:
 
 
 def _lead_back(request: Request, back: str) -> None:
-    """Say where an error leads."""
     if back:
         request.state.back = local_address(back)
 
 
-def _answer(back: str, values: dict[str, Any]) -> Response:
-    """Lead a form of the page back, or answer a program."""
+def _answer(back: str, values: Json) -> Response:
     if back:
         return RedirectResponse(local_address(back), status_code=303)
     return JSONResponse(values)
 
 
 def _label(project: ProjectReader, cell: Cell, form: LabelForm, folder: Path) -> Any:
-    """The label that was sent: a file below a folder, or a function that returns it."""
+    """The sent label: a file below a folder, or a function that returns the drawing."""
     if form.drawing:
         label = _drawing(project, cell, form)
         return lambda: label
@@ -187,11 +186,6 @@ def _label(project: ProjectReader, cell: Cell, form: LabelForm, folder: Path) ->
 
 
 def _drawing(project: ProjectReader, cell: Cell, form: LabelForm) -> LabelArray:
-    """The drawing that was sent, with the classes that it knows.
-
-    Raises:
-        UsageError: there is none, or it shows a class that it does not know.
-    """
     if form.drawing is None:
         raise UsageError("There is no drawing.", unchanged="Nothing was changed.")
     task = project.declared_task(cell.task)
@@ -206,19 +200,5 @@ def _drawing(project: ProjectReader, cell: Cell, form: LabelForm) -> LabelArray:
 
 
 def _check_seen(project: ProjectReader, form: LabelForm) -> None:
-    """Refuse to change a cell that somebody else changed since.
-
-    Raises:
-        ConflictError: somebody did.
-    """
     if form.seen is not None:
         check_unchanged(project, form.cell, form.seen)
-
-
-def _state(project: ProjectReader, cell: ProjectCell) -> dict[str, Any]:
-    """What a program wants to know of a cell that it labelled."""
-    following = project.next_request(cell.key)
-    return {
-        "event": cell.history()[-1]["event"],
-        "next": f"{following.image_id}:{following.task}" if following else "",
-    }

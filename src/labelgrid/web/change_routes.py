@@ -1,6 +1,5 @@
 """Does what the page's buttons ask: each is a request of the API, and a form without JavaScript."""
 
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Request
@@ -13,6 +12,7 @@ from labelgrid.basics.progress import Silent
 from labelgrid.operations.by_hand import hold_out
 from labelgrid.web.changes import DEEDS, MOST, Action, Change, apply, cells_of_images
 from labelgrid.web.guard import local_address
+from labelgrid.web.pages import Opened
 
 #: What a form of the page can do.
 FormAction = Action | Literal["hold-out"]
@@ -37,7 +37,7 @@ class ImagesBody(BaseModel):
 
 
 class ChangeForm(BaseModel):
-    """What a form of the page sends: cells, or images of which the fitting cells are changed."""
+    """The fields of a form: cells, or images whose fitting cells are changed."""
 
     cell: list[str] = Field(default_factory=list, max_length=MOST)
     image: list[str] = Field(default_factory=list, max_length=MOST)
@@ -64,8 +64,8 @@ class ChangeForm(BaseModel):
         return Change(cells=cells, seen=seen, why=self.why)
 
 
-def router(opened: Callable[[], ProjectReader]) -> APIRouter:
-    """The routes of the changes; `opened` opens the project."""
+def router(opened: Opened) -> APIRouter:
+    """The routes of the changes."""
     routes = APIRouter(prefix="/api", tags=["changes"])
 
     @routes.post("/cells/{action}")

@@ -37,12 +37,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Deed:
-    """What an action does.
-
-    Args:
-        state: of the cells that it changes.
-        apply: changes them.
-    """
+    """An action: the state of the changed cells, and the function behind the change."""
 
     state: StateName
     apply: Callable[[ProjectReader, Change], object]
@@ -80,7 +75,7 @@ def apply(project: ProjectReader, action: Action, change: Change) -> Sequence[st
 def cells_of_images(
     project: ProjectReader, action: Action, images: Sequence[str], task: str = ""
 ) -> list[str]:
-    """The cells of these images that an action changes, as `IMAGE:TASK`.
+    """The cells of some images that an action changes, as `IMAGE:TASK`.
 
     Args:
         project: the project.

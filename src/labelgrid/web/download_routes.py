@@ -1,20 +1,19 @@
-"""Answers with exported requests as zip files, which are packed while they are sent."""
+"""Answers with exported requests as zip files, packed on the way."""
 
-from collections.abc import Callable
 from typing import Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LedgerError
 from labelgrid.web.exports import export_folder
+from labelgrid.web.pages import Opened
 from labelgrid.web.zip_stream import packed
 
 
-def router(opened: Callable[[], ProjectReader]) -> APIRouter:
-    """The route; `opened` opens the project."""
+def router(opened: Opened) -> APIRouter:
+    """The route."""
     routes = APIRouter(tags=["jobs"])
 
     @routes.get("/download/{kind}/{number}", response_class=StreamingResponse)

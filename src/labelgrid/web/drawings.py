@@ -47,7 +47,7 @@ def regions_of(task: TaskDef) -> list[tuple[str, str]]:
 
 
 def value_names(task: TaskDef) -> list[tuple[str, str]]:
-    """What the values of a label mean, in their order, with the colours of pictures.
+    """The meanings of a label's values, in order, with the colours of pictures.
 
     The colours are written as those of `regions_of`. Empty if the values are measured.
     """
@@ -69,7 +69,7 @@ def _as_text(colours: NDArray[np.uint8]) -> list[str]:
 
 
 def erased_name(task: TaskDef) -> str:
-    """What a pixel is that no region covers."""
+    """The meaning of a pixel that no region covers."""
     nothing = task.from_regions(np.full((1, 1), UNCOVERED, np.int32))
     return "no" if nothing.valid.all() else "not labelled"
 
@@ -116,7 +116,7 @@ def drawn_label(project: ProjectReader, cell: Cell, drawing: bytes) -> LabelArra
 
 
 def known_names(task: TaskDef, label: LabelArray) -> list[str] | None:
-    """The classes that a label knows; the others were not annotated in it. None: all."""
+    """The classes that a label knows; the rest was not annotated in it. None: all."""
     if label.annotated is None:
         return None
     return [task.class_names[place] for place in np.flatnonzero(label.annotated).tolist()]

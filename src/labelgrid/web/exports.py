@@ -1,4 +1,4 @@
-"""Says to which tools requests can be exported from the page, and what was exported."""
+"""Says to which tools requests can be exported from the page, and names the exports."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from labelgrid.api.reader import ProjectReader
 from labelgrid.basics import plugins
+from labelgrid.basics.type_names import Values
 from labelgrid.ledger.grid import State
 from labelgrid.web import jobs
 from labelgrid.web.job_orders import REQUEST, request_folder
@@ -23,7 +24,7 @@ class ExportedFolder:
 
     Args:
         address: of the download.
-        name: what is in it, for people.
+        name: of its content, for people.
         at: when it was written (UTC).
     """
 
@@ -32,33 +33,17 @@ class ExportedFolder:
     at: str
 
 
-@dataclass(frozen=True)
-class ExportChoice:
-    """What a form of an export offers: labelling tools and tasks, by name."""
-
-    tools: Sequence[str]
-    tasks: Sequence[str]
-
-
-def export_choice(project: ProjectReader) -> ExportChoice:
-    """What can be chosen."""
-    return ExportChoice(sending_tools(), list(project.tasks))
+def export_choice(project: ProjectReader) -> Values:
+    """The names of the labelling tools and tasks that a form of an export offers."""
+    return {"tools": sending_tools(), "tasks": list(project.tasks)}
 
 
 @cache
 def sending_tools() -> tuple[str, ...]:
     """The connectors that requests can be sent to, `folder` first."""
-    found = [name for name in plugins.names("tools") if hasattr(_built(name), "send")]
-    return tuple(sorted(found, key=lambda name: (name != "folder", name)))
-
-
-def receiving_tools() -> list[str]:
-    """The connectors whose answers can be imported."""
-    return plugins.names("tools")
-
-
-def _built(name: str) -> object:
-    return plugins.create("tools", name)
+    names = plugins.names("tools")
+    sending = [name for name in names if hasattr(plugins.create("tools", name), "send")]
+    return tuple(sorted(sending, key=lambda name: (name != "folder", name)))
 
 
 def export_folder(project: ProjectReader, kind: str, number: int) -> Path | None:
@@ -80,8 +65,8 @@ def export_folder(project: ProjectReader, kind: str, number: int) -> Path | None
 
 
 def exported_by(project: ProjectReader, job: jobs.ShownJob) -> list[ExportedFolder]:
-    """What an export of the page wrote; nothing of another command."""
-    if job.command != "export" or job.state != "ended":
+    """The folders that a job exported; empty without an export."""
+    if not _has_exported(job):
         return []
     own = export_folder(project, "job", job.number)
     if own:
@@ -91,26 +76,26 @@ def exported_by(project: ProjectReader, job: jobs.ShownJob) -> list[ExportedFold
 
 def exported_rounds(project: ProjectReader) -> list[ExportedFolder]:
     """The folders of requests of all rounds, the newest round first."""
-    found = []
+    folders = []
     for number in reversed(jobs.exported_rounds(project)):
         name = f"the requests of round {number}" if number else "the held-out requests"
-        found.append(_exported("round", number, request_folder(project, number), name))
-    return found
+        folders.append(_exported("round", number, request_folder(project, number), name))
+    return folders
 
 
 def current_exports(project: ProjectReader) -> Sequence[ExportedFolder]:
-    """What was exported after the last request was made: its answers come next."""
+    """The folders that were exported after the last request was made: answers come next."""
     requested = project.disk.store.last_time(State.REQUESTED)
     if not requested:
         return []
     since = datetime.fromisoformat(requested).isoformat(timespec="seconds")
-    newest = next((job for job in jobs.jobs(project) if _is_export(job)), None)
+    newest = next(filter(_has_exported, jobs.jobs(project)), None)
     if newest and newest.started >= since:
         return exported_by(project, newest)
     return [folder for folder in exported_rounds(project) if folder.at >= since]
 
 
-def _is_export(job: jobs.ShownJob) -> bool:
+def _has_exported(job: jobs.ShownJob) -> bool:
     return job.command == "export" and job.state == "ended"
 
 

@@ -25,7 +25,7 @@ STATUS: dict[type[LabelgridError], int] = {
     DatabaseError: 503,
 }
 #: The types of errors that may be of this machine.
-OF_SYSTEM = (MemoryError, OSError, RuntimeError)
+OF_SYSTEM = (MemoryError, ModuleNotFoundError, OSError, RuntimeError)
 #: The most faults of a request that are listed.
 MOST = 5
 
@@ -40,14 +40,12 @@ def add_handlers(app: FastAPI) -> None:
 
 
 def _answer_error(request: Request, error: Exception) -> Response:
-    """What labelgrid refused."""
     assert isinstance(error, LabelgridError)
     statuses = [status for kind, status in STATUS.items() if isinstance(error, kind)]
     return _answer(request, error, next(iter(statuses), 404))
 
 
 def _answer_of_system(request: Request, error: Exception) -> Response:
-    """What this machine did not give, such as space on its disk."""
     problem = of_system(error)
     if problem is None:
         raise error
@@ -56,9 +54,8 @@ def _answer_of_system(request: Request, error: Exception) -> Response:
 
 
 def _answer_invalid(request: Request, error: Exception) -> Response:
-    """What has a wrong form; the values are not repeated, they may be anything."""
     assert isinstance(error, RequestValidationError)
-    lines = []
+    lines = []  # without the values, which may be anything
     for fault in error.errors()[:MOST]:
         place = ".".join(map(str, fault["loc"]))
         lines.append(f"{place:.80}: {fault['msg']:.200}")
@@ -67,7 +64,6 @@ def _answer_invalid(request: Request, error: Exception) -> Response:
 
 
 def _answer_http(request: Request, error: Exception) -> Response:
-    """What has no address here, or another method."""
     assert isinstance(error, HTTPException)
     text = "There is nothing at this address" if error.status_code == 404 else error.detail
     problem = LabelgridError(f"{text.rstrip('.')}.", unchanged="Nothing was changed.")
@@ -75,14 +71,9 @@ def _answer_http(request: Request, error: Exception) -> Response:
 
 
 def _answer(request: Request, error: LabelgridError, status: int) -> Response:
-    if _wants_page(request):
+    if "text/html" in request.headers.get("accept", ""):  # a browser asks for a page
         back = getattr(request.state, "back", "/")
         return render("error.html.j2", status=status, error=error, back=back)
     names = ("what", "where", "next_step", "unchanged")
     values = {name: as_unicode(getattr(error, name)) for name in names}
     return JSONResponse(values, status_code=status)
-
-
-def _wants_page(request: Request) -> bool:
-    """Whether a browser asks for a page, not a program for JSON."""
-    return "text/html" in request.headers.get("accept", "")

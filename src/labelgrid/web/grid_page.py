@@ -1,4 +1,4 @@
-"""Collects what the page of the grid shows: a page of images with the states of their cells."""
+"""Collects the images of a page of the grid, with the states of their cells."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,7 +59,7 @@ class GridQuery(BaseModel):
         return urlencode(self.values(**changes))
 
     def values(self, **changes: object) -> dict[str, str]:
-        """What differs from the defaults, as an address has it, with some values changed."""
+        """The values that differ from the defaults, as texts, with some values changed."""
         values = {}
         for name, field in GridQuery.model_fields.items():
             value = changes.get(name, getattr(self, name))
@@ -68,14 +68,14 @@ class GridQuery(BaseModel):
         return values
 
     def tasks(self) -> list[str]:
-        """The tasks that it names: of the cells, of a class, and of an order, if it does."""
+        """The tasks that the query names: of the cells, of a class, and of an order."""
         kind, _, ordered = self.order.partition("/")
         by = ordered.partition(":")[0] if f"{kind}/" in (LOSS, SHARE) else ""
         named = (self.task, self.over.partition("/")[2], self.shows.partition(":")[0], by)
         return [task for task in named if task]
 
     def filter(self) -> ImageFilter:
-        """The images that it asks for.
+        """The images of the query.
 
         Raises:
             UsageError: there is no such state or split, or the round is no number.
@@ -96,7 +96,7 @@ class GridQuery(BaseModel):
         )
 
     def labels(self, project: ProjectReader) -> LabelFilter:
-        """The labels that it asks for.
+        """The labels of the query.
 
         Raises:
             ProjectError: the table of the audit is damaged.
@@ -143,12 +143,12 @@ class GridPage:
         return shape_of([image.size for image in self.found.images])
 
     def shown(self, image: ListedImage) -> str:
-        """The task that the page of an image of this page shows first; "": any."""
+        """The task that the page of an image shows first; "": any."""
         return shown_task(self.query, image, self.suspects.get(image.image_id, []))
 
 
 def shape_of(sizes: Iterable[tuple[int, int]]) -> str:
-    """The shape of most of these heights and widths; those that are not known are 0.
+    """The shape of most images by their heights and widths; unknown sizes are 0.
 
     Example:
         >>> shape_of([(480, 640), (640, 480), (640, 480)]), shape_of([(0, 0)])
@@ -159,7 +159,7 @@ def shape_of(sizes: Iterable[tuple[int, int]]) -> str:
 
 
 def shown_task(query: GridQuery, image: ListedImage, suspects: Sequence[str]) -> str:
-    """The task that the page of a found image shows first: what was looked for; "": any.
+    """The task that the page of a found image shows first; "": any.
 
     Args:
         query: that found it.
@@ -184,6 +184,11 @@ def grid_page(project: ProjectReader, query: GridQuery) -> GridPage:
     pages = page_count(found.total, COUNT)
     if query.page > pages:
         return grid_page(project, query.model_copy(update={"page": pages}))
+    shown = {image.image_id for image in found.images}
+    here = {cell: path for cell, path in (labels.among or {}).items() if cell.image_id in shown}
+    suspects = defaultdict[str, list[str]](list)
+    for cell in current_cells(project.disk, here):
+        suspects[cell.image_id].append(cell.task)
     tasks = project.tasks
     over = query.over.partition("/")[2]
     return GridPage(
@@ -196,7 +201,7 @@ def grid_page(project: ProjectReader, query: GridQuery) -> GridPage:
         orders=image_orders(project.disk),
         found=found,
         pages=pages,
-        suspects=_suspects_on(project, found, labels.among or {}),
+        suspects=suspects,
         legends=shared_legends(tasks, [over]),
         seen=seen,
     )
@@ -205,7 +210,7 @@ def grid_page(project: ProjectReader, query: GridQuery) -> GridPage:
 def overlays(
     project: ProjectReader, page: GridPage, predictions: Predictions
 ) -> dict[str, tuple[str, str]]:
-    """Image id -> task and layer that are shown over an image of the page, as the query asks.
+    """The task and layer that are shown over each image of a page, by image id.
 
     A prediction is not shown of a label that measures something, before it is there.
 
@@ -247,18 +252,6 @@ def _predictions_over(
 
 #: What can be shown over images: kind -> the layers of those cells that have one.
 OVERLAYS = {"label": _labels_over, "prediction": _predictions_over}
-
-
-def _suspects_on(
-    project: ProjectReader, found: ImagePage, paths: Mapping[Cell, str]
-) -> dict[str, list[str]]:
-    """The tasks of the suspects of each image of a page; `paths` are those of all suspects."""
-    shown = {image.image_id for image in found.images}
-    here = {cell: path for cell, path in paths.items() if cell.image_id in shown}
-    tasks = defaultdict[str, list[str]](list)
-    for cell in current_cells(project.disk, here):
-        tasks[cell.image_id].append(cell.task)
-    return tasks
 
 
 def _unknown(what: str, found: str, names: list[str]) -> UsageError:

@@ -55,7 +55,7 @@ class Access:
 
 
 class Guard:
-    """Answers requests that are let in, and refuses all others; adds the headers.
+    """Answers requests of known browsers and programs, adds headers, and refuses all others.
 
     Args:
         app: answers them.
@@ -91,7 +91,6 @@ class Guard:
         await answer(scope, _limited(receive), send_with_headers)  # type: ignore[arg-type]
 
     def _refusal(self, request: Request) -> Response | None:
-        """The answer to a request that is not let in."""
         host = HOST.fullmatch(request.headers.get("host", ""))
         if not self._token and not (host and is_loopback(host[1] or host[2])):
             return _refuse("This page answers under localhost and 127.0.0.1 alone.", 421)
@@ -99,21 +98,19 @@ class Guard:
             return _refuse("The request comes from another web site. Nothing was changed.", 403)
         if not self._token:
             return None
-        if request.method == "GET" and self._is_token(request.query_params.get("token", "")):
+        if request.method == "GET" and _is_equal(
+            request.query_params.get("token", ""), self._token
+        ):
             return self._keep_token(request)
         if self._shows_token(request):
             return None
         return _refuse(UNKNOWN, 401, {"WWW-Authenticate": "Bearer"})
 
     def _shows_token(self, request: Request) -> bool:
-        """Whether the request holds the token, as a cookie or in its header."""
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return self._is_token(bearer)
+            return _is_equal(bearer, self._token)
         return _is_equal(request.cookies.get(_cookie(request), ""), self._session)
-
-    def _is_token(self, given: str) -> bool:
-        return _is_equal(given, self._token)
 
     def _keep_token(self, request: Request) -> Response:
         """Send the browser to the same address without the token, with a cookie in its place."""
@@ -125,12 +122,11 @@ class Guard:
 
 
 def _is_equal(given: str, secret: str) -> bool:
-    """Whether a text is the secret, in a time that tells nothing of it."""
+    """Compare texts in a time that tells nothing of the secret."""
     return secrets.compare_digest(given.encode("utf-8", "surrogateescape"), secret.encode())
 
 
 def _is_own_origin(request: Request) -> bool:
-    """Whether a request that changes something comes from this page, or from no page at all."""
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site in ("same-origin", "none")
@@ -139,7 +135,7 @@ def _is_own_origin(request: Request) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or address is one of this machine, which no other web site can have.
+    """Whether a name or address belongs to this machine alone.
 
     Example:
         >>> is_loopback("127.0.0.1"), is_loopback("LOCALHOST"), is_loopback("192.168.0.7")
@@ -164,12 +160,10 @@ def local_address(place: str) -> str:
 
 
 def _cookie(request: Request) -> str:
-    """The name of the cookie of the port that the browser asked."""
     return f"{COOKIE}-{request.url.port or 80}"
 
 
 def _limited(receive: Receive) -> Receive:
-    """Receive a request up to the most bytes; the rest is refused."""
     received = 0
 
     async def receive_part() -> Message:

@@ -1,13 +1,13 @@
-"""Collects what the page of an image shows: its labels, their history, and what can be done."""
+"""Collects the labels, history and possible changes for the page of an image."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydantic import Field
 
 from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LabelgridError, LedgerError
+from labelgrid.basics.type_names import Json
 from labelgrid.ledger.grid import Cell
 from labelgrid.ledger.image_pages import ListedImage
 from labelgrid.project.cells.cell_notes import CellNote
@@ -22,7 +22,7 @@ from labelgrid.web.scale_legend import ScaleLegend, scale_legend
 
 
 class ImageQuery(GridQuery):
-    """An image's page: its address also holds the grid that the user came from."""
+    """An image's page: the address also holds the grid of its caller."""
 
     image: str = Field(description="The image's id.")
     shown: str = Field("", description="The task that is shown large; empty: a labelled one.")
@@ -48,7 +48,7 @@ class ShownCell:
     classes: list[tuple[str, str]]
     unit: str
     drawable: bool
-    history: list[dict[str, Any]]
+    history: list[Json]
     seen: int
 
 
@@ -63,16 +63,11 @@ class ImageView:
         before: the image before this one in the grid that the user came from; empty: none.
         after: the one after it.
         query: that grid.
-        layers: what is known of the label of the chosen task, the label itself first.
-        layer: the one that is shown large; None: there is none.
+        known: what is known of the cell that is shown large.
+        layer: the layer that is shown large; None: there is none.
         legend: what its colours mean; None of classes, or if it cannot be read.
-        has_map: whether a round drew what its model was unsure of.
-        statistics: of the chosen cell, as they were scored last, by name.
         notes: what people wrote on the chosen cell.
         predictable: whether there is a model to predict the image.
-        purpose: what the chosen label measures, for which no prediction is shown before the label
-            is there; empty: nothing is hidden.
-        problem: why layers or statistics are missing; empty if none are.
     """
 
     image: ListedImage
@@ -81,15 +76,11 @@ class ImageView:
     before: str
     after: str
     query: GridQuery
-    layers: list[OtherLabel]
+    known: "Known"
     layer: OtherLabel | None
     legend: ScaleLegend | None
-    has_map: bool
-    statistics: dict[str, float]
     notes: list[CellNote]
     predictable: bool
-    purpose: str
-    problem: str
 
     @property
     def shape(self) -> str:
@@ -104,7 +95,16 @@ class ImageView:
 
 @dataclass(kw_only=True)
 class Known:
-    """What is known of a cell beside its history; files that cannot be read are a problem."""
+    """The knowledge of a cell beside its history.
+
+    Args:
+        layers: what is known of its label, the label itself first.
+        has_map: whether a round drew what its model was unsure of.
+        statistics: as they were scored last, by name.
+        purpose: what the label measures, for which no prediction is shown before the label is
+            there; empty: nothing is hidden.
+        problem: why layers or statistics are missing; empty if none are.
+    """
 
     layers: list[OtherLabel] = field(default_factory=list)
     has_map: bool = False
@@ -144,20 +144,15 @@ def image_view(project: ProjectReader, query: ImageQuery, predictions: Predictio
         before=before,
         after=after,
         query=query,
-        layers=known.layers,
+        known=known,
         layer=layer,
         legend=_legend(project, chosen, layer),
-        has_map=known.has_map,
-        statistics=known.statistics,
         notes=project.cell(cell).notes(),
         predictable=can_predict(project) and not known.purpose,
-        purpose=known.purpose,
-        problem=known.problem,
     )
 
 
 def _legend(project: ProjectReader, task: str, layer: OtherLabel | None) -> ScaleLegend | None:
-    """What the colours of a measured layer mean."""
     definition = project.declared_task(task)
     if layer is None or definition.region_names:
         return None

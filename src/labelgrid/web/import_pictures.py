@@ -1,7 +1,8 @@
 """Finds the pictures that imports of a project wrote."""
 
 import itertools
-from collections.abc import Iterator
+import math
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,42 +13,35 @@ from labelgrid.web.jobs import ShownJob, time_span
 
 
 def picture_of(project: ProjectReader, job: ShownJob) -> Path | None:
-    """The picture of the labels of a job's import, also of one that was refused.
+    """The picture of the labels of a job's import, also of a refused import.
 
     None if it drew none, or if a later import has replaced it.
     """
     span = time_span(project, job.number)
     if job.command != "import" or span is None:
         return None
-    begin, end = span
-    times = _times(project, (PICTURE, SHEET))
-    found = {path: time for path, time in times.items() if begin <= time <= end}
-    return max(found, key=lambda path: found[path], default=None)
+    return _newest(project, (PICTURE, SHEET), span)
 
 
 def refused_picture(project: ProjectReader) -> Path | None:
-    """The picture of the newest import that was refused for how its labels look."""
-    times = _times(project, (SHEET,))
-    return max(times, key=lambda path: times[path], default=None)
+    """The picture of the newest import with doubtful labels, which was refused."""
+    return _newest(project, (SHEET,))
 
 
-def _times(project: ProjectReader, names: tuple[str, ...]) -> dict[Path, float]:
-    """The pictures of these names with the times of their last changes."""
-    found = {}
-    for place in _places(project.folder):
-        for name in names:
-            path = place / name
+def _newest(
+    project: ProjectReader, names: Sequence[str], span: tuple[float, float] = (0.0, math.inf)
+) -> Path | None:
+    """The picture that was changed last in a time; imports at once write into `import-2` ...."""
+    times: dict[Path, float] = {}
+    place = project.folder
+    for number in itertools.count(2):
+        for path in (place / name for name in names):
             with suppress(OSError):
                 if not path.is_symlink() and path.is_file():
-                    found[path] = path.stat().st_mtime
-    return found
-
-
-def _places(folder: Path) -> Iterator[Path]:
-    """The project's folder, and those of imports at the same time: `import-2` and so on."""
-    yield folder
-    for number in itertools.count(2):
-        place = folder / f"import-{number}"
+                    times[path] = path.stat().st_mtime
+        place = project.folder / f"import-{number}"
         if place.is_symlink() or not place.is_dir():
-            return
-        yield place
+            break
+    begin, end = span
+    within = [path for path, time in times.items() if begin <= time <= end]
+    return max(within, key=times.__getitem__, default=None)

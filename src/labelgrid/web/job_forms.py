@@ -1,6 +1,5 @@
 """Answers forms that start and stop jobs, and leads to the page of the job."""
 
-from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
@@ -8,17 +7,18 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from pydantic import ConfigDict, Field, ValidationError, create_model
 
-from labelgrid.api.reader import ProjectReader
+from labelgrid.basics.type_names import Json
 from labelgrid.web import jobs
 from labelgrid.web.job_orders import NAMES, ImportChoices, ImportFile, order_of
 from labelgrid.web.kept_picks import request_picks
+from labelgrid.web.pages import Opened
 
-_FIELDS: dict[str, Any] = dict.fromkeys(NAMES, (str, ""))
+_FIELDS: Json = dict.fromkeys(NAMES, (str, ""))
 _Texts: Any = create_model("Texts", **_FIELDS)
 
 
 class JobForm(_Texts):
-    """What a form of the page sends to start a job; what is empty is not given."""
+    """The fields of a form that starts a job; an empty field is not given."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -35,8 +35,8 @@ class ImportForm(ImportChoices):
         return ImportFile(name=self.file.filename or "", file=self.file.file, **said)
 
 
-def router(opened: Callable[[], ProjectReader]) -> APIRouter:
-    """The routes of the forms; `opened` opens the project."""
+def router(opened: Opened) -> APIRouter:
+    """The routes of the forms."""
     routes = APIRouter(prefix="/api/job-form", include_in_schema=False)
 
     @routes.post("/import")
@@ -48,7 +48,10 @@ def router(opened: Callable[[], ProjectReader]) -> APIRouter:
     @routes.post("/start/{command}")
     def start_by_form(request: Request, command: str, form: Annotated[JobForm, Form()]) -> Response:
         request.state.back = "/jobs"
-        order = _order({"command": command, **form.model_dump()})
+        try:
+            order = order_of({"command": command, **form.model_dump()})
+        except ValidationError as error:
+            raise RequestValidationError(error.errors()) from error
         with opened() as project:
             return _watch(jobs.start(project, order))
 
@@ -74,18 +77,5 @@ def router(opened: Callable[[], ProjectReader]) -> APIRouter:
     return routes
 
 
-def _order(values: Mapping[str, object]) -> Any:
-    """The order of a form.
-
-    Raises:
-        RequestValidationError: a value is wrong.
-    """
-    try:
-        return order_of(values)
-    except ValidationError as error:
-        raise RequestValidationError(error.errors()) from error
-
-
 def _watch(number: int) -> Response:
-    """Lead a browser to the page of a job."""
     return RedirectResponse(f"/jobs/{number}", status_code=303)

@@ -1,4 +1,4 @@
-"""Says which commands the page starts, and what a browser may say of them; no path is among it."""
+"""Says which commands the page starts, with which values of a browser; paths are excluded."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -32,6 +32,7 @@ from labelgrid.api.spelling import words_of
 from labelgrid.basics import plugins
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.files import atomic_write, write_text
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.ledger.grid import Unit
 
 #: A key of a recipe.
@@ -51,7 +52,7 @@ _BLOCK = 2**20
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 #: The types, with their limits, of the fields of which a browser may say something.
-Fields = Mapping[str, Any]
+Fields = Values
 #: Fields that a browser must say, whatever their default is.
 REQUIRED = ("budget",)
 
@@ -89,7 +90,7 @@ def _keys(changes: Mapping[str, float]) -> Mapping[str, float]:
 
 
 class Order(BaseModel):
-    """A command of the page: what a browser may say of it. Anything else is refused."""
+    """A command of the page with the values that a browser may give. Others are refused."""
 
     model_config = ConfigDict(extra="forbid")
     command: str
@@ -110,15 +111,14 @@ class Order(BaseModel):
         started = STARTED[self.command]
         return words_of(started.request(**started.complete(said, project, folder)))
 
-    def again(self, number: int) -> dict[str, Any]:
+    def again(self, number: int) -> Json:
         """The values of an order that does the same again; `number` is that of this one's job."""
         del number
         return self.model_dump(mode="json", exclude_unset=True)
 
 
 def _model(name: str, request: type[CommandRequest], fields: Fields, bases: Any) -> Any:
-    """The class of what a browser may say of a request, in its words."""
-    known: dict[str, Any] = {}
+    known: Json = {}
     for each, kind in fields.items():
         default = ... if each in REQUIRED else request.fields()[each].default
         meaning = WORDS.get(each) or request.meanings()[each]
@@ -149,7 +149,7 @@ ImportChoices: Any = _model("ImportChoices", ImportRequest, CHOICES, BaseModel)
 
 
 class ImportFile(Order, ImportChoices):
-    """Import a file that was sent; its name is kept, without folders."""
+    """Import a sent file under its name without folders."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -158,14 +158,14 @@ class ImportFile(Order, ImportChoices):
     format: str = ""
     command: Literal["import"] = "import"
 
-    def again(self, number: int) -> dict[str, Any]:
+    def again(self, number: int) -> Json:
         """As `Order.again`: the file is that of the job."""
         said = self.model_dump(mode="json", exclude_unset=True, exclude={"name", "file"})
         return {"command": self.command, "job": number, **said}
 
 
 class ImportPlace(ImportChoices):
-    """Import what is in the folder of a round's requests, or again what was sent to a job."""
+    """Import from a round's folder of requests, or a job's file again."""
 
     round: int | None = Field(None, ge=0, le=9999, description="Whose folder is imported.")
     job: int | None = Field(None, ge=1, le=10**9, description="Whose file is imported again.")
@@ -193,9 +193,7 @@ class Started:
     what: str
     request: type[CommandRequest]
     fields: Fields = field(default_factory=dict)
-    complete: Callable[[dict[str, Any], ProjectReader, Path], dict[str, Any]] = lambda said, *_: (
-        said
-    )
+    complete: Callable[[Json, ProjectReader, Path], Json] = lambda said, *_: said
     base: Any = BaseModel
 
     def order(self, command: str) -> Any:
@@ -207,12 +205,11 @@ class Started:
         return order
 
 
-def _keep_picks(said: dict[str, Any], project: ProjectReader, folder: Path) -> dict[str, Any]:
-    """Keep the picks of a dry run in the job's folder."""
+def _keep_picks(said: Json, project: ProjectReader, folder: Path) -> Json:
     return {**said, "save": folder.absolute() / PICKS} if said.get("dry_run") else said
 
 
-def _place_requests(said: dict[str, Any], project: ProjectReader, folder: Path) -> dict[str, Any]:
+def _place_requests(said: Json, project: ProjectReader, folder: Path) -> Json:
     """Write the requests into the folders of their rounds, or for a tool into the job's."""
     task = said.get("task", "")
     if task and task not in project.tasks:
@@ -222,16 +219,24 @@ def _place_requests(said: dict[str, Any], project: ProjectReader, folder: Path) 
     return {**said, "out": folder.absolute() / REQUEST}
 
 
-def _find_labels(said: dict[str, Any], project: ProjectReader, folder: Path) -> dict[str, Any]:
-    """Import what is in the folder of a round's requests, or a file that was sent, also earlier."""
+def _find_labels(said: Json, project: ProjectReader, folder: Path) -> Json:
+    """Say where the labels are: a round's folder of requests, or a file that was sent."""
     name = said.pop("name", "")
     file = said.pop("file", None)
     round = said.pop("round", None)
     job = said.pop("job", 0)
     if file is not None:
         place = _keep_file(name, file, said.get("format", ""), folder)
+    elif round is None:
+        place = sent_file(project, job)
     else:
-        place = sent_file(project, job) if round is None else _exported(project, round)
+        place = request_folder(project, round)  # its requests may be answered
+        if not place.is_dir():
+            raise UsageError(
+                f"Round {round} has no folder of requests to import.",
+                next_step="Export the requests first.",
+                unchanged="Nothing was started.",
+            )
     if "map" in said:
         path = folder.absolute() / MAP
         write_text(path, said["map"])
@@ -239,20 +244,7 @@ def _find_labels(said: dict[str, Any], project: ProjectReader, folder: Path) -> 
     return {"labels": [str(place)], **said}
 
 
-def _exported(project: ProjectReader, round: int) -> Path:
-    """The folder of a round's requests, which may be answered."""
-    request = request_folder(project, round)
-    if not request.is_dir():
-        raise UsageError(
-            f"Round {round} has no folder of requests to import.",
-            next_step="Export the requests first.",
-            unchanged="Nothing was started.",
-        )
-    return request
-
-
 def _keep_file(name: str, file: BinaryIO, format: str, folder: Path) -> Path:
-    """Keep a file that was sent in the job's folder."""
     if format and format not in plugins.names("tools"):
         raise UsageError(
             f"There is no labelling tool '{format:.80}'.",
@@ -330,7 +322,7 @@ _ORDERS: TypeAdapter[Order] = TypeAdapter(AnyOrder)
 
 @dataclass(frozen=True)
 class ReadyOrder:
-    """A command that the page starts by itself, and nobody again by its values."""
+    """A command of the page's own, which nobody starts again."""
 
     command: str
     request: CommandRequest
@@ -340,8 +332,8 @@ class ReadyOrder:
         del project, folder
         return words_of(self.request)
 
-    def again(self, number: int) -> dict[str, Any]:
-        """Nothing."""
+    def again(self, number: int) -> Json:
+        """Nothing: no order."""
         del number
         return {}
 
@@ -366,7 +358,7 @@ def sent_file(project: ProjectReader, number: int) -> Path:
 
 
 def file_name(name: str, end: str) -> str:
-    r"""The name under which a file is kept that a browser sends: without folders, no option.
+    r"""The name of a file from a browser on this disk: without folders, no option.
 
     Example:
         >>> file_name("C:\\photos\\room 4.ZIP", ".zip"), file_name("../../.zip", ".zip")
@@ -388,7 +380,7 @@ def request_folder(project: ProjectReader, round: int) -> Path:
 
 
 def order_of(values: Mapping[str, object]) -> Order:
-    """The order of these values, which may be texts of a form; empty ones are left out.
+    """The order of some values, also texts of a form; empty values are left out.
 
     Raises:
         pydantic.ValidationError: there is no such command, or an argument is wrong.

@@ -1,32 +1,25 @@
 """Answers with the pages of jobs and of a budget."""
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
 from labelgrid.api.contents import status_and_step
-from labelgrid.api.reader import ProjectReader
+from labelgrid.basics import plugins
 from labelgrid.ledger.grid import Unit
 from labelgrid.operations.next_step import next_step
 from labelgrid.operations.status import round_rows
 from labelgrid.web import jobs
-from labelgrid.web.exports import (
-    current_exports,
-    export_choice,
-    exported_by,
-    receiving_tools,
-    reported_at,
-)
+from labelgrid.web.exports import current_exports, export_choice, exported_by, reported_at
 from labelgrid.web.import_pictures import picture_of
 from labelgrid.web.kept_picks import picks_view
-from labelgrid.web.pages import render
+from labelgrid.web.pages import Opened, render
 from labelgrid.web.proposed_budget import ProposedBudget, proposed_budget
 
 
-def router(opened: Callable[[], ProjectReader]) -> APIRouter:
-    """The pages; `opened` opens the project."""
+def router(opened: Opened) -> APIRouter:
+    """The pages."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/jobs", response_class=HTMLResponse)
@@ -41,7 +34,7 @@ def router(opened: Callable[[], ProjectReader]) -> APIRouter:
                 proposed=proposed_budget(round_rows(project.disk), next_step(project.disk)),
                 export_choice=export_choice(project),
                 exported=current_exports(project),
-                formats=receiving_tools(),
+                formats=plugins.names("tools"),
                 has_report=reported_at(project) != "",
             )
 
@@ -58,7 +51,7 @@ def router(opened: Callable[[], ProjectReader]) -> APIRouter:
                 exported=exported_by(project, job),
                 has_picture=picture_of(project, job) is not None,
                 has_report=reported_at(project) != "",
-                formats=receiving_tools(),
+                formats=plugins.names("tools"),
             )
 
     @routes.get("/jobs/{number}/now", response_class=HTMLResponse)
@@ -81,18 +74,12 @@ def router(opened: Callable[[], ProjectReader]) -> APIRouter:
             proposed = proposed_budget(status["rounds"], step)
             if budget is not None:
                 proposed = ProposedBudget(budget, unit)
-            cost = proposed.cost(_prices(project, status["tasks"]))
+            prices = {}
+            for name, task in project.tasks.items():
+                missing = status["tasks"][name]["missing"]
+                prices[name] = {"cost": task.cost, "missing": missing}
+            cost = proposed.cost(prices)
             advised = project.advise(budget=cost or None)
         return render("budget.html.j2", project=project, advised=advised, proposed=proposed)
 
     return routes
-
-
-def _prices(
-    project: ProjectReader, counts: Mapping[str, Mapping[str, Any]]
-) -> dict[str, dict[str, float]]:
-    """What a label of each task costs, and how many are missing."""
-    prices = {}
-    for name, task in project.tasks.items():
-        prices[name] = {"cost": task.cost, "missing": counts[name]["missing"]}
-    return prices

@@ -1,4 +1,4 @@
-"""Starts commands as jobs of a project, and tells how they go; they outlive the server.
+"""Starts commands as jobs of a project and tells their progress; jobs outlive the server.
 
 Each is a folder of the project's folder `jobs`.
 """
@@ -7,13 +7,12 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -21,6 +20,7 @@ from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import LabelgridError, LedgerError, StateError, command
 from labelgrid.basics.files import disk_errors, open_regular, remove_folder, write_text
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import duration
 from labelgrid.executors.command_job import (
     ERROR,
@@ -62,7 +62,7 @@ class StartedCommand:
 
     words: Sequence[str] = ()
     at: str = ""
-    again: Mapping[str, Any] = field(default_factory=dict)
+    again: Values = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,16 +106,16 @@ class ShownJob:
     fault: str
     now: ShownStep | None
     log: str
-    again: Mapping[str, Any]
+    again: Values
 
     @property
     def can_go_on(self) -> bool:
-        """Whether it ended before its end, and can be started again."""
+        """Whether the job ended early and can be started again."""
         return bool(self.again) and self.state in ("stopped", "died", "failed", "unknown")
 
     @property
     def took(self) -> str:
-        """How long it took; empty while it goes on, or if nobody knows."""
+        """The duration of the job; empty while the job goes on, or if nobody knows."""
         with suppress(ValueError):
             span = datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)
             return duration(span.total_seconds())
@@ -128,13 +128,13 @@ class ShownJob:
 
     @property
     def printed(self) -> str:
-        """What it has printed, without the error that `fault` says."""
+        """The output of the job without the error that `fault` holds."""
         before, mark, said = self.log.rpartition(ERROR)
         return before.rstrip() if mark and said.strip() == self.fault.strip() else self.log
 
     @property
     def last_line(self) -> str:
-        """The last line that it has printed."""
+        """The last printed line."""
         return next(reversed(self.log.strip().splitlines()), "")
 
 
@@ -149,12 +149,23 @@ def start(project: ProjectReader, order: Order | ReadyOrder) -> int:
     with disk_errors(root, "Nothing was started."):
         root.mkdir(exist_ok=True)
         with _locked(root):
-            _refuse_second(project)
+            job = active(project)
+            if job:
+                raise StateError(
+                    f"Job {job.number} goes on: `{job.line}`.",
+                    next_step="Wait until it ends, or stop it.",
+                    unchanged="Nothing was started.",
+                )
             number = max(_numbers(project), default=0) + 1
             folder = root / f"{number:04d}"
             folder.mkdir()
             try:
-                _start_in(folder, project, order, number)
+                place = project.folder.absolute()
+                words = [order.command, str(place), *order.words(project, folder)]
+                at = datetime.now(UTC).isoformat(timespec="seconds")
+                command_file = asdict(StartedCommand(words, at, order.again(number)))
+                write_text(folder / STARTED, json.dumps(command_file))
+                start_command(folder, words)
             except BaseException:
                 remove_folder(folder)
                 raise
@@ -162,7 +173,7 @@ def start(project: ProjectReader, order: Order | ReadyOrder) -> int:
 
 
 def stop(project: ProjectReader, number: int) -> ShownJob:
-    """Stop a job as Ctrl-C does, and return it; it may go on for a while.
+    """Stop a job as Ctrl-C does, and return the job, which may go on for a while.
 
     Raises:
         LedgerError: there is no such job.
@@ -170,7 +181,14 @@ def stop(project: ProjectReader, number: int) -> ShownJob:
     """
     folder = _folder(project, number)
     if not interrupt_command(folder):
-        how = _why_not_stopped(folder)
+        how = "has ended already."
+        state = folder.state
+        if state == "running":
+            how = "runs on another machine."
+        elif state == "unknown":
+            end = folder.end
+            known = end.fault if end else "Its records cannot be read."
+            how = f"may have ended, or go on elsewhere. {known}"
         raise StateError(f"Job {number} {how}", unchanged="Nothing was stopped.")
     return shown(project, number)
 
@@ -197,6 +215,9 @@ def shown(project: ProjectReader, number: int, *, size: int = SHOWN) -> ShownJob
     end = folder.end
     state = folder.state
     name = next(iter(begun.words), "unknown")
+    fault = end.fault if end else ""
+    if state == "died" and not end:
+        fault = "It ended without a result; the same command resumes it."
     return ShownJob(
         number=number,
         command=name,
@@ -205,7 +226,7 @@ def shown(project: ProjectReader, number: int, *, size: int = SHOWN) -> ShownJob
         state=state,
         started=begun.at,
         ended=_ended(folder) if end else "",
-        fault=_named_by_user(project, end.fault if end else _fault(state)),
+        fault=_named_by_user(project, fault),
         now=_now(project, folder) if state == "running" else None,
         log=_named_by_user(project, log_tail(folder, size)),
         again=begun.again,
@@ -247,7 +268,7 @@ def time_span(project: ProjectReader, number: int) -> tuple[float, float] | None
 
 
 def elsewhere(project: ProjectReader) -> ShownStep | None:
-    """What a fit, score or query does that no job of the page is, such as one of a terminal."""
+    """The step of a fit, score or query that no job of the page does, as of a terminal."""
     if active(project) or project.disk.job.state != "running":
         return None
     return _step(project.disk.job)
@@ -259,20 +280,8 @@ def exported_rounds(project: ProjectReader) -> list[int]:
     return [number for number in numbers if request_folder(project, number).is_dir()]
 
 
-def _why_not_stopped(folder: JobFolder) -> str:
-    """Why a job cannot be stopped from here."""
-    state = folder.state
-    if state == "running":
-        return "runs on another machine."
-    if state == "unknown":
-        end = folder.end
-        known = end.fault if end else "Its records cannot be read."
-        return f"may have ended, or go on elsewhere. {known}"
-    return "has ended already."
-
-
 def _title(project: ProjectReader, name: str, begun: StartedCommand) -> str:
-    """What a job does, for people; an import names its file."""
+    """The title of a job for people; an import names its file."""
     title = TITLES.get(name, name)
     with suppress(LabelgridError, OSError, IndexError):
         place = Path(begun.words[2])
@@ -282,22 +291,13 @@ def _title(project: ProjectReader, name: str, begun: StartedCommand) -> str:
 
 
 def _named_by_user(project: ProjectReader, text: str) -> str:
-    """A text of a job in which files that users sent have the names that they gave them."""
+    """Replace the paths of sent files in a job's text by their names."""
     sent = rf"{re.escape(str(project.folder.resolve() / FOLDER))}/\d+/{SENT}/"
     return re.sub(sent, "", text)
 
 
-def _start_in(folder: Path, project: ProjectReader, order: Order | ReadyOrder, number: int) -> None:
-    place = project.folder.absolute()
-    words = [order.command, str(place), *order.words(project, folder)]
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    write_text(folder / STARTED, json.dumps(asdict(StartedCommand(words, at, order.again(number)))))
-    start_command(folder, words)
-
-
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """Let nobody else start a job meanwhile."""
     handle = os.open(root, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -306,18 +306,7 @@ def _locked(root: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _refuse_second(project: ProjectReader) -> None:
-    job = active(project)
-    if job:
-        raise StateError(
-            f"Job {job.number} goes on: `{job.line}`.",
-            next_step="Wait until it ends, or stop it.",
-            unchanged="Nothing was started.",
-        )
-
-
 def _numbers(project: ProjectReader) -> Sequence[int]:
-    """The numbers that are taken."""
     root = project.disk.inside(FOLDER)
     names = [path.name for path in root.iterdir()] if root.is_dir() else []
     return [int(name) for name in names if name.isdecimal() and name.isascii()]
@@ -329,12 +318,6 @@ def _is_job(project: ProjectReader, number: int) -> bool:
 
 
 def _folder(project: ProjectReader, number: int) -> JobFolder:
-    """The folder of a job.
-
-    Raises:
-        LedgerError: there is no such job.
-        ProjectError: the folder of the jobs leads out of the project.
-    """
     path = project.disk.inside(FOLDER) / f"{number:04d}"
     if not _is_job(project, number):
         raise LedgerError(f"The project has no job {number}.", where=str(path.parent))
@@ -342,7 +325,7 @@ def _folder(project: ProjectReader, number: int) -> JobFolder:
 
 
 def _started(folder: JobFolder) -> StartedCommand:
-    """What was started; nothing if the file is damaged."""
+    """The started command; an empty record if the file is damaged."""
     try:
         with open_regular(folder.path / STARTED, LARGEST, links=False) as file:
             return parse(StartedCommand, json.loads(file.read()), STARTED)
@@ -351,7 +334,7 @@ def _started(folder: JobFolder) -> StartedCommand:
 
 
 def _now(project: ProjectReader, folder: JobFolder) -> ShownStep | None:
-    """What a running job does, if its command shows it in the folder of the round."""
+    """The step of a running job, if the round's folder shows a step of it."""
     work = project.disk.job
     owner = work.owner
     if owner and work.state == "running" and is_in_group(owner, folder):
@@ -369,12 +352,7 @@ def _step(work: JobFolder) -> ShownStep | None:
 
 
 def _ended(folder: JobFolder) -> str:
-    """When a job ended (UTC)."""
     with suppress(OSError):
         moment = os.lstat(folder.path / END).st_mtime
         return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
     return ""
-
-
-def _fault(state: JobState) -> str:
-    return "It ended without a result; the same command resumes it." if state == "died" else ""

@@ -1,4 +1,4 @@
-"""Shows the picks of a dry run that a job made, and starts a job that requests exactly these."""
+"""Shows the picks of a job's dry run, and starts a job to request them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -61,7 +61,7 @@ def picks_view(project: ProjectReader, number: int) -> PicksView | None:
 
 
 def request_picks(project: ProjectReader, number: int) -> int:
-    """Start a job that requests the picks that another one found; returns its number.
+    """Start a job to request the picks of a dry run, and return its number.
 
     Raises:
         LedgerError: that one found none.

@@ -1,4 +1,4 @@
-"""Collects the layers of a cell: its label, the model's prediction, and what else is known."""
+"""Collects the layers of a cell: its label, predictions, derived and supplied labels."""
 
 from functools import partial
 
@@ -30,7 +30,7 @@ def shown_layers(
 
 
 def layers_of(project: ProjectReader, cell: Cell, predictions: Predictions) -> list[OtherLabel]:
-    """The layers of a cell: its label first, if it has one.
+    """The layers of a cell, its label first.
 
     Raises:
         LabelgridError: there is no such cell, or what else is known cannot be read, as with a wrong
@@ -50,7 +50,7 @@ def own_layers(project: ProjectReader, cell: Cell, predictions: Predictions) -> 
 
 
 def own_label(project: ProjectReader, cell: Cell) -> list[OtherLabel]:
-    """The label of a cell, if it has one; its hint is the one that it was drawn with.
+    """The label of a cell, if there is a label, with the hint from its drawing.
 
     Raises:
         LedgerError: there is no such cell.
@@ -85,7 +85,7 @@ def layer_of(project: ProjectReader, cell: Cell, key: str, predictions: Predicti
 
 
 def refuse_early_look(project: ProjectReader, cell: Cell) -> None:
-    """Refuse to show what a model or supplier says of a label that measures and is not there.
+    """Refuse to show predictions of a measuring label that is not there yet.
 
     Raises:
         LedgerError: there is no such cell, or it is one of these.

@@ -1,32 +1,25 @@
 """Answers with the pages that a user reads; no page needs JavaScript."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
-from labelgrid.api.reader import ProjectReader
 from labelgrid.operations.class_rows import class_rows
 from labelgrid.project.records import measured_rounds
 from labelgrid.web import jobs
 from labelgrid.web.grid_page import GridQuery, grid_page, overlays
 from labelgrid.web.image_page import ImageQuery, image_view
 from labelgrid.web.overview_page import overview
-from labelgrid.web.pages import render
+from labelgrid.web.pages import Opened, render
 from labelgrid.web.predictions import Predictions, can_predict
 
 #: How much a form has changed, of which the page then tells.
 Done = Annotated[int | None, Query(ge=0)]
 
 
-def router(opened: Callable[[], ProjectReader], predictions: Predictions) -> APIRouter:
-    """The routes of the pages.
-
-    Args:
-        opened: opens the project.
-        predictions: those that users asked for.
-    """
+def router(opened: Opened, predictions: Predictions) -> APIRouter:
+    """The routes of the pages."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/", response_class=HTMLResponse)

@@ -1,16 +1,19 @@
 """Renders the templates of the pages; all text is escaped."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.words import moment
-from labelgrid.drawings.wording import explanation_lines, number
-from labelgrid.report.code_words import with_commands
+from labelgrid.report.html_templates import templates_of
+
+#: Opens the project for one request.
+Opened = Callable[[], ProjectReader]
 
 
 def render(
@@ -25,7 +28,7 @@ def render(
         values: what the template shows.
     """
     name = project.folder.resolve().name if project else ""
-    page = _environment().get_template(template)
+    page = templates().get_template(template)
     text = page.render(project_name=name, status=status, **values)
     return HTMLResponse(as_unicode(text), status_code=status)
 
@@ -41,26 +44,14 @@ def page_count(total: int, count: int) -> int:
 
 
 def as_unicode(text: str) -> str:
-    """A text that can be sent; a request may hold characters that are none, and they become "?"."""
+    """A text that can be sent: "?" replaces characters outside Unicode."""
     return text.encode("utf-8", "replace").decode()
 
 
-def _moment(text: str) -> Markup:
-    """A moment in words, which `page.js` puts into the reader's own time."""
-    return Markup('<time datetime="{}">{}</time>').format(text, moment(text))
-
-
 @cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("labelgrid.web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = number
-    environment.filters["with_commands"] = with_commands
-    environment.filters["explained"] = lambda pick: explanation_lines(pick.terms, pick.explanation)
-    environment.filters["moment"] = _moment
+def templates() -> Environment:
+    """The environment of the pages; `page.js` puts moments into the reader's own time."""
+    environment = templates_of("labelgrid.web", "templates")
+    time = Markup('<time datetime="{}">{}</time>')
+    environment.filters["moment"] = lambda text: time.format(text, moment(text))
     return environment

@@ -1,4 +1,4 @@
-"""Answers with pictures of photographs and labels; a browser keeps them until they change."""
+"""Answers with pictures of photographs and labels, which browsers keep until a change."""
 
 import gzip
 import json
@@ -16,6 +16,7 @@ from labelgrid.ledger.grid import Cell
 from labelgrid.project.other_labels import OtherLabel
 from labelgrid.web.drawings import check_drawable, known_names, layer_regions
 from labelgrid.web.layers import LABEL, layer_of, refuse_early_look
+from labelgrid.web.pages import Opened
 from labelgrid.web.pictures import (
     LARGE,
     MEDIUM,
@@ -42,13 +43,8 @@ KINDS = {
 }
 
 
-def router(opened: Callable[[], ProjectReader], predictions: Predictions) -> APIRouter:
-    """The routes of the pictures.
-
-    Args:
-        opened: opens the project.
-        predictions: those that users asked for.
-    """
+def router(opened: Opened, predictions: Predictions) -> APIRouter:
+    """The routes of the pictures."""
     routes = APIRouter(tags=["pictures"])
     kept = KeptPictures()
 
@@ -136,7 +132,7 @@ def router(opened: Callable[[], ProjectReader], predictions: Predictions) -> API
     return routes
 
 
-def _add_scale(routes: APIRouter, opened: Callable[[], ProjectReader], kept: KeptPictures) -> None:
+def _add_scale(routes: APIRouter, opened: Opened, kept: KeptPictures) -> None:
     @routes.get("/picture/scale", response_class=Response)
     def show_scale(request: Request, task: str) -> Response:
         """The colours of a task's scale as PNG; the page of an image names its ends."""
@@ -157,7 +153,7 @@ def layer_key(picture: str, project: ProjectReader, cell: Cell, layer: OtherLabe
 
 
 def packed(values: NDArray[Any], known: Sequence[str] | None = None) -> bytes:
-    """An array, compressed: a line of JSON with its shape, then its numbers, little-endian.
+    """An array, compressed: a line of JSON with its shape, then little-endian numbers.
 
     The line also has the classes that a label knows.
     """
@@ -169,7 +165,7 @@ def packed(values: NDArray[Any], known: Sequence[str] | None = None) -> bytes:
 def _answer(
     request: Request, kept: KeptPictures, *, key: str, draw: Callable[[], bytes]
 ) -> Response:
-    """A picture, drawn if it is not kept; nothing if the browser has it.
+    """A picture, drawn unless a copy is kept; nothing if the browser has the picture.
 
     A file that is gone or damaged is said in the answer's text.
     """

@@ -1,15 +1,16 @@
-"""Draws the pictures of the page: photographs and labels, at the size at which they are shown."""
+"""Draws photographs and labels at the size of their place on a page."""
 
 import hashlib
 from collections import OrderedDict
 from threading import Lock
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelgrid.api.reader import ProjectReader
+from labelgrid.basics.array_types import Bytes, Floats32
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.version import __version__
-from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.codec import LabelArray, finite_pixels
 from labelgrid.tasks.pictures import colour_map, picture_file
 from labelgrid.tasks.task import TaskDef
 from labelgrid.web.scale_legend import scale_ends
@@ -28,7 +29,7 @@ KEPT = 64 * 2**20
 
 
 class KeptPictures:
-    """Encoded pictures, of which the latest are kept; safe to use from several threads."""
+    """Encoded pictures, of which the latest are kept, for several threads."""
 
     def __init__(self, most: int = KEPT) -> None:
         self._most = most
@@ -37,7 +38,7 @@ class KeptPictures:
         self._lock = Lock()
 
     def get(self, key: str) -> bytes | None:
-        """A picture that is kept."""
+        """A picture that is kept; None: it is not."""
         with self._lock:
             if key not in self._kept:
                 return None
@@ -45,7 +46,7 @@ class KeptPictures:
             return self._kept[key]
 
     def keep(self, key: str, picture: bytes) -> None:
-        """Keep a picture, and drop those that were not asked for the longest."""
+        """Keep a picture, and drop the pictures that nobody asked for the longest."""
         with self._lock:
             self._size += len(picture) - len(self._kept.pop(key, b""))
             self._kept[key] = picture
@@ -55,7 +56,7 @@ class KeptPictures:
 
 
 def picture_key(*parts: object) -> str:
-    """The key of a picture: a hash of all that it depends on, and of who draws it."""
+    """The key of a picture: a hash of the values it depends on and of the version."""
     drawn = repr((__version__, parts)).encode("utf-8", "replace")
     return hashlib.blake2b(drawn, digest_size=16).hexdigest()
 
@@ -76,16 +77,17 @@ def draw_label(task: TaskDef, label: LabelArray, longest: int) -> bytes:
     return picture_file(_fit(rgba, longest, smooth=False), ".png")
 
 
-def label_values(label: LabelArray, longest: int) -> NDArray[np.float32]:
-    """The values [h, w, c] of a label as its picture shows them; NaN where not valid."""
-    value = np.where(_shown(label)[..., None], label.value, np.nan).astype(np.float32)
+def label_values(label: LabelArray, longest: int) -> Floats32:
+    """The values [h, w, c] of a label at the size of its picture; NaN where not valid."""
+    shown = finite_pixels(label.value) & label.valid
+    value = np.where(shown[..., None], label.value, np.nan).astype(np.float32)
     height, width = shown_size(label.size, longest)
     rows = (2 * np.arange(height) + 1) * label.size[0] // (2 * height)
     columns = (2 * np.arange(width) + 1) * label.size[1] // (2 * width)
     return np.round(value[rows][:, columns], DIGITS)
 
 
-def shown_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
+def shown_size(size: Size, longest: int) -> Size:
     """The height and width of a picture, its longer side at most `longest` pixels.
 
     Example:
@@ -96,13 +98,7 @@ def shown_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _shown(label: LabelArray) -> NDArray[np.bool_]:
-    """Where a label says something, [h, w]."""
-    return np.isfinite(label.value).all(2) & label.valid
-
-
-def _fit(picture: NDArray[np.uint8], longest: int, *, smooth: bool = True) -> NDArray[np.uint8]:
-    """The picture with its longer side at most `longest` pixels."""
+def _fit(picture: Bytes, longest: int, *, smooth: bool = True) -> Bytes:
     import cv2
 
     height, width = shown_size(picture.shape[:2], longest)

@@ -56,7 +56,7 @@ class Predictions:
 
     @cached_property
     def _folder(self) -> Path:
-        """The folder of the predictions, which goes when they do."""
+        """The folder of the predictions, removed with this object."""
         folder = mkdtemp(prefix="labelgrid-")
         finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return Path(folder)
@@ -84,7 +84,7 @@ class Predictions:
 
 
 def can_predict(project: ProjectReader) -> bool:
-    """Whether the newest model is one that labelgrid trained."""
+    """Whether labelgrid trained the newest model."""
     fit = newest_fit(project.folder)
     return fit is not None and not fit.predictions
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from labelgrid.basics.type_names import Values
 from labelgrid.ledger.grid import Unit
 from labelgrid.operations.next_step import NextStep
 
@@ -21,7 +21,7 @@ class ProposedBudget:
     unit: Unit = "labels"
 
     def cost(self, tasks: Mapping[str, Mapping[str, float]]) -> float:
-        """What it costs, roughly: an image with all its labels, a label as the mean missing one.
+        """The rough cost: an image with all labels, a label as the mean missing label.
 
         Args:
             tasks: of each task the `cost` of a label, and the number of `missing` ones.
@@ -43,8 +43,8 @@ class ProposedBudget:
         return self.amount * price / max(missing, 1)
 
 
-def proposed_budget(rounds: Sequence[Mapping[str, Any]], step: NextStep) -> ProposedBudget:
-    """The budget that the next step names; before other steps than a query, that of the last one.
+def proposed_budget(rounds: Sequence[Values], step: NextStep) -> ProposedBudget:
+    """The budget of the next step; before other steps than a query, of the last query.
 
     Args:
         rounds: as `status` tells them.

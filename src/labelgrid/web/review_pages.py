@@ -1,13 +1,11 @@
 """Answers with the pages on which people review: a round, and suspect labels."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
-from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.files import open_regular
 from labelgrid.web import jobs
@@ -15,7 +13,7 @@ from labelgrid.web.exports import REPORT
 from labelgrid.web.grid_page import MOST_PAGES
 from labelgrid.web.import_pictures import picture_of, refused_picture
 from labelgrid.web.page_routes import Done
-from labelgrid.web.pages import render
+from labelgrid.web.pages import Opened, render
 from labelgrid.web.round_page import RoundQuery, round_view
 from labelgrid.web.suspects_page import suspects_view
 
@@ -28,8 +26,8 @@ REPORT_POLICY = (
 )
 
 
-def router(opened: Callable[[], ProjectReader]) -> APIRouter:
-    """The pages; `opened` opens the project."""
+def router(opened: Opened) -> APIRouter:
+    """The pages."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/round", response_class=HTMLResponse)
@@ -61,7 +59,7 @@ def router(opened: Callable[[], ProjectReader]) -> APIRouter:
 
     @routes.get("/report", response_class=HTMLResponse)
     def show_report() -> Response:
-        """The report that was written last, which may run nothing and load nothing."""
+        """The newest report, which may run nothing and load nothing."""
         with opened() as project:
             path = project.folder / REPORT
         try:

@@ -1,15 +1,15 @@
-"""Collects what the page of a round shows: its picks, why they were picked, and their answers."""
+"""Collects the picks of a round, with reasons and answers."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pydantic import BaseModel, Field
 
 from labelgrid.advice.control_record import ComparisonRecord, read_comparison
 from labelgrid.api.reader import ProjectReader
-from labelgrid.ledger.grid import Cell, Pick
+from labelgrid.basics.type_names import Values
+from labelgrid.ledger.grid import Pick
 from labelgrid.operations.status import round_rows
 from labelgrid.project.cells.measuring_cells import MeasuringCells
 from labelgrid.project.other_labels import PRELABEL
@@ -62,7 +62,7 @@ class RoundView:
     Args:
         values: of the round, as `status` tells them.
         photographs: those of the page, the one of the best pick first.
-        legends: what the colours of the tasks mean whose labels or predictions it shows.
+        legends: what the colours of the shown tasks mean.
         counts: the number of all picks by their answers.
         page: the number of the page.
         pages: the number of pages.
@@ -71,7 +71,7 @@ class RoundView:
         control: whether picks paid beside random ones, as measured last; None if it was not.
     """
 
-    values: Mapping[str, Any]
+    values: Values
     photographs: Sequence[PhotographLine]
     legends: Mapping[str, ScaleLegend]
     counts: Mapping[str, int]
@@ -94,7 +94,12 @@ def round_view(project: ProjectReader, query: RoundQuery) -> RoundView:
         LedgerError: there is no such round.
         ProjectError: a file of the round is damaged.
     """
-    picks = _answered(project, query.number)
+    rows = project.disk.store.cells(round=query.number)
+    states = {row.cell: row.state.name.lower() for row in rows}
+    picks = [
+        PickLine(pick=pick, answer=ANSWERS[states.get(pick.cell, "")])
+        for pick in project.picks(query.number)
+    ]
     counts = Counter(shown.answer for shown in picks)
     by_image = defaultdict[str, list[PickLine]](list)
     for shown in picks:
@@ -121,7 +126,7 @@ def round_view(project: ProjectReader, query: RoundQuery) -> RoundView:
 def _photographs(
     project: ProjectReader, images: Sequence[tuple[str, Sequence[PickLine]]]
 ) -> list[PhotographLine]:
-    """The photographs of a page, with the pictures that there are of their picks."""
+    """The photographs of a page, with the keys of the pictures of their picks."""
     cells = [shown.pick.cell for _, picks in images for shown in picks]
     predicted = predicted_requests(project.disk, cells)
     measuring = MeasuringCells(project.disk)
@@ -131,20 +136,12 @@ def _photographs(
     places = {name: place for place, name in enumerate(project.tasks)}
     lines = []
     for image_id, picks in images:
-        shown = [replace(pick, layers=_layers(pick, predicted)) for pick in picks]
+        shown = []
+        for pick in picks:
+            layers = [LABEL] if pick.answer == "labelled" else []
+            if pick.pick.cell in predicted:
+                layers.append(PRELABEL)
+            shown.append(replace(pick, layers=layers))
         shown.sort(key=lambda line: places.get(line.pick.cell.task, len(places)))
         lines.append(PhotographLine(image_id, shown))
     return lines
-
-
-def _layers(shown: PickLine, predicted: Collection[Cell]) -> list[str]:
-    label = [LABEL] if shown.answer == "labelled" else []
-    return [*label, PRELABEL] if shown.pick.cell in predicted else label
-
-
-def _answered(project: ProjectReader, number: int) -> list[PickLine]:
-    """The picks of a round with their answers."""
-    picks = project.picks(number)
-    rows = project.disk.store.cells(round=number)
-    states = {row.cell: row.state.name.lower() for row in rows}
-    return [PickLine(pick=pick, answer=ANSWERS[states.get(pick.cell, "")]) for pick in picks]

@@ -45,16 +45,15 @@ def scale_ends(task: TaskDef, label: LabelArray) -> tuple[float, float] | None:
 
 
 def shared_legends(tasks: Mapping[str, TaskDef], shown: Collection[str]) -> dict[str, ScaleLegend]:
-    """What the colours in all pictures of the shown tasks mean, in the order of all tasks."""
-    return {name: _shared_legend(task) for name, task in tasks.items() if name in shown}
-
-
-def _shared_legend(task: TaskDef) -> ScaleLegend:
-    seen = task.overview()
-    legend = seen.legend((0.0, 1.0))
-    swatches = value_names(task) or _swatches(legend)
-    ends = ("", "") if swatches else OWN_ENDS
-    return ScaleLegend(swatches=swatches, ends=ends, has_scale=legend.scale is not None)
+    """The legends of the shown tasks for all their pictures, in the order of all tasks."""
+    legends = {}
+    for name in filter(shown.__contains__, tasks):
+        legend = tasks[name].overview().legend((0.0, 1.0))
+        swatches = value_names(tasks[name]) or _swatches(legend)
+        ends = ("", "") if swatches else OWN_ENDS
+        has_scale = legend.scale is not None
+        legends[name] = ScaleLegend(swatches=swatches, ends=ends, has_scale=has_scale)
+    return legends
 
 
 def _swatches(legend: Legend) -> list[tuple[str, str]]:

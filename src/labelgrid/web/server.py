@@ -1,4 +1,4 @@
-"""Serves the page of a project until it is stopped, to who knows its token."""
+"""Serves the page of a project to holders of a token until Ctrl-C."""
 
 import os
 import re
@@ -21,6 +21,8 @@ from labelgrid.web.guard import Access, Guard, is_loopback
 PATIENCE = 3
 #: Bytes of a file with a token, at most.
 LARGEST_TOKEN = 1000
+#: The addresses that listen on all networks of this machine.
+ALL_NETWORKS = ("0.0.0.0", "::")
 #: What is said of a page without a token.
 OPEN = (
     "Every user and program of this machine can see its images and labels, change them, and start "
@@ -30,12 +32,12 @@ OPEN = (
 
 @dataclass(frozen=True)
 class PageToken:
-    """What lets a browser or program in, and what is said of it.
+    """The token that lets a browser or program in.
 
     Args:
         text: the token; empty: all users of this machine are let in.
-        query: what the address that is said holds of it; a token that the user knows is not shown.
-        words: where he finds it.
+        query: what the printed address holds of it; a token that the user knows is not shown.
+        words: where the user finds it.
     """
 
     text: str = ""
@@ -75,21 +77,18 @@ def serve(
     token = PageToken() if no_token else find_token(token_file)
     app = build_app(folder, Access(token=token.text))
     with _listening(host, port) as listener:
-        address = _address(host, listener.getsockname()[1])
-        say(f"{address}{token.query} shows {folder}{token.words}. Ctrl-C stops.")
+        name = socket.gethostname() if host in ALL_NETWORKS else host
+        shown = f"[{name}]" if ":" in name else name
+        port = listener.getsockname()[1]
+        say(f"http://{shown}:{port}/{token.query} shows {folder}{token.words}. Ctrl-C stops.")
         if no_token:
             say(OPEN)
         if not is_study(folder):
-            _say_if_copied(folder, say)
+            with ProjectFolder.open(folder, looking=True) as project:
+                note = project.copy_note()
+            if note:
+                say(note)
         server_of(app).run(sockets=[listener])
-
-
-def _say_if_copied(folder: Path, say: Callable[[str], None]) -> None:
-    """Say that a project is shown from a copy of its ledger, if it cannot be written."""
-    with ProjectFolder.open(folder, looking=True) as project:
-        note = project.copy_note()
-    if note:
-        say(note)
 
 
 def server_of(app: Guard, patience: int = PATIENCE) -> uvicorn.Server:
@@ -110,7 +109,7 @@ def server_of(app: Guard, patience: int = PATIENCE) -> uvicorn.Server:
 
 
 def find_token(file: Path | None) -> PageToken:
-    """The token of a page: that of a file, of the environment, or a new one.
+    """The token of a page from a file or the environment, or a new token.
 
     The environment loses it, so that no job that the page starts is told.
 
@@ -128,7 +127,6 @@ def find_token(file: Path | None) -> PageToken:
 
 
 def _token_in(file: Path) -> str:
-    """The token in a file, which is written if it is not there."""
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -146,7 +144,6 @@ def _token_in(file: Path) -> str:
 
 
 def _read_token(file: Path) -> str:
-    """The token in a file that its user alone can read and write."""
     try:
         with open_regular(file, LARGEST_TOKEN) as opened:
             status = os.fstat(opened.fileno())
@@ -174,7 +171,7 @@ def _read_token(file: Path) -> str:
 
 
 def _check_token(text: str, where: str) -> None:
-    """Refuse a token that can be guessed, or that no address can hold; it is not shown."""
+    """Refuse, without showing it, a token that is easy to guess or unfit for an address."""
     if not re.fullmatch(r"[A-Za-z0-9_-]{16,200}", text):
         raise UsageError(
             "The token is not 16 to 200 letters, digits, _ and -.",
@@ -184,7 +181,6 @@ def _check_token(text: str, where: str) -> None:
 
 
 def _check(host: str, token_file: Path | None, no_token: bool) -> None:
-    """Refuse what no browser could open, and what lets everybody in."""
     if not host:
         raise UsageError("The --host is empty.", next_step="0.0.0.0 listens on all networks.")
     if no_token and token_file:
@@ -200,7 +196,6 @@ def _check(host: str, token_file: Path | None, no_token: bool) -> None:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """A socket that listens; so a taken port is told before anything else is said."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -214,10 +209,3 @@ def _listening(host: str, port: int) -> socket.socket:
             next_step="Take another --port; 0 takes any free one.",
         ) from error
     return listener
-
-
-def _address(host: str, port: int) -> str:
-    """What to open in a browser."""
-    name = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
-    shown = f"[{name}]" if ":" in name else name
-    return f"http://{shown}:{port}/"

@@ -1,15 +1,14 @@
-"""Shows a study in a browser: its verdicts, curves and runs, as its report does."""
+"""Shows the verdicts, curves and runs of a study in a browser, as the report does."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.results import replace_non_finite
+from labelgrid.basics.type_names import Values
 from labelgrid.drawings.drawing import Drawing, drawing_bytes
 from labelgrid.lab.reports.campaign_measures import study_measures
 from labelgrid.lab.reports.json_values import study_values
@@ -55,7 +54,7 @@ def router(folder: Path) -> APIRouter:
         return pictures.answer(key)
 
     @routes.get("/api/study", tags=["study"])
-    def read_study() -> Mapping[str, Any]:
+    def read_study() -> Values:
         """The numbers that `labelgrid report --json` prints of a study."""
         report = study_report(folder)
         return replace_non_finite(study_values(report, study_measures(report)))

@@ -1,4 +1,4 @@
-"""Collects what the page of suspects shows: labels that an audit doubts, and a refused import."""
+"""Collects the labels that an audit doubts, and any refused import."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

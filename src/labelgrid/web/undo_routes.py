@@ -1,15 +1,14 @@
-"""Undoes the last operation: a page that asks whether to, and the address behind its button."""
+"""Undoes the last operation, after a page that asks whether to."""
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
-from labelgrid.api.reader import ProjectReader
+from labelgrid.basics.type_names import Json
 from labelgrid.operations.undo import foresee_undo
-from labelgrid.web.pages import render
+from labelgrid.web.pages import Opened, render
 
 
 class UndoBody(BaseModel):
@@ -20,8 +19,8 @@ class UndoBody(BaseModel):
     )
 
 
-def router(opened: Callable[[], ProjectReader]) -> APIRouter:
-    """The routes; `opened` opens the project."""
+def router(opened: Opened) -> APIRouter:
+    """The routes."""
     routes = APIRouter()
 
     @routes.get("/undo", response_class=HTMLResponse, include_in_schema=False)
@@ -30,13 +29,13 @@ def router(opened: Callable[[], ProjectReader]) -> APIRouter:
             return render("undo.html.j2", project=project, undone=foresee_undo(project.disk))
 
     @routes.get("/api/undo", tags=["changes"])
-    def read_undo() -> dict[str, Any]:
+    def read_undo() -> Json:
         """What would be undone, as `labelgrid undo --dry-run --json` prints it."""
         with opened() as project:
             return foresee_undo(project.disk).as_json()
 
     @routes.post("/api/undo", tags=["changes"])
-    def undo(body: UndoBody) -> dict[str, Any]:
+    def undo(body: UndoBody) -> Json:
         """Undo the last operation, as a new one; again, the one before."""
         with opened() as project:
             return project.undo(operation=body.operation).as_json()

@@ -1,4 +1,4 @@
-"""Packs a folder as a zip file while it is sent, so that no copy of it is made."""
+"""Packs a folder as a zip file while it is sent, without a copy on the disk."""
 
 import io
 import os
@@ -16,7 +16,7 @@ _FIRST = (1980, 1, 1, 0, 0, 0)
 
 
 def packed(folder: Path) -> Iterator[bytes]:
-    """Yield a zip file of a folder, part by part: its regular files, in the order of their names.
+    """Yield a zip file of a folder, part by part: its regular files, sorted by name.
 
     Links are left out, so nothing outside the folder is sent. Pictures are compressed already, so
     nothing else is.
@@ -38,7 +38,7 @@ def packed(folder: Path) -> Iterator[bytes]:
 
 
 def regular_files(folder: Path) -> list[Path]:
-    """The regular files below a folder, by name; neither links nor what they lead to."""
+    """The regular files below a folder, by name, without links."""
     found = []
     for place, _, names in os.walk(folder):  # follows no link
         found += [Path(place, name) for name in names]
@@ -51,13 +51,13 @@ def _entry(path: Path, folder: Path, handle: int) -> ZipInfo:
 
 
 class _Written(io.RawIOBase):
-    """A file that cannot seek, of which the written bytes are taken out."""
+    """A file without seeking, from which written bytes are taken."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
 
     def writable(self) -> bool:
-        """As every file that is written."""
+        """Answer as every writable file does."""
         return True
 
     def write(self, part: object) -> int:

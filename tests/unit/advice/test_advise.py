@@ -62,7 +62,6 @@ COVERS = [
     "labelgrid.advice.advise",
     "labelgrid.advice.forecast_text",
     "labelgrid.advice.further_advice",
-    "labelgrid.advice.purchases",
     "labelgrid.advice.advise",
     "labelgrid.advice.task_curves",
     "labelgrid.select.curve_priors",

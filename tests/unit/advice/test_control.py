@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from labelgrid.advice import control_trainings, further_fits
+from labelgrid.advice import control_trainings, extra_trainings
 from labelgrid.advice.control import ControlComparison, compare_with_control
 from labelgrid.basics.errors import ProjectError, UsageError
 from labelgrid.basics.progress import Progress, Silent
@@ -28,7 +28,7 @@ from tests.support import Made
 COVERS = [
     "labelgrid.advice.control",
     "labelgrid.advice.control_trainings",
-    "labelgrid.advice.further_fits",
+    "labelgrid.advice.extra_trainings",
 ]
 
 
@@ -37,8 +37,8 @@ class Trainings:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.plans: list[Plan] = []
-        self._train = further_fits.train
-        monkeypatch.setattr(further_fits, "train", self)
+        self._train = extra_trainings.train
+        monkeypatch.setattr(extra_trainings, "train", self)
 
     def __call__(self, plan: Plan, folder: Path, progress: Progress) -> Path:
         self.plans.append(plan)
@@ -201,7 +201,7 @@ def test_a_killed_comparison_resumes_to_the_same_answer_and_changes_nothing_of_t
     changed(project, epochs=2)
     before = snapshot(project)
     undisturbed = compared(project)
-    further_fits.remove_folder(project.folder / control_trainings.FOLDER)
+    extra_trainings.remove_folder(project.folder / control_trainings.FOLDER)
     with pytest.raises(Killed):
         compared(project, Killing(4))
     said = Said()
@@ -209,7 +209,7 @@ def test_a_killed_comparison_resumes_to_the_same_answer_and_changes_nothing_of_t
     assert compared(project, said) == undisturbed
     assert any(line.startswith("Resuming after epoch") for line in said.lines)
     assert len(trainings.plans) < 12
-    further_fits.remove_folder(project.folder / control_trainings.FOLDER)
+    extra_trainings.remove_folder(project.folder / control_trainings.FOLDER)
     assert snapshot(project) == before
 
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import inspect
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -440,3 +442,42 @@ def test_a_round_is_found_and_a_budget_is_kept_by_a_number_of_numpy(tmp_path: Pa
 def test_python_itself_refuses_a_call_that_is_none(project: Project) -> None:
     with pytest.raises(TypeError, match="unexpected keyword"):
         project.query(3, no=1)  # type: ignore[call-arg]
+
+
+#: A base install: none of the packages of the extra [train] can be imported.
+WITHOUT_NETWORKS = """
+import sys
+from pathlib import Path
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        package = name.partition(".")[0]
+        if package in TRAINING:
+            raise ModuleNotFoundError(f"No module named '{package}'", name=package)
+
+from labelgrid.basics.files import TRAINING
+sys.meta_path.insert(0, Missing())
+import labelgrid
+project = labelgrid.Project.open(sys.argv[1])
+calls = [
+    project.fit, project.score, project.evaluate, project.control, project.time,
+    lambda: project.predict(sys.argv[1], Path(sys.argv[1], "out")),
+    lambda: project.export_model(Path(sys.argv[1], "model.onnx")),
+    lambda: labelgrid.simulate(None, sys.argv[1], Path(sys.argv[1]).parent / "study"),
+]
+for call in calls:
+    try:
+        call()
+    except labelgrid.LabelgridError as error:
+        print(error.next_step)
+"""
+
+
+def test_without_networks_every_method_that_needs_them_names_what_installs_them(
+    tmp_path: Path,
+) -> None:
+    project, _ = make_project(tmp_path, n=6)
+    project.close()
+    words = [sys.executable, "-c", WITHOUT_NETWORKS, str(project.folder)]
+    run = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == ["Install it: pip install 'labelgrid[train]'."] * 8

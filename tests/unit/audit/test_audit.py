@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from labelgrid.advice import further_fits
+from labelgrid.advice import extra_trainings
 from labelgrid.audit import audit_folds
 from labelgrid.audit.audit import Audited, audit
 from labelgrid.basics.errors import ProjectError, UsageError
@@ -21,7 +21,7 @@ from labelgrid.drawings.label_sheet import SheetTask
 from labelgrid.evidence import doubt_sheet
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
-from labelgrid.executors.spreading import JOBS, Spreading
+from labelgrid.executors.workplace import JOBS, Workplace
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
@@ -169,8 +169,8 @@ class Trainings:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.plans: list[Plan] = []
-        self._train = further_fits.train
-        monkeypatch.setattr(further_fits, "train", self)
+        self._train = extra_trainings.train
+        monkeypatch.setattr(extra_trainings, "train", self)
 
     def __call__(self, plan: Plan, folder: Path, progress: Progress) -> Path:
         self.plans.append(plan)
@@ -213,13 +213,13 @@ def test_networks_that_are_trained_elsewhere_say_the_same_and_shares_are_put_tog
         folder = project.folder / audit_folds.FOLDER
         expected = losses(project, 3)
         told = {path.parent.name: path.read_bytes() for path in folder.glob("*/labels.json")}
-        further_fits.remove_folder(folder)
+        extra_trainings.remove_folder(folder)
         for index in (0, 1):
             there = Processes(PRELOADED, cores(), Share(index, 2))
-            audited = audit(project, 3, Silent(), spreading=Spreading(there))
+            audited = audit(project, 3, Silent(), workplace=Workplace(there))
             assert not audited.labels and not audited.table.exists()
         trainings = Trainings(monkeypatch)
-        audited = audit(project, 3, Silent(), spreading=Spreading(Processes(PRELOADED, cores())))
+        audited = audit(project, 3, Silent(), workplace=Workplace(Processes(PRELOADED, cores())))
         assert audited.labels and not trainings.plans
         assert {path.parent.name: path.read_bytes() for path in folder.glob("*/*.json")} == told
         assert not (folder / JOBS).exists()
@@ -250,7 +250,7 @@ def test_a_killed_audit_resumes_and_finds_the_same_and_changes_nothing_of_the_ro
     with project:
         before = snapshot(project)
         undisturbed = losses(project, 2)
-        further_fits.remove_folder(project.folder / audit_folds.FOLDER)
+        extra_trainings.remove_folder(project.folder / audit_folds.FOLDER)
         with pytest.raises(Killed):
             losses(project, 2, Killing(3))
         assert losses(project, 2) == undisturbed
@@ -261,7 +261,7 @@ def test_a_killed_audit_resumes_and_finds_the_same_and_changes_nothing_of_the_ro
         assert kept.tolist() == pytest.approx(expected)
         for path in (audited.table, project.folder / "audit.png"):
             path.unlink(missing_ok=True)
-        further_fits.remove_folder(project.folder / audit_folds.FOLDER)
+        extra_trainings.remove_folder(project.folder / audit_folds.FOLDER)
         assert snapshot(project) == before
 
 

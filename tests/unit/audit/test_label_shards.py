@@ -11,7 +11,7 @@ from labelgrid.basics.progress import Silent
 from labelgrid.evidence.label_evidence import LabelEvidence
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
-from labelgrid.executors.spreading import Spreading
+from labelgrid.executors.workplace import Workplace
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import State
 from labelgrid.project.folder import ProjectFolder
@@ -37,8 +37,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProjectFolder]
         yield project
 
 
-def of_processes(shard: int, share: Share | None = None) -> Spreading:
-    return Spreading(Processes(PRELOADED, 2, share or Share()), shard)
+def of_processes(shard: int, share: Share | None = None) -> Workplace:
+    return Workplace(Processes(PRELOADED, 2, share or Share()), shard)
 
 
 def values(found: LabelEvidence) -> object:
@@ -76,13 +76,13 @@ def test_shares_compare_their_shards_which_are_not_repeated_unless_a_label_chang
 ) -> None:
     here = audit(project, 0, Silent())
     table = here.table.read_bytes()
-    shared = audit(project, 0, Silent(), spreading=of_processes(8, Share(0, 2)))
+    shared = audit(project, 0, Silent(), workplace=of_processes(8, Share(0, 2)))
     assert not shared.labels
     records = sorted((project.folder / FOLDER).glob("*.json"))
     assert len(records) == 2
     records[0].write_text("{}")
     notes = Notes()
-    audited = audit(project, 0, notes, spreading=of_processes(0))  # of any size
+    audited = audit(project, 0, notes, workplace=of_processes(0))  # of any size
     assert notes.lines.count("4 done before") == 1
     assert [line for line in notes.lines if line.endswith("before")] == ["4 done before"]
     assert list(map(asdict, audited.labels)) == list(map(asdict, here.labels))
@@ -92,11 +92,11 @@ def test_shares_compare_their_shards_which_are_not_repeated_unless_a_label_chang
 def test_what_was_compared_before_a_task_was_changed_is_compared_again(
     project: ProjectFolder,
 ) -> None:
-    audit(project, 0, Silent(), spreading=of_processes(8, Share(0, 2)))
+    audit(project, 0, Silent(), workplace=of_processes(8, Share(0, 2)))
     row, *_ = project.store.tasks()
     project.store.update_task(replace(row, options={**row.options, "ignore": [0]}))
     notes = Notes()
-    audit(project, 0, notes, spreading=of_processes(8))
+    audit(project, 0, notes, workplace=of_processes(8))
     assert not [line for line in notes.lines if line.endswith("before")]
 
 
@@ -106,8 +106,8 @@ def test_what_was_compared_before_the_file_of_the_recipe_was_changed_is_compared
     recipe = project.folder / "own.toml"
     recipe.write_text(f'extends = "{project.settings.recipe}"\n')
     project.settings = replace(project.settings, recipe=str(recipe))
-    audit(project, 0, Silent(), spreading=of_processes(8, Share(0, 2)))
+    audit(project, 0, Silent(), workplace=of_processes(8, Share(0, 2)))
     recipe.write_text(f"{recipe.read_text()}[relations.depth_normals]\ntrust = 0.5\n")
     notes = Notes()
-    audit(project, 0, notes, spreading=of_processes(8))
+    audit(project, 0, notes, workplace=of_processes(8))
     assert not [line for line in notes.lines if line.endswith("before")]

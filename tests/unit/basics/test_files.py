@@ -276,3 +276,12 @@ def test_folders_come_in_the_order_of_their_names_and_only_those_that_are_left(
         seen.append(prefix)
         folders[:] = sorted(set(folders) - {"c"})
     assert seen == ["", "a/", "b/", "b/x/"]
+
+
+def test_a_missing_package_of_networks_is_said_with_the_command_that_installs_it():
+    missing = files.of_system(ModuleNotFoundError("No module named 'torch'", name="torch"))
+    assert str(missing) == (
+        "This needs torch, which the base install leaves out.\n"
+        "  Install it: pip install 'labelgrid[train]'."
+    )
+    assert files.of_system(ModuleNotFoundError("No module named 'mine'", name="mine")) is None

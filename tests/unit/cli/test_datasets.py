@@ -19,7 +19,7 @@ def test_a_size_that_is_none_is_refused(size: str, tmp_path: Path) -> None:
 
 
 def test_scenes_are_rendered_and_shown(tmp_path: Path) -> None:
-    pytest.importorskip("mitsuba", reason="scenes need the extra [scenes]")
+    pytest.importorskip("mitsuba", reason="scenes need the extra [lab]")
     rooms, picture = tmp_path / "rooms", tmp_path / "sheet.png"
     words = ("scenes", rooms, "--size", "16x24", "--samples", 2, "--jobs", 1)
     said = done(*words, "--count", 2).out

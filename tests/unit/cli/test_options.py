@@ -10,10 +10,12 @@ import typer
 import typer.main
 
 from labelgrid.api import requests
-from labelgrid.api.door import CommandRequest
+from labelgrid.api.door import MOST_CHARACTERS, Amount, CommandRequest, Count
 from labelgrid.api.spelling import spelling, words_of
+from labelgrid.basics.errors import UsageError
 from labelgrid.cli.exchange import TypedImportRequest
 from labelgrid.cli.options import HIDDEN, with_options
+from labelgrid.cli.screen import as_options
 
 REQUESTS = [
     each
@@ -113,3 +115,41 @@ def test_help_is_the_first_sentence_in_words_of_the_command_line() -> None:
     )
     assert texts["tasks"] == "The tasks whose cells may be picked; by default all. Repeatable."
     assert texts["class_name"].startswith("Pick images of which the newest model predicts most as")
+
+
+def test_help_says_the_bounds_of_numbers() -> None:
+    def command(
+        request: requests.FitRequest, budget: Amount, count: Count = 3, share: Count | str = "0"
+    ) -> None:
+        """Ask."""
+
+    own = {"budget": "--budget: much", "count": "--count: many", "share": "--share: a share"}
+    shown = with_options(**own)(command)
+    texts = {}
+    for name, parameter in inspect.signature(shown).parameters.items():
+        texts[name] = get_args(parameter.annotation)[1].help
+    assert texts["budget"] == r"Much. \[above 0]" and texts["count"] == r"Many. \[from 0 up]"
+    assert texts["share"] == "A share."
+    assert texts["epochs"].endswith(r" \[from 1 up]") and "[" not in texts["recipe"]
+
+
+def test_a_value_of_a_mapping_of_texts_stays_a_text() -> None:
+    words = ["semseg", "--merge", "ball=1", "--merge", 'box="2"']
+    assert typed(requests.ChangeTaskRequest, words)["merge"] == {"ball": "1", "box": "2"}
+
+
+@pytest.mark.parametrize(
+    ("request_class", "words", "named"),
+    [
+        (requests.ChangeTaskRequest, ["semseg", "--class"], "--class must be a list"),
+        (requests.SkipRequest, [], "CELLS must be a list"),
+        (requests.CancelRequest, [], "CELLS must be a list"),
+        (requests.QueryRequest, ["--like"], "--like must be"),
+    ],
+)
+def test_a_value_that_is_too_long_is_named_as_it_is_typed(
+    request_class: type[CommandRequest], words: list[str], named: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        typed(request_class, [*words, "x" * (MOST_CHARACTERS + 1)])
+    assert as_options(str(caught.value)).startswith(named)

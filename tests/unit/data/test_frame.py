@@ -12,8 +12,9 @@ from labelgrid.data.frame import (
     content_means,
     interpolation_window,
     neighbours,
+    on_input,
     resize_to_original,
-    to_input,
+    target_of,
     to_patches,
 )
 from labelgrid.data.transforms import fit_placement, place_label
@@ -152,7 +153,7 @@ def test_a_known_label_lies_as_the_image_does(fit, kind):
     task, rng = TaskDef.of(TaskRow("t", kind, 1.0)), np.random.default_rng(0)
     value = rng.normal(size=(37, 91, 3 if kind == "normals" else 1)).astype(np.float32)
     label = LabelArray(value, rng.random((37, 91)) > 0.3)
-    target = to_input(label, frame_of((37, 91), fit), task)
+    target = target_of(on_input(label, frame_of((37, 91), fit), task))
     placed = place_label(label, fit_placement((37, 91), DataOptions(fit=fit)), task)
     assert target.value.shape == (1, value.shape[-1], *placed.size)
     assert (target.value[0].permute(1, 2, 0).numpy() == placed.value).all()

@@ -14,6 +14,7 @@ from labelgrid.basics.camera import Camera
 from labelgrid.data.dataset import ImageSource
 from labelgrid.evidence.label_doubt import LIMITS, rank_by_doubt
 from labelgrid.evidence.label_grids import FINE, drawn_lines, fine_label
+from labelgrid.evidence.label_summary import Summary
 from labelgrid.evidence.part_doubts import part_doubts
 from labelgrid.evidence.part_evidence import LEAST, SORTS, PartEvidence
 from labelgrid.evidence.part_grid import CLEAN, PartBox, excess, pack, rectangles, unpack
@@ -36,12 +37,10 @@ from labelgrid.tasks.task import TaskDef
 COVERS = [
     "labelgrid.evidence.label_grids",
     "labelgrid.evidence.part_context",
-    "labelgrid.evidence.part_excess",
     "labelgrid.evidence.part_grid",
     "labelgrid.evidence.part_maps",
     "labelgrid.evidence.part_marks",
     "labelgrid.evidence.part_outlines",
-    "labelgrid.evidence.part_surprise",
     "labelgrid.evidence.part_doubts",
 ]
 HEIGHT, WIDTH = FINE
@@ -114,14 +113,12 @@ OTHERS = Fault("another image's", lambda _, other: other)
 
 
 def maps_of(labels: Labels) -> PartMaps:
-    fine = {task: fine_label(label) for task, label in labels.items()}
-    lines = {}
+    summaries = {}
     for task, label in labels.items():
-        line = drawn_lines(TASKS[task].outline(label))
-        if line is not None:
-            lines[task] = line
+        lines = drawn_lines(TASKS[task].outline(label))
+        summaries[task] = Summary(fine=fine_label(label), lines=lines)
     source: ImageSource = None  # type: ignore[assignment]  # it knows no camera
-    return PartMapping(TASKS, part_relations(TASKS), source).of_image("", fine, lines)
+    return PartMapping(TASKS, part_relations(TASKS), source).of_image("", summaries)
 
 
 @cache
@@ -285,9 +282,9 @@ def test_of_lines_that_do_not_follow_each_other_those_beside_no_edge_are_blamed(
     apart = found.apart("semseg", "edges")
     assert apart is not None and apart.value.argmax() == 3
     assert sign * apart.blame[3] > 1
-    assert is_near(rectangles().box(int(apart.index[3])))
-    odd = found.odd()[wrong]
-    assert odd.value.argmax() == 3 and is_near(rectangles().box(int(odd.index[3])))
+    assert is_near(rectangles().box(int(apart.rectangle[3])))
+    value, rectangle = found.odd()[wrong]
+    assert value.argmax() == 3 and is_near(rectangles().box(int(rectangle[3])))
 
 
 def test_what_is_learned_of_lines_does_not_depend_on_what_was_asked_before() -> None:
@@ -295,8 +292,8 @@ def test_what_is_learned_of_lines_does_not_depend_on_what_was_asked_before() -> 
     asked = outlines("semseg")
     asked.apart("edges", "semseg")
     asked.cells("edges", ["semseg", IMAGE])
-    for task, lines in asked.odd().items():
-        assert (lines.value == first[task].value).all()
+    for task, (value, _) in asked.odd().items():
+        assert (value == first[task][0]).all()
     one = asked.cells("semseg", ["edges", IMAGE])
     other = outlines("semseg").cells("semseg", [IMAGE, "edges"])
     assert (one.surprise == other.surprise).all()
@@ -318,7 +315,7 @@ def test_lines_that_follow_each_other_are_odd_nowhere() -> None:
     found = outlines()
     apart = found.apart("semseg", "edges")
     assert apart is not None and apart.value.max() < 0.01
-    assert all(lines.value.max() < LIMITS["parts by outlines"] for lines in found.odd().values())
+    assert all(value.max() < LIMITS["parts by outlines"] for value, _ in found.odd().values())
 
 
 def test_marks_come_back_and_those_beside_the_unknown_are_no_own_lines() -> None:

@@ -11,7 +11,6 @@ from labelgrid.basics.camera import Camera
 from labelgrid.basics.progress import Silent
 from labelgrid.evidence.relation_evidence import (
     MEAN,
-    CoarseLabel,
     coarse_label,
     relation_agreement,
     usually_holds,
@@ -38,7 +37,7 @@ CAMERA = Camera.of_view(66.0, SIZE)
 EVERYWHERE = np.ones(SIZE, np.bool_)
 
 
-def pairs(count: int) -> tuple[list[CoarseLabel], list[CoarseLabel]]:
+def pairs(count: int) -> tuple[list[LabelArray], list[LabelArray]]:
     """The normals of scenes, and those that follow from their depth."""
     generator = np.random.default_rng(0)
     labels = []
@@ -65,9 +64,9 @@ def test_a_right_label_agrees_and_that_of_another_image_does_not() -> None:
 def test_too_little_says_nothing() -> None:
     labels, derived = pairs(4)
     assert relation_agreement(labels[0], derived[0], derived[1:3]) is None
-    hidden = CoarseLabel(derived[0].value, np.zeros_like(derived[0].known))
+    hidden = LabelArray(derived[0].value, np.zeros_like(derived[0].valid))
     assert relation_agreement(labels[0], hidden, derived[1:]) is None
-    flat = CoarseLabel(np.ones_like(labels[0].value), labels[0].known)
+    flat = LabelArray(np.ones_like(labels[0].value), labels[0].valid)
     assert relation_agreement(flat, derived[0], derived[1:]) is None
     assert usually_holds([9.0] * 8) and not usually_holds([9.0] * 7)
     assert not usually_holds([5.0] * 8)

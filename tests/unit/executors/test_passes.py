@@ -12,10 +12,10 @@ from labelgrid.basics.progress import Progress, Silent
 from labelgrid.executors.passes import Pass, Shard, Stamped
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
-from labelgrid.executors.spreading import Spreading
+from labelgrid.executors.workplace import Workplace
 from tests.projects import Said
 
-COVERS = ["labelgrid.executors.spreading"]
+COVERS = ["labelgrid.executors.workplace"]
 WORDS = [f"{'x' * number}" for number in range(1, 21)]
 
 
@@ -47,8 +47,8 @@ def lengths_of(folder: Path, more: int = 0, singly: bool = False) -> Pass[Length
     )
 
 
-def of_processes(shard: int = 8, share: Share | None = None) -> Spreading:
-    return Spreading(Processes("labelgrid.executors.passes", 2, share or Share()), shard)
+def of_processes(shard: int = 8, share: Share | None = None) -> Workplace:
+    return Workplace(Processes("labelgrid.executors.passes", 2, share or Share()), shard)
 
 
 class Notes(Said):
@@ -64,20 +64,20 @@ class Notes(Said):
         self.before += amount * (note == "done before")
 
 
-def measured(made: Pass[Lengths], spreading: Spreading) -> tuple[list[int], int]:
+def measured(made: Pass[Lengths], workplace: Workplace) -> tuple[list[int], int]:
     """The lengths, and how many of them were measured before."""
     notes = Notes()
-    shards = made.shards(spreading)
-    assert made.run(shards, spreading, notes) and notes.done == len(WORDS)
+    shards = made.shards(workplace)
+    assert made.run(shards, workplace, notes) and notes.done == len(WORDS)
     lengths = [length for record in made.records(shards) for length in record.lengths]
     return lengths, notes.before
 
 
 def test_any_shards_here_and_elsewhere_give_the_same_records(tmp_path: Path) -> None:
     expected = [len(word) for word in WORDS]
-    places = {"here": Spreading(), "8": of_processes(), "16": of_processes(16)}
-    for name, spreading in places.items():
-        assert measured(lengths_of(tmp_path / name), spreading) == (expected, 0)
+    places = {"here": Workplace(), "8": of_processes(), "16": of_processes(16)}
+    for name, workplace in places.items():
+        assert measured(lengths_of(tmp_path / name), workplace) == (expected, 0)
     assert measured(lengths_of(tmp_path / "singly", singly=True), of_processes()) == (expected, 0)
     assert len(list((tmp_path / "singly").glob("*.json"))) == len(WORDS)
 

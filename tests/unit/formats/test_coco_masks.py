@@ -1,7 +1,5 @@
 """Polygons and COCO's run lengths become pixels."""
 
-import sys
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -60,11 +58,3 @@ def test_a_mask_is_encoded_as_pycocotools_does() -> None:
     text = encode_mask(mask)
     assert (whole(*mask_of(decode_counts(text.encode()), mask.shape), 47) == mask).all()
     assert text.encode() == peer.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"]
-
-
-def test_a_missing_package_is_said_with_the_command_that_installs_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(sys.modules, "pycocotools", None)
-    with pytest.raises(LabelError, match=r"pip install 'labelgrid\[tools\]'"):
-        encode_mask(np.ones((2, 2), np.bool_))

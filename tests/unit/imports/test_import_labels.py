@@ -333,7 +333,7 @@ def test_an_import_goes_on_beside_one_of_the_same_labels(
 
 
 @pytest.mark.parametrize(
-    "step", ["_receive", "validate_labels", "_refuse_nothing", "copy_labels", "_record"]
+    "step", ["_receive", "validate_labels", "_refuse_nothing", "copy_labels", "_keep"]
 )
 @pytest.mark.parametrize("what", ["task", "image"])
 def test_a_task_or_image_that_is_taken_out_meanwhile_refuses_the_import(

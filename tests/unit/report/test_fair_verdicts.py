@@ -79,7 +79,7 @@ def compared(verdicts: ModuleType, results: Any) -> dict[str, Any]:
     """The only pair of each measure."""
     found = {}
     for measure in verdicts.campaign_measures(results, verdicts.HEADLINES):
-        (found[measure.name],) = measure.pairs().values()
+        (found[measure.name],) = measure.pairs.values()
     return found
 
 
@@ -89,7 +89,7 @@ def test_a_third_strategy_that_buys_other_rounds_takes_no_test_from_the_others(
     case = verdicts.Case(seeds=10, rounds="unequal", arms=3, better=1.0)
     (results,) = verdicts.studies(case, 1)
     for measure in verdicts.campaign_measures(results, verdicts.HEADLINES):
-        pair = measure.pairs()["first", "third"]
+        pair = measure.pairs["first", "third"]
         if measure.name != "Mean loss_mtl over cost":
             assert pair.is_tested, measure.name
         else:

@@ -11,7 +11,7 @@ from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Silent
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
-from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
+from labelgrid.executors.workplace import IN_THIS_PROCESS, Workplace
 from labelgrid.images.thumbnails import HEIGHT, WIDTH
 from labelgrid.operations import create
 from labelgrid.project.folder import ProjectFolder
@@ -54,8 +54,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProjectFolder]
         yield project
 
 
-def of_processes(shard: int, share: Share | None = None) -> Spreading:
-    return Spreading(Processes(PRELOADED, 2, share or Share()), shard)
+def of_processes(shard: int, share: Share | None = None) -> Workplace:
+    return Workplace(Processes(PRELOADED, 2, share or Share()), shard)
 
 
 def found(project: ProjectFolder, shard: int) -> FoundDuplicates:
@@ -105,16 +105,16 @@ class Notes(Said):
         self.lines.append(f"{amount} {note}")
 
 
-@pytest.mark.parametrize("spreading", [of_processes(0), IN_THIS_PROCESS])
+@pytest.mark.parametrize("workplace", [of_processes(0), IN_THIS_PROCESS])
 def test_a_share_reads_its_shards_which_are_not_read_again(
-    project: ProjectFolder, spreading: Spreading
+    project: ProjectFolder, workplace: Workplace
 ) -> None:
     expected = found(project, 8)
     assert find_duplicates(project, Silent(), of_processes(8, Share(0, 2))) is None
     folder = project.folder / FOLDER
     assert len(list(folder.glob("*.raw"))) == 2
     notes = Notes()
-    assert find_duplicates(project, notes, spreading) == expected
+    assert find_duplicates(project, notes, workplace) == expected
     done = [line for line in notes.lines if line.endswith("before")]
     assert done == ["8 done before", "5 done before"]
     assert not folder.exists()

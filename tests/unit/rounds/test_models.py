@@ -89,7 +89,7 @@ CHANGES = {
 def plan_states(folder, changes):
     with ProjectFolder.open(folder) as project:
         context = context_of(project, changes=changes)
-        plan = fit.plan_of(context, project, new_network(context, project, Silent()))
+        plan = fit.plan_of(context, new_network(context, Silent()))
         modules = {"network": plan.network, **plan.terms, "balancer": plan.balancer}
         return {name: weights_hash(module.state_dict()) for name, module in modules.items()}
 
@@ -183,10 +183,7 @@ def test_the_model_of_the_round_before_is_not_the_rounds_own_nor_one_of_other_ta
 def test_members_are_other_networks_that_are_restored_with_the_model(project):
     done = newest_fit(project.folder)
     context = context_of(project)
-    members = [
-        train_member(context, project, fit=done, name=name, progress=Silent())
-        for name in ("a", "b")
-    ]
+    members = [train_member(context, done, name=name, progress=Silent()) for name in ("a", "b")]
     model = restore_model(context, done)
     assert [member.digest for member in model.members] == [member.digest for member in members]
     assert len({model.digest, *(member.digest for member in members)}) == 3
@@ -197,21 +194,20 @@ def test_members_are_other_networks_that_are_restored_with_the_model(project):
             model.members[0].network(images).final["depth"],
         )
     assert (
-        train_member(context, project, fit=done, name="a", progress=Killing(1)).digest
-        == members[0].digest
+        train_member(context, done, name="a", progress=Killing(1)).digest == members[0].digest
     )  # trained already
     assert query.query(project, Budget(3), Silent()).picks
 
 
 def test_a_killed_member_resumes_to_the_same_network(project, tmp_path):
     done, context = newest_fit(project.folder), context_of(project)
-    whole = train_member(context, project, fit=done, name="a", progress=Silent())
+    whole = train_member(context, done, name="a", progress=Silent())
     shutil.rmtree(project.round_folder(2) / "fit" / "members")
     with pytest.raises(Killed):
-        train_member(context, project, fit=done, name="a", progress=Killing(2))
+        train_member(context, done, name="a", progress=Killing(2))
     assert restore_model(context, done).members == ()
     said = Said()
-    assert train_member(context, project, fit=done, name="a", progress=said).digest == whole.digest
+    assert train_member(context, done, name="a", progress=said).digest == whole.digest
     assert said.lines == ["Resuming after epoch 1 of 2."]
 
 
@@ -219,15 +215,14 @@ def test_a_member_continues_from_its_own_of_the_round_before_where_the_round_doe
     project, made = labelled(tmp_path, images=4)
     with project:
         first = fit.fit(project, Silent(), changes=QUICK)
-        old = train_member(context_of(project), project, fit=first, name="a", progress=Silent())
+        old = train_member(context_of(project), first, name="a", progress=Silent())
         query.query(project, Budget(3), Silent(), strategy="random_cells", prelabels=False)
         answer(project, made)
         train = {"restart": False, "epochs": 1, "learning_rate": 1e-9, "weight_decay": 0.0}
         changes = {**QUICK, "train": train}
         done, said = fit.fit(project, Silent(), changes=changes), Said()
         found = [
-            train_member(context_of(project), project, fit=done, name=name, progress=said)
-            for name in ("a", "b")
+            train_member(context_of(project), done, name=name, progress=said) for name in ("a", "b")
         ]
         assert said.lines == ["Continuing from the weights of member 'a' of the round before."]
         weights = [dict(model.network.named_parameters()) for model in (old, *found)]
@@ -246,7 +241,7 @@ def test_members_choose_on_the_images_that_the_round_chooses_on(project):
     folder = project.round_folder(2) / "fit"
     own = json.loads(load(folder / "last.ckpt").identity)
     for name in ("a", "b", "c"):
-        train_member(context_of(project), project, fit=done, name=name, progress=Silent())
+        train_member(context_of(project), done, name=name, progress=Silent())
         other = json.loads(load(folder / "members" / name / "last.ckpt").identity)
         assert own["data"] == other["data"] and own["seed"] != other["seed"]
 
@@ -320,7 +315,7 @@ def test_before_any_training_the_settings_say_that_a_network_starts_from_random_
     with project:
         context = context_of(project, changes={"backbone": {"pretrained": True}})
         with pytest.raises(ModelError) as caught:
-            models.untrained_model(context, project, Silent())
+            models.untrained_model(context, Silent())
         settings = project.folder / "labelgrid.toml"
         assert f"`[changes.backbone]` and `pretrained = false` in {settings}" in str(caught.value)
 

@@ -19,7 +19,7 @@ def plan_of(project, terms, trust=0.0, radius=2):
     table = {"depth_normals": {"trust": trust, "options": {"radius": radius}}}
     context = fit.context_of(project, changes={**QUICK, "terms": terms, "relations": table})
     network = network_of(context, None, pretrained=False)
-    return fit.plan_of(context, project, network)
+    return fit.plan_of(context, network)
 
 
 TERM = {"relation": {"relations": ["depth_normals"]}}

@@ -87,7 +87,7 @@ def test_a_fit_says_what_it_learnt_from_and_never_touches_held_out_images(projec
     done = newest_fit(project.folder)
     held = {row.image_id for row in project.store.images(("heldout",))}
     crew = fit.context_of(project)
-    train, val = fit.plan_of(crew, project, models.restore(project, done)[1].network).train, []
+    train, val = fit.plan_of(crew, models.restore(project, done)[1].network).train, []
     assert (
         done.round == 2
         and done.labels == {"semseg": 3, "depth": 3, "normals": 3}
@@ -303,7 +303,7 @@ def test_a_share_of_the_labelled_images_can_be_kept_for_model_choice(project):
     crew = replace(
         fit.context_of(project, changes={"train": {"val_share": 0.5}}), seed=0
     )  # both shares have images
-    plan = fit.plan_of(crew, project, models.network_of(crew, None))
+    plan = fit.plan_of(crew, models.network_of(crew, None))
     assert plan.val and plan.train and not set(plan.val) & set(plan.train)
 
 

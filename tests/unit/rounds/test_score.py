@@ -352,9 +352,7 @@ def test_a_member_is_not_trained_on_other_labels_than_its_round(project, prepare
     answer(project, prepared[1])
     assert any(row.round == 2 for row in project.store.cells(state=State.LABELLED))
     with pytest.raises(ModelError, match="labels changed since the training of round 2"):
-        members.train_member(
-            context.context_of(project), project, fit=made, name="late", progress=Silent()
-        )
+        members.train_member(context.context_of(project), made, name="late", progress=Silent())
     assert not (project.round_folder(2) / "fit" / "members" / "late").exists()
 
 

@@ -27,8 +27,8 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.relations.bound import bind
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.rounds import fit, pool_scorer, query, score
-from labelgrid.rounds.class_search import find_class
 from labelgrid.rounds.query import QueryResult
+from labelgrid.rounds.searches import find_class
 from labelgrid.score.table import EXPLAINING, FILE, read_table
 from labelgrid.select.strategy import Budget
 from labelgrid.tasks.task import definitions
@@ -36,9 +36,7 @@ from tests.projects import Said, make_project
 from tests.rounds import Killed, labelled
 
 COVERS = [
-    "labelgrid.rounds.class_search",
     "labelgrid.rounds.searches",
-    "labelgrid.rounds.kept_scores",
     "labelgrid.select.class_statistic",
 ]
 
@@ -260,7 +258,7 @@ def test_a_class_that_the_model_predicts_nowhere_is_found_by_an_example(
     shares = predicted(project, project.round_folder(2) / "scores" / FILE)
     name = a_class(shares)
     monkeypatch.setattr(
-        "labelgrid.rounds.class_search.shares_of_class", lambda values, *_: np.zeros(len(values))
+        "labelgrid.rounds.searches.shares_of_class", lambda values, *_: np.zeros(len(values))
     )
     with pytest.raises(NothingToBuyError) as refused:
         ask(project, class_name=name)

@@ -11,7 +11,7 @@ from labelgrid.annotate.answers import Fault
 from labelgrid.basics.errors import ImageError
 from labelgrid.basics.progress import Silent
 from labelgrid.executors.places.processes import Processes
-from labelgrid.executors.spreading import Spreading
+from labelgrid.executors.workplace import Workplace
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds import fit, predict
 from labelgrid.rounds.shard_predictor import FOLDER, PRELOADED
@@ -19,8 +19,6 @@ from labelgrid.rounds.shard_scorer import THREADS
 from tests.projects import Said
 from tests.rounds import QUICK, labelled
 from tests.support import Made
-
-COVERS = ["labelgrid.rounds.predictor"]
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +37,8 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def of_processes(shard: int, workers: int = 2) -> Spreading:
-    return Spreading(Processes(PRELOADED, workers), shard)
+def of_processes(shard: int, workers: int = 2) -> Workplace:
+    return Workplace(Processes(PRELOADED, workers), shard)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -79,7 +77,7 @@ def test_shards_write_the_files_of_one_process(
             out=there,
             known=None,
             progress=Silent(),
-            spreading=of_processes(8),
+            workplace=of_processes(8),
             **options,
         )
         if name == "plain":
@@ -94,14 +92,14 @@ def test_a_stopped_prediction_goes_on_with_the_shards_that_are_left(
     words = {"out": tmp_path / "out", "known": None}
     with pytest.raises(KeyboardInterrupt):
         predict.predict(
-            project, made.images, progress=Notes(9), spreading=of_processes(8, 1), **words
+            project, made.images, progress=Notes(9), workplace=of_processes(8, 1), **words
         )
     kept = list((tmp_path / "out" / FOLDER).glob("*.json"))
     assert 0 < len(kept) < 3
     (made.images / made.names[0]).touch()  # a changed image is predicted again
     notes = Notes()
     count = predict.predict(
-        project, made.images, progress=notes, spreading=of_processes(0), **words
+        project, made.images, progress=notes, workplace=of_processes(0), **words
     )
     assert count == 40 and notes.lines.count("8 done before") == len(kept) - 1
     assert not (tmp_path / "out" / FOLDER).exists()
@@ -114,7 +112,7 @@ def test_an_image_that_cannot_be_read_stops_no_other(
     photos = Path(shutil.copytree(made.images, tmp_path / "photos"))
     (photos / made.names[3]).write_bytes(b"\xff\xd8 no")
     out = tmp_path / "out"
-    words = {"out": out, "known": None, "progress": Silent(), "spreading": of_processes(8)}
+    words = {"out": out, "known": None, "progress": Silent(), "workplace": of_processes(8)}
     with pytest.raises(ImageError, match=r"(?s)1 of 20 images cannot be used.*--leave-out"):
         predict.predict(project, photos, **words)
     assert len(files(out / "depth")) == 19

@@ -16,7 +16,7 @@ from labelgrid.basics.processes import cores
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
-from labelgrid.executors.spreading import JOBS, Spreading, spreading_of
+from labelgrid.executors.workplace import JOBS, Workplace, workplace_of
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.unusable_images import noted_unusable_images
 from labelgrid.recipes.recipe import PluginChoice
@@ -28,7 +28,7 @@ from labelgrid.select.strategy import Budget
 from tests.projects import Said
 from tests.rounds import QUICK, copied, labelled
 
-COVERS = ["labelgrid.executors.spreading"]
+COVERS = ["labelgrid.executors.workplace"]
 HERE = "tests.unit.rounds.test_shard_scorer"
 
 
@@ -61,8 +61,8 @@ def picks(project: ProjectFolder) -> list[object]:
     return list(query.query(project, Budget(20), Silent(), dry_run=True).picks)
 
 
-def of_processes(shard: int, workers: int = 2, share: Share | None = None) -> Spreading:
-    return Spreading(Processes(PRELOADED, workers, share or Share()), shard)
+def of_processes(shard: int, workers: int = 2, share: Share | None = None) -> Workplace:
+    return Workplace(Processes(PRELOADED, workers, share or Share()), shard)
 
 
 def test_one_two_or_seven_shards_elsewhere_have_the_files_and_the_picks_of_this_process(
@@ -74,7 +74,7 @@ def test_one_two_or_seven_shards_elsewhere_have_the_files_and_the_picks_of_this_
     assert set(expected[0]) == {FILE, EXPLAINING}
     for count, shard in ((1, 64), (2, 32), (7, 8)):
         with copied(trained, tmp_path / str(count)) as project:
-            table = score.score(project, Silent(), spreading=of_processes(shard))
+            table = score.score(project, Silent(), workplace=of_processes(shard))
             assert len(table.images) > 48
             assert (files(project), picks(project)) == expected
 
@@ -84,7 +84,7 @@ def test_an_ensemble_is_trained_and_scores_elsewhere_as_here(
 ) -> None:
     found = []
     there = of_processes(16, workers=cores())  # so that each training has one thread
-    for name, spreading in (("here", Spreading()), ("there", there)):
+    for name, workplace in (("here", Workplace()), ("there", there)):
         with copied(trained, tmp_path / name) as project:
             project.settings = replace(
                 project.settings,
@@ -93,12 +93,12 @@ def test_an_ensemble_is_trained_and_scores_elsewhere_as_here(
             )
             share = of_processes(16, share=Share(0, 2))
             with pytest.raises(UsageError, match="statistics are trained first"):
-                score.score(project, Silent(), spreading=share)
+                score.score(project, Silent(), workplace=share)
             counted = Steps()
-            table = score.score(project, counted, spreading=spreading)
+            table = score.score(project, counted, workplace=workplace)
             assert set(table.statistics) == {"ensemble"}
-            assert ("Training members" in counted.steps) == bool(spreading.executor)
-            assert ("Training" in counted.steps) != bool(spreading.executor)
+            assert ("Training members" in counted.steps) == bool(workplace.executor)
+            assert ("Training" in counted.steps) != bool(workplace.executor)
             members = sorted(project.folder.glob("rounds/*/fit/members/*/*.json"))
             assert [path.parent.name for path in members] == ["ensemble-001", "ensemble-002"]
             found.append((files(project)[FILE], [path.read_bytes() for path in members]))
@@ -140,7 +140,7 @@ def test_a_worker_that_is_killed_three_times_changes_no_byte(
     with copied(trained, tmp_path / "killed") as project:
         said = Killing(scores_folder(project) / JOBS)
         with project.lock():
-            score.score(project, said, spreading=of_processes(16))
+            score.score(project, said, workplace=of_processes(16))
         assert files(project) == expected
         assert any("It is tried again." in line for line in said.lines)
 
@@ -169,10 +169,10 @@ def test_a_stopped_driver_leaves_shards_that_another_place_and_size_does_not_rep
 ) -> None:
     with copied(trained, tmp_path / "stopped") as project:
         with pytest.raises(KeyboardInterrupt):
-            score.score(project, Stopping(), spreading=of_processes(16, workers=1))
+            score.score(project, Stopping(), workplace=of_processes(16, workers=1))
         kept = sorted(scores_folder(project).glob("scores-*.part"))
         notes = Notes()
-        score.score(project, notes, spreading=of_processes(0))
+        score.score(project, notes, workplace=of_processes(0))
         assert notes.lines.count("16 done before") == len(kept) > 0
         done = files(project)
     with copied(trained, tmp_path / "alone") as project:
@@ -187,7 +187,7 @@ def test_shares_score_their_shards_and_this_process_joins_them(
         for index in (0, 1):
             said = Said()
             share = Share(index, 2)
-            table = score.score(project, said, spreading=of_processes(16, share=share))
+            table = score.score(project, said, workplace=of_processes(16, share=share))
             assert not table.images and said.lines[-1].startswith(f"Share {index + 1} of 2 is done")
         notes = Notes()
         assert len(score.score(project, notes).images) > 48
@@ -207,10 +207,10 @@ def test_a_damaged_image_is_set_aside_with_its_reason_wherever_it_is_scored(
     path.write_bytes(content[: len(content) // 2])
     found = []
     try:
-        for name, spreading in (("here", Spreading()), ("there", of_processes(32))):
+        for name, workplace in (("here", Workplace()), ("there", of_processes(32))):
             with copied(trained, tmp_path / name) as project:
                 said = Said()
-                table = score.score(project, said, spreading=spreading)
+                table = score.score(project, said, workplace=workplace)
                 assert bad not in table.images and len(table.images) == len(free) - 1
                 assert any(line.startswith("1 image is set aside") for line in said.lines)
                 assert set(noted_unusable_images(project)) == {bad}
@@ -225,11 +225,11 @@ def test_a_model_that_changed_meanwhile_is_scored_anew(
 ) -> None:
     with copied(trained, tmp_path / "changed") as project:
         with pytest.raises(KeyboardInterrupt):
-            score.score(project, Stopping(), spreading=of_processes(16, workers=1))
+            score.score(project, Stopping(), workplace=of_processes(16, workers=1))
         assert list(scores_folder(project).glob("*.part"))
         fit.fit(project, Silent(), changes=QUICK | {"train": {"epochs": 2}})
         notes = Notes()
-        score.score(project, notes, spreading=of_processes(32))
+        score.score(project, notes, workplace=of_processes(32))
         assert not any("done before" in line for line in notes.lines)
 
 
@@ -247,11 +247,11 @@ def test_a_shard_that_cannot_be_scored_is_an_error_that_keeps_the_others(
         with pytest.raises(
             ProjectError, match=r"could not be finished. Shard \d: ValueError: It cannot"
         ):
-            score.score(project, Silent(), spreading=of_processes(64))
+            score.score(project, Silent(), workplace=of_processes(64))
         assert not (scores_folder(project) / FILE).exists()
 
 
 def test_a_place_beside_what_is_done_here_is_refused() -> None:
-    assert spreading_of("", 0, 5, PRELOADED) == Spreading(shard=5)
+    assert workplace_of("", 0, 5, PRELOADED) == Workplace(shard=5)
     with pytest.raises(UsageError, match="With --predictions, all is done in this process"):
-        spreading_of("", 2, 0, PRELOADED).refuse("--predictions")
+        workplace_of("", 2, 0, PRELOADED).refuse("--predictions")

@@ -17,7 +17,7 @@ from labelgrid.ledger.grid import State
 from labelgrid.nets.networks import pad_net
 from labelgrid.project.records import newest_fit
 from labelgrid.rounds import fit, predict, query
-from labelgrid.rounds.fillers import Fillers
+from labelgrid.rounds.filled_labels import FilledLabels
 from labelgrid.select.strategy import Budget
 from labelgrid.train.checkpoint import load, same_training
 from tests.e2e.commands import done, typed
@@ -159,8 +159,8 @@ def test_a_stopped_training_is_not_resumed_with_another_default_of_the_network(
         )
         changed.setattr(pad_net, "Options", earlier)
         context = fit.context_of(project)
-        train, val = fit.splits_for_training(context, project, Silent())
-        identity = fit.identity_of(Fillers(context, train), val, "")
+        train, val = fit.splits_for_training(context, Silent())
+        identity = fit.identity_of(FilledLabels(context, train), val, "")
         assert not same_training(stopped.identity, identity)
     said = Said()
     fit.fit(project, said)

@@ -10,6 +10,7 @@ import pytest
 
 from labelgrid.select import centres
 from labelgrid.select.centres import (
+    Candidates,
     Nearest,
     ShortList,
     farthest_centre,
@@ -57,6 +58,11 @@ def brute_force_picks(kind):
     return brute_force(made(kind), FIRST, open_rows=open_rows, count=PICKS, keys=KEYS.tolist())
 
 
+def picked(features, centres, *, costs, keys, amount, draws):
+    pool = Candidates(features=features, centres=centres, costs=costs, keys=keys, draws=draws)
+    return farthest_first(pool, amount)
+
+
 #: A list of nine rows, so that many lists are made; and blocks that divide neither rows nor centres.
 SIZES = [{"LEAST": 1}, {"LEAST": 256}, {"LEAST": 1, "BLOCK": 70, "TOGETHER": 16, "PAIRS": 9}]
 
@@ -74,7 +80,7 @@ def test_picks_and_distances_are_those_of_a_brute_force(kind):
     first = np.zeros(N, np.bool_)
     first[FIRST] = True
     costs = np.where(first, np.inf, 1.0)
-    rows, distances = farthest_first(
+    rows, distances = picked(
         features, first, costs=costs, keys=KEYS, amount=float(PICKS), draws=np.zeros(N)
     )
     assert rows == brute_force_picks(kind)
@@ -133,7 +139,7 @@ def test_only_a_few_passes_over_the_pool_are_made(monkeypatch):
     rng = np.random.default_rng(0)
     features = rng.normal(size=(20_000, 16)).astype(np.float32)
     first = np.arange(20_000) < 50
-    farthest_first(
+    picked(
         features,
         first,
         costs=np.where(first, np.inf, 1.0),
@@ -148,16 +154,14 @@ def test_rows_without_finite_features_are_neither_picked_nor_centres():
     features = np.array([[0.0], [np.nan], [9.0], [4.0], [np.inf]])
     first = np.array([True, True, False, False, False])
     costs, keys = np.where(first, np.inf, 1.0), np.arange(5, dtype=np.uint64)
-    rows, distances = farthest_first(
-        features, first, costs=costs, keys=keys, amount=9.0, draws=np.zeros(5)
-    )
+    rows, distances = picked(features, first, costs=costs, keys=keys, amount=9.0, draws=np.zeros(5))
     assert rows == [2, 3] and distances.tolist() == [0.0, np.inf, 9.0, 4.0, np.inf]
 
 
 def test_rows_are_picked_while_the_amount_pays_for_them_and_costs_are_left_as_they_were():
     features, keys = np.array([[0.0], [9.0], [8.0], [1.0]]), np.arange(4, dtype=np.uint64)
     costs = np.array([np.inf, 5.0, 2.0, 1.0])
-    rows, _ = farthest_first(
+    rows, _ = picked(
         features,
         np.array([True, False, False, False]),
         costs=costs,
@@ -167,7 +171,7 @@ def test_rows_are_picked_while_the_amount_pays_for_them_and_costs_are_left_as_th
     )
     assert rows == [2, 3] and costs.tolist() == [np.inf, 5.0, 2.0, 1.0]
     assert (
-        farthest_first(
+        picked(
             features, np.zeros(4, np.bool_), costs=costs, keys=keys, amount=0.5, draws=np.zeros(4)
         )[0]
         == []
@@ -192,7 +196,7 @@ def test_without_first_centres_the_highest_draw_comes_first_then_the_lowest_key(
     features = np.array([[0.0], [9.0], [8.0], [1.0]])
     keys = np.array([3, 2, 1, 0], np.uint64)
     costs = np.array([2.0, 2.0, 2.0, 9.0])
-    rows, distances = farthest_first(
+    rows, distances = picked(
         features,
         np.zeros(4, np.bool_),
         costs=costs,
@@ -209,9 +213,7 @@ def test_a_pick_may_take_exactly_what_is_left():
     first = np.array([True, False, False, False])
     keys = np.arange(4, dtype=np.uint64)
     for amount, expected in ((4.0, [1, 2]), (3.0, [1, 3]), (2.0, [1]), (1.5, [3])):
-        rows, _ = farthest_first(
-            features, first, costs=costs, keys=keys, amount=amount, draws=np.zeros(4)
-        )
+        rows, _ = picked(features, first, costs=costs, keys=keys, amount=amount, draws=np.zeros(4))
         assert rows == expected
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from labelgrid.basics.streams import image_keys
-from labelgrid.select.centres import farthest_first
-from labelgrid.select.two_rounds import WORST, Candidates, Cover, cover_in_parts
+from labelgrid.select.centres import Candidates, farthest_first
+from labelgrid.select.two_rounds import WORST, Cover, cover_in_parts
 
 N = 400
 
@@ -26,22 +26,11 @@ def points(n: int = N, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, 3)).astype(np.float32)
 
 
-def exact(pool: Candidates, amount: float) -> tuple[list[int], np.ndarray]:
-    return farthest_first(
-        pool.features,
-        pool.centres,
-        costs=pool.costs,
-        keys=pool.keys,
-        amount=amount,
-        draws=pool.draws,
-    )
-
-
 @pytest.mark.parametrize("centres", [(), (3, 77)])
 def test_one_part_is_the_greedy_algorithm(centres: tuple[int, ...]) -> None:
     pool = pool_of(points(), centres)
     cover = cover_in_parts(pool, 20.0, N)
-    picks, distances = exact(pool, 20.0)
+    picks, distances = farthest_first(pool, 20.0)
     assert cover.parts == 1 and cover.picks == picks
     np.testing.assert_allclose(cover.distances, distances, rtol=1e-6, atol=1e-6)
     assert cover.bound <= 2
@@ -71,7 +60,7 @@ def test_the_radius_is_within_the_bound_that_is_said_of_the_best(seed: int) -> N
 def test_many_parts_cover_about_as_well_as_the_greedy_algorithm() -> None:
     pool = pool_of(points(), (3, 77))
     cover = cover_in_parts(pool, 20.0, 50)
-    picks, distances = exact(pool, 20.0)
+    picks, distances = farthest_first(pool, 20.0)
     rest = np.setdiff1d(np.arange(N), [*picks, 3, 77])
     assert cover.parts == 8 and len(cover.picks) == len(set(cover.picks)) == 20
     assert not {3, 77} & set(cover.picks)

@@ -26,7 +26,7 @@ from labelgrid.suppliers.relation_trust import RelationRow
 from tests.projects import answer, make_project
 from tests.support import Made
 
-COVERS = ["labelgrid.suppliers.relation_trust", "labelgrid.suppliers.trust_rows"]
+COVERS = ["labelgrid.suppliers.relation_trust"]
 TABLE = "[changes.relations.depth_normals]\ntrust = 0.5\n"
 
 

@@ -58,7 +58,7 @@ def supplied(
 
 def plan_with(project: ProjectFolder, changes: dict[str, Any]) -> Plan:
     context = context_of(project, changes=changes)
-    return fit.plan_of(context, project, new_network(context, project, Silent()))
+    return fit.plan_of(context, new_network(context, Silent()))
 
 
 def test_missing_labels_of_training_images_are_the_supplier_s(
@@ -92,7 +92,7 @@ def test_images_that_measure_get_no_supplied_label(supplied: tuple[ProjectFolder
     ids = [*plan.train, *plan.val]
     network = plan.network
     context = context_of(project, changes=TRUST)
-    swapped = fit.plan_of(context, project, network, splits=(ids[:1], ids[1:]))
+    swapped = fit.plan_of(context, network, splits=(ids[:1], ids[1:]))
     assert set(swapped.derived) <= set(ids[:1])
 
 

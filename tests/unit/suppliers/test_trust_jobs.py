@@ -13,17 +13,15 @@ import pytest
 from labelgrid.api.project import Project
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Silent
-from labelgrid.executors.placement import executor_at
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
-from labelgrid.executors.spreading import Spreading
+from labelgrid.executors.workplace import Workplace, executor_at
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.project.folder import CAMERAS, SETTINGS, ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.suppliers.relate import Related, relate
-from labelgrid.suppliers.trust_jobs import FOLDER, PRELOADED, trust_pass
-from labelgrid.suppliers.trust_rows import unmeasured_trust
+from labelgrid.suppliers.trust_jobs import FOLDER, PRELOADED, trust_pass, unmeasured_trust
 from tests.projects import Said, make_project
 from tests.ray_clusters import environment
 from tests.rounds import open_copy
@@ -69,8 +67,8 @@ def project(first: Path, tmp_path: Path) -> Iterator[ProjectFolder]:
         yield project
 
 
-def of_processes(workers: int = 2, share: Share | None = None) -> Spreading:
-    return Spreading(Processes(PRELOADED, workers, share or Share()))
+def of_processes(workers: int = 2, share: Share | None = None) -> Workplace:
+    return Workplace(Processes(PRELOADED, workers, share or Share()))
 
 
 class Notes(Said):
@@ -84,10 +82,10 @@ class Notes(Said):
         self.before += amount * (note == "done before")
 
 
-def measured(project: ProjectFolder, spreading: Spreading) -> tuple[Related, int]:
+def measured(project: ProjectFolder, workplace: Workplace) -> tuple[Related, int]:
     """What was measured, and how much of it before."""
     notes = Notes()
-    related = relate(project, notes, spreading=spreading)
+    related = relate(project, notes, workplace=workplace)
     return related, notes.before
 
 
@@ -117,8 +115,8 @@ def test_shares_write_nothing_but_records_which_are_joined(project: ProjectFolde
     settings = (project.folder / SETTINGS).read_bytes()
     for index in (0, 1):
         said = Said()
-        spreading = of_processes(1, Share(index, 2))
-        shared = relate(project, said, write=True, spreading=spreading)
+        workplace = of_processes(1, Share(index, 2))
+        shared = relate(project, said, write=True, workplace=workplace)
         assert not (shared.relations or shared.suppliers or shared.files or shared.written)
         assert f"Share {index + 1} of 2 is done." in said.lines[-1]
     assert (project.folder / SETTINGS).read_bytes() == settings
@@ -204,7 +202,7 @@ def test_a_label_that_changed_is_named_and_the_rest_is_measured(project: Project
 
 def test_ray_measures_the_same(project: ProjectFolder, ray_address: str) -> None:
     executor = executor_at(f"ray:{ray_address}", 2, PRELOADED)
-    assert measured(project, Spreading(executor)) == (relate(project, Silent()), 0)
+    assert measured(project, Workplace(executor)) == (relate(project, Silent()), 0)
 
 
 def test_what_was_measured_in_processes_is_written(project: ProjectFolder) -> None:
@@ -218,6 +216,6 @@ def test_what_was_measured_in_processes_is_written(project: ProjectFolder) -> No
 def test_a_worker_loads_no_torch(project: ProjectFolder) -> None:
     recipe = load_recipe(project.settings.recipe)
     measuring = trust_pass(project, unmeasured_trust(project, recipe))
-    shard, *_ = measuring.shards(Spreading())
+    shard, *_ = measuring.shards(Workplace())
     work = pickle.dumps((measuring.function, shard, *measuring.arguments(shard)))
     subprocess.run([sys.executable, "-c", WORKER], input=work, env=environment(), check=True)

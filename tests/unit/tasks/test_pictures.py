@@ -11,6 +11,7 @@ from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.class_colours import to_oklab
 from labelgrid.tasks.pictures import (
     HATCH,
+    INFERNO,
     RGB,
     VIRIDIS,
     colour_map,
@@ -156,3 +157,12 @@ def test_a_fourth_channel_says_how_opaque_a_pixel_is() -> None:
     assert np.array_equal(
         np.asarray(Image.open(io.BytesIO(picture_file(picture, ".png")))), picture
     )
+
+
+def test_a_scale_has_the_colours_that_lie_between_its_stops() -> None:
+    values = np.random.default_rng(0).uniform(-0.1, 1.1, (40, 50))
+    shown = heat_map(values, (0.0, 1.0)).astype(int)
+    stops = np.linspace(0, 1, len(INFERNO))
+    exact = [np.interp(values, stops, channel) for channel in np.array(INFERNO, float).T]
+    assert np.abs(shown - np.stack(exact, -1)).max() <= 1
+    assert (heat_map(stops[None], (0.0, 1.0))[0] == INFERNO).all()

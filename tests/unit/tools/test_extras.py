@@ -59,14 +59,14 @@ def test_pip_is_asked_for_all_extras_and_a_conflict_is_said(wheel, tmp_path, mon
 
 def test_a_command_that_does_not_name_its_extra_is_told(tmp_path):
     program = tmp_path / "labelgrid"
-    names = " ".join(extra for extra in extras.USES if extra != "serve")
+    names = " ".join(extra for extra in extras.USES if extra != "lab")
     program.write_text(
-        "#!/bin/sh\n[ $1 = serve ] && exit 0\n"
+        "#!/bin/sh\n[ $1 = scenes ] && exit 0\n"
         f"for name in {names}; do echo \"pip install 'labelgrid[$name]'\" >&2; done\nexit 1\n"
     )
     program.chmod(0o755)
     (fault,) = extras.unsaid(tmp_path, tmp_path)
-    assert fault.startswith("`labelgrid serve project` does not name the extra 'serve'")
+    assert fault.startswith("`labelgrid scenes rooms --count 1` does not name the extra 'lab'")
 
 
 def test_an_extra_of_which_nobody_says_what_it_loads_is_named(wheel, monkeypatch):

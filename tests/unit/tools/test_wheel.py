@@ -35,7 +35,7 @@ def test_the_commands_work_with_the_code_as_it_is(tmp_path):
     program(programs / "labelgrid", f"exec {sys.executable} -c '{code}' \"$@\"")
     assert failures(programs, tmp_path / "work") == []
     assert (tmp_path / "work/report.html").stat().st_size > 1000
-    assert len(COMMANDS) == 5
+    assert len(COMMANDS) == 8
 
 
 def test_the_newest_wheel_is_returned(tmp_path, monkeypatch):

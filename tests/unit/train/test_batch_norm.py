@@ -9,7 +9,7 @@ from torch import nn
 from labelgrid.basics.errors import TrainingError
 from labelgrid.basics.progress import Silent
 from labelgrid.train.batch_norm import norms_of, refuse_tiny_batches, track_statistics
-from labelgrid.train.joint_options import JointOptions
+from labelgrid.train.term_options import JointOptions
 from labelgrid.train.terms import contrastive, crop, discriminator, jtr, mean_teacher, mtpsl
 from labelgrid.train.train_options import TrainOptions
 from labelgrid.train.trainer import Trainer

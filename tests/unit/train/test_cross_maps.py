@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import (
     CrossMap,
     CrossMaps,
@@ -17,11 +16,11 @@ from labelgrid.train.cross_maps import (
 )
 from labelgrid.train.objective import targets_present
 from labelgrid.train.pairs import allowed_pairs, pairs_of
+from labelgrid.train.term_options import CrossMapOptions
 from labelgrid.train.terms import direct_map, perceptual_map, x_task
 from labelgrid.train.train_options import ObjectiveOptions
 from tests.unit.train.terms.stepped import ONE, step_of, training_of
 
-COVERS = ["labelgrid.train.cross_map_options"]
 NAMES = ["semseg", "depth", "normals"]
 ALL = allowed_pairs(NAMES, [], "it")
 

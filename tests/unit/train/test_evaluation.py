@@ -6,12 +6,12 @@ import torch
 from torch.nn import functional
 
 from labelgrid.basics.errors import LabelError
-from labelgrid.data.frame import Frame
+from labelgrid.data.frame import Frame, target_of
 from labelgrid.data.transforms import fit_placement
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train import evaluation as module
-from labelgrid.train.evaluation import Measure, as_target, evaluate, predictions, strips
+from labelgrid.train.evaluation import Measure, evaluate, predictions, strips
 from labelgrid.train.train_options import ObjectiveOptions
 from labelgrid.train.trained_model import TrainedModel
 from tests.support import make_dataset
@@ -160,7 +160,7 @@ def test_strips_cover_the_rows_once():
 
 def test_rows_of_a_label_become_a_target():
     label = LabelArray(np.arange(12.0).reshape(3, 4, 1), np.eye(3, 4, dtype=bool))
-    target = as_target(label, slice(1, 3))
+    target = target_of(label, slice(1, 3))
     assert (
         target.value.shape == (1, 1, 2, 4)
         and target.valid.sum() == 2

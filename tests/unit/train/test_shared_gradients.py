@@ -166,7 +166,7 @@ def test_on_a_network_equal_weights_leave_the_gradients_of_the_plain_loss(tmp_pa
     found = []
     for equal in (False, True):
         plan = toy_plan(made, options, net=net)
-        plan = replace(plan, balancer=Equal(plan.balancer.weights, at) if equal else plan.balancer)
+        plan = replace(plan, balancer=Equal(plan.balancer.fixed, at) if equal else plan.balancer)
         plan.balancer.reduce = reduce
         training = Trainer(plan)
         training.run_epoch(Silent())
@@ -186,7 +186,7 @@ def test_the_last_shared_layer_is_the_one_before_the_features(tmp_path, net, wan
     kept = []
     training.plan.balancer.backward = kept.append
     training.train_step(next(training._batches(0)), 0)
-    losses = kept[0].parts(training.plan.balancer.reduce, training.plan.balancer.weights)
+    losses = kept[0].parts(training.plan.balancer.reduce, training.plan.balancer.fixed)
     gradients = SharedGradients(kept[0], losses, "features")
     layer = gradients.last_layer()
     assert [name for name, p in training.network.encoder.named_parameters() if p is layer] == [

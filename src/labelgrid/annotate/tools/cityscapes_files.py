@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from labelgrid.annotate.answers import Answers
+from labelgrid.annotate.answers import Answers, Fault
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
-from labelgrid.annotate.mask_files import Masks, fault_of, head_of_first, png_names
+from labelgrid.annotate.mask_files import Masks, head_of_first, png_names
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
@@ -41,12 +41,9 @@ class CityscapesFilesConnector:
         """Read the class maps of a folder; an image may be named with `_leftImg8bit` or without.
 
         Where an image has several files, `labelIds` are read, and of these the fine ones.
-
-        Raises:
-            LabelError: there is no such file, or no task knows a class.
         """
-        files = _best_files(png_names(answer))
-        if not files:
+        names = _best_names(png_names(answer))
+        if not names:
             raise LabelError(
                 "There are no files IMAGE_gtFine_labelIds.png or IMAGE_labelTrainIds.png.",
                 where=answer,
@@ -56,17 +53,17 @@ class CityscapesFilesConnector:
         masks = Masks(answer)
         images = []
         faults = []
-        for image, name in files.items():
+        for image, name in names.items():
             try:
                 images.append(_drawn(_name_of(image, finder), name, masks, finder))
             except LabelError as error:
-                faults.append(fault_of(name, error))
+                faults.append(Fault.of_error(name, error))
         answers = region_answers(images, index)
         answers.faults += faults
         return answers
 
     def recognise(self, path: Path) -> Recognition | None:
-        """Recognise a folder by its first file with such a name."""
+        """Recognise a folder by the first file with a name of Cityscapes."""
         head = head_of_first(path, _FILE.fullmatch)
         if head is None or head.channels != 1 or head.palette:
             return None
@@ -76,26 +73,21 @@ class CityscapesFilesConnector:
 build = CityscapesFilesConnector
 
 
-def _best_files(names: Iterable[str]) -> dict[str, str]:
-    """Image -> the file that is read."""
-    files: dict[str, str] = {}
-    ranks: dict[str, int] = {}
+def _best_names(names: Iterable[str]) -> dict[str, str]:
+    best: dict[str, tuple[int, str]] = {}
     for name in names:
         match = _FILE.fullmatch(name)
-        if match is None:
-            continue
-        image, made, kind = match.groups()
-        rank = len(_BEST)
-        if made + "_" + kind in _BEST:
-            rank = _BEST.index(made + "_" + kind)
-        if rank < ranks.get(image, len(_BEST) + 1):
-            ranks[image] = rank
-            files[image] = name
-    return files
+        if match:
+            image, made, kind = match.groups()
+            ending = f"{made}_{kind}"
+            rank = _BEST.index(ending) if ending in _BEST else len(_BEST)
+            if image not in best or rank < best[image][0]:
+                best[image] = (rank, name)
+    return {image: name for image, (_, name) in best.items()}
 
 
 def _name_of(image: str, finder: ImageNames) -> str:
-    """The name of an image by which it is found; first with its folders, then without."""
+    """The name of an image in the project; first with its folders, then without."""
     for start in (image, image.rpartition("/")[2]):
         for end in _IMAGE_ENDS:
             if finder.find(f"{start}{end}.png"):
@@ -104,17 +96,17 @@ def _name_of(image: str, finder: ImageNames) -> str:
 
 
 def _drawn(image: str, name: str, masks: Masks, finder: ImageNames) -> DrawnImage:
-    """The classes in a file; none are read of an image that is not the project's.
-
-    Raises:
-        LabelError: the file is damaged, or holds a number that is not defined.
-    """
+    """The classes in a file; none are read for an image that the project does not have."""
     shapes = []
     if finder.find(image):
         numbers = masks.numbers(name)
         if numbers.ndim != 2 or numbers.dtype.kind != "u":
             raise LabelError("It is no map of numbers.", next_step="Get the file again.")
-        names = _names(name.endswith("_labelTrainIds.png"), numbers.dtype.itemsize)
+        names = dict(NAMES)
+        if name.endswith("_labelTrainIds.png"):
+            names = {place: NAMES[number] for place, number in enumerate(EVALUATED)}
+            names[NOT_EVALUATED] = NAMES[0]
+        names.setdefault(_MINUS_ONE[numbers.dtype.itemsize], PLATE)
         present = np.unique(numbers).tolist()
         unknown = [str(number) for number in present if number not in names]
         if unknown:
@@ -127,14 +119,3 @@ def _drawn(image: str, name: str, masks: Masks, finder: ImageNames) -> DrawnImag
             paint = partial(masks.paint_number, name, number)
             shapes.append(Shape(region, paint, optional=region in IGNORED))
     return DrawnImage(image=image, where=name, size=masks.size(name), shapes=shapes)
-
-
-def _names(is_train_ids: bool, width: int) -> dict[int, str]:
-    """The name of each number in a file of `width` bytes a number."""
-    if is_train_ids:
-        names = {place: NAMES[number] for place, number in enumerate(EVALUATED)}
-        names[NOT_EVALUATED] = NAMES[0]
-    else:
-        names = dict(NAMES)
-    names.setdefault(_MINUS_ONE[width], PLATE)
-    return names

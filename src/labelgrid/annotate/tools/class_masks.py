@@ -1,8 +1,8 @@
-"""Reads labels that are one PNG a class or instance of an image: every number above 0 is in."""
+"""Reads labels with a PNG for each class or instance of an image: numbers above 0 are inside."""
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -13,7 +13,7 @@ from labelgrid.annotate.answers import Answers, Fault, join_answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
 from labelgrid.annotate.lists import LABEL_LIST, ListedLabel
-from labelgrid.annotate.mask_files import LOOKED_AT, Masks, fault_of, head_of_first, png_names
+from labelgrid.annotate.mask_files import LOOKED_AT, Masks, head_of_first, png_names
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
@@ -36,11 +36,7 @@ Knows = Callable[[str], bool]
 class _Mask:
     """What a mask shows.
 
-    Args:
-        name: of the file, below the folder.
-        image: the image, as it is named.
-        region: the class.
-        task: of the label; empty: the one that knows the class.
+    Without a `task`, the mask is of the task that knows the class.
     """
 
     name: str
@@ -60,19 +56,19 @@ class ClassMasksConnector:
     """
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
-        """Read the masks of a folder; those of one image and task are one label.
+        """Read the masks of a folder; the masks of an image and a task are one label.
 
         Where masks overlap, the one whose file comes later by its name counts.
-
-        Raises:
-            LabelError: there is no mask, nothing says which images masks of Label Studio show, or
-                no task knows a class.
         """
         names = list(png_names(answer))
+        finder = index.image_names()
         listed = lists.read_lists(answer, index.decode)
         masks, faults = _listed_masks(names, listed.files, index)
         faults += listed.faults
-        masks = _of_sound_images(masks, faults, index.image_names())
+        # Of an image of which a mask is missing or wrong, no mask is read.
+        faulty = {fault.cell.image_id for fault in faults if fault.cell}
+        wrong = {_images_of(name, finder) for name in faulty}
+        masks = [mask for mask in masks if _images_of(mask.image, finder) not in wrong]
         masks += _named_masks([name for name in names if name not in listed.files], index, answer)
         if not (masks or faults):
             raise LabelError(
@@ -86,9 +82,9 @@ class ClassMasksConnector:
             of_task[mask.task].append(mask)
         files = Masks(answer)
         for task, group in of_task.items():
-            images, faults = _drawn(group, files, listed.seconds, index.image_names())
-            found = region_answers(images, index.of_task(task) if task else index)
-            parts += [Answers(faults=faults), found]
+            images, faults = _drawn(group, files, listed.seconds, finder)
+            labels = region_answers(images, index.of_task(task) if task else index)
+            parts += [Answers(faults=faults), labels]
         return join_answers(parts)
 
     def recognise(self, path: Path) -> Recognition | None:
@@ -100,7 +96,7 @@ class ClassMasksConnector:
         return None
 
     def recognise_names(self, path: Path, index: ProjectIndex) -> Recognition | None:
-        """Recognise masks of which most say an image and a class that the project has."""
+        """Recognise masks if most names say an image and a class of the project."""
         try:
             names = list(islice(png_names(path), LOOKED_AT))
             finder = index.image_names()
@@ -120,7 +116,6 @@ build = ClassMasksConnector
 def _listed_masks(
     names: list[str], listed: Mapping[str, ListedLabel], index: ProjectIndex
 ) -> tuple[list[_Mask], list[Fault]]:
-    """The masks that a list names, and those lines that name no file or task."""
     present = set(names)
     masks = []
     faults = []
@@ -143,26 +138,13 @@ def _listed_masks(
     return masks, faults
 
 
-def _of_sound_images(
-    masks: list[_Mask], faults: Iterable[Fault], finder: ImageNames
-) -> list[_Mask]:
-    """The masks without those of images of which another mask is missing or wrong."""
-    named = {fault.cell.image_id for fault in faults if fault.cell}
-    wrong = {_images_of(name, finder) for name in named}
-    return [mask for mask in masks if _images_of(mask.image, finder) not in wrong]
-
-
 def _images_of(name: str, finder: ImageNames) -> tuple[str, ...]:
     """The images that a name can mean; of a foreign image the name itself."""
     return tuple(finder.find(name)) or (name,)
 
 
 def _named_masks(names: list[str], index: ProjectIndex, folder: Path) -> list[_Mask]:
-    """The masks whose names say their image and class; of foreign images, without the class.
-
-    Raises:
-        LabelError: their names say a task of Label Studio instead of an image.
-    """
+    """The masks whose names say their image and class; of foreign images, without the class."""
     brushed = [name for name in names if _BRUSH.fullmatch(PurePosixPath(name).name)]
     if brushed:
         count = count_text(len(brushed), "mask is", "masks are")
@@ -183,17 +165,17 @@ def _named_masks(names: list[str], index: ProjectIndex, folder: Path) -> list[_M
 
 
 def _by_name(name: str, finder: ImageNames, knows: Knows) -> tuple[str, str]:
-    """The image and class of a mask: of all ways to read its name the first that is known.
+    """The image and class of a mask, by the first known way to read its name.
 
-    Else the first with an image of the project; else the name itself, and no class.
+    Else by the first way with an image of the project; else the name itself, and no class.
     """
-    found = []
+    with_image = []
     for image, region in _readings(PurePosixPath(name).with_suffix("")):
         if finder.find(image):
             if knows(region):
                 return image, region
-            found.append((image, region))
-    return [*found, (name, "")][0]
+            with_image.append((image, region))
+    return [*with_image, (name, "")][0]
 
 
 def _readings(path: PurePosixPath) -> Iterator[tuple[str, str]]:
@@ -225,9 +207,9 @@ def _with_and_without_number(name: str) -> list[str]:
 
 
 def _region_of(stem: str, knows: Knows) -> str:
-    """The class in a mask's name, whatever is before it: the longest end that is known.
+    """The class in a mask's name, whatever stands before: the longest known end.
 
-    If none is known, what is behind Label Studio's tag, else the whole name.
+    If no end is known, the part behind Label Studio's tag, else the whole name.
     """
     for name in _with_and_without_number(stem):
         for place, character in enumerate(f"-{name}"):
@@ -239,7 +221,6 @@ def _region_of(stem: str, knows: Knows) -> str:
 def _drawn(
     masks: list[_Mask], files: Masks, seconds: Mapping[Cell, tuple[float, str]], finder: ImageNames
 ) -> tuple[list[DrawnImage], list[Fault]]:
-    """The images with their masks in the order of their names, and what cannot be drawn."""
     groups: dict[tuple[str, ...], list[_Mask]] = defaultdict(list)
     for mask in sorted(masks, key=lambda mask: mask.name):
         groups[_images_of(mask.image, finder)].append(mask)
@@ -247,29 +228,27 @@ def _drawn(
     faults = []
     for group in groups.values():
         first = group[0]
-        others = _annotations(group)
-        if len(others) > 1:
-            what = f"Annotations {join_names(others, 5, ' and ')} both draw '{first.image}'."
+        brushed = [_BRUSH.fullmatch(PurePosixPath(mask.name).name) for mask in group]
+        annotations = sorted({match[1] for match in brushed if match})
+        if len(annotations) > 1:
+            numbers = join_names(annotations, 5, " and ")
+            what = f"Annotations {numbers} both draw '{first.image}'."
             faults.append(Fault(first.name, what, "Keep the files of one of them."))
             continue
         shown = group if finder.find(first.image) else ()
         shapes = [Shape(mask.region, partial(files.paint_positive, mask.name)) for mask in shown]
         try:
-            drawn = DrawnImage(
+            size = files.size(first.name)
+        except LabelError as error:
+            faults.append(Fault.of_error(first.name, error))
+            continue
+        images.append(
+            DrawnImage(
                 image=first.image,
                 where=first.name,
-                size=files.size(first.name),
+                size=size,
                 shapes=shapes,
                 seconds=seconds.get(Cell(first.image, first.task), (None, ""))[0],
             )
-        except LabelError as error:
-            faults.append(fault_of(first.name, error))
-        else:
-            images.append(drawn)
+        )
     return images, faults
-
-
-def _annotations(masks: list[_Mask]) -> list[str]:
-    """The numbers of Label Studio's annotations in the masks' names."""
-    found = (_BRUSH.fullmatch(PurePosixPath(mask.name).name) for mask in masks)
-    return sorted({match[1] for match in found if match})

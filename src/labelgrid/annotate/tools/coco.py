@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -75,19 +74,16 @@ class CocoConnector:
         """Write the request; an earlier one in the folder is updated.
 
         The file of annotations is written first: it marks the folder as a request.
-
-        Raises:
-            UsageError: labels of a task cannot be drawn.
-            ProjectError: two tasks have a class of one name, the folder holds something else, or
-                the disk reports an error.
-            LabelError: pycocotools is not installed, and there are predictions to send.
         """
         categories = _categories(request)
         with files.disk_errors(out, "Answers in it were not changed."):
             earlier = _earlier_images(out)
             files.remove_files(out / IMAGES, earlier - {*request.names.values()})
             files.write_text(out / SENT, _data_set(request, categories))
-            files.write_text(out / README, _readme(request))
+            readme = _TEXT.format(
+                images=len(request.images), labels=len(request.items), sent=SENT, ids=REQUEST_IDS
+            )
+            files.write_text(out / README, readme)
             if not (out / SKIPS).exists():
                 files.write_text(out / SKIPS, "request_id,reason\n")
             copy_images(request, out / IMAGES, link=link, progress=progress)
@@ -97,11 +93,7 @@ class CocoConnector:
         return bool(task.region_names)
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
-        """Read the regions of a file, or of the files of a folder, and the skips of a folder.
-
-        Raises:
-            LabelError: there is no answer, or the names of classes are unknown.
-        """
+        """Read the regions of a file, or of the files of a folder, and the skips of a folder."""
         found = FoundRegions()
         rest = found.rest
         read = list(_files(answer, rest.faults, rest.stray, index.decode))
@@ -134,23 +126,10 @@ class CocoConnector:
 build = CocoConnector
 
 
-class _Region(Protocol):
-    """A region of an annotation.
-
-    `number` is that of the annotation.
-    """
-
-    @property
-    def number(self) -> int: ...
-
-    def fill(self, canvas: Canvas, number: int) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class _Polygons:
     """The rings of one region."""
 
-    number: int
     rings: Sequence[Floats]
 
     def fill(self, canvas: Canvas, number: int) -> None:
@@ -161,7 +140,6 @@ class _Polygons:
 class _Runs:
     """The run lengths of a mask of a height and a width, compressed as bytes or not."""
 
-    number: int
     size: Size
     counts: Ints | bytes
 
@@ -179,41 +157,35 @@ class _Runs:
         canvas.paint(mask, number, left=left)
 
 
-def _paint(region: _Region, canvas: Canvas, number: int) -> None:
-    """Paint a region; errors name the annotation."""
+_Region = _Polygons | _Runs
+
+
+def _paint(region: _Region, place: int, canvas: Canvas, number: int) -> None:
+    """Paint a region; errors name its annotation."""
     try:
         region.fill(canvas, number)
     except LabelError as error:
-        what = f"annotations[{region.number}]: {error.what}"
+        what = f"annotations[{place}]: {error.what}"
         raise LabelError(what, next_step=error.next_step) from error
 
 
-def _region(annotation: Values, number: int) -> _Region:
-    """The region of an annotation.
-
-    Raises:
-        EntryError: it has none, or it is wrong.
-    """
+def _region(annotation: Values) -> _Region:
     segmentation = annotation.get("segmentation")
     if segmentation in (None, [], [[]]):
+        box = annotation.get("bbox") or [0, 0, 0, 0]
+        has_box = not isinstance(box, list) or any(box[2:])
         raise EntryError(
             "It is empty: without a segmentation, as a box or a point, it labels no pixels.",
-            empty=_has_no_extent(annotation),
+            empty=not (annotation.get("area") or has_box),
         )
     if isinstance(segmentation, list):
-        return _Polygons(number, [_ring(points) for points in segmentation])
+        return _Polygons([_ring(points) for points in segmentation])
     if not isinstance(segmentation, dict):
         raise EntryError("Its segmentation is neither a list of polygons nor run lengths.")
     size = segmentation.get("size")
     if not isinstance(size, list) or len(size) != 2 or not {int} >= set(map(type, size)):
         raise EntryError("Its run lengths have no size, [height, width].")
-    return _Runs(number, (size[0], size[1]), _counts(segmentation.get("counts")))
-
-
-def _has_no_extent(annotation: Values) -> bool:
-    """Whether an annotation's area and box, where it has any, are of no size."""
-    box = annotation.get("bbox") or [0, 0, 0, 0]
-    return not annotation.get("area") and isinstance(box, list) and not any(box[2:])
+    return _Runs((size[0], size[1]), _counts(segmentation.get("counts")))
 
 
 def _ring(points: object) -> Floats:
@@ -241,40 +213,29 @@ class _InstancesFile:
 
     def __init__(self, name: str) -> None:
         self.tables = CocoFile(name, self._add_annotation)
-        self._regions: dict[Id, list[tuple[Id, _Region]]] = defaultdict(list)
+        #: The number, the category and the region of each annotation.
+        self._regions: dict[Id, list[tuple[int, Id, _Region]]] = defaultdict(list)
 
     @property
     def is_request(self) -> bool:
-        """Whether it is a file that was sent."""
         return self.tables.info == _INFO
 
     def _add_annotation(self, annotation: Json, number: int) -> None:
         image = entry_id(annotation, "image_id")
         category = entry_id(annotation, "category_id")
-        self._regions[image].append((category, _region(annotation, number)))
+        self._regions[image].append((number, category, _region(annotation)))
 
     def drawn_images(self, requests: Mapping[str, Cell], closed: set[str]) -> Iterator[DrawnImage]:
-        """The images with their shapes; what refers to no entry is added to the faults."""
         for key, image in self.tables.images.items():
-            shapes = list(self._shapes(key, self._regions.pop(key, [])))
-            yield DrawnImage(
-                image=self._image_name(key, image, requests, closed),
-                where=f"{self.tables.name}: {image.name}",
-                size=image.size,
-                shapes=shapes,
-                incomplete=self.tables.is_incomplete(key),
-            )
+            shapes = list(self._shapes(key))
+            yield self.tables.draw(key, shapes, self._image_name(key, image, requests, closed))
         for regions in self._regions.values():
-            for _, region in regions:
-                self._add_fault(region, "Its image_id is in no entry of images.")
-
-    def _add_fault(self, region: _Region, what: str) -> None:
-        self.tables.faults.add(f"annotations[{region.number}]", what)
+            for number, _, _ in regions:
+                self.tables.add_fault(number, "Its image_id is in no entry of images.")
 
     def _image_name(
         self, key: Id, image: CocoImage, requests: Mapping[str, Cell], closed: set[str]
     ) -> str:
-        """The name of an image: that of its requests, if it has any."""
         names: set[str] = set()
         for request_id in image.request_ids:
             if request_id in closed:
@@ -291,14 +252,15 @@ class _InstancesFile:
             self.tables.incomplete.add(key)
         return min(names, default=image.name)
 
-    def _shapes(self, key: Id, regions: Sequence[tuple[Id, _Region]]) -> Iterator[Shape]:
-        for category, region in regions:
+    def _shapes(self, key: Id) -> Iterator[Shape]:
+        for number, category, region in self._regions.pop(key, []):
             name = self.tables.categories.get(category)
             if name is None:
-                self._add_fault(region, "Its category_id is in no entry of categories.")
+                what = "Its category_id is in no entry of categories."
+                self.tables.add_fault(number, what)
                 self.tables.incomplete.add(key)
             else:
-                yield Shape(name, partial(_paint, region))
+                yield Shape(name, partial(_paint, region, number))
 
 
 def _files(
@@ -320,12 +282,7 @@ def _files(
 
 
 def _categories(request: Request) -> dict[str, tuple[int, str]]:
-    """The name of each class of the request's tasks -> its id, and its task.
-
-    Raises:
-        UsageError: labels of a task cannot be drawn.
-        ProjectError: two tasks have a class of one name.
-    """
+    """Class name -> id and task, for all tasks of a request."""
     refuse_undrawn(request, "COCO")
     tasks = sorted({item.cell.task for item in request.items})
     categories: dict[str, tuple[int, str]] = {}
@@ -343,15 +300,10 @@ def _categories(request: Request) -> dict[str, tuple[int, str]]:
 
 
 def _earlier_images(out: Path) -> set[str]:
-    """The images that an earlier request copied into the folder.
-
-    Raises:
-        ProjectError: the folder holds something other than a request.
-    """
     if is_vacant(out):
         return set()
     sent = _InstancesFile(SENT)
-    if is_inside(out, SENT):
+    if is_inside(out, out / SENT):
         sent.tables.read(out / SENT)
     if not sent.is_request or any(sent.tables.faults):
         raise foreign_folder_error(out)
@@ -359,7 +311,6 @@ def _earlier_images(out: Path) -> set[str]:
 
 
 def _data_set(request: Request, categories: Mapping[str, tuple[int, str]]) -> str:
-    """The content of the file of annotations."""
     request_ids: dict[str, list[str]] = defaultdict(list)
     for item in request.items:
         request_ids[item.cell.image_id].append(item.request_id)
@@ -396,7 +347,6 @@ def _data_set(request: Request, categories: Mapping[str, tuple[int, str]]) -> st
 
 
 def _segmentation(mask: Bools) -> Json:
-    """What an annotation says of its mask."""
     rows, columns = box_of(mask)
     return {
         "segmentation": {"size": list(mask.shape), "counts": encode_mask(mask)},
@@ -404,9 +354,3 @@ def _segmentation(mask: Bools) -> Json:
         "bbox": [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start],
         "iscrowd": 0,
     }
-
-
-def _readme(request: Request) -> str:
-    return _TEXT.format(
-        images=len(request.images), labels=len(request.items), sent=SENT, ids=REQUEST_IDS
-    )

@@ -5,7 +5,7 @@ is a segment as any other.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
@@ -38,12 +38,9 @@ class CocoPanopticConnector:
     """
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
-        """Read the segments of a file with its PNGs beside it, or of the files of a folder.
+        """Read the segments of a file with PNGs, or of the files of a folder.
 
         The PNGs lie in a folder that is named as the JSON file, or beside it.
-
-        Raises:
-            LabelError: there is no annotation, or the names of classes are unknown.
         """
         found = FoundRegions()
         folder = answer if answer.is_dir() else answer.parent
@@ -74,7 +71,7 @@ build = CocoPanopticConnector
 
 @dataclass(frozen=True)
 class _Segments:
-    """An annotation: its number, its PNG, and the category of each segment's id."""
+    """An annotation: the number, the PNG, and the category of each segment's id."""
 
     number: int
     file_name: str
@@ -112,21 +109,11 @@ class _PanopticFile:
             raise EntryError("Another annotation has the same image_id.")
 
     def drawn_images(self) -> Iterator[DrawnImage]:
-        """The images with their segments; what refers to no entry is added to the faults."""
-        for key, image in self.tables.images.items():
+        for key in self.tables.images:
             segments = self._segments.pop(key, None)
-            yield DrawnImage(
-                image=image.name,
-                where=f"{self.tables.name}: {image.name}",
-                size=image.size,
-                shapes=list(self._shapes(key, segments)) if segments else [],
-                incomplete=self.tables.is_incomplete(key),
-            )
+            yield self.tables.draw(key, list(self._shapes(key, segments)) if segments else [])
         for segments in self._segments.values():
-            self._add_fault(segments, "Its image_id is in no entry of images.")
-
-    def _add_fault(self, segments: _Segments, what: str, next_step: str = "") -> None:
-        self.tables.faults.add(f"annotations[{segments.number}]", what, next_step)
+            self.tables.add_fault(segments.number, "Its image_id is in no entry of images.")
 
     def _shapes(self, key: Id, segments: _Segments) -> Iterator[Shape]:
         """A shape for each class: segments do not overlap."""
@@ -138,44 +125,60 @@ class _PanopticFile:
         of_class: dict[str, list[int]] = defaultdict(list)
         for segment, category in segments.categories.items():
             if category not in names:
-                self._add_fault(segments, "A category_id of it is in no entry of categories.")
+                what = "A category_id of it is in no entry of categories."
+                self.tables.add_fault(segments.number, what)
                 self.tables.incomplete.add(key)
                 return
             of_class[names[category]].append(segment)
         known = tuple(segments.categories)
-        for name, found in of_class.items():
-            yield Shape(name, partial(_paint, partial(self._read, path, known), found))
+        for name, keys in of_class.items():
+            yield Shape(name, partial(self._paint, path, known, keys))
 
     def _png(self, segments: _Segments) -> Path | None:
         """The annotation's PNG; None, and a fault, if there is none in the answer."""
         name = PurePosixPath(segments.file_name)
         if leads_outside(name):
-            self._add_fault(segments, f"The path '{name}' leads out of the folder.")
+            what = f"The path '{name}' leads out of the folder."
+            self.tables.add_fault(segments.number, what)
             return None
         parent = self._path.parent
         for beside in (parent / self._path.stem, parent, parent.parent / self._path.stem):
             path = beside / name
             if not path.is_relative_to(self._folder) or not is_file_there(path):
                 continue
-            if is_inside(self._folder, path.relative_to(self._folder).as_posix()):
+            if is_inside(self._folder, path):
                 return path
-            self._add_fault(segments, LINK, "Copy the PNG itself into the folder.")
+            advice = "Copy the PNG itself into the folder."
+            self.tables.add_fault(segments.number, LINK, advice)
             return None
-        self._add_fault(
-            segments,
+        self.tables.add_fault(
+            segments.number,
             "There is no PNG of its segments.",
             f"Put it where its file_name says, into the folder {self._path.stem}.",
         )
         return None
 
+    def _paint(
+        self,
+        path: Path,
+        known: tuple[int, ...],
+        keys: Sequence[int],
+        canvas: Canvas,
+        number: int,
+    ) -> None:
+        ids = self._read(path, known)
+        if ids.shape != canvas.size:
+            height, width = ids.shape
+            raise LabelError(
+                f"The PNG is {height}x{width}, and its image {canvas.size[0]}x{canvas.size[1]} "
+                "(height x width)."
+            )
+        chosen = np.zeros(_IDS, np.bool_)
+        chosen[keys] = True
+        canvas.paint(chosen[ids], number)
+
 
 def _read_ids(path: Path, known: tuple[int, ...]) -> NDArray[np.int32]:
-    """The segments' ids [h, w] in a PNG.
-
-    Raises:
-        LabelError: it is no PNG of 8-bit colours, has transparent pixels, or holds an id that is
-            not known.
-    """
     colours = shown_colours(path, "A PNG of segments")
     if colours is None:
         raise LabelError(
@@ -195,19 +198,3 @@ def _read_ids(path: Path, known: tuple[int, ...]) -> NDArray[np.int32]:
             next_step="Export both together again.",
         )
     return ids
-
-
-def _paint(
-    read: Callable[[], NDArray[np.int32]], keys: Sequence[int], canvas: Canvas, number: int
-) -> None:
-    """Paint the segments of one class."""
-    ids = read()
-    if ids.shape != canvas.size:
-        height, width = ids.shape
-        raise LabelError(
-            f"The PNG is {height}x{width}, and its image {canvas.size[0]}x{canvas.size[1]} "
-            "(height x width)."
-        )
-    chosen = np.zeros(_IDS, np.bool_)
-    chosen[keys] = True
-    canvas.paint(chosen[ids], number)

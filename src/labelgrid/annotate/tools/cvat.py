@@ -20,7 +20,7 @@ from labelgrid.annotate.drawing_requests import refuse_undrawn
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
 from labelgrid.annotate.image_copies import copy_image
 from labelgrid.annotate.import_options import IGNORE
-from labelgrid.annotate.matching import LINK, cell_of, is_inside
+from labelgrid.annotate.matching import cell_of, is_inside, link_fault
 from labelgrid.annotate.region_answers import DrawnImage, region_answers
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.annotate.safe_xml import root_of
@@ -65,7 +65,7 @@ Each folder here is one task in CVAT, of at most {most} images, best first:
 
 @dataclass(frozen=True)
 class _Part:
-    """The requests of one task in CVAT: the folder's name, our task, its cells."""
+    """The requests of one task in CVAT: the folder's name, our task, the cells."""
 
     folder: str
     task: str
@@ -79,14 +79,11 @@ class CvatConnector:
     """
 
     def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
-        """Write a folder a task and 500 images: labels, images, annotations to upload.
-
-        Raises:
-            UsageError: labels of a task cannot be drawn.
-            ProjectError: the folder holds something else, or the disk reports an error.
-        """
+        """Write a folder a task and 500 images: labels, images, annotations to upload."""
         refuse_undrawn(request, "CVAT")
         parts = list(_parts(request.items))
+        lines = [f"   {part.folder}/  {len(part.items)} images\n" for part in parts]
+        readme = _TEXT.format(labels=len(request.items), most=MOST_IMAGES, parts="".join(lines))
         copies = {}
         texts = [README]
         for part in parts:
@@ -100,10 +97,13 @@ class CvatConnector:
             files.remove_files(out, sorted(_earlier_files(out) - {*names}))
             mark = {"tool": _TOOL, "files": names}
             files.write_text(out / _MARK, json.dumps(mark, indent=1) + "\n")
-            files.write_text(out / README, _readme(parts))
+            files.write_text(out / README, readme)
             progress.start("Writing the request", len(copies), "images")
             for part in parts:
-                _write_texts(request, part, out / part.folder)
+                task = request.tasks[part.task]
+                annotations = annotations_text(request, task, part.items)
+                files.write_text(out / part.folder / LABELS, labels_text(task))
+                files.write_text(out / part.folder / UPLOAD, annotations)
             for name, source in copies.items():
                 copy_image(source, out / name, link=link)
                 progress.advance()
@@ -116,37 +116,37 @@ class CvatConnector:
         """Read the regions and skips of a file, or of all `annotations.xml` of a folder.
 
         An image with a request's tag is answered if somebody drew in it, or ticked that it is done.
-
-        Raises:
-            LabelError: there is no answer, or names of classes are unknown.
         """
         names = index.options.meanings
         ignored = frozenset(name for name, target in names.items() if target == IGNORE)
         faults = []
         images = []
         for path in _files(answer):
-            where = path.name
-            if answer.is_dir():
-                where = path.relative_to(answer).as_posix()
-                if not is_inside(answer, where):
-                    faults.append(Fault(where, LINK, "Copy the file itself into the folder."))
-                    continue
+            where = path.relative_to(answer).as_posix() if answer.is_dir() else path.name
+            if answer.is_dir() and not is_inside(answer, path):
+                faults.append(link_fault(where))
+                continue
             try:
                 images += read_images(path, where, ignored, index.decode)
             except LabelError as error:
-                faults.append(Fault(where, error.what, error.next_step))
+                faults.append(Fault.of_error(where, error))
         answers = _Answering(index, images).answers()
         answers.faults += faults
         if not answers.has_any:
-            raise LabelError(_no_answer(images, answers), where=answer, next_step=_ADVICE)
+            what = "Nobody drew in an image of the CVAT annotations, or ticked that it is done."
+            if not images:
+                what = "There is no image in a file of CVAT annotations."
+            elif answers.foreign:
+                what = "None of the images in the CVAT annotations is in the project."
+            raise LabelError(what, where=answer, next_step=_ADVICE)
         return answers
 
     def recognise(self, path: Path) -> Recognition | None:
         """Recognise CVAT's XML file, or a folder with its `annotations.xml`."""
-        for found in islice(_files(path), _LOOKED_AT):
-            if path.is_dir() and not is_inside(path, found.relative_to(path).as_posix()):
+        for file in islice(_files(path), _LOOKED_AT):
+            if path.is_dir() and not is_inside(path, file):
                 continue
-            root, others = root_of(found)
+            root, others = root_of(file)
             if root == "annotations" and {"image", "meta", "track"} & others:
                 return Recognition("CVAT annotations of images", 1.0)
         return None
@@ -158,14 +158,6 @@ _ADVICE = (
     "Export the task from CVAT as \"CVAT for images 1.1\", and import the zip file; tick 'done' in "
     "the tags of images whose regions are right as they were sent."
 )
-
-
-def _no_answer(images: Sequence[CvatImage], answers: Answers) -> str:
-    if not images:
-        return "There is no image in a file of CVAT annotations."
-    if answers.foreign:
-        return "None of the images in the CVAT annotations is in the project."
-    return "Nobody drew in an image of the CVAT annotations, or ticked that it is done."
 
 
 class _Answering:
@@ -183,7 +175,6 @@ class _Answering:
         self._extra = Answers()
 
     def answers(self) -> Answers:
-        """The answers of all images."""
         drawn: list[DrawnImage] = []
         for image in self._images:
             fault = image.as_fault()
@@ -195,41 +186,38 @@ class _Answering:
         return join_answers([answers, self._extra])
 
     def _drawn(self, image: CvatImage) -> Iterator[DrawnImage]:
-        """The image for each request that it answers, or once if it has no tag of a request."""
+        """The image for each answered request, or once without a request."""
         tags = {tag[REQUEST_ID]: tag for tag in _tags(image)}
         if not tags:
             yield _drawing(image)
         for request_id, tag in tags.items():
-            cell = self._cell(request_id, image)
-            if not cell:
+            if request_id in self._closed:
+                self._extra.closed.append(image.where)
                 continue
-            if tag.get(SKIP):
+            cell = self._cell(request_id, image)
+            if isinstance(cell, Fault):
+                self._extra.faults.append(cell)
+            elif tag.get(SKIP):
                 self._extra.skips.append(Skip(cell, image.where, " ".join(tag[SKIP].split())))
             elif tag.get(DONE) == "true" or image.sources.total() > image.sources[AUTO]:
                 yield _drawing(image, cell)
             else:
                 self._extra.empty += 1
 
-    def _cell(self, request_id: str, image: CvatImage) -> Cell | None:
-        """The cell of a request; if there is none, a fault is added, or it is closed."""
-        if request_id in self._closed:
-            self._extra.closed.append(image.where)
-            return None
+    def _cell(self, request_id: str, image: CvatImage) -> Cell | Fault:
         cell = cell_of(request_id, image.where, self._requests)
-        if isinstance(cell, Cell) and cell.image_id not in self._finder.find(image.name):
-            what = f"Its request '{request_id}' is for another image."
-            cell = Fault(image.where, what, "Remove the tag that was copied.", cell)
-        elif isinstance(cell, Cell) and not self._index.tasks[cell.task].region_names:
-            what = "Labels of this task cannot be drawn."
-            cell = Fault(image.where, what, "Remove the tag.", cell)
-        if isinstance(cell, Cell):
+        if isinstance(cell, Fault):
             return cell
-        self._extra.faults.append(cell)
-        return None
+        if cell.image_id not in self._finder.find(image.name):
+            what = f"Its request '{request_id}' is for another image."
+            return Fault(image.where, what, "Remove the tag that was copied.", cell)
+        if not self._index.tasks[cell.task].region_names:
+            what = "Labels of this task cannot be drawn."
+            return Fault(image.where, what, "Remove the tag.", cell)
+        return cell
 
 
 def _tags(image: CvatImage) -> list[Mapping[str, str]]:
-    """The tags of an image that carry the id of a request."""
     return [tag for tag in image.tags if tag.get(REQUEST_ID)]
 
 
@@ -261,43 +249,16 @@ def _parts(items: Sequence[RequestItem]) -> Iterator[_Part]:
             yield _Part(f"{task}-{number}", task, of_task[start : start + MOST_IMAGES])
 
 
-def _write_texts(request: Request, part: _Part, folder: Path) -> None:
-    """Write the files of a part but for its images."""
-    task = request.tasks[part.task]
-    annotations = annotations_text(request, task, part.items)
-    files.write_text(folder / LABELS, labels_text(task))
-    files.write_text(folder / UPLOAD, annotations)
-
-
-def _readme(parts: Sequence[_Part]) -> str:
-    lines = [f"   {part.folder}/  {len(part.items)} images\n" for part in parts]
-    count = sum(len(part.items) for part in parts)
-    return _TEXT.format(labels=count, most=MOST_IMAGES, parts="".join(lines))
-
-
 def _earlier_files(out: Path) -> set[str]:
-    """The files that an earlier request wrote into the folder.
-
-    Raises:
-        ProjectError: the folder holds something other than a request.
-    """
     if is_vacant(out):
         return set()
-    earlier = _marked_files(out)
-    if earlier is None:
-        raise foreign_folder_error(out)
-    return earlier
-
-
-def _marked_files(out: Path) -> set[str] | None:
-    """The files that the mark of an earlier request lists; None if there is no mark."""
     try:
-        mark = json.loads(files.read_text(out / _MARK)) if is_inside(out, _MARK) else None
+        mark = json.loads(files.read_text(out / _MARK)) if is_inside(out, out / _MARK) else None
     except (OSError, ValueError, RecursionError):
-        return None
+        mark = None
     if not isinstance(mark, dict) or mark.get("tool") != _TOOL:
-        return None
+        raise foreign_folder_error(out)
     names = mark.get("files")
-    if isinstance(names, list) and all(isinstance(name, str) for name in names):
-        return set(names)
-    return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise foreign_folder_error(out)
+    return set(names)

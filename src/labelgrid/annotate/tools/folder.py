@@ -92,22 +92,28 @@ class FolderConnector:
 
         The manifest is written first: it marks the folder as a request, so that a call after a kill
         completes it.
-
-        Raises:
-            ProjectError: the folder holds something else, or the disk reports an error.
         """
+        legends = _legends(request)
         with files.disk_errors(out, "Labels in it were not changed."):
             earlier = _earlier_files(out)
             sources = _sources(request)
-            filled_in = _filled_in(out)
-            files.remove_files(out, earlier - sources.keys() - _legends(request).keys())
-            files.write_text(out / MANIFEST, _manifest(request, filled_in))
-            files.write_text(out / MANIFEST_TABLE, _manifest_table(request, filled_in))
+            said = lists.read_lists(out)
+            if said.faults:
+                fault = said.faults[0]
+                raise ProjectError(
+                    f"{fault.where}: {fault.what}",
+                    where=out,
+                    next_step=fault.next_step,
+                    unchanged="Nothing was written.",
+                )
+            files.remove_files(out, earlier - sources.keys() - legends.keys())
+            files.write_text(out / MANIFEST, _manifest(request, said))
+            files.write_text(out / MANIFEST_TABLE, _manifest_table(request, said))
             files.write_text(out / README, _readme(request))
             if not (out / SKIPS).exists():
                 files.write_text(out / SKIPS, "request_id,reason\n")
             (out / LABELS).mkdir(exist_ok=True)
-            for name, text in _legends(request).items():
+            for name, text in legends.items():
                 files.write_text(out / name, text)
             progress.start("Writing the request", len(sources), "files")
             for name, (source, task) in sources.items():
@@ -161,7 +167,7 @@ def _legend(task: str) -> str:
 
 
 def _write_prelabel(task: TaskDef, source: Path, target: Path) -> None:
-    """Copy a prediction; the classes in it get colours, and keep their numbers."""
+    """Copy a prediction; classes get colours, and keep their numbers."""
     content = files.read_bytes(source)
     shown = coloured(task, content)
     if shown == content:
@@ -176,11 +182,6 @@ def _prelabel(path: str) -> str:
 
 
 def _earlier_files(out: Path) -> set[str]:
-    """The paths of the files that an earlier request copied into the folder.
-
-    Raises:
-        ProjectError: the folder holds something other than a request.
-    """
     if is_vacant(out):
         return set()
     rows = None
@@ -197,42 +198,21 @@ def _earlier_files(out: Path) -> set[str]:
 
 
 def _is_own_row(row: Values) -> bool:
-    """Whether an entry of a manifest has the keys that a request of this connector has."""
     return {*_KEYS} - {FILE} <= row.keys() <= {*_KEYS, BRINGS, *EXPLAINING}
 
 
-def _filled_in(out: Path) -> FolderLists:
-    """The lists of an earlier request, with the times and annotators that were filled in.
-
-    Raises:
-        ProjectError: one is wrong, and would be lost.
-    """
-    earlier = lists.read_lists(out)
-    if earlier.faults:
-        fault = earlier.faults[0]
-        raise ProjectError(
-            f"{fault.where}: {fault.what}",
-            where=out,
-            next_step=fault.next_step,
-            unchanged="Nothing was written.",
-        )
-    return earlier
-
-
 def _manifest(request: Request, earlier: FolderLists) -> str:
-    """The content of `manifest.json`, with the times and annotators that it said before."""
     rows = []
     for item in request.items:
         row = _row(item, request, earlier, in_manifest=True)
-        explaining = {"terms": item.pick.terms, "explanation": item.pick.explanation}
         if item.brings:
             row[BRINGS] = list(item.brings)
-        rows.append(explained_row(row | explaining))
+        row |= {"terms": item.pick.terms, "explanation": item.pick.explanation}
+        rows.append(explained_row(row))
     return json.dumps(rows, indent=1) + "\n"
 
 
 def _manifest_table(request: Request, earlier: FolderLists) -> str:
-    """The content of `manifest.csv`, with what other lists than `manifest.json` said before."""
     rows = []
     for item in request.items:
         row = _row(item, request, earlier, in_manifest=False)
@@ -244,13 +224,12 @@ def _manifest_table(request: Request, earlier: FolderLists) -> str:
 
 
 def _said_in(values: Mapping[Cell, tuple[T, str]], cell: Cell, in_manifest: bool) -> T | None:
-    """What `manifest.json` says of a cell, or what another list says."""
+    """The value of a cell in `manifest.json`, or in another list."""
     value, where = values.get(cell, (None, ""))
     return value if (where == MANIFEST) == in_manifest else None
 
 
 def _row(item: RequestItem, request: Request, earlier: FolderLists, *, in_manifest: bool) -> Json:
-    """The entry of a request in the manifest, without what explains its pick."""
     pick = item.pick
     return {
         "request_id": pick.request_id,

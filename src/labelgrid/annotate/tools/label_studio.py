@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from labelgrid.annotate.answer_folder import IMAGES, README
-from labelgrid.annotate.answers import Answers, Fault
+from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex, ToolServer
 from labelgrid.annotate.drawing_requests import refuse_undrawn
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
@@ -18,14 +18,14 @@ from labelgrid.annotate.label_studio_client import connect
 from labelgrid.annotate.label_studio_images import LocalFiles, Uploads
 from labelgrid.annotate.label_studio_json import TOOL, answers_of, config_of, image_name, tasks_of
 from labelgrid.annotate.label_studio_server import LabelStudioServer
-from labelgrid.annotate.matching import LINK, is_inside
+from labelgrid.annotate.matching import is_inside, link_fault
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.basics import files
 from labelgrid.basics.encodings import begin
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.recognition import Recognition
-from labelgrid.basics.type_names import Json, Values
+from labelgrid.basics.type_names import Values
 from labelgrid.tasks.task import TaskDef
 
 TASKS = "tasks.json"
@@ -60,25 +60,22 @@ _FOUND_BY = "labelgrid finds this project by this text: do not change it."
 
 
 class LabelStudioConnector:
-    """Writes tasks that Label Studio imports, and reads its JSON export.
+    """Writes tasks for Label Studio, and reads the JSON export.
 
     See `labelgrid.annotate.connector.Connector`.
     """
 
     def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
-        """Write the images, `tasks.json`, `config.xml` and what to do with them.
+        """Write the images, `tasks.json`, `config.xml` and `README.txt`.
 
         An earlier request in the folder is updated, and other files in it are kept.
-
-        Raises:
-            ProjectError: the folder holds something else, or the disk reports an error.
-            UsageError: the request has labels that cannot be drawn.
         """
         tasks = tasks_of(request)
         with files.disk_errors(out, "Answers in it were not changed."):
             earlier = _earlier_images(out)
             files.remove_files(out / IMAGES, earlier - {*request.names.values()})
-            files.write_text(out / TASKS, _lines(tasks))
+            lines = ",\n".join(map(json.dumps, tasks))
+            files.write_text(out / TASKS, f"[\n{lines}\n]\n")
             files.write_text(out / CONFIG, config_of(request))
             files.write_text(
                 out / README, _TEXT.format(tasks=len(tasks), images=len(request.images))
@@ -93,17 +90,13 @@ class LabelStudioConnector:
         """Read a JSON export: a file, or those in a folder.
 
         See `label_studio_json.answers_of`.
-
-        Raises:
-            LabelError: there is no export, or one is damaged.
         """
         paths = _answer_files(answer)
         exports = {}
         for path in paths:
             name = path.relative_to(answer).as_posix() if path != answer else ""
-            if not is_inside(answer, name):
-                advice = "Copy the file itself into the folder."
-                return Answers(faults=[Fault(name, LINK, advice)])
+            if not is_inside(answer, path):
+                return Answers(faults=[link_fault(name)])
             exports[name if len(paths) > 1 else ""] = _read_tasks(path, index.decode)
         answers = answers_of(exports, index)
         if answers == Answers():
@@ -116,26 +109,55 @@ class LabelStudioConnector:
         return answers
 
     def upload(self, request: Request, out: Path, server: ToolServer, progress: Progress) -> int:
-        """Send the tasks that a server does not have.
-
-        See `upload_request`.
-        """
+        """Send what a server lacks of a request; how many tasks were new there."""
         if server.root:
             self.send(request, out, progress)
-        return upload_request(request, out, server, progress)
+        refuse_undrawn(request, TOOL)
+        client = connect(server.url, server.token_file)
+        keeper = LabelStudioServer(client)
+        by_project: dict[tuple[str, int], list[RequestItem]] = defaultdict(list)
+        for item in request.items:
+            by_project[item.cell.task, item.round].append(item)
+        new = 0
+        for (task, number), items in by_project.items():
+            part = replace(request, items=items)
+            project = keeper.find_or_create_project(
+                f"{_start(server)}{task}, round {number}. {_FOUND_BY}",
+                f"{server.project}: {task}, round {number}",
+                config_of(part),
+            )
+            sent = {part.names[image_id]: path for image_id, path in part.images.items()}
+            images: Uploads | LocalFiles = Uploads(client, project, sent)
+            if server.root:
+                images = LocalFiles(client, project, out / IMAGES, server.root)
+            new += keeper.send_tasks(project, tasks_of(part, str), images.url, progress).new
+            keeper.order_by(project, "score")
+        return new
 
     def download(self, server: ToolServer, index: ProjectIndex, progress: Progress) -> Answers:
-        """Read the annotations on a server.
-
-        See `download_answers`.
-        """
-        return download_answers(server, index, progress)
+        """Read the annotations of all requests of a project that are on a server."""
+        keeper = LabelStudioServer(connect(server.url, server.token_file))
+        projects = keeper.projects(_start(server))
+        if not projects:
+            raise LabelError(
+                "No request of this project is on the server.",
+                where=server.url,
+                next_step="Send them: labelgrid export DIR --to label-studio --url URL.",
+            )
+        answers = answers_of({"": _tasks(keeper, projects, progress)}, index)
+        if answers == Answers():
+            raise LabelError(
+                "No request on the server is answered yet.",
+                where=server.url,
+                next_step="Submit annotations in Label Studio.",
+            )
+        return answers
 
     def recognise(self, path: Path) -> Recognition | None:
         """Recognise an export, or tasks of a request, by the beginning of the file."""
         try:
             file = _answer_files(path)[0]
-            if file != path and not is_inside(path, file.relative_to(path).as_posix()):
+            if file != path and not is_inside(path, file):
                 return None
             with files.open_regular(file) as opened:
                 text = begin(opened.read(_START)).decode("utf-8", errors="replace")
@@ -156,32 +178,24 @@ build = LabelStudioConnector
 def _answer_files(answer: Path) -> list[Path]:
     """The exports: the file itself, or the JSON files of a folder beside the tasks.
 
-    Without any, those of the folders in it.
-
-    Raises:
-        LabelError: there is no JSON file.
+    Without any, the JSON files of the folders in it.
     """
     if not answer.is_dir():
         return [answer]
     below = sorted(answer.glob("*.json")) or sorted(answer.glob("*/*.json"))
-    found = [path for path in below if not path.name.startswith(".")]
-    found = [path for path in found if path.name != TASKS] or found
-    if not found:
+    exports = [path for path in below if not path.name.startswith(".")]
+    exports = [path for path in exports if path.name != TASKS] or exports
+    if not exports:
         raise LabelError(
             "The folder holds no JSON files.",
             where=answer,
             next_step="Export as JSON, and import that file.",
             unchanged="Nothing was imported.",
         )
-    return found
+    return exports
 
 
 def _read_tasks(path: Path, decoder: Decoder = plain_text) -> Iterator[object]:
-    """The tasks of a JSON file, decoded one by one.
-
-    Raises:
-        LabelError: the file cannot be read, or holds no list.
-    """
     try:
         with files.open_regular(path, _LARGEST) as file:
             text = decoder(file.read())
@@ -196,17 +210,7 @@ def _read_tasks(path: Path, decoder: Decoder = plain_text) -> Iterator[object]:
         ) from error
 
 
-def _lines(tasks: list[Json]) -> str:
-    """The tasks as JSON, one a line."""
-    return "[\n" + ",\n".join(map(json.dumps, tasks)) + "\n]\n"
-
-
 def _earlier_images(out: Path) -> set[str]:
-    """The names of the images that an earlier request copied into the folder.
-
-    Raises:
-        ProjectError: the folder holds something other than a request.
-    """
     if is_vacant(out):
         return set()
     try:
@@ -216,11 +220,6 @@ def _earlier_images(out: Path) -> set[str]:
 
 
 def _own_image(task: object) -> str:
-    """The image of a task that was sent.
-
-    Raises:
-        LabelError: it is none.
-    """
     data = task.get("data") if isinstance(task, Mapping) else None
     if isinstance(data, Mapping) and isinstance(data.get("request_id"), str):
         address = data.get("image")
@@ -229,75 +228,7 @@ def _own_image(task: object) -> str:
     raise LabelError("It is no task that was sent.")
 
 
-def upload_request(request: Request, out: Path, server: ToolServer, progress: Progress) -> int:
-    """Send what a server lacks of a request; how many tasks were new there.
-
-    Args:
-        request: the request.
-        out: the folder with its images, if the server serves them from its own machine.
-        server: the server.
-        progress: counts the tasks.
-
-    Raises:
-        UsageError: the request has cells whose labels cannot be drawn, or the server's address is
-            wrong.
-        ServerError: the server cannot be reached, refuses, or stores another thing than was sent.
-    """
-    refuse_undrawn(request, TOOL)
-    client = connect(server.url, server.token_file)
-    keeper = LabelStudioServer(client)
-    new = 0
-    for (task, number), items in _by_project(request).items():
-        part = replace(request, items=items)
-        project = keeper.find_or_create_project(
-            f"{_start(server)}{task}, round {number}. {_FOUND_BY}",
-            f"{server.project}: {task}, round {number}",
-            config_of(part),
-        )
-        sent = {part.names[image_id]: path for image_id, path in part.images.items()}
-        images: Uploads | LocalFiles = Uploads(client, project, sent)
-        if server.root:
-            images = LocalFiles(client, project, out / IMAGES, server.root)
-        new += keeper.send_tasks(project, tasks_of(part, str), images.url, progress).new
-        keeper.order_by(project, "score")
-    return new
-
-
-def download_answers(server: ToolServer, index: ProjectIndex, progress: Progress) -> Answers:
-    """The answers to all requests of a project that are on a server.
-
-    Raises:
-        UsageError: the server's address is wrong.
-        ServerError: the server cannot be reached, or refuses.
-        LabelError: no answer is there.
-    """
-    keeper = LabelStudioServer(connect(server.url, server.token_file))
-    projects = keeper.projects(_start(server))
-    if not projects:
-        raise LabelError(
-            "No request of this project is on the server.",
-            where=server.url,
-            next_step="Send them: labelgrid export DIR --to label-studio --url URL.",
-        )
-    answers = answers_of({"": _tasks(keeper, projects, progress)}, index)
-    if answers == Answers():
-        raise LabelError(
-            "No request on the server is answered yet.",
-            where=server.url,
-            next_step="Submit annotations in Label Studio.",
-        )
-    return answers
-
-
-def _by_project(request: Request) -> dict[tuple[str, int], list[RequestItem]]:
-    groups: dict[tuple[str, int], list[RequestItem]] = defaultdict(list)
-    for item in request.items:
-        groups[item.cell.task, item.round].append(item)
-    return groups
-
-
 def _start(server: ToolServer) -> str:
-    """How the descriptions of all of a project's requests start."""
     return f"labelgrid {server.key}, "
 
 

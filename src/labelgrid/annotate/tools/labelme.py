@@ -12,10 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.coco_file import EntryError, size_of, text_of
@@ -29,17 +27,13 @@ from labelgrid.annotate.json_files import (
     read_members,
 )
 from labelgrid.annotate.region_answers import DrawnImage, FoundRegions, Shape
+from labelgrid.basics.array_types import Floats
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
 from labelgrid.basics.type_names import Json, Size
 from labelgrid.formats.arrays import file_errors, png_samples, shape_text
 from labelgrid.formats.regions import Canvas
 
-if TYPE_CHECKING:
-    from PIL.ImageDraw import ImageDraw
-
-#: Points [n, 2], x and y in pixels.
-Points = NDArray[np.float64]
 #: Paints a shape with a number.
 _Drawn = Callable[[Canvas, int], None]
 #: The keys that say which image it is.
@@ -53,11 +47,7 @@ class LabelMeConnector:
     """
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
-        """Read the shapes of a file, or of the files below a folder.
-
-        Raises:
-            LabelError: there is no such file, or the names of classes are unknown.
-        """
+        """Read the shapes of a file, or of the files below a folder."""
         found = FoundRegions()
         names = index.image_names()
         for path, name in answer_files(answer, found.rest.faults):
@@ -86,7 +76,7 @@ build = LabelMeConnector
 
 
 class _LabelMeFile:
-    """The shapes of a file, and what it says of its image."""
+    """The shapes of a file, and the facts about the image."""
 
     def __init__(self, name: str) -> None:
         self.faults = GroupedFaults(name)
@@ -97,7 +87,6 @@ class _LabelMeFile:
         self._image: Json = {}
 
     def read(self, path: Path, decoder: Decoder) -> None:
-        """Read the file; the image's pixels in it are not kept."""
         try:
             for key, number, value in read_members(path, decoder):
                 if key in _IMAGE:
@@ -122,7 +111,6 @@ class _LabelMeFile:
             self.faults.add(where, str(error))
 
     def drawn_image(self, names: ImageNames) -> list[DrawnImage]:
-        """The image with its shapes; none, and a fault, if the file does not say which it is."""
         try:
             path = text_of(self._image, "imagePath")
             size = size_of(self._image, "imageHeight", "imageWidth")
@@ -147,44 +135,30 @@ class _LabelMeFile:
 class _Draw:
     """How a kind of shape is drawn.
 
-    Args:
-        fill: fills what the corners span.
-        corners: of the points.
+    `method` is one of Pillow's `ImageDraw`; `corners` turns the points into its argument.
     """
 
-    fill: Callable[["ImageDraw", list[tuple[int, ...]]], None]
-    corners: Callable[[Points], Points] = np.asarray
+    method: str
+    corners: Callable[[Floats], Floats] = np.asarray
 
 
-def _circle_box(points: Points) -> Points:
-    """The box of a circle, whose points are its centre and one on its line."""
+def _circle_box(points: Floats) -> Floats:
+    """The box of a circle, given by its centre and a point on the line."""
     centre, other = points.tolist()
     radius = math.sqrt((centre[0] - other[0]) ** 2 + (centre[1] - other[1]) ** 2)
     return np.stack([points[0] - radius, points[0] + radius])
 
 
-def _box(points: Points) -> Points:
+def _box(points: Floats) -> Floats:
     return np.stack([points.min(axis=0), points.max(axis=0)])
-
-
-def _fill_polygon(draw: "ImageDraw", corners: list[tuple[int, ...]]) -> None:
-    draw.polygon(corners, outline=1, fill=1)
-
-
-def _fill_box(draw: "ImageDraw", corners: list[tuple[int, ...]]) -> None:
-    draw.rectangle(corners, outline=1, fill=1)
-
-
-def _fill_ellipse(draw: "ImageDraw", corners: list[tuple[int, ...]]) -> None:
-    draw.ellipse(corners, outline=1, fill=1)
 
 
 #: How the shapes that cover an area are drawn; masks are not.
 _DRAWN = {
-    "polygon": _Draw(_fill_polygon),
-    "rectangle": _Draw(_fill_box, _box),
-    "oriented_rectangle": _Draw(_fill_polygon),
-    "circle": _Draw(_fill_ellipse, _circle_box),
+    "polygon": _Draw("polygon"),
+    "rectangle": _Draw("rectangle", _box),
+    "oriented_rectangle": _Draw("polygon"),
+    "circle": _Draw("ellipse", _circle_box),
 }
 #: How many points they may have. A polygon of more corners would take minutes.
 _COUNTS = {
@@ -199,11 +173,6 @@ _FURTHEST = 5
 
 
 def _shape(shape: Json, where: str) -> Shape:
-    """A shape of a file.
-
-    Raises:
-        EntryError: it is wrong, or covers no area.
-    """
     if shape.get("points") == []:
         raise EntryError("It is empty: it has no points, and covers no pixels.", empty=True)
     name = text_of(shape, "label")
@@ -218,31 +187,29 @@ def _shape(shape: Json, where: str) -> Shape:
     if kind in _DRAWN:
         drawn: _Drawn = partial(_paint_drawing, _DRAWN[kind], points)
     else:
-        drawn = partial(_paint_mask, _mask_data(shape), points)
+        text = text_of(shape, "mask")
+        try:
+            data = base64.b64decode(text, validate=True)
+        except ValueError as error:
+            raise EntryError("Its mask is no PNG in base64.") from error
+        drawn = partial(_paint_mask, data, points)
     return Shape(name, partial(_paint, drawn, where))
 
 
-def _points(points: object) -> Points:
-    pairs = points if isinstance(points, list) else [None]
+def _points(value: object) -> Floats:
+    """Points [n, 2], x and y in pixels."""
+    pairs = value if isinstance(value, list) else [None]
     flat: list[object] = []
     for pair in pairs:
         flat += pair if isinstance(pair, list) and len(pair) == 2 else [None]
     if flat and set(map(type, flat)) <= {int, float}:
         try:
-            found = np.array(flat, np.float64).reshape(-1, 2)
+            points = np.array(flat, np.float64).reshape(-1, 2)
         except OverflowError:
-            found = np.full((1, 2), np.inf)
-        if np.isfinite(found).all():
-            return found
+            points = np.full((1, 2), np.inf)
+        if np.isfinite(points).all():
+            return points
     raise EntryError("Its points are no list of finite numbers [x, y].")
-
-
-def _mask_data(shape: Json) -> bytes:
-    text = text_of(shape, "mask")
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError as error:
-        raise EntryError("Its mask is no PNG in base64.") from error
 
 
 def _paint(drawn: _Drawn, where: str, canvas: Canvas, number: int) -> None:
@@ -253,12 +220,12 @@ def _paint(drawn: _Drawn, where: str, canvas: Canvas, number: int) -> None:
         raise LabelError(f"{where}: {error.what}", next_step=error.next_step) from error
 
 
-def _refuse_far(points: Points, size: Size) -> None:
+def _refuse_far(points: Floats, size: Size) -> None:
     if np.abs(points).max() > _FURTHEST * max(size):
         raise LabelError("It leads far out of the image.")
 
 
-def _paint_mask(data: bytes, points: Points, canvas: Canvas, number: int) -> None:
+def _paint_mask(data: bytes, points: Floats, canvas: Canvas, number: int) -> None:
     """Paint a mask into the box of its first and last pixel."""
     path = Path("mask.png")
     with file_errors(path):
@@ -273,7 +240,7 @@ def _paint_mask(data: bytes, points: Points, canvas: Canvas, number: int) -> Non
     canvas.paint(mask > 0, number, top=top, left=left)
 
 
-def _paint_drawing(draw: _Draw, points: Points, canvas: Canvas, number: int) -> None:
+def _paint_drawing(draw: _Draw, points: Floats, canvas: Canvas, number: int) -> None:
     """Paint what Pillow draws.
 
     It uses the whole part of each number, and an outline belongs to its shape. Only the rows of the
@@ -291,5 +258,6 @@ def _paint_drawing(draw: _Draw, points: Points, canvas: Canvas, number: int) -> 
         return
     mask = Image.new("L", (width, bottom - top))
     moved = (corners - [0, top]).astype(np.int64)
-    draw.fill(ImageDraw.Draw(mask), list(map(tuple, moved.tolist())))
+    fill = getattr(ImageDraw.Draw(mask), draw.method)
+    fill(list(map(tuple, moved.tolist())), outline=1, fill=1)
     canvas.paint(np.asarray(mask)[:, left:right] > 0, number, top=top, left=left)

@@ -6,20 +6,20 @@ Black is the class "background" if a task has it, and else not labelled, as is V
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 
 from labelgrid.annotate.answers import Answers, Fault
 from labelgrid.annotate.connector import ProjectIndex
-from labelgrid.annotate.matching import LINK, is_inside
+from labelgrid.annotate.matching import LINK, is_inside, link_fault
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.annotate.safe_xml import root_of
 from labelgrid.annotate.voc_colours import (
     BORDER,
     VOID,
     channels_text,
-    count_colours,
     read_colours,
     read_label_map,
     standard_names,
@@ -28,6 +28,7 @@ from labelgrid.basics import files
 from labelgrid.basics.errors import ImageError, LabelError
 from labelgrid.basics.recognition import Recognition
 from labelgrid.basics.words import count_text, join_names
+from labelgrid.formats.colours import count_colours
 from labelgrid.formats.regions import IGNORED, Canvas
 
 MASKS = "SegmentationClass"
@@ -53,9 +54,6 @@ class VocConnector:
 
         Images that a list names without a mask, and those with black pixels alone, count as
         images in which nobody drew.
-
-        Raises:
-            LabelError: there are no masks, or names of classes are unknown.
         """
         root = _root(answer, MASKS)
         if root is None:
@@ -63,7 +61,7 @@ class VocConnector:
         label_map = root / LABEL_MAP
         names = standard_names()
         if label_map.exists():
-            if not is_inside(answer, label_map.relative_to(answer).as_posix()):
+            if not is_inside(answer, label_map):
                 raise LabelError(LINK, where=LABEL_MAP, next_step="Copy the file itself.")
             names = read_label_map(label_map, index.decode)
         masks = _Masks(answer, root, names, index)
@@ -82,10 +80,9 @@ class VocConnector:
         """Recognise a folder with masks, or with VOC's boxes alone, which are refused then."""
         root = _root(path, MASKS)
         if root:
-            for mask in islice(_files_below(root / MASKS, ".png"), 1):
-                name = mask.relative_to(path).as_posix()
-                if is_inside(path, name) and _begins_as_png(mask):
-                    return Recognition("Pascal VOC segmentation masks", 0.95)
+            mask = next(_files_below(root / MASKS, ".png"), None)
+            if mask and is_inside(path, mask) and _begins_as_png(mask):
+                return Recognition("Pascal VOC segmentation masks", 0.95)
         elif _has_boxes(path):
             return Recognition("Pascal VOC boxes", 0.95)
         return None
@@ -114,7 +111,6 @@ class _Masks:
         self._colours = lru_cache(1)(read_colours)
 
     def images(self) -> Iterator[DrawnImage]:
-        """Each image that has a mask, and each that a list names."""
         listed = self._listed()
         for path in _files_below(self._root / MASKS, ".png"):
             name = path.relative_to(self._root / MASKS).as_posix().removesuffix(path.suffix)
@@ -127,25 +123,25 @@ class _Masks:
 
     def _image(self, path: Path, name: str) -> DrawnImage | None:
         where = path.relative_to(self._answer).as_posix()
-        if not is_inside(self._answer, where):
-            self.faults.append(Fault(where, LINK, "Copy the mask itself into the folder."))
+        if not is_inside(self._answer, path):
+            self.faults.append(link_fault(where, "mask"))
             return None
         try:
             colours = self._colours(path)
         except (ImageError, LabelError) as error:
-            self.faults.append(Fault(where, error.what, error.next_step))
+            self.faults.append(Fault.of_error(where, error))
             return None
         counts = count_colours(colours)
         unknown = [colour for colour in counts if colour not in self._names and colour not in VOID]
         if unknown:
-            self.faults.append(self._unknown(where, unknown, counts))
+            self.faults.append(_unknown_colours(where, unknown, counts))
             return None
-        found = [colour for colour in counts if colour in self._names]
-        shapes = []
-        if found != [0]:
-            shapes = [
-                Shape(self._names[colour], partial(self._paint, path, colour)) for colour in found
-            ]
+        named = [colour for colour in counts if colour in self._names]
+        if named == [0]:
+            named = []
+        shapes = [
+            Shape(self._names[colour], partial(self._paint, path, colour)) for colour in named
+        ]
         height, width = colours.shape
         return DrawnImage(image=name, where=where, size=(height, width), shapes=shapes)
 
@@ -157,21 +153,12 @@ class _Masks:
             if border.any():
                 canvas.paint(border, IGNORED)
 
-    def _unknown(self, where: str, unknown: list[int], counts: Mapping[int, int]) -> Fault:
-        texts = [f"{channels_text(one)} in {count_text(counts[one], 'pixel')}" for one in unknown]
-        step = f"Write them into {LABEL_MAP}, a line NAME:RED,GREEN,BLUE:: each."
-        if all(one % 0x10101 == 0 for one in unknown):
-            step = "If these are numbers of classes, name the tool: --format folder."
-        what = f"It has colours without a label: {join_names(texts, _SHOWN, '; ')}."
-        return Fault(where, what, step)
-
     def _listed(self) -> dict[str, str]:
-        """The names of images in the lists, and the list and line of each."""
         listed: dict[str, str] = {}
         for path in _files_below(self._root / LISTS, ".txt"):
             where = path.relative_to(self._answer).as_posix()
-            if not is_inside(self._answer, where):
-                self.faults.append(Fault(where, LINK, "Copy the list itself into the folder."))
+            if not is_inside(self._answer, path):
+                self.faults.append(link_fault(where, "list"))
                 continue
             try:
                 lines = self._decode(files.read_bytes(path, _LARGEST_LIST)).splitlines()
@@ -183,6 +170,15 @@ class _Masks:
                 if line.strip() and not line.startswith("#"):
                     listed.setdefault(line.strip(), f"{where} line {number}")
         return listed
+
+
+def _unknown_colours(where: str, unknown: list[int], counts: Mapping[int, int]) -> Fault:
+    texts = [f"{channels_text(code)} in {count_text(counts[code], 'pixel')}" for code in unknown]
+    step = f"Write them into {LABEL_MAP}, a line NAME:RED,GREEN,BLUE:: each."
+    if all(code % 0x10101 == 0 for code in unknown):
+        step = "If these are numbers of classes, name the tool: --format folder."
+    what = f"It has colours without a label: {join_names(texts, _SHOWN, '; ')}."
+    return Fault(where, what, step)
 
 
 def _no_masks(answer: Path) -> LabelError:
@@ -205,42 +201,31 @@ def _has_boxes(path: Path) -> bool:
     if root is None:
         return False
     first = next(_files_below(root / BOXES, ".xml"), None)
-    if first is None or not is_inside(path, first.relative_to(path).as_posix()):
-        return False
-    return root_of(first)[0] == "annotation"
+    return first is not None and is_inside(path, first) and root_of(first)[0] == "annotation"
 
 
 def _root(answer: Path, name: str) -> Path | None:
-    """The folder that holds a folder of this name: the answer, or one at most two levels below."""
-    return next((root for root in islice(_folders(answer), _LOOKED_AT) if _holds(root, name)), None)
-
-
-def _holds(folder: Path, name: str) -> bool:
-    return (folder / name).is_dir() and not (folder / name).is_symlink()
+    """The folder with a subfolder of a name: the answer, or at most two levels below."""
+    for root in islice(_folders(answer), _LOOKED_AT):
+        if (root / name).is_dir() and not (root / name).is_symlink():
+            return root
+    return None
 
 
 def _folders(answer: Path) -> Iterator[Path]:
-    """The folder, those in it, then those in them; links are not followed."""
+    """The folder and two levels of subfolders, level by level; links are not followed."""
     level = [answer] if answer.is_dir() else []
     for _ in range(3):
         yield from level
         below = []
         for folder in level[:_LOOKED_AT]:
-            below += _folders_in(folder)
+            with suppress(OSError), os.scandir(folder) as entries:
+                names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+                below += [folder / name for name in sorted(names)]
         level = below
 
 
-def _folders_in(folder: Path) -> list[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except OSError:
-        return []
-    return [folder / name for name in sorted(names)]
-
-
 def _files_below(folder: Path, suffix: str) -> Iterator[Path]:
-    """The files below a folder with a suffix, in order; links to folders are not followed."""
     for prefix, folders, names in files.walk(folder):
         folders.sort()
         for name in sorted(names):
@@ -249,8 +234,6 @@ def _files_below(folder: Path, suffix: str) -> Iterator[Path]:
 
 
 def _begins_as_png(path: Path) -> bool:
-    try:
-        with files.open_regular(path) as file:
-            return file.read(len(_PNG)) == _PNG
-    except OSError:
-        return False
+    with suppress(OSError), files.open_regular(path) as file:
+        return file.read(len(_PNG)) == _PNG
+    return False

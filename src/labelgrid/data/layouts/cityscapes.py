@@ -1,6 +1,6 @@
 """Reads Cityscapes as published (Cordts et al. 2016): 19 classes and disparity, at 1024x2048."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +12,7 @@ from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import ImageError, LabelError, RecipeError
 from labelgrid.basics.type_names import Tables
 from labelgrid.basics.words import count_text, join_names
+from labelgrid.data.dataset import Splits
 from labelgrid.data.id_splits import check_classes, lacking_sentence, unmatched_sentence
 from labelgrid.formats.arrays import check_any_valid, one_channel, samples, shape_text
 from labelgrid.formats.cityscapes_ids import CLASSES, NAMES
@@ -89,7 +90,7 @@ class Cityscapes:
             return None
         return label_file(self.root, task.kind, image_id)
 
-    def splits(self) -> Mapping[str, Sequence[str]]:
+    def splits(self) -> Splits:
         """The image ids of each split, by their folders."""
         splits: dict[str, list[str]] = {}
         for name in self.names:
@@ -110,9 +111,7 @@ def label_file(root: Path, kind: str, image_id: str) -> Path | None:
     """The file of an image's label; None if there is none."""
     folder, end = LABELS[kind]
     path = root / folder / (image_id.removesuffix(IMAGE_END) + end)
-    if not path.is_file():
-        return None
-    return path
+    return path if path.is_file() else None
 
 
 def build(root: Path | str) -> Cityscapes:
@@ -133,7 +132,6 @@ def build(root: Path | str) -> Cityscapes:
 
 
 def _image_names(folder: Path) -> list[str]:
-    """The names that end as images do, in any sub-folder."""
     return [name for name in list_images(folder) if name.endswith(IMAGE_END)]
 
 

@@ -1,6 +1,6 @@
 """Reads plain folders as a data set: images of any size, and any labels of them."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import walk
 from labelgrid.basics.type_names import Size, Tables
 from labelgrid.data.cameras import Cameras, read_cameras
+from labelgrid.data.dataset import Splits
 from labelgrid.data.id_splits import check_split_ids, unmatched_sentence
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.naming import LONGEST, shorten_path, stem, whole_names
@@ -61,7 +62,7 @@ class FolderDataset:
 
     def image(self, image_id: str) -> Bytes:
         """As `ImageSource.image`."""
-        return read_image(self.root / self.image_folder / image_id)
+        return read_image(self._image_file(image_id))
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`."""
@@ -69,7 +70,7 @@ class FolderDataset:
         if path is None:
             return None
         if task.form.resample:
-            return task.read_at(path, image_size(self.root / self.image_folder / image_id))
+            return task.read_at(path, self.size(image_id))
         return task.read(path)
 
     def label_file(self, image_id: str, task: TaskDef) -> Path | None:
@@ -80,7 +81,7 @@ class FolderDataset:
         """
         return label_file(self.root / self.label_folder / task.name, image_id, task, self.whole)
 
-    def splits(self) -> Mapping[str, Sequence[str]]:
+    def splits(self) -> Splits:
         """The image ids of each split, from the files in `splits/`.
 
         Raises:
@@ -112,11 +113,14 @@ class FolderDataset:
         """As `CameraSource.camera`; None if `camera.toml` does not say it."""
         if self.cameras is None:
             return None
-        return self.cameras.camera(image_id, size, self.root / self.image_folder / image_id)
+        return self.cameras.camera(image_id, size, self._image_file(image_id))
 
     def size(self, image_id: str) -> Size:
         """As `SizedSource.size`."""
-        return image_size(self.root / self.image_folder / image_id)
+        return image_size(self._image_file(image_id))
+
+    def _image_file(self, image_id: str) -> Path:
+        return self.root / self.image_folder / image_id
 
 
 def build(root: Path | str, images: str = "images", labels: str = "labels") -> FolderDataset:
@@ -159,20 +163,16 @@ def check(root: Path | str) -> list[str]:
 
 
 def _labels_of_no_image(folder: Path, stems: Collection[str]) -> list[str]:
-    """The label files in a folder whose names without extension are not among `stems`."""
     labels = []
     for prefix, _, names in walk(folder):
         for name in names:
-            if Path(name).suffix not in LABELS or name.startswith(".") or _is_shortened(name):
+            # A name so long may stand for a longer one.
+            is_shortened = len(name.encode()) > LONGEST - 4
+            if Path(name).suffix not in LABELS or name.startswith(".") or is_shortened:
                 continue
             if stem(prefix + name) not in stems:
                 labels.append(prefix + name)
     return labels
-
-
-def _is_shortened(name: str) -> bool:
-    """Whether a file name is so long that it may stand for a longer one."""
-    return len(name.encode()) > LONGEST - 4
 
 
 def label_file(
@@ -215,13 +215,10 @@ def label_file(
             where=paths[0].parent,
             next_step="Remove one of them.",
         )
-    if not paths:
-        return None
-    return paths[0]
+    return paths[0] if paths else None
 
 
 def _existing_files(folder: Path, name: str, extensions: Iterable[str]) -> list[Path]:
-    """The files of this name with one of the extensions."""
     paths = []
     for extension in extensions:
         path = folder / shorten_path(f"{name}{extension}")

@@ -1,6 +1,6 @@
 """Reads NYUv2 and Cityscapes as arrays, in the layout of MTAN and MTPSL (Liu et al. 2019)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 from labelgrid.basics.array_types import Array, Bytes
 from labelgrid.basics.errors import ImageError, LabelError
 from labelgrid.basics.type_names import Tables
+from labelgrid.data.dataset import Splits
 from labelgrid.data.id_splits import (
     check_classes,
     lacking_sentence,
@@ -107,11 +108,9 @@ class MtanArrays:
         if task.kind not in _READERS:
             return None
         path = self._file(image_id, _FOLDERS[task.kind](self, task))
-        if not path.is_file():
-            return None
-        return path
+        return path if path.is_file() else None
 
-    def splits(self) -> Mapping[str, Sequence[str]]:
+    def splits(self) -> Splits:
         """The image ids of `train` and `val`."""
         splits = {}
         for split in SPLITS:
@@ -126,9 +125,7 @@ class MtanArrays:
 
     def tasks(self) -> Tables:
         """As `DescribedDataset.tasks`: the tasks of NYUv2 or of Cityscapes."""
-        if self.one_labelling:
-            return NYUV2
-        return CITYSCAPES
+        return NYUV2 if self.one_labelling else CITYSCAPES
 
     def _file(self, image_id: str, folder: str) -> Path:
         split, _, number = image_id.partition("/")
@@ -191,7 +188,6 @@ def check(root: Path | str) -> list[str]:
 
 
 def _numbers(folder: Path) -> list[int]:
-    """The numbers that name the arrays in a folder."""
     numbers = []
     for path in folder.glob("*.npy"):
         name = path.stem
@@ -245,14 +241,10 @@ def _normals(_: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
     )
 
 
-def _class_folder(source: MtanArrays, task: TaskDef) -> str:
-    if source.one_labelling:
-        return "label"
-    return f"label_{len(task.options.classes)}"
-
-
 _FOLDERS: dict[str, Callable[[MtanArrays, TaskDef], str]] = {
-    "semseg": _class_folder,
+    "semseg": lambda source, task: (
+        "label" if source.one_labelling else f"label_{len(task.options.classes)}"
+    ),
     "depth": lambda source, task: "depth",
     "normals": lambda source, task: "normal",
 }

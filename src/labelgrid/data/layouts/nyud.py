@@ -99,7 +99,15 @@ class Nyud(ImagesById):
         """
         if task.kind not in FOLDERS:
             return None
-        return _file(self.root / FOLDERS[task.kind], Path(image_id).stem)
+        folder = self.root / FOLDERS[task.kind]
+        paths = _files(folder, Path(image_id).stem)
+        if len(paths) > 1:
+            raise LabelError(
+                f"Both '{paths[0].name}' and '{paths[1].name}' exist.",
+                where=folder,
+                next_step="Remove one of them.",
+            )
+        return paths[0] if paths else None
 
     def camera(self, image_id: str, size: Size) -> Camera | None:
         """As `CameraSource.camera`: that of NYUv2's frames.
@@ -131,31 +139,15 @@ def check(root: Path | str) -> list[str]:
     has = {folder: partial(_files, source.root / folder) for folder in FOLDERS.values()}
     faults = source.layout_faults(has)
     for folder in FOLDERS.values():
-        labels = set()
-        for path in (source.root / folder).glob("*"):
-            if path.suffix in EXTENSIONS:
-                labels.add(path.stem)
+        paths = (source.root / folder).glob("*")
+        labels = {path.stem for path in paths if path.suffix in EXTENSIONS}
         faults += unmatched_sentence(labels, source.names, folder)
     return faults
 
 
 def _files(folder: Path, name: str) -> list[Path]:
-    """The label files of an ID."""
     paths = [folder / f"{name}{extension}" for extension in EXTENSIONS]
     return [path for path in paths if path.is_file()]
-
-
-def _file(folder: Path, name: str) -> Path | None:
-    paths = _files(folder, name)
-    if len(paths) > 1:
-        raise LabelError(
-            f"Both '{paths[0].name}' and '{paths[1].name}' exist.",
-            where=folder,
-            next_step="Remove one of them.",
-        )
-    if not paths:
-        return None
-    return paths[0]
 
 
 def _segmentation(path: Path, task: TaskDef) -> LabelArray:

@@ -189,7 +189,7 @@ def _parts_error(path: Path, fault: str) -> LabelError:
 
 
 def _draw_parts(objects: Array, path: Path) -> Ints:
-    """Draw the parts of all people as classes [h, w], later ones over earlier ones.
+    """Draw the parts of all people as classes [h, w], later parts over earlier parts.
 
     Without people the result is -1 [1, 1].
 
@@ -205,25 +205,21 @@ def _draw_parts(objects: Array, path: Path) -> Ints:
     label = np.zeros(_mask(people[0], path).shape, np.int64)
     for person in people:
         for part in person["parts"].ravel():
-            _draw_part(part, label, path)
+            mask = _mask(part, path)
+            name = str(part["part_name"].item())
+            if mask.shape != label.shape:
+                part_size = "x".join(map(str, mask.shape))
+                person_size = "x".join(map(str, label.shape))
+                raise _parts_error(
+                    path,
+                    f"the mask of the part '{name}' is {part_size}, that of a person {person_size}",
+                )
+            if name not in PARTS:
+                raise _parts_error(
+                    path, f"a person has the part '{name}'; the parts are {', '.join(PARTS)}"
+                )
+            label[mask] = PARTS[name]
     return label
-
-
-def _draw_part(part: Any, label: Ints, path: Path) -> None:
-    """Draw a part into a label."""
-    mask = _mask(part, path)
-    name = str(part["part_name"].item())
-    if mask.shape != label.shape:
-        part_size = "x".join(map(str, mask.shape))
-        person_size = "x".join(map(str, label.shape))
-        raise _parts_error(
-            path, f"the mask of the part '{name}' is {part_size}, that of a person {person_size}"
-        )
-    if name not in PARTS:
-        raise _parts_error(
-            path, f"a person has the part '{name}'; the parts are {', '.join(PARTS)}"
-        )
-    label[mask] = PARTS[name]
 
 
 def _mask(part: Any, path: Path) -> Bools:
@@ -303,7 +299,7 @@ def _saliency(_: Pascal, path: Path, __: TaskDef) -> LabelArray:
 
 @dataclass(frozen=True)
 class _Labels:
-    """The labels of one task: where their files are, and how to read them.
+    """The labels of a task: the places of the files, and how to read a file.
 
     `files` are paths below the root, of which the first that exists counts.
     """

@@ -1,12 +1,13 @@
 """Reads the labels of a labelgrid project as a data set. The project is never changed."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.type_names import Tables
 from labelgrid.data.cameras import read_cameras
+from labelgrid.data.dataset import Splits
 from labelgrid.data.project_source import ProjectSource, granted_labels
 from labelgrid.ledger.grid import Cell, TaskRow
 from labelgrid.ledger.place import project_place
@@ -31,15 +32,15 @@ class ProjectDataset(ProjectSource):
         rows: the tasks.
     """
 
-    members: Mapping[str, Sequence[str]] = field(repr=False)
+    members: Splits = field(repr=False)
     rows: tuple[TaskRow, ...]
 
-    def splits(self) -> Mapping[str, Sequence[str]]:
+    def splits(self) -> Splits:
         """The ids of the labelled images of each split that has any."""
         return self.members
 
     def tasks(self) -> Tables:
-        """As `DescribedDataset.tasks`: as they are declared, with their costs."""
+        """As `DescribedDataset.tasks`: as declared, with the costs."""
         return {row.name: {"kind": row.kind, "cost": row.cost, **row.options} for row in self.rows}
 
     def labelled(self) -> Collection[Cell]:

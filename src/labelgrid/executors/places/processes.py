@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.basics.processes import end_with_parent
-from labelgrid.executors.executor import carry_out
-from labelgrid.executors.job import END, STOPPED, JobEnd, JobFolder, end_by
-from labelgrid.executors.placement import refuse_address
+from labelgrid.basics.progress import Silent
+from labelgrid.executors.job import END, STOPPED, JobEnd, JobFolder, end_by, record_job
 from labelgrid.executors.share import EVERYTHING, Share
+from labelgrid.executors.workplace import refuse_address
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Call:
-    """A job as it is sent to a worker, with the working folder and the environment of now."""
+    """A job for a worker, with the working folder and the environment of now."""
 
     place: Path
     environment: Mapping[str, str]
@@ -33,70 +33,66 @@ class _Call:
     arguments: tuple[Any, ...]
 
     def carry_out(self) -> None:
-        """Do the job; as `carry_out`."""
+        """Do the job.
+
+        Raises:
+            SystemExit: the job did not end well, as its folder says.
+        """
         os.chdir(self.place)
         os.environ.clear()
         os.environ.update(self.environment)
-        carry_out(self.folder, self.function, *self.arguments)
+        try:
+            with record_job(self.folder, Silent()) as job:
+                job.begin()
+                self.function(*self.arguments, job)
+        except (Exception, KeyboardInterrupt) as error:
+            raise SystemExit(1) from error
 
 
 class _Worker:
-    """A process that does one job after another."""
+    """A process that is kept between jobs."""
 
     def __init__(self) -> None:
         context = get_context("forkserver")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs,))
-        self._process.start()
+        self.process = context.Process(target=_work, args=(theirs,))
+        self.process.start()
         theirs.close()
 
     def give(self, call: _Call) -> bool:
-        """Give it a job; returns whether it is there to take one."""
+        """Give the process a job; return whether the process is alive to do the job."""
         try:
             self._connection.send(call)
         except OSError:
             return False
-        return self._process.is_alive()
+        return self.process.is_alive()
 
     @property
     def signs(self) -> "list[Connection | int]":
-        """What can be read when its job has ended."""
-        return [self._connection, self._process.sentinel]
+        """The objects to wait for until the job has ended."""
+        return [self._connection, self.process.sentinel]
 
     def end_of(self, folder: Path) -> JobEnd | None:
-        """How its job ended; None if it goes on."""
-        end = self._reply()
-        if end:
-            if end.state != "ended":
-                self._process.join()  # it ends, and must not be given another job
-            return JobFolder(folder).end or end  # the disk may have refused the record
-        if self._process.is_alive():
-            return None
-        fault = f"Its process ended without a result, with code {self._process.exitcode}."
-        return JobFolder(folder).end or JobEnd("died", fault, again=True)
-
-    def _reply(self) -> JobEnd | None:
-        """How it says that its job ended; None if it has said nothing."""
+        """The end of the worker's job; None while the job goes on."""
+        end: JobEnd | None = None
         try:
             if self._connection.poll():
-                end: JobEnd = self._connection.recv()
-                return end
+                end = self._connection.recv()
         except (OSError, EOFError):  # it ends
-            self._process.join()
-        return None
-
-    def ask_to_end(self) -> None:
-        """End it at once, whatever it does."""
-        self._process.terminate()
-
-    def join(self) -> None:
-        """Wait until it has ended."""
-        self._process.join()
+            self.process.join()
+        if end:
+            if end.state != "ended":
+                self.process.join()  # it ends, and must not be given another job
+            return JobFolder(folder).end or end  # the disk may have refused the record
+        if self.process.is_alive():
+            return None
+        fault = f"Its process ended without a result, with code {self.process.exitcode}."
+        return JobFolder(folder).end or JobEnd("died", fault, again=True)
 
 
 @dataclass
 class Processes:
-    """An executor that gives jobs to processes that are kept; see `Executor`.
+    """An executor whose processes on this machine are kept between jobs; see `Executor`.
 
     The server is started with the first process, and ends with this one.
 
@@ -116,7 +112,7 @@ class Processes:
         self._free: list[_Worker] = []
 
     def start(self, folder: Path, function: Callable[..., None], *arguments: Any) -> None:
-        """As `Executor.start`."""
+        """Start a job, as `Executor.start` documents."""
         JobFolder(folder).renew()
         call = _Call(
             place=Path.cwd(),
@@ -134,7 +130,6 @@ class Processes:
             self._running[call.folder] = self._worker_for(call)
 
     def _worker_for(self, call: _Call) -> _Worker:
-        """The worker that was given a job: a free one that is still there, or a new one."""
         while self._free:
             worker = self._free.pop()
             if worker.give(call):
@@ -145,7 +140,7 @@ class Processes:
         return worker
 
     def wait(self, seconds: float) -> Mapping[Path, JobEnd]:
-        """As `Executor.wait`."""
+        """Wait for jobs to end, as `Executor.wait` documents."""
         signs: list[Connection | int] = []
         for worker in self._running.values():
             signs += worker.signs
@@ -161,13 +156,13 @@ class Processes:
         return ends
 
     def stop(self) -> None:
-        """As `Executor.stop`."""
+        """Stop all jobs, as `Executor.stop` documents."""
         self._waiting.clear()
         workers = [*self._running.values(), *self._free]
         for worker in workers:
-            worker.ask_to_end()
+            worker.process.terminate()
         for worker in workers:
-            worker.join()
+            worker.process.join()
         for path in self._running:
             folder = JobFolder(path)
             if not folder.end:
@@ -177,7 +172,7 @@ class Processes:
 
 
 def _work(connection: Connection) -> None:
-    """Do one job after another, each in its folder, until one does not end well."""
+    """Do jobs, each in its folder, until a job does not end well."""
     end_with_parent()
     # Whoever gave the jobs wants no more, or Ctrl-C, which all get, came between two jobs.
     with suppress(EOFError, KeyboardInterrupt):
@@ -192,6 +187,6 @@ def _work(connection: Connection) -> None:
 
 
 def build(preload: str, workers: int, address: str) -> Processes:
-    """Build the executor."""
+    """Build an executor of local processes."""
     refuse_address("processes", address)
     return Processes(preload, workers)

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 def own_cluster() -> dict[str, str]:
-    """The variables of a cluster of this machine, which only its own processes may use.
+    """The variables of a cluster on this machine, closed to the processes of everybody else.
 
     Ray would otherwise keep one token for all clusters, in a file below the home folder.
     """
@@ -83,7 +84,7 @@ class RayDriver:
             self.connection.send(asked)
 
     def stop(self) -> None:
-        """Let it end what it has started, and end."""
+        """End the driver with everything started by it."""
         self.send(None)
         try:
             self._process.wait(PATIENCE)
@@ -95,15 +96,9 @@ class RayDriver:
 
     @property
     def said(self) -> str:
-        """The last line that it printed."""
+        """The last line of the driver's output."""
         text = (self._folder / "log.txt").read_text(encoding="utf-8", errors="replace")
         return last_line(RuntimeError(text))
-
-
-@dataclass(frozen=True)
-class _Job:
-    folder: Path
-    call: RayCall
 
 
 @dataclass
@@ -123,17 +118,17 @@ class Ray:
     share: Share = EVERYTHING
 
     def __post_init__(self) -> None:
-        self._jobs: dict[int, _Job] = {}
-        self._unbegun: dict[int, int] = {}
+        self._jobs: dict[int, tuple[Path, RayCall]] = {}
+        self._unbegun = Counter[int]()
         self._number = 0
         self._driver: RayDriver | None = None
 
     def start(self, folder: Path, function: Callable[..., None], *arguments: Any) -> None:
-        """As `Executor.start`."""
+        """Start a job, as `Executor.start` documents."""
         JobFolder(folder).renew()
         folder.mkdir(parents=True, exist_ok=True)
         self._number += 1
-        self._jobs[self._number] = _Job(folder, RayCall.of(folder, function, arguments))
+        self._jobs[self._number] = folder, RayCall.of(folder, function, arguments)
         self._give(self._number)
 
     def _give(self, number: int) -> None:
@@ -141,10 +136,10 @@ class Ray:
             self._driver = RayDriver(
                 RayRequest(preload=self.preload, workers=self.workers, address=self.address)
             )
-        self._driver.send((number, self._jobs[number].call))
+        self._driver.send((number, self._jobs[number][1]))
 
     def wait(self, seconds: float) -> Mapping[Path, JobEnd]:
-        """As `Executor.wait`.
+        """Wait for jobs to end, as `Executor.wait` documents.
 
         Raises:
             ProjectError: there is no cluster, or its workers cannot load labelgrid.
@@ -156,50 +151,50 @@ class Ray:
         try:
             while connection.poll(0 if ends else seconds):
                 self._take(connection.recv(), ends)
-        except (EOFError, OSError):
-            ends |= self._lose_driver()
+        except (EOFError, OSError):  # the process that speaks with Ray has ended
+            text = f"the connection to Ray: {self._driver.said}"
+            for path, _ in self._jobs.values():
+                folder = JobFolder(path)
+                ends[path] = folder.end or _died(folder, text)
+            self._close()
         return ends
 
     def _take(self, reply: RayReply, ends: dict[Path, JobEnd]) -> None:
-        """Take in what has become of a job."""
-        if reply.number < 0:
-            raise _unusable(self.address, reply.text)
-        job = self._jobs[reply.number]
-        folder = JobFolder(job.folder)
+        number = reply.number
+        if number < 0:
+            step = (
+                "See docs/how-to/machines.md for what Ray needs, then run the same command again."
+            )
+            if self.address:
+                status = f"ray status --address {self.address}"
+                step = f"Is a cluster running there (`{status}`)? {step}"
+            raise ProjectError(
+                f"Ray cannot be used: {reply.text}",
+                next_step=step,
+                unchanged="Finished jobs are kept.",
+            )
+        path, _ = self._jobs[number]
+        folder = JobFolder(path)
         end = folder.end or reply.end
-        if end is None and folder.owner is None and self._may_give_again(reply.number):
-            self._give(reply.number)
-            return
-        del self._jobs[reply.number]
-        ends[job.folder] = end or _died(folder, reply.text)
+        if end is None and folder.owner is None:  # its worker died before it began
+            self._unbegun[number] += 1
+            if self._unbegun[number] <= UNBEGUN:
+                self._give(number)
+                return
+        del self._jobs[number]
+        ends[path] = end or _died(folder, reply.text)
         if folder.end is None and reply.end:  # it could not even begin
             folder.write(END, reply.end)
 
-    def _may_give_again(self, number: int) -> bool:
-        """Whether a job whose worker died before it began is given to another one."""
-        self._unbegun[number] = self._unbegun.get(number, 0) + 1
-        return self._unbegun[number] <= UNBEGUN
-
-    def _lose_driver(self) -> dict[Path, JobEnd]:
-        """The ends of all jobs, since the process that speaks with Ray has ended."""
-        said = self._driver.said if self._driver else ""
-        ends = {}
-        for job in self._jobs.values():
-            folder = JobFolder(job.folder)
-            ends[job.folder] = folder.end or _died(folder, f"the connection to Ray: {said}")
-        self._close()
-        return ends
-
     def stop(self) -> None:
-        """As `Executor.stop`."""
-        folders = [JobFolder(job.folder) for job in self._jobs.values()]
+        """Stop all jobs, as `Executor.stop` documents."""
+        folders = [JobFolder(path) for path, _ in self._jobs.values()]
         self._close()
         for folder in folders:
             if folder.owner and not folder.end:
                 folder.write(END, STOPPED)
 
     def _close(self) -> None:
-        """Forget all jobs; no worker is left."""
         self._jobs.clear()
         self._unbegun.clear()
         if self._driver:
@@ -208,23 +203,13 @@ class Ray:
 
 
 def _died(folder: JobFolder, text: str) -> JobEnd:
-    """The end of a job whose worker ended without a result."""
     owner = folder.owner
     place = f" on {owner.host}" if owner and not owner.is_here else ""
     return JobEnd("died", f"Its worker{place} ended without a result: {text}", again=True)
 
 
-def _unusable(address: str, text: str) -> ProjectError:
-    step = "See docs/how-to/machines.md for what Ray needs, then run the same command again."
-    if address:
-        step = f"Is a cluster running there (`ray status --address {address}`)? {step}"
-    return ProjectError(
-        f"Ray cannot be used: {text}", next_step=step, unchanged="Finished jobs are kept."
-    )
-
-
 def build(preload: str, workers: int, address: str) -> Ray:
-    """Build the executor.
+    """Build an executor on Ray.
 
     Raises:
         UsageError: Ray is not installed.

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.plugins import create
 from labelgrid.executors.executor import Executor
-from labelgrid.executors.placement import HERE, refuse_address
 from labelgrid.executors.share import Share
+from labelgrid.executors.workplace import HERE, refuse_address
 
 #: The variables of a task: its number, how many there are, the first number, and the step.
 NUMBER = "SLURM_ARRAY_TASK_ID"
@@ -62,7 +62,7 @@ def _odd_numbers(variables: Mapping[str, str]) -> UsageError:
 
 
 def build(preload: str, workers: int, address: str) -> Executor:
-    """Build the executor.
+    """Build an executor for the task of a SLURM array job.
 
     Raises:
         UsageError: this is no task of an array job.

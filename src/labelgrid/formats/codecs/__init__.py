@@ -1,1 +1,1 @@
-"""The label formats, one file each: read a label file as an array with a mask, and write it."""
+"""The label formats, a file each: read a label file as an array with a mask, and write the file."""

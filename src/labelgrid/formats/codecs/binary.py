@@ -93,7 +93,6 @@ def read(path: Path, options: Options) -> LabelArray:
 
 
 def _above(grey: Array, threshold: float, path: Path) -> Bools:
-    """Where numbers reach the threshold; no number is NaN, and none is of another scale."""
     if np.isnan(grey).any():
         raise LabelError(
             f"{np.isnan(grey).mean():.1%} of the numbers of this binary map are NaN.",
@@ -112,7 +111,7 @@ def _above(grey: Array, threshold: float, path: Path) -> Bools:
 
 
 def _declare_threshold(grey: Array) -> Json:
-    """The next step of an error that a threshold prevents: half of what the numbers can be."""
+    """The next step of an error that a threshold prevents: half of the possible numbers."""
     largest = float(np.nanmax(grey, initial=0))
     threshold = 0.5
     if largest > 1:
@@ -124,7 +123,6 @@ def _declare_threshold(grey: Array) -> Json:
 
 
 def _number_of_yes(options: Options) -> int:
-    """The number that is written for yes; 0 is no."""
     if options.threshold is not None:
         return 255 if options.threshold <= 255 else HIGHEST
     if options.one_is_positive:

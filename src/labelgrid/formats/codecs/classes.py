@@ -26,7 +26,7 @@ from labelgrid.formats.arrays import stored_size as stored_size
 from labelgrid.formats.channels import equal_channels, without_alpha
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.colours import LegendRow, colour_codes, colour_pixels, colour_text
-from labelgrid.formats.heads import FEW, Head, head_of
+from labelgrid.formats.heads import FEW, head_of
 from labelgrid.formats.numbering import (
     IGNORE,
     NOT_LABELLED,
@@ -111,7 +111,7 @@ class Options(Numbering):
 
     @cached_property
     def written(self) -> Ints:
-        """Int64 [names]: the number or colour that is written for each; -1 if it is ignored."""
+        """Int64 [names]: the number or colour to write for each class; -1 for an ignored class."""
         named = self.names_in_files(self.classes)
         first: dict[str, int] = {}
         for number, name in named.items():
@@ -120,7 +120,7 @@ class Options(Numbering):
         return np.array([first.get(name, -1) for name in self.names], np.int64)
 
     def places_in(self, dtype: "np.dtype[Any]") -> dict[int, int]:
-        """The places of numbers of a type, with those that are not labelled by default."""
+        """The places of numbers of a type, with the default numbers that are not labelled."""
         void = dict.fromkeys(default_void(dtype), NOT_LABELLED)
         if self.ids:
             return void | self.places
@@ -158,7 +158,6 @@ def read(path: Path, options: Options) -> LabelArray:
 
 
 def _numbers(stored: Array, path: Path) -> Array:
-    """The whole numbers [h, w] of a file."""
     numbers = equal_channels(stored)
     if numbers is None and stored.ndim == 3:
         raise class_faults.no_indices(stored, path)
@@ -175,8 +174,10 @@ def _numbers(stored: Array, path: Path) -> Array:
 
 def _of_numbers(numbers: Array, path: Path, options: Options) -> NDArray[np.int16]:
     """Int16 [h, w]: the position of each number in `names`; negative where not labelled."""
-    if _is_guess(options) and _holds_two_ends(numbers):
-        raise class_faults.only_two_ends(numbers, options.classes, options.ignore, path)
+    if _is_guess(options):
+        ends = numbers == 255
+        if ends.any() and not ends.all() and not numbers[~ends].any():
+            raise class_faults.only_two_ends(numbers, options.classes, options.ignore, path)
     index = look_up_numbers(numbers, options.places_in(numbers.dtype), options.first or None)
     wrong = index == UNKNOWN
     if not wrong.any():
@@ -193,21 +194,22 @@ def _is_guess(options: Options) -> bool:
     return len(options.classes) == 2 and options.counts_from_zero and 255 not in options.ignore
 
 
-def _holds_two_ends(numbers: Array) -> bool:
-    """Whether the numbers are 0 and 255 alone, and both of them."""
-    ends = numbers == 255
-    return bool(ends.any() and not ends.all() and not numbers[~ends].any())
-
-
 def _of_colours(stored: Array, path: Path, options: Options) -> NDArray[np.int32]:
-    """Int32 [h, w]: the position of each colour in `names`; negative where not labelled."""
+    """Int32 [h, w]: the position of each colour in `names`; negative where not labelled.
+
+    Colours are RGB, grey, or indices into a palette.
+    """
     if stored.dtype != np.uint8 or (stored.ndim != 2 and stored.shape[-1] not in (1, 3)):
         raise LabelError(
             f"A class map of colours has 8 bits a channel; this one is {shape_text(stored)}.",
             where=path,
             next_step="Write RGB of 8 bits, or a palette PNG.",
         )
-    codes = colour_codes(_colours(stored, path))
+    colours = stored
+    if stored.ndim == 2:
+        palette = palette_of(path)
+        colours = stored[..., None] if palette is None else palette[stored]
+    codes = colour_codes(np.broadcast_to(colours, (*stored.shape[:2], 3)))
     index = look_up_colours(codes, options.places)
     wrong = index == UNKNOWN
     if wrong.any():
@@ -216,20 +218,10 @@ def _of_colours(stored: Array, path: Path, options: Options) -> NDArray[np.int32
     return index
 
 
-def _colours(stored: Array, path: Path) -> Array:
-    """RGB [h, w, 3] of indices into a palette, of grey or of RGB."""
-    if stored.ndim == 3:
-        return np.broadcast_to(stored, (*stored.shape[:2], 3))
-    palette = palette_of(path)
-    if palette is None:
-        return np.broadcast_to(stored[..., None], (*stored.shape, 3))
-    return palette[stored]
-
-
 def _annotated_classes(text: str, path: Path, options: Options) -> Bools:
     """Bool [names]: the classes that a file's text names.
 
-    Of merged classes it must name all.
+    A class with others merged into it counts if all of them are named.
     """
     lines = [line.strip() for line in text.splitlines()]
     names = [line for line in lines if line]
@@ -274,7 +266,10 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
         )
     texts = {}
     if label.annotated is not None:
-        texts[ANNOTATED] = _annotated_text(label.annotated, options)
+        # With those that are merged into them.
+        classes = zip(options.index, options.classes, strict=True)
+        names = [name for position, name in classes if label.annotated[position]]
+        texts[ANNOTATED] = "\n".join(names)
     stored = _colours_to_store if options.colours else _numbers_to_store
     save_png(path, stored(numbers, label.valid, path, options), texts)
 
@@ -302,7 +297,6 @@ def _numbers_to_store(numbers: Ints, valid: Bools, path: Path, options: Options)
 
 
 def _void(options: Options, dtype: "np.dtype[Any]") -> int | None:
-    """The number of an unsigned type that is written for "not labelled"; None if there is none."""
     places = options.places_in(dtype)
     for number in (*default_void(dtype), *sorted(places)):
         if places[number] == NOT_LABELLED and 0 <= number <= np.iinfo(dtype).max:
@@ -311,34 +305,20 @@ def _void(options: Options, dtype: "np.dtype[Any]") -> int | None:
 
 
 def _colours_to_store(codes: Ints, valid: Bools, path: Path, options: Options) -> Array:
-    """The colours [h, w, 3], with the first one that means "not labelled" if need be."""
+    """The colours [h, w, 3], with the first colour for "not labelled" if need be."""
     void = [code for code, place in options.places.items() if place == NOT_LABELLED]
     if not (void or valid.all()):
-        declare = {"colours": {**options.colours, IGNORE: _unused_colour(options)}}
+        lightest = 0xFFFFFF  # of the greys that are no class's
+        while lightest in options.places:
+            lightest -= 0x010101
+        unused = colour_text(lightest)
         raise LabelError(
             "Pixels are not labelled, and no colour means that.",
             where=path,
-            next_step=f'Name one in `colours`: `{IGNORE} = "{_unused_colour(options)}"`.',
-            declare=declare,
+            next_step=f'Name one in `colours`: `{IGNORE} = "{unused}"`.',
+            declare={"colours": {**options.colours, IGNORE: unused}},
         )
     return colour_pixels(np.where(valid, codes, [*void, 0][0]))
-
-
-def _unused_colour(options: Options) -> str:
-    """The lightest grey that is no class's."""
-    code = 0xFFFFFF
-    while code in options.places:
-        code -= 0x010101
-    return colour_text(code)
-
-
-def _annotated_text(annotated: Bools, options: Options) -> str:
-    """The names of the annotated classes, and of those merged into them, one a line."""
-    names = []
-    for position, name in zip(options.index, options.classes, strict=True):
-        if annotated[position]:
-            names.append(name)
-    return "\n".join(names)
 
 
 def limit_classes(label: LabelArray, known: int, options: Options) -> LabelArray:
@@ -372,7 +352,7 @@ def to_regions(label: LabelArray, _options: Options) -> RegionMap:
 
 
 def legend(options: Options, colours: Sequence[int]) -> list[LegendRow]:
-    """What is written for each class, and for pixels that are not labelled.
+    """The number and colour of each class, and of pixels that are not labelled.
 
     Declared colours take the place of numbers, and of the given colours of `options.names`.
     """
@@ -391,26 +371,23 @@ def legend(options: Options, colours: Sequence[int]) -> list[LegendRow]:
 
 
 def recognise(path: Path) -> Recognition | None:
-    """Recognise a file with a palette, or a grey one with few numbers in its first rows.
+    """Recognise a file with a palette, or a grey file with few numbers in its first rows.
 
     If they hold 0 or 255 alone, it may as well be a binary map.
     """
     head = head_of(path, EXTENSIONS)
     if head is None or head.channels != 1 or head.dtype.kind == "f":
         return None
-    return Recognition("a class map", _sureness(head))
-
-
-def _sureness(head: Head) -> float:
+    sureness = 0.5  # few grey numbers may as well be coarse depths
     if head.palette:
-        return 0.9
-    if head.dtype == np.bool_ or head.numbers == {0, 255} or len(head.numbers) > FEW:
-        return 0.2
-    return 0.5  # few grey numbers may as well be coarse depths
+        sureness = 0.9
+    elif head.dtype == np.bool_ or head.numbers == {0, 255} or len(head.numbers) > FEW:
+        sureness = 0.2
+    return Recognition("a class map", sureness)
 
 
 def describe(options: Options) -> str:
-    """Describe the file to annotators: one line, then one line per number or colour."""
+    """Describe the file to annotators: a line, then a line for each number or colour."""
     lines = [
         f"{len(options.classes)} classes, {_form_text(options)} "
         "If not all classes were annotated: the names of those in the PNG's text "
@@ -428,7 +405,6 @@ def describe(options: Options) -> str:
 
 
 def _form_text(options: Options) -> str:
-    """What a pixel holds, in whole sentences."""
     if options.colours:
         return (
             "RGB of 8 bits (PNG, TIFF, BMP, .npy) or a palette PNG: one of these colours a pixel."
@@ -447,7 +423,6 @@ def _form_text(options: Options) -> str:
 
 
 def _void_text(options: Options, dtype: "np.dtype[Any]") -> str:
-    """The numbers of a type that mean "not labelled", in words."""
     places = options.places_in(dtype)
     numbers = [str(number) for number, place in places.items() if place == NOT_LABELLED]
     if options.first:

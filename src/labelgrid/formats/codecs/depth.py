@@ -19,7 +19,7 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.containers import Container, stored_numbers
 from labelgrid.formats.containers import stored_size as stored_size
 from labelgrid.formats.exr_channels import depth_names, names_in, read_depth
-from labelgrid.formats.heads import FEW, Head, head_of
+from labelgrid.formats.heads import FEW, head_of
 from labelgrid.formats.unmeasured import LARGEST, lone_largest, number_text
 
 EXTENSIONS = containers.EXTENSIONS
@@ -96,8 +96,14 @@ def read(path: Path, options: Options) -> LabelArray:
             value above the declared maximum, or a damaged file.
     """
     numbers = _one_grey(stored_numbers(path, options, read_depth), path)
-    stored = one_channel(_without_channel(numbers), path, "A depth map")
-    scale = _scale(stored.dtype, options)
+    if numbers.ndim == 3 and len(numbers) == 1 and numbers.shape[-1] != 1:
+        numbers = numbers[0]  # of an array [1, h, w]
+    stored = one_channel(numbers, path, "A depth map")
+    scale = options.step
+    if scale is None and stored.dtype == np.uint16:
+        scale = 0.001
+    elif scale is None and stored.dtype.kind == "f":
+        scale = 1.0
     if scale is None:
         raise LabelError(
             f"The depth is {shape_text(stored)}, and its scale is not declared.",
@@ -113,7 +119,8 @@ def read(path: Path, options: Options) -> LabelArray:
         if stored.dtype.kind == "f":
             valid &= stored < FARTHEST
     valid &= ~_is_ignored(stored, options)
-    check_any_valid(valid, path, f"{_unmeasured_text(options)} are not")
+    *unmeasured, last = ["numbers <= 0", "NaN", "infinite", *map(number_text, options.ignore)]
+    check_any_valid(valid, path, f"{join_names(unmeasured)} and {last} are not")
     np.copyto(value, 0, where=~valid)
     largest = float(value.max())
     if options.maximum is not None and largest > options.maximum:
@@ -123,11 +130,6 @@ def read(path: Path, options: Options) -> LabelArray:
 
 
 def _one_grey(numbers: Array, path: Path) -> Array:
-    """The numbers of a picture that holds them in another way: by a palette, or three times.
-
-    Raises:
-        LabelError: pixels are transparent.
-    """
     if path.suffix.lower() != ".png":
         return numbers
     opaque = without_alpha(shown_grey(numbers, path), path, "A depth map")
@@ -135,32 +137,20 @@ def _one_grey(numbers: Array, path: Path) -> Array:
     return opaque if grey is None else grey
 
 
-def _without_channel(stored: Array) -> Array:
-    """[h, w] of an array [1, h, w]; other arrays as they are."""
-    if stored.ndim == 3 and len(stored) == 1 and stored.shape[-1] != 1:
-        return stored[0]
-    return stored
-
-
 def _is_ignored(stored: Array, options: Options) -> Bools:
-    """Where numbers are those that are declared as not measured, rounded as the file's are."""
-    found = np.zeros(stored.shape, np.bool_)
+    """Where numbers are declared as not measured; declared ones are rounded as the file's are."""
+    ignored = np.zeros(stored.shape, np.bool_)
     with np.errstate(over="ignore"):
         for number in options.ignore:
             kept = np.float64(number).astype(stored.dtype) if stored.dtype.kind == "f" else number
-            found |= stored == kept
-    return found
-
-
-def _unmeasured_text(options: Options) -> str:
-    names = ["numbers <= 0", "NaN", "infinite", *map(number_text, options.ignore)]
-    return f"{join_names(names[:-1])} and {names[-1]}"
+            ignored |= stored == kept
+    return ignored
 
 
 def _refuse_unmeasured(numbers: Array, scale: float, options: Options, path: Path) -> None:
     """Refuse a number beyond the maximum that likely means "not measured".
 
-    It is a type's largest, or one that many pixels hold, far beyond all others.
+    The number is a type's largest, or one of many pixels, far beyond all others.
     """
     lone = lone_largest(numbers)
     if lone is None or lone.next * scale > (options.maximum or 0):
@@ -203,17 +193,6 @@ def _refuse_larger(largest: float, scale: float, maximum: float, path: Path) -> 
     )
 
 
-def _scale(dtype: "np.dtype[np.generic]", options: Options) -> float | None:
-    """Metres for one step of numbers of this type; None if it is unknown."""
-    if options.step is not None:
-        return options.step
-    if dtype == np.uint16:
-        return 0.001
-    if dtype.kind == "f":
-        return 1.0
-    return None
-
-
 def write(path: Path, label: LabelArray, options: Options) -> None:
     """Write by the path's extension: .png rounds to 16-bit steps, .npy and .tiff hold float32.
 
@@ -247,30 +226,21 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
 def recognise(path: Path) -> Recognition | None:
     """Recognise one channel of floating-point numbers, or of 16 bits.
 
-    A PNG of 16 bits with few numbers in its first rows may as well be a class map.
+    A PNG of 16 bits with few numbers in its first rows may as well be a class map; the colours of
+    an EXR file may be depth thrice.
     """
     if path.suffix.lower() == ".exr":
-        return _recognise_exr(path)
+        names = depth_names(names_in(path))
+        return Recognition("a depth map", 0.3 if names == ["RGB"] else 0.8) if names else None
     head = head_of(path, EXTENSIONS)
     if head is None or head.channels != 1 or head.palette:
         return None
-    return Recognition("a depth map", _sureness(head))
-
-
-def _recognise_exr(path: Path) -> Recognition | None:
-    """By the names of its channels; colours may be depth thrice."""
-    names = depth_names(names_in(path))
-    if not names:
-        return None
-    return Recognition("a depth map", 0.3 if names == ["RGB"] else 0.8)
-
-
-def _sureness(head: Head) -> float:
+    sureness = 0.1
     if head.dtype.kind == "f":
-        return 0.8
-    if head.dtype != np.uint16:
-        return 0.1
-    return 0.8 if len(head.numbers) > FEW else 0.5
+        sureness = 0.8
+    elif head.dtype == np.uint16:
+        sureness = 0.8 if len(head.numbers) > FEW else 0.5
+    return Recognition("a depth map", sureness)
 
 
 def describe(options: Options) -> str:

@@ -1,6 +1,6 @@
 """Reads and writes surface normals: PNG, .npy, .npz, .tiff, .exr of vectors, in declared axes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -39,7 +39,7 @@ Turn = tuple[tuple[int, int], ...]
 
 
 def _turns() -> dict[str, Turn]:
-    """Each way in which the three axes of a file can point, in words, and its turn."""
+    """Each way in which a file's three axes can point, in words, and the turn."""
     turns = {}
     for words in product(DIRECTIONS, repeat=3):
         ours = [DIRECTIONS[word] for word in words]
@@ -106,8 +106,17 @@ def read(path: Path, options: Options) -> LabelArray:
     """
     stored = _stored(path, options)
     vectors = _vectors(stored, path, options.axes, _is_unit)
-    _check_unit(vectors, stored, path)
-    _check_facing(vectors.away / np.count_nonzero(vectors.valid), options.axes, path)
+    number = np.count_nonzero(vectors.present)
+    valid = np.count_nonzero(vectors.valid)
+    if number - valid > SHARE_OFF * number:
+        middle = _median_length(stored)
+        raise LabelError(
+            f"{number - valid} of {number} normals are not of unit length (within "
+            f"{LENGTH_TOLERANCE}); the median length is {middle:.3g}.",
+            where=path,
+            next_step=_encoding(path),
+        )
+    _check_facing(vectors.away / valid, options.axes, path)
     return LabelArray(vectors.unit, vectors.valid)
 
 
@@ -149,23 +158,19 @@ class _Vectors(NamedTuple):
 
 
 def _is_unit(length: Floats32) -> Bools:
-    """Whether a length is 1 within the tolerance; an infinite one is not."""
     return np.abs(length - 1) <= LENGTH_TOLERANCE
 
 
 def _has_direction(length: Floats32) -> Bools:
-    """Whether a length is finite and above 0, which that of a tiny vector is not."""
+    """Whether a length is finite and above 0; the computed length of a tiny vector is 0."""
     return np.isfinite(length) & (length > 0)
 
 
 def _stored(path: Path, options: Options) -> Array:
-    """The numbers [h, w, 3] of a file.
-
-    Raises:
-        LabelError: there are not three channels of numbers.
-    """
     numbers = stored_numbers(path, options, read_normals)
-    stored = _channels_last(shown_numbers(numbers, path, "A normal map"))
+    stored = shown_numbers(numbers, path, "A normal map")
+    if stored.ndim == 3 and len(stored) == 3 and stored.shape[-1] != 3:
+        stored = np.ascontiguousarray(np.moveaxis(stored, 0, -1))  # of an array [3, h, w]
     _check_channels(stored, path)
     if stored.dtype not in (np.uint8, np.uint16) and stored.dtype.kind != "f":
         raise LabelError(
@@ -179,11 +184,6 @@ def _stored(path: Path, options: Options) -> Array:
 def _vectors(
     stored: Array, path: Path, axes: str, is_valid: Callable[[Floats32], Bools]
 ) -> _Vectors:
-    """The vectors of the numbers in a file.
-
-    Raises:
-        LabelError: there is no vector.
-    """
     import cv2  # imported late: commands that only need the options start faster
 
     present, valid = np.empty((2, *stored.shape[:2]), np.bool_)
@@ -202,13 +202,12 @@ def _vectors(
 
 
 def _cached_rows(stored: Array) -> list[slice]:
-    """Some rows at a time, so that they stay in the processor's cache."""
+    """A few rows at a time, so that the vectors stay in the processor's cache."""
     step = max(1, CACHED // stored.shape[1])
     return [slice(top, top + step) for top in range(0, len(stored), step)]
 
 
 def _median_length(stored: Array) -> float:
-    """The median length of the vectors in a file."""
     lengths = []
     for rows in _cached_rows(stored):
         planes, present = _decode(stored[rows])
@@ -235,7 +234,6 @@ def _lengths(planes: Planes) -> Floats32:
 
 
 def _encoding(path: Path) -> str:
-    """What to do about vectors that are not of unit length."""
     if path.suffix.lower() in (".npy", ".npz", ".exr"):
         return "Normalise the vectors, and store them as they are."
     return "Normalise the vectors, and store them as (n + 1) / 2 of the PNG's range."
@@ -277,7 +275,7 @@ def turn(vectors: Array, axes: Turn) -> Array:
 
 
 def other_axes(declared: str) -> dict[str, Turn]:
-    """The other axes that a file may have -> what turns vectors read as `declared` into ours.
+    """The other axes of a file -> the turn into ours for vectors read as `declared`.
 
     Example:
         >>> other_axes("x right, y up, z toward the camera")["x up, y right, z toward the camera"]
@@ -289,13 +287,6 @@ def other_axes(declared: str) -> dict[str, Turn]:
         if name != declared:
             turns[name] = tuple((ours[c][0], sign * ours[c][1]) for c, sign in turned)
     return turns
-
-
-def _channels_last(stored: Array) -> Array:
-    """[h, w, 3] of an array [3, h, w]; other arrays as they are."""
-    if stored.ndim == 3 and len(stored) == 3 and stored.shape[-1] != 3:
-        return np.ascontiguousarray(np.moveaxis(stored, 0, -1))
-    return stored
 
 
 def _check_channels(stored: Array, path: Path) -> None:
@@ -318,44 +309,19 @@ def _decode(stored: Array) -> tuple[Planes, Bools]:
         filled = np.where(present[..., None], vectors, np.float32(0))
         return [filled[..., channel].copy() for channel in range(3)], present
     steps = cv2.split(stored)
-    half = np.float32(np.iinfo(stored.dtype).max / 2)
+    largest = np.iinfo(stored.dtype).max
     planes = [plane.astype(np.float32) for plane in steps]
     for plane in planes:
-        plane /= half
+        plane /= np.float32(largest / 2)
         plane -= 1
-    return planes, _is_present(steps)
-
-
-def _is_present(steps: Sequence[Array]) -> Bools:
-    """Where there is a vector: the three numbers are neither all 0 nor all in the middle.
-
-    Two numbers are the middle of a range of unsigned ones.
-    """
-    low = steps[0].dtype.type(np.iinfo(steps[0].dtype).max // 2)
+    # There is no vector where the three numbers are all 0, or all in the middle, which two are.
+    low = stored.dtype.type(largest // 2)
     black = steps[0] | steps[1] | steps[2]
     grey = (steps[0] - low) | (steps[1] - low) | (steps[2] - low)  # below `low` they wrap around
-    return (black != 0) & (grey > 1)
-
-
-def _check_unit(vectors: _Vectors, stored: Array, path: Path) -> None:
-    number = np.count_nonzero(vectors.present)
-    off = number - np.count_nonzero(vectors.valid)
-    if off > SHARE_OFF * number:
-        middle = _median_length(stored)
-        raise LabelError(
-            f"{off} of {number} normals are not of unit length (within {LENGTH_TOLERANCE}); "
-            f"the median length is {middle:.3g}.",
-            where=path,
-            next_step=_encoding(path),
-        )
+    return planes, (black != 0) & (grey > 1)
 
 
 def _check_facing(away: float, axes: str, path: Path) -> None:
-    """Refuse vectors of which so large a share points away from the camera.
-
-    Raises:
-        LabelError: it is more than `SHARE_AWAY`.
-    """
     if away > SHARE_AWAY:
         raise LabelError(
             f"{away:.0%} of the normals point away from the camera if the axes are '{axes}'.",
@@ -373,40 +339,32 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     Raises:
         LabelError: the disk reports an error.
     """
-    if path.suffix.lower() == ".npy":
-        vectors = np.empty(label.value.shape, np.float32)
-        for rows in _bands(vectors):
-            vectors[rows] = _turned_back(label, rows, options.axes)
-        save_array(path, vectors)
-    else:
-        steps = np.empty(label.value.shape, np.uint16)
-        for rows in _bands(steps):
-            turned = _turned_back(label, rows, options.axes)
+    is_array = path.suffix.lower() == ".npy"
+    stored = np.empty(label.value.shape, np.float32 if is_array else np.uint16)
+    # A large map at once in float64 would take four times its memory.
+    for top in range(0, len(stored), BAND):
+        rows = slice(top, top + BAND)
+        turned = np.zeros_like(label.value[rows], np.float32)  # in the file's axes
+        for axis, (channel, sign) in enumerate(AXES[options.axes]):
+            values = sign * label.value[rows, :, axis]
+            turned[..., channel] = np.where(label.valid[rows], values, 0)
+        if is_array:
+            stored[rows] = turned
+        else:
             exact = (turned.astype(np.float64) + 1) * 32767.5
-            steps[rows] = np.rint(np.clip(exact, 0, 65535))
-        save_png(path, steps)
-
-
-def _bands(stored: Array) -> list[slice]:
-    """Some rows at a time: a large map at once in float64 would take four times its memory."""
-    return [slice(top, top + BAND) for top in range(0, len(stored), BAND)]
-
-
-def _turned_back(label: LabelArray, rows: slice, axes: str) -> Floats32:
-    """Rows of a label in the file's axes; 0 where not valid."""
-    turned = np.zeros_like(label.value[rows], np.float32)
-    for axis, (channel, sign) in enumerate(AXES[axes]):
-        turned[..., channel] = np.where(label.valid[rows], sign * label.value[rows, :, axis], 0)
-    return turned
+            stored[rows] = np.rint(np.clip(exact, 0, 65535))
+    save = save_array if is_array else save_png
+    save(path, stored)
 
 
 def recognise(path: Path) -> Recognition | None:
     """Recognise three channels, which in the first rows of a PNG are unit vectors.
 
-    Rows without a vector say nothing.
+    Rows without a vector say nothing; the colours of an EXR file may be normals.
     """
     if path.suffix.lower() == ".exr":
-        return _recognise_exr(path)
+        names = normal_names(names_in(path))
+        return Recognition("a normal map", 0.3 if "RGB" in names else 0.8) if names else None
     head = head_of(path, EXTENSIONS)
     if head is None or head.channels != 3:
         return None
@@ -419,14 +377,6 @@ def recognise(path: Path) -> Recognition | None:
     if np.mean(_is_unit(np.linalg.norm(vectors, axis=-1))) < 1 - SHARE_OFF:
         return None
     return Recognition("a normal map", 0.9)
-
-
-def _recognise_exr(path: Path) -> Recognition | None:
-    """By the names of its channels; colours may be normals."""
-    names = normal_names(names_in(path))
-    if not names:
-        return None
-    return Recognition("a normal map", 0.3 if "RGB" in names else 0.8)
 
 
 def describe(options: Options) -> str:

@@ -1,1 +1,1 @@
-"""The report of a study: which arm is better, by how much, and how sure that is."""
+"""The report of a study: the better arms, the differences, and the certainty."""

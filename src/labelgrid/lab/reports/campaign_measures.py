@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import chain
 
+from labelgrid.basics.results import Better
 from labelgrid.lab.reports.curve_measures import labels_to_reach, mean_loss_over
 from labelgrid.lab.reports.final_networks import (
     Ending,
@@ -21,7 +24,7 @@ from labelgrid.lab.reports.means import (
     total_loss,
 )
 from labelgrid.lab.reports.measure import CampaignMeasure, PairValues, of_same_seeds
-from labelgrid.lab.reports.study_content import PointResults, StudyReport
+from labelgrid.lab.reports.study_content import Headlines, PointResults, StudyReport
 from labelgrid.project.records import Measurement
 
 #: The getter of a strategy's values.
@@ -54,7 +57,7 @@ def study_measures(report: StudyReport) -> list[list[CampaignMeasure]]:
     return [campaign_measures(results, report.headlines) for results in report.points]
 
 
-def campaign_measures(results: PointResults, headlines: Mapping[str, str]) -> list[CampaignMeasure]:
+def campaign_measures(results: PointResults, headlines: Headlines) -> list[CampaignMeasure]:
     """All measures by which the strategies are compared; see `deciding_measure`."""
     last = last_round_ending(results)
     alike = equal_cost_ending(results)
@@ -62,46 +65,38 @@ def campaign_measures(results: PointResults, headlines: Mapping[str, str]) -> li
         mean_loss_over(results, "labels", label_count),
         mean_loss_over(results, "cost", label_cost),
         labels_to_reach(results),
-        _loss_at(last),
-        _loss_at(alike),
+    ]
+    for ending in (last, alike):
+        measure = _measure_at(
+            ending,
+            lambda _: same_for_all_seeds(total_loss),
+            name=f"loss_mtl {ending.name}",
+            method=ending.method,
+            unit="",
+            better="lower",
+        )
+        measures.append(measure)
+    measures += [
         _delta_mtl(last, headlines, lambda _: results.full, *OVER_FULL),
         _delta_mtl(alike, headlines, lambda _: results.full, *OVER_FULL),
         _delta_mtl(last, headlines, results.single_task, *OVER_SINGLE),
         _delta_mtl(last, headlines, lambda _: results.single_task("full"), *OVER_SINGLE_FULL),
     ]
-    for task, name in headlines.items():
-        measures.append(_gap_to_full(results, task, name, last))
+    measures += [_gap_to_full(results, task, name, last) for task, name in headlines.items()]
     return [measure for measure in measures if any(measure.values.values())]
-
-
-def _loss_at(ending: Ending) -> CampaignMeasure:
-    def loss_of(_strategy: str) -> SeedValueGetter:
-        return same_for_all_seeds(total_loss)
-
-    return CampaignMeasure(
-        name=f"loss_mtl {ending.name}",
-        method=ending.method,
-        unit="",
-        better="lower",
-        values=_values(ending.networks, loss_of),
-        pair_values=_at_ending(ending, loss_of, ending.why_unlike),
-    )
 
 
 def _delta_mtl(
     ending: Ending,
-    headlines: Mapping[str, str],
+    headlines: Headlines,
     references: Callable[[str], Mapping[int, Measurement]],
     *words: str,
 ) -> CampaignMeasure:
     """The gain over the references of a strategy, by seed.
 
-    `words` are the measure's name and its references.
+    `words` are the name of the measure and the references in words.
     """
     name, over = words
-
-    def gain_of(strategy: str) -> SeedValueGetter:
-        return delta_mtl_getter(references(strategy), headlines)
 
     def why_not(first: str, second: str) -> str:
         if references(first) != references(second):
@@ -112,72 +107,66 @@ def _delta_mtl(
         f"The mean over tasks of the relative gain of the headline metric over {over}. "
         f"{ending.method}"
     )
-    return CampaignMeasure(
+    return _measure_at(
+        ending,
+        lambda strategy: delta_mtl_getter(references(strategy), headlines),
         name=f"{name} {ending.name}",
         method=method,
         unit="%",
         better="higher",
-        values=_values(ending.networks, gain_of),
-        pair_values=_at_ending(ending, gain_of, why_not),
+        why_not=why_not,
     )
 
 
 def _gap_to_full(results: PointResults, task: str, name: str, ending: Ending) -> CampaignMeasure:
     value_of = metric_getter(task, name)
     full = results.full
-    every: list[Measurement] = []
-    for by_seed in ending.networks.values():
-        every += by_seed.values()
-    result = first_result(every, task, name)
+    networks = chain.from_iterable(by_seed.values() for by_seed in ending.networks.values())
+    result = first_result(networks, task, name)
     sign = -1 if result and result.better == "higher" else 1
 
     def gap_of(_strategy: str) -> SeedValueGetter:
-        """How much worse a network is than that with every label."""
+        """How much worse a network is than the network with every label."""
         return lambda seed, network: (
             sign * (value_of(network) - value_of(full[seed])) if seed in full else math.nan
         )
 
-    gaps = _values(ending.networks, gap_of)
-    distances = {}
-    for strategy, own in gaps.items():
-        distances[strategy] = {seed: abs(gap) for seed, gap in own.items()}
     method = (
         f"|{name} {ending.name} − {name} with every label|, seed by seed. Pairs are compared with "
         f"the sign of these differences: a strategy above every label is not worse. {ending.method}"
     )
-    return CampaignMeasure(
+    measure = _measure_at(
+        ending,
+        gap_of,
         name=f"δ of {task} ({name})",
         method=method,
         unit=result.unit if result else "",
         better="lower",
-        values=distances,
-        pair_values=_at_ending(ending, gap_of, ending.why_unlike),
     )
+    distances = {}
+    for strategy, gaps in measure.values.items():
+        distances[strategy] = {seed: abs(gap) for seed, gap in gaps.items()}
+    return replace(measure, values=distances)
 
 
-def _values(networks: Networks, value_of: ValueOfStrategy) -> dict[str, dict[int, float]]:
-    """The finite values of networks, by strategy and seed."""
-    values: dict[str, dict[int, float]] = {}
-    for strategy, by_seed in networks.items():
-        getter = value_of(strategy)
-        values[strategy] = {}
-        for seed, network in sorted(by_seed.items()):
-            value = getter(seed, network)
-            if math.isfinite(value):
-                values[strategy][seed] = value
-    return values
+def _measure_at(
+    ending: Ending,
+    value_of: ValueOfStrategy,
+    *,
+    name: str,
+    method: str,
+    unit: str,
+    better: Better,
+    why_not: Callable[[str, str], str] | None = None,
+) -> CampaignMeasure:
+    """A measure that compares strategies at an ending.
 
-
-def _at_ending(
-    ending: Ending, value_of: ValueOfStrategy, why_not: Callable[[str, str], str]
-) -> Callable[[str, str], PairValues]:
-    """Compares two strategies where they end.
-
-    Between rounds a pair has two further readings: one of the two on its line, the other at its
-    next round.
+    Between rounds a pair has two further readings: one strategy on its line, the other at its next
+    round.
     """
     values = _values(ending.networks, value_of)
     after = _values(ending.next_networks, value_of)
+    why_unlike = why_not or ending.why_unlike
 
     def pair_values(first: str, second: str) -> PairValues:
         further = []
@@ -187,6 +176,23 @@ def _at_ending(
                 of_same_seeds(after[first], values[second]),
             ]
         pair = of_same_seeds(values[first], values[second])
-        return PairValues(pair=pair, further=further, why_not=why_not(first, second))
+        return PairValues(pair=pair, further=further, why_not=why_unlike(first, second))
 
-    return pair_values
+    return CampaignMeasure(
+        name=name,
+        method=method,
+        unit=unit,
+        better=better,
+        values=values,
+        pair_values=pair_values,
+    )
+
+
+def _values(networks: Networks, value_of: ValueOfStrategy) -> dict[str, dict[int, float]]:
+    """The finite values of networks, by strategy and seed."""
+    values: dict[str, dict[int, float]] = {}
+    for strategy, by_seed in networks.items():
+        getter = value_of(strategy)
+        of_seeds = {seed: getter(seed, network) for seed, network in sorted(by_seed.items())}
+        values[strategy] = {seed: of for seed, of in of_seeds.items() if math.isfinite(of)}
+    return values

@@ -1,8 +1,10 @@
 """Builds a study's curves and comparison tables, by strategy and by pair of strategies."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import chain
 
-from labelgrid.basics.results import Result, mean_and_deviation
+from labelgrid.basics.results import mean_and_deviation
 from labelgrid.drawings.charts import MAX_BANDS, Chart, Level, Line
 from labelgrid.drawings.dots import Dots
 from labelgrid.drawings.drawing import Drawing
@@ -24,7 +26,8 @@ from labelgrid.lab.reports.means import (
     total_loss,
 )
 from labelgrid.lab.reports.measure import CampaignMeasure
-from labelgrid.lab.reports.study_content import PointResults
+from labelgrid.lab.reports.study_content import Headlines, PointResults
+from labelgrid.lab.reports.verdicts import span_name
 from labelgrid.project.records import Measurement
 from labelgrid.report.page_blocks import (
     Block,
@@ -65,11 +68,8 @@ def band_text(results: PointResults) -> str:
 
 def has_no_rounds(results: PointResults) -> bool:
     """Whether every strategy has one network only: no labels were bought."""
-    counts = set()
-    for strategy in results.strategies:
-        for run in results.of(strategy).values():
-            counts.add(len(run.measured))
-    return counts == {1}
+    runs = chain.from_iterable(results.of(strategy).values() for strategy in results.strategies)
+    return {len(run.measured) for run in runs} == {1}
 
 
 def _has_bands(results: PointResults) -> bool:
@@ -78,81 +78,52 @@ def _has_bands(results: PointResults) -> bool:
 
 
 def curve_blocks(
-    results: PointResults, headlines: Mapping[str, str], reference: str, name: str
+    results: PointResults, headlines: Headlines, reference: str, name: str
 ) -> list[Block]:
-    """The overall curves, those of each task, and their differences to a reference.
+    """The curves over all tasks and of each task, with the differences to a reference.
 
     All are drawn against labels and against cost.
-
-    Args:
-        results: the runs.
-        headlines: by task, the metric of its curve.
-        reference: the strategy that the others are compared with.
-        name: the start of the names of the drawings.
     """
-    losses: list[Block] = [
+    difference = partial(difference_blocks, results, reference=reference)
+    blocks: list[Block] = [
         Heading("All tasks together: loss_mtl, lower is better"),
         curve_figure(results, total_loss, "loss_mtl", f"{name}-overall"),
     ]
-    loss_differences = difference_blocks(
-        results,
-        same_for_all_seeds(total_loss),
-        label="loss_mtl",
-        better="lower",
-        reference=reference,
-        name=f"{name}-overall",
+    differences = difference(
+        same_for_all_seeds(total_loss), label="loss_mtl", better="lower", name=f"{name}-overall"
     )
-    deltas = delta_mtl_getter(results.full, headlines)
-    gains = difference_blocks(
-        results,
-        deltas,
+    gains = difference(
+        delta_mtl_getter(results.full, headlines),
         label=add_unit("delta_mtl", "%"),
         better="higher",
-        reference=reference,
         name=f"{name}-delta_mtl",
     )
-    gain_heading: list[Block] = []
+    blocks += differences
     if gains:
-        gain_heading.append(Heading("All tasks together: delta_mtl, higher is better"))
-    sections = [(losses, loss_differences), (gain_heading, gains)]
-    networks: list[Measurement] = []
-    for run in results.runs:
-        networks += run.measured
+        blocks += [Heading("All tasks together: delta_mtl, higher is better"), *gains]
+    has_differences = bool(differences or gains)
+    networks = list(chain.from_iterable(run.measured for run in results.runs))
     for task, metric in headlines.items():
         result = first_result(networks, task, metric)
-        if result:
-            start = f"{name}-task-{task}"
-            section = _task_curves(results, task, result=result, reference=reference, name=start)
-            sections.append(section)
-    blocks: list[Block] = []
-    for curves, differences in sections:
-        blocks += [*curves, *differences]
-    if any(differences for _, differences in sections):
+        if not result:
+            continue
+        unit = f" in {result.unit}" if result.unit else ""
+        value_of = metric_getter(task, metric)
+        label = add_unit(metric, result.unit)
+        drawing = f"{name}-task-{task}"
+        differences = difference(
+            same_for_all_seeds(value_of), label=label, better=result.better, name=drawing
+        )
+        blocks += [
+            Heading(f"{task}: {metric}{unit}, {result.better} is better"),
+            curve_figure(results, value_of, label, drawing),
+            *differences,
+        ]
+        has_differences |= bool(differences)
+    if has_differences:
         question = f"How are differences to {reference} computed?"
         return [Help(question, differences_method(reference)), *blocks]
     return blocks
-
-
-def _task_curves(
-    results: PointResults, task: str, result: Result, reference: str, name: str
-) -> tuple[list[Block], list[Block]]:
-    """The curves of a task's metric, and its differences to the reference.
-
-    `result` is one of its results.
-    """
-    unit = f" in {result.unit}" if result.unit else ""
-    value_of = metric_getter(task, result.name)
-    label = add_unit(result.name, result.unit)
-    heading = Heading(f"{task}: {result.name}{unit}, {result.better} is better")
-    differences = difference_blocks(
-        results,
-        same_for_all_seeds(value_of),
-        label=label,
-        better=result.better,
-        reference=reference,
-        name=name,
-    )
-    return [heading, curve_figure(results, value_of, label, name)], differences
 
 
 def curve_figure(
@@ -170,7 +141,8 @@ def curve_figure(
     level, deviation = mean_and_deviation([value_of(network) for network in full])
     drawings: list[Drawing] = []
     if has_no_rounds(results):
-        marks = _last_values(means)
+        last = {strategy: points[-1] for strategy, points in means.items() if points}
+        marks = {strategy: (point.value, point.deviation) for strategy, point in last.items()}
         if full:
             marks["every label"] = (level, deviation)
         if marks:
@@ -194,15 +166,6 @@ def curve_figure(
     return Figure(drawings=drawings, numbers=DataTable(columns, rows))
 
 
-def _last_values(means: Mapping[str, Sequence[RoundMean]]) -> dict[str, tuple[float, float]]:
-    """The value after the last round of each line that has one, and its deviation."""
-    values = {}
-    for name, points in means.items():
-        if points:
-            values[name] = (points[-1].value, points[-1].deviation)
-    return values
-
-
 def _charts(
     results: PointResults,
     means: Mapping[str, Sequence[RoundMean]],
@@ -210,47 +173,31 @@ def _charts(
     label: str,
     name: str,
 ) -> list[Chart]:
-    """The curves against labels and against cost; an empty list if there are none."""
     has_bands = _has_bands(results)
-    over_labels = []
-    over_cost = []
-    for strategy, points in means.items():
-        if points:
-            labels = [point.labels for point in points]
-            costs = [point.cost for point in points]
-            over_labels.append(_line(strategy, points, labels, has_bands))
-            over_cost.append(_line(strategy, points, costs, has_bands))
-    if not over_labels:
-        return []
-    return [
-        Chart(
-            name=f"{name}-labels",
-            x_label=AXES["labels"][0],
-            y_label=label,
-            lines=over_labels,
-            levels=levels,
-            whole=True,
-        ),
-        Chart(
-            name=f"{name}-cost",
-            x_label=AXES["cost"][0],
-            y_label=label,
-            lines=over_cost,
-            levels=levels,
-        ),
-    ]
-
-
-def _line(name: str, points: Sequence[RoundMean], x: Sequence[float], has_bands: bool) -> Line:
-    values = []
-    low = []
-    high = []
-    for point in points:
-        values.append(point.value)
-        if has_bands:
-            low.append(point.value - point.deviation)
-            high.append(point.value + point.deviation)
-    return Line(name=name, x=x, y=values, low=low, high=high)
+    charts = []
+    for axis, (x_label, _) in AXES.items():
+        lines = []
+        for strategy, points in means.items():
+            if points:
+                line = Line(
+                    name=strategy,
+                    x=[getattr(point, axis) for point in points],
+                    y=[point.value for point in points],
+                    low=[point.value - point.deviation for point in points if has_bands],
+                    high=[point.value + point.deviation for point in points if has_bands],
+                )
+                lines.append(line)
+        if lines:
+            chart = Chart(
+                name=f"{name}-{axis}",
+                x_label=x_label,
+                y_label=label,
+                lines=lines,
+                levels=levels,
+                whole=axis == "labels",
+            )
+            charts.append(chart)
+    return charts
 
 
 def strategy_table(measures: Sequence[CampaignMeasure], strategies: Sequence[str]) -> DataTable:
@@ -272,16 +219,11 @@ def strategy_table(measures: Sequence[CampaignMeasure], strategies: Sequence[str
 
 
 def _summary(measure: CampaignMeasure, strategy: str) -> Value:
-    """A strategy's mean and standard deviation as text; None without a seed."""
     mean, deviation, seeds = measure.summary(strategy)
-    if not seeds:
-        return None
-    return spread(mean, deviation)
+    return spread(mean, deviation) if seeds else None
 
 
-def ending_table(
-    ending: Ending, results: PointResults, headlines: Mapping[str, str]
-) -> list[Block]:
+def ending_table(ending: Ending, results: PointResults, headlines: Headlines) -> list[Block]:
     """Labels, cost, loss and each task's headline metric of the networks that strategies end with.
 
     An empty list without networks.
@@ -289,9 +231,7 @@ def ending_table(
     networks = _ending_networks(ending, results)
     if not networks:
         return []
-    all_networks = []
-    for group in networks.values():
-        all_networks += group
+    all_networks = list(chain.from_iterable(networks.values()))
     getters: dict[str, ValueGetter] = {"loss_mtl": total_loss}
     for task, name in headlines.items():
         result = first_result(all_networks, task, name)
@@ -312,25 +252,21 @@ def _ending_networks(ending: Ending, results: PointResults) -> dict[str, list[Me
 
     Empty without a network of a strategy.
     """
-    networks = {}
-    for strategy, by_seed in ending.networks.items():
-        if by_seed:
-            networks[strategy] = list(by_seed.values())
-    if not networks:
-        return {}
-    references: dict[str, Mapping[int, Measurement]] = {"every label": results.full}
-    for name, single in results.single.items():
-        references[f"{name}: a network for each task"] = single
     seeds = set().union(*ending.networks.values())
-    for name, by_seed in references.items():
+    networks = dict(ending.networks)
+    networks["every label"] = results.full
+    for name, single in results.single.items():
+        networks[f"{name}: a network for each task"] = single
+    of_seeds = {}
+    for name, by_seed in networks.items():
         same_seeds = [network for seed, network in by_seed.items() if seed in seeds]
         if same_seeds:
-            networks[name] = same_seeds
-    return networks
+            of_seeds[name] = same_seeds
+    return of_seeds
 
 
 def _finite_summary(networks: Sequence[Measurement], value_of: ValueGetter) -> str:
-    """Mean and standard deviation of the finite values, and their number if it is smaller."""
+    """Mean and standard deviation of the finite values, and their number if some are not."""
     mean = round_mean(0, networks, value_of)
     text = spread(mean.value, mean.deviation)
     if 0 < mean.seeds < len(networks):
@@ -343,13 +279,12 @@ def pair_blocks(measure: CampaignMeasure, name: str) -> list[Block]:
 
     Many pairs are folded. An empty list if no pair can be compared.
     """
-    pairs = measure.pairs()
-    span = "smallest to largest"
-    if all(compared.has_interval for compared in pairs.values()):
-        span = "95 % interval"
+    pairs = measure.pairs
+    if not pairs:
+        return []
     columns = [
         Column("pair"),
-        *number_columns("difference", span),
+        *number_columns("difference", span_name(pairs.values())),
         *number_columns("p", "p corrected", "seeds"),
         Column("verdict"),
     ]
@@ -369,38 +304,26 @@ def pair_blocks(measure: CampaignMeasure, name: str) -> list[Block]:
                 verdict,
             ]
         )
-    if not rows:
-        return []
-    text = f"{measure.better.capitalize()} is better. {_dots_text(measure)}"
-    question = Help("How is it computed?", measure.method)
+    seeds = {frozenset(values) for values in measure.values.values() if values}
+    differ = " They are not of the same seeds for all strategies." if len(seeds) > 1 else ""
+    text = (
+        f"{measure.better.capitalize()} is better. "
+        "Points are means over seeds, lines one standard deviation to either side."
+        f"{differ} The pairs are compared seed by seed."
+    )
+    title = add_unit(measure.name, measure.unit)
     figure = Figure(
-        drawings=[_dots(measure, name)],
+        drawings=[Dots(name, title, {"": _best_first(measure)})],
         numbers=DataTable(columns, rows),
         summary="The pairs",
         open=len(rows) <= MAX_OPEN_PAIRS,
     )
-    heading = Heading(add_unit(measure.name, measure.unit))
-    return [heading, Text(text, "small"), question, figure]
+    question = Help("How is it computed?", measure.method)
+    return [Heading(title), Text(text, "small"), question, figure]
 
 
-def _dots_text(measure: CampaignMeasure) -> str:
-    """Explains the drawing of a measure by strategy."""
-    seeds = {frozenset(values) for values in measure.values.values() if values}
-    differ = " They are not of the same seeds for all strategies." if len(seeds) > 1 else ""
-    return (
-        "Points are means over seeds, lines one standard deviation to either side."
-        f"{differ} The pairs are compared seed by seed."
-    )
-
-
-def _dots(measure: CampaignMeasure, name: str) -> Dots:
+def _best_first(measure: CampaignMeasure) -> dict[str, tuple[float, float]]:
     """The mean and standard deviation of each strategy, the best first."""
-    strategies = [strategy for strategy, values in measure.values.items() if values]
-    strategies.sort(
-        key=lambda strategy: measure.summary(strategy)[0], reverse=measure.better == "higher"
-    )
-    marks = {}
-    for strategy in strategies:
-        mean, deviation, _ = measure.summary(strategy)
-        marks[strategy] = (mean, deviation)
-    return Dots(name, add_unit(measure.name, measure.unit), {"": marks})
+    marks = {name: measure.summary(name)[:2] for name, values in measure.values.items() if values}
+    higher_first = measure.better == "higher"
+    return dict(sorted(marks.items(), key=lambda mark: mark[1][0], reverse=higher_first))

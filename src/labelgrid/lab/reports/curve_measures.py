@@ -28,8 +28,10 @@ def mean_loss_over(results: PointResults, axis: str, x_of: ValueGetter) -> Campa
     curves = _curves(results, x_of)
     values: dict[str, dict[int, float]] = {name: {} for name in results.strategies}
     for seed, of_seed in curves.items():
-        for name, mean in _mean_losses(of_seed).items():
-            values[name][seed] = mean
+        start = max(float(curve[0][0]) for curve in of_seed.values())
+        end = min(float(curve[0][-1]) for curve in of_seed.values())
+        for name, curve in of_seed.items() if start < end else ():
+            values[name][seed] = mean_over(curve, start, end)
     method = (
         f"The area under the curve of loss_mtl against {axis}, divided by its width. It covers "
         f"the range of {axis} that all strategies of the seed have in common, on straight lines "
@@ -95,7 +97,7 @@ def loss_curve(run: RunResult, x_of: ValueGetter) -> Curve:
 
 
 def _curves(results: PointResults, x_of: ValueGetter) -> Curves:
-    """The curves of all finished runs that have more than one point, of seeds that have any."""
+    """The curves of finished runs with more than one point, by seed."""
     curves: dict[int, dict[str, Curve]] = {}
     for seed, runs in sorted(results.finished_by_seed.items()):
         for name, run in runs.items():
@@ -105,19 +107,10 @@ def _curves(results: PointResults, x_of: ValueGetter) -> Curves:
     return curves
 
 
-def _mean_losses(of_seed: Mapping[str, Curve]) -> dict[str, float]:
-    """The mean losses of a seed's runs over the range that all their curves share."""
-    start = max(float(curve[0][0]) for curve in of_seed.values())
-    end = min(float(curve[0][-1]) for curve in of_seed.values())
-    if start >= end:
-        return {}
-    return {name: mean_over(curve, start, end) for name, curve in of_seed.items()}
-
-
 def _at_shared_places(
     curves: Curves, shown: Values, *, read: CurveReader, why_not: str
 ) -> Callable[[str, str], PairValues]:
-    """Compares two strategies on the parts of their curves that have the same places.
+    """Compares two strategies at the places where both curves have points.
 
     Pairs that share fewer than two places in a seed are shown and not tested.
     """

@@ -30,7 +30,7 @@ class MeanDifference:
     Args:
         rounds_bought: the number of the strategy's rounds, from 0.
         seeds: the number of pairs.
-        at: the labels or the cost at which both are read, mean over seeds.
+        at: the labels or the cost where both are read, mean over seeds.
         mean: of the paired differences, strategy minus reference.
         low, high: its 95 % bootstrap interval, or the smallest and the largest difference with too
             few pairs. Between rounds it spans that with the value after the next round, too.
@@ -42,6 +42,12 @@ class MeanDifference:
     mean: float
     low: float
     high: float
+
+
+#: In a line, a round that is left out.
+GAP = MeanDifference(
+    rounds_bought=0, seeds=0, at=math.nan, mean=math.nan, low=math.nan, high=math.nan
+)
 
 
 def differences_method(reference: str) -> str:
@@ -76,14 +82,14 @@ def mean_differences(
     """
     runs = results.finished(strategy)
     reference_runs = results.finished(reference)
-    by_seed = []
-    for seed in sorted(runs.keys() & reference_runs.keys()):
-        in_seed = _seed_differences(runs[seed], reference_runs[seed], value_of, x_of)
-        if in_seed:
-            by_seed.append(in_seed)
+    by_seed = [
+        _seed_differences(runs[seed], reference_runs[seed], value_of, x_of)
+        for seed in sorted(runs.keys() & reference_runs.keys())
+    ]
+    by_seed = [in_seed for in_seed in by_seed if in_seed]
     if not by_seed:
         return []
-    common = set.intersection(*(set(in_seed) for in_seed in by_seed))
+    common = set.intersection(*map(set, by_seed))
     means = []
     for bought in sorted(common):
         at, differences, with_next = np.array([in_seed[bought] for in_seed in by_seed]).T
@@ -104,9 +110,9 @@ def mean_differences(
 def _seed_differences(
     run: RunResult, reference_run: RunResult, value_of: SeedValueGetter, x_of: ValueGetter
 ) -> dict[int, tuple[float, float, float]]:
-    """Place and difference of one seed by round, and the difference at the rounds not before it.
+    """By round, a seed's place and difference, and the difference to the value of the next round.
 
-    Places outside one of the curves are left out.
+    Places outside either curve are left out.
     """
     rounds, curve = finite_points(run, value_of, x_of)
     _, reference = finite_points(reference_run, value_of, x_of)
@@ -141,16 +147,13 @@ def _value_at(curve: Curve, at: float) -> float:
 
 
 def _next_value(curve: Curve, at: float) -> float:
-    """The value of a curve at its first point that does not lie before a place."""
+    """The value of a curve at the first point that is not before a place."""
     x, y = curve
     return float(y[np.argmax(x >= at - _rounding(at))])
 
 
 def _rounding(at: float) -> float:
-    """How far places may differ that are equal: the rule of `np.isclose`.
-
-    That itself would take most of the time of a report.
-    """
+    # The rule of `np.isclose`, which would take most of the time of a report.
     return 1e-8 + 1e-9 * abs(at)
 
 
@@ -166,14 +169,6 @@ def difference_blocks(
 
     An empty list if no strategy has a difference after a round. Each strategy with a curve has a
     line, even if it has no points, so that it has the colour of its curve.
-
-    Args:
-        results: the runs.
-        value_of: reads the compared value.
-        label: the name of the value, with its unit.
-        better: whether higher or lower values are better.
-        reference: the strategy that the others are compared with.
-        name: the start of the names of the drawings.
     """
     strategies = [strategy for strategy in results.strategies if results.of(strategy)]
     has_bands = len(strategies) <= MAX_BANDS
@@ -188,9 +183,11 @@ def difference_blocks(
                 results, strategy, reference=reference, value_of=value_of, x_of=x_of
             )
             lines.append(_line(strategy, means, has_bands))
-            if strategy != reference:
-                has_rounds |= any(mean.rounds_bought for mean in means)
-                axis_rows += [_row(strategy, axis, mean) for mean in means]
+            for mean in means if strategy != reference else ():
+                has_rounds |= mean.rounds_bought > 0
+                row: list[Value] = [strategy, mean.rounds_bought, axis, mean.at]
+                row += [rough_number(mean.mean), rough_range(mean.low, mean.high), mean.seeds]
+                axis_rows.append(row)
         if has_rounds:
             chart = Chart(
                 name=f"{name}-difference-{axis}",
@@ -212,30 +209,14 @@ def difference_blocks(
     ]
 
 
-def _row(strategy: str, axis: str, difference: MeanDifference) -> list[Value]:
-    return [
-        strategy,
-        difference.rounds_bought,
-        axis,
-        difference.at,
-        rough_number(difference.mean),
-        rough_range(difference.low, difference.high),
-        difference.seeds,
-    ]
-
-
 def _line(name: str, differences: Sequence[MeanDifference], has_bands: bool) -> Line:
     """A line with gaps where rounds are left out."""
     by_round = {difference.rounds_bought: difference for difference in differences}
-    x = []
-    y = []
-    low = []
-    high = []
-    for bought in range(max(by_round, default=-1) + 1):
-        point = by_round.get(bought)
-        x.append(point.at if point else math.nan)
-        y.append(point.mean if point else math.nan)
-        if has_bands:
-            low.append(point.low if point else math.nan)
-            high.append(point.high if point else math.nan)
-    return Line(name=name, x=x, y=y, low=low, high=high)
+    points = [by_round.get(bought, GAP) for bought in range(max(by_round, default=-1) + 1)]
+    return Line(
+        name=name,
+        x=[point.at for point in points],
+        y=[point.mean for point in points],
+        low=[point.low for point in points if has_bands],
+        high=[point.high for point in points if has_bands],
+    )

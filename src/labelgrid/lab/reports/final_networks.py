@@ -33,7 +33,7 @@ ALIKE = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """The metrics by which finished runs are compared at one place of their curves.
+    """The metrics of finished runs at a place of the curves, for comparisons.
 
     Args:
         name: of the place, such as "after the last round".
@@ -62,7 +62,7 @@ class Ending:
         return all(mine[seed] == its[seed] for seed in mine.keys() & its.keys())
 
     def why_unlike(self, first: str, second: str) -> str:
-        """Why two strategies are not tested here: they bought other amounts; "" if they are."""
+        """Why a pair is not tested at this place; "" if both bought alike."""
         alike = self._are_alike(first, second, label_count)
         if self.given or alike or self._are_alike(first, second, label_cost):
             return ""
@@ -102,7 +102,7 @@ def last_round_ending(results: PointResults) -> Ending:
 
 
 def equal_cost_ending(results: PointResults) -> Ending:
-    """The metrics of each seed at the largest cost that all its finished runs reach.
+    """The metrics of each seed at the largest cost that all finished runs reach.
 
     They are linear between rounds. Runs of one network, of fewer tasks (they have no `loss_mtl`),
     or that start above this cost are left out. No networks if all runs of each seed end at the same
@@ -123,9 +123,10 @@ def equal_cost_ending(results: PointResults) -> Ending:
         for name, measured in curves.items():
             if measured[0].spent <= cost:
                 networks[name][seed] = metrics_at_cost(measured, cost)
-                after = next(index for index, one in enumerate(measured) if one.spent >= cost)
-                next_networks[name][seed] = measured[after]
-                rounds[name][seed] = (measured[max(after - 1, 0)].spent, measured[after].spent)
+                place = next(index for index, one in enumerate(measured) if one.spent >= cost)
+                after = measured[place]
+                next_networks[name][seed] = after
+                rounds[name][seed] = (measured[max(place - 1, 0)].spent, after.spent)
     method = (
         "At the largest cost that all runs of a seed reach, on straight lines between rounds. Runs "
         "that start above it are left out. A curve that flattens lies between this line and the "
@@ -175,8 +176,10 @@ def metrics_at_cost(measured: Sequence[Measurement], cost: float) -> Measurement
         for name, result in results.items():
             value = value_at_cost(metric_getter(task, name))
             metrics[task][name] = replace(result, value=value)
-    labels = {}
-    for task in last.labels:
-        labels[task] = round(value_at_cost(label_count_getter(task)))
-    loss = value_at_cost(total_loss)
-    return replace(last, labels=labels, spent=cost, metrics=metrics, loss_mtl=loss)
+    return replace(
+        last,
+        labels={task: round(value_at_cost(label_count_getter(task))) for task in last.labels},
+        spent=cost,
+        metrics=metrics,
+        loss_mtl=value_at_cost(total_loss),
+    )

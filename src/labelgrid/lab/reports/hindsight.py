@@ -80,26 +80,26 @@ def hindsight_lines(results: PointResults, value_of: ValueGetter) -> dict[str, l
 
 
 def hindsight_texts(results: PointResults) -> list[Block]:
-    """What each `best_of` is."""
-    blocks: list[Block] = []
-    for name, arms in results.best_of.items():
-        text = (
+    """Say for each `best_of` how the arm was chosen."""
+    return [
+        Text(
             f"{name} is no strategy: after each round it is the arm with the lowest mean loss_mtl "
             f"of {join_names(arms)}. It is chosen in hindsight by the test metrics, so it is in "
-            "the curves only and in no comparison."
+            "the curves only and in no comparison.",
+            "small",
         )
-        blocks.append(Text(text, "small"))
-    return blocks
+        for name, arms in results.best_of.items()
+    ]
 
 
 def hindsight_blocks(results: PointResults) -> list[Block]:
-    """What each `best_of` is, and a table of the arms that were chosen."""
+    """The texts on each `best_of`, and a table of the chosen arms."""
     rows = []
     for name, arms in results.best_of.items():
         for best in best_by_round(results, arms):
             mean = best.mean(total_loss)
-            row: list[Value] = [name, mean.rounds_bought, best.arm]
-            rows.append([*row, mean.labels, mean.cost, mean.value, mean.seeds])
+            row: list[Value] = [name, mean.rounds_bought, best.arm, mean.labels]
+            rows.append([*row, mean.cost, mean.value, mean.seeds])
     if not rows:
         return []
     columns = [

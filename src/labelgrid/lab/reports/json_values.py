@@ -1,7 +1,7 @@
 """Converts the measures of a study's page to JSON values."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from labelgrid.basics.results import replace_non_finite
@@ -12,7 +12,7 @@ from labelgrid.lab.reports.final_networks import LAST
 from labelgrid.lab.reports.hindsight import BestArm, best_by_round
 from labelgrid.lab.reports.means import metric_getter, total_loss
 from labelgrid.lab.reports.measure import CampaignMeasure
-from labelgrid.lab.reports.study_content import PointResults, StudyReport
+from labelgrid.lab.reports.study_content import Headlines, PointResults, StudyReport
 
 
 def study_values(report: StudyReport, measures: Sequence[Sequence[CampaignMeasure]]) -> Json:
@@ -34,7 +34,7 @@ def study_values(report: StudyReport, measures: Sequence[Sequence[CampaignMeasur
 
 
 def _point_results(
-    results: PointResults, measures: Sequence[CampaignMeasure], headlines: Mapping[str, str]
+    results: PointResults, measures: Sequence[CampaignMeasure], headlines: Headlines
 ) -> Json:
     in_hindsight = {}
     for name, arms in results.best_of.items():
@@ -48,12 +48,10 @@ def _point_results(
     }
 
 
-def _best(best: BestArm, headlines: Mapping[str, str]) -> Json:
-    """The best arm of a round, its mean loss, and its means of each task's headline metric."""
+def _best(best: BestArm, headlines: Headlines) -> Json:
     tasks = {}
     for task, name in headlines.items():
-        mean = best.mean(metric_getter(task, name))
-        tasks[task] = {name: mean.value}
+        tasks[task] = {name: best.mean(metric_getter(task, name)).value}
     overall = asdict(best.mean(total_loss))
     value = overall.pop("value")
     return {"arm": best.arm, **replace_non_finite({**overall, "loss_mtl": value, "tasks": tasks})}
@@ -63,14 +61,13 @@ def _measure(measure: CampaignMeasure) -> Json:
     strategy_table = {}
     for strategy, seeds in measure.values.items():
         mean, deviation, _ = measure.summary(strategy)
-        values = {str(seed): value for seed, value in seeds.items()}
         strategy_table[strategy] = {
             "mean": replace_non_finite(mean),
             "deviation": replace_non_finite(deviation),
-            "seeds": values,
+            "seeds": {str(seed): value for seed, value in seeds.items()},
         }
     pairs = []
-    for (first, second), compared in measure.pairs().items():
+    for (first, second), compared in measure.pairs.items():
         pairs.append({"first": first, "second": second, **replace_non_finite(asdict(compared))})
     return {
         "name": measure.name,
@@ -88,10 +85,16 @@ def delta_mtl_rows(values: Values) -> tuple[list[str], list[list[str]]]:
     deviation over seeds, in %. Both lists are empty for a project, and for a study without
     references.
     """
-    columns = _delta_mtl_columns(values)
+    columns = {}
+    points = values.get("points", ())
+    for point in points:
+        for measure in point["measures"]:
+            name = measure["name"]
+            if name.startswith(DELTA_MTL) and name.endswith(LAST):
+                reference = name.removesuffix(LAST).removeprefix(DELTA_MTL).strip()
+                columns[name] = reference or "over every label"
     if not columns:
         return [], []
-    points = values["points"]
     has_points = any(point["strategies"] and point["point"] for point in points)
     heads = ["strategy", "point"] if has_points else ["strategy"]
     rows = []
@@ -104,23 +107,8 @@ def delta_mtl_rows(values: Values) -> tuple[list[str], list[list[str]]]:
     return [*heads, *columns.values()], rows
 
 
-def _delta_mtl_columns(values: Values) -> dict[str, str]:
-    """The heading of each measure of delta_mtl after the last round, by the measure's name."""
-    columns = {}
-    for point in values.get("points", ()):
-        for measure in point["measures"]:
-            name = measure["name"]
-            if name.startswith(DELTA_MTL) and name.endswith(LAST):
-                reference = name.removesuffix(LAST).removeprefix(DELTA_MTL).strip()
-                columns[name] = reference or "over every label"
-    return columns
-
-
 def _summary(strategy: Values | None) -> str:
-    """Mean and standard deviation as text; a dash without a seed."""
     if not strategy or strategy["mean"] is None:
-        return "–"
+        return "–"  # without a seed
     deviation = strategy["deviation"]
-    if deviation is None:
-        deviation = math.nan
-    return spread(strategy["mean"], deviation)
+    return spread(strategy["mean"], math.nan if deviation is None else deviation)

@@ -1,6 +1,7 @@
 """Reads single values of measured networks, and averages them over seeds."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from labelgrid.basics.comparison import Curve
 from labelgrid.basics.results import Result, delta_mtl, mean_and_deviation
-from labelgrid.lab.reports.study_content import RunResult
+from labelgrid.lab.reports.study_content import Headlines, RunResult
 from labelgrid.project.records import Measurement
 
 #: Reads one value of a measured network; NaN if it has none.
@@ -42,7 +43,7 @@ def total_loss(measured: Measurement) -> float:
 
 
 def metric_getter(task: str, name: str) -> ValueGetter:
-    """A getter of a task's metric."""
+    """A getter of the value that a network has of a task's metric."""
 
     def value_of(measured: Measurement) -> float:
         result = measured.metrics.get(task, {}).get(name)
@@ -52,16 +53,16 @@ def metric_getter(task: str, name: str) -> ValueGetter:
 
 
 def same_for_all_seeds(value_of: ValueGetter) -> SeedValueGetter:
-    """A getter that is the same for each seed."""
+    """A getter that ignores the seed."""
     return lambda _seed, measured: value_of(measured)
 
 
 def delta_mtl_getter(
-    references: Mapping[int, Measurement], headlines: Mapping[str, str]
+    references: Mapping[int, Measurement], headlines: Headlines
 ) -> SeedValueGetter:
     """A getter of delta_mtl in %: the gain over the reference of the same seed.
 
-    NaN without one for each task.
+    The gain is NaN where a task has no result.
     """
 
     def value_of(seed: int, measured: Measurement) -> float:
@@ -77,8 +78,7 @@ def delta_mtl_getter(
     return value_of
 
 
-def _headline_results(measured: Measurement, headlines: Mapping[str, str]) -> dict[str, Result]:
-    """Each task's headline result, of tasks that have one."""
+def _headline_results(measured: Measurement, headlines: Headlines) -> dict[str, Result]:
     results = {}
     for task, name in headlines.items():
         result = measured.metrics.get(task, {}).get(name)
@@ -91,16 +91,10 @@ def finite_points(
     run: RunResult, value_of: SeedValueGetter, x_of: ValueGetter
 ) -> tuple[list[int], Curve]:
     """A run's curve over x where its value is finite, and the numbers of bought rounds there."""
-    rounds = []
-    places = []
-    values = []
-    for bought, network in enumerate(run.measured):
-        value = value_of(run.seed, network)
-        if math.isfinite(value):
-            rounds.append(bought)
-            places.append(x_of(network))
-            values.append(value)
-    return rounds, (np.array(places, float), np.array(values, float))
+    values = np.array([value_of(run.seed, network) for network in run.measured], float)
+    rounds = np.flatnonzero(np.isfinite(values)).tolist()
+    places = [x_of(run.measured[bought]) for bought in rounds]
+    return rounds, (np.array(places, float), values[rounds])
 
 
 def first_result(networks: Iterable[Measurement], task: str, name: str) -> Result | None:
@@ -108,46 +102,32 @@ def first_result(networks: Iterable[Measurement], task: str, name: str) -> Resul
 
     None if no network has one.
     """
-    for network in networks:
-        result = network.metrics.get(task, {}).get(name)
-        if result:
-            return result
-    return None
+    results = (network.metrics.get(task, {}).get(name) for network in networks)
+    return next(filter(None, results), None)
 
 
 def means_by_round(runs: Sequence[RunResult], value_of: ValueGetter) -> list[RoundMean]:
     """The mean of a value after each round, over the runs with a finite value there."""
-    means = []
-    for rounds_bought, networks in enumerate(networks_by_round(runs)):
-        mean = round_mean(rounds_bought, networks, value_of)
-        if mean.seeds:
-            means.append(mean)
-    return means
+    by_round = enumerate(networks_by_round(runs))
+    means = [round_mean(bought, networks, value_of) for bought, networks in by_round]
+    return [mean for mean in means if mean.seeds]
 
 
 def networks_by_round(runs: Iterable[RunResult]) -> list[list[Measurement]]:
-    """For each number of bought rounds, from 0, the networks of the runs that got this far."""
-    by_round: list[list[Measurement]] = []
+    """The networks of runs after each number of bought rounds, from 0."""
+    by_round: defaultdict[int, list[Measurement]] = defaultdict(list)
     for run in runs:
         for rounds_bought, network in enumerate(run.measured):
-            if rounds_bought == len(by_round):
-                by_round.append([])
             by_round[rounds_bought].append(network)
-    return by_round
+    return list(by_round.values())
 
 
 def round_mean(
     rounds_bought: int, reached: Sequence[Measurement], value_of: ValueGetter
 ) -> RoundMean:
-    """The mean of a value over the networks after a round, of those that have a finite one."""
-    networks = []
-    values = []
-    for network in reached:
-        value = value_of(network)
-        if math.isfinite(value):
-            networks.append(network)
-            values.append(value)
-    mean, deviation = mean_and_deviation(values)
+    """The mean of a value over the networks after a round, without values that are not finite."""
+    networks = [network for network in reached if math.isfinite(value_of(network))]
+    mean, deviation = mean_and_deviation([value_of(network) for network in networks])
     labels, cost = labels_and_cost(networks)
     return RoundMean(
         rounds_bought=rounds_bought,
@@ -177,7 +157,7 @@ def label_count(measured: Measurement) -> float:
 
 
 def label_cost(measured: Measurement) -> float:
-    """The cost of these labels and of those of a val split."""
+    """The cost of the training labels and of the labels of a val split."""
     return measured.spent
 
 

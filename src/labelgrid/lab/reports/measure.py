@@ -1,4 +1,4 @@
-"""Defines a measure of whole campaigns, and the values by which it compares two strategies."""
+"""Defines a measure of whole campaigns, which compares two strategies by values."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,20 +59,17 @@ class CampaignMeasure:
         mean, deviation = mean_and_deviation(values)
         return mean, deviation, len(values)
 
+    @property
+    def is_tested(self) -> bool:
+        """Whether there is a fair test of any pair."""
+        return any(compared.is_tested for compared in self.pairs.values())
+
+    @cached_property
     def pairs(self) -> dict[tuple[str, str], PairComparison]:
         """Every pair of strategies, compared over their common seeds.
 
         P-values are corrected for the number of tested pairs.
         """
-        return self._pairs
-
-    @property
-    def is_tested(self) -> bool:
-        """Whether there is a fair test of any pair."""
-        return any(compared.is_tested for compared in self._pairs.values())
-
-    @cached_property
-    def _pairs(self) -> dict[tuple[str, str], PairComparison]:
         every = {pair: self.pair_values(*pair) for pair in combinations(self.values, 2)}
         some = {pair: values for pair, values in every.items() if values.pair[0]}
         tested = {pair: values for pair, values in some.items() if not values.why_not}
@@ -88,8 +85,8 @@ class CampaignMeasure:
 
 
 def deciding_measure(measures: Sequence[CampaignMeasure]) -> CampaignMeasure | None:
-    """The measure by which the verdict is given: the first that has a fair test.
+    """The measure of the verdict: the first with a fair test.
 
-    The first of all if none has one; None without measures.
+    The first of all if none has a fair test; None without measures.
     """
     return next((one for one in measures if one.is_tested), next(iter(measures), None))

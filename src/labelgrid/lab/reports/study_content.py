@@ -8,6 +8,8 @@ from labelgrid.drawings.request_history import RequestHistory
 from labelgrid.project.records import Measurement
 from labelgrid.report.content import Hint, PoolUncertainty, RoundPicks, TaskPictures
 
+#: By task, the metric of its curve.
+Headlines = Mapping[str, str]
 #: The state of a run.
 RunState = Literal["done", "running", "stopped", "failed", "unfinished", "not started"]
 
@@ -42,7 +44,7 @@ class RunResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RunDetails:
-    """Details of one run: its requests, its pool's uncertainty, its last picks and predictions."""
+    """Details of a run: requests, the pool's uncertainty, the last picks and predictions."""
 
     strategy: str
     seed: int
@@ -51,10 +53,15 @@ class RunDetails:
     picked: RoundPicks | None = None
     predictions: Sequence[TaskPictures] = ()
 
+    @property
+    def title(self) -> str:
+        """The strategy and the seed, for headings."""
+        return f"{self.strategy}, seed {self.seed}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class PointResults:
-    """The runs of one point of the study's grid; they are compared with each other.
+    """The runs of a point of the study's grid, for comparisons within the point.
 
     Args:
         point: its values of recipe keys, as text; "" without a grid.
@@ -133,7 +140,7 @@ class StudyReport:
     name: str
     made: str
     about: Mapping[str, str]
-    headlines: Mapping[str, str]
+    headlines: Headlines
     costs: Mapping[str, float]
     reference: str
     points: Sequence[PointResults]

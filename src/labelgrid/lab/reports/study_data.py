@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
@@ -28,7 +29,7 @@ from labelgrid.lab.simulation.study_recipe import (
     kept_study,
     notes_of,
     read_json,
-    versions_of,
+    texts_of,
 )
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.records import Measurement, measured_rounds, read_measurement
@@ -79,22 +80,20 @@ class StudyFolder:
             LabelgridError: `study.json` is damaged or was written by another program.
         """
         kept = read_json(path / KEPT)
-        endings = read_json(path / ENDINGS) if (path / ENDINGS).is_file() else {}
         study = kept_study(kept, path)
-        records = (
-            study_results.read_outcomes(path) if (path / study_results.TABLE).is_file() else []
-        )
-        endings = {key: row for key, row in endings.items() if isinstance(row, Mapping)}
+        endings = read_json(path / ENDINGS) if (path / ENDINGS).is_file() else {}
+        has_records = (path / study_results.TABLE).is_file()
+        records = study_results.read_outcomes(path) if has_records else []
         return cls(
             path=path,
             study=study,
             kept=kept,
-            endings=endings,
+            endings={key: row for key, row in endings.items() if isinstance(row, Mapping)},
             records=study_results.records_by_run(records, runs_of(study)),
         )
 
     def run_folder(self, run: Run) -> Path:
-        """The folder of a run's project."""
+        """The folder of the project that a run works in."""
         return self.path / "runs" / run.key
 
     def has_project(self, run: Run) -> bool:
@@ -116,17 +115,14 @@ def study_report(path: Path) -> StudyReport:
         hints["cells"] = Hint(
             "No pictures of these cells were kept.", command("report", path, "--pictures")
         )
-    reference = REFERENCES[0]
-    for name in reversed(REFERENCES):
-        if name in folder.study.strategies:
-            reference = name
+    references = [name for name in REFERENCES if name in folder.study.strategies]
     return StudyReport(
         name=path.resolve().name,
         made=timestamp(),
         about=_about(folder),
         headlines={name: task.headline for name, task in definitions(rows).items()},
         costs={row.name: row.cost for row in rows},
-        reference=reference,
+        reference=references[0] if references else REFERENCES[0],
         points=points,
         hints=hints,
         notes=notes_of(folder.kept),
@@ -135,15 +131,10 @@ def study_report(path: Path) -> StudyReport:
 
 def _lacks_pictures(points: Sequence[PointResults]) -> bool:
     """Whether there are picked cells, but no picture of any."""
-    has_cells = False
-    for point in points:
-        for details in point.details:
-            if details.picked is None:
-                continue
-            has_cells |= bool(details.picked.first)
-            if any(cell.pictures for cell in details.picked.first):
-                return False
-    return has_cells
+    every_details = chain.from_iterable(point.details for point in points)
+    picked = [details.picked.first for details in every_details if details.picked]
+    cells = list(chain.from_iterable(picked))
+    return bool(cells) and not any(cell.pictures for cell in cells)
 
 
 def _point_results(folder: StudyFolder, point: Values) -> PointResults:
@@ -153,36 +144,27 @@ def _point_results(folder: StudyFolder, point: Values) -> PointResults:
     strategies = list(dict.fromkeys(run.name for run in runs if run.kind == "strategy"))
     details: list[RunDetails] = []
     for name in strategies:
-        first = _first_with_project(folder, [run for run in runs if run.name == name])
+        first = next((run for run in runs if run.name == name and folder.has_project(run)), None)
         if first:
             has_pictures = any(one.predictions for one in details)
             details.append(_run_details(folder, first, predictions=not has_pictures))
-    all_best_of = folder.study.best_of
-    best_of = {name: arms for name, arms in all_best_of.items() if set(arms) <= set(strategies)}
+    best_of = folder.study.best_of.items()
     run_results = [_run_result(folder, run) for run in runs]
-    single_of = {name: single_name(folder.study.single_of(name)) for name in [*strategies, FULL]}
     return PointResults(
         point=describe_point(point),
         strategies=strategies,
         runs=run_results,
         details=details,
-        best_of=best_of,
+        best_of={name: arms for name, arms in best_of if set(arms) <= set(strategies)},
         single=_single_task(runs, run_results),
-        single_of=single_of,
+        single_of={name: single_name(folder.study.single_of(name)) for name in [*strategies, FULL]},
     )
-
-
-def _first_with_project(folder: StudyFolder, runs: Iterable[Run]) -> Run | None:
-    for run in runs:
-        if folder.has_project(run):
-            return run
-    return None
 
 
 def _single_task(
     runs: Sequence[Run], run_results: Sequence[RunResult]
 ) -> dict[str, dict[int, Measurement]]:
-    """By name and seed, the networks of one task each, as one with the metrics of all."""
+    """By name and seed, the single-task networks, joined by `_join_tasks`."""
     networks: dict[tuple[str, int], list[Measurement]] = {}
     for run, result in zip(runs, run_results, strict=True):
         if run.task and result.measured:
@@ -194,7 +176,7 @@ def _single_task(
 
 
 def _join_tasks(networks: Sequence[Measurement]) -> Measurement:
-    """Networks of one task each as one: its labels, metrics and costs are those of all."""
+    """Join single-task networks to a network with the labels, metrics and costs of all."""
     parts: Json = {
         "model": "",
         "spent": sum(network.spent for network in networks),
@@ -227,7 +209,6 @@ def shown_rounds(path: Path) -> list[tuple[Path, int]]:
 
 
 def _run_details(folder: StudyFolder, run: Run, *, predictions: bool) -> RunDetails:
-    """The details of a run, with its held-out `predictions` only if they are wanted."""
     with ProjectFolder.open(folder.run_folder(run)) as project:
         picked = round_picks(project, newest_scored_round(project), SHOWN)
         measured = measured_rounds(project.folder, newest=1) if predictions else []
@@ -244,9 +225,9 @@ def _run_details(folder: StudyFolder, run: Run, *, predictions: bool) -> RunDeta
 def _run_result(folder: StudyFolder, run: Run) -> RunResult:
     run_folder = folder.run_folder(run)
     expected = run.networks(folder.study)
-    point = describe_point(run.point)
     if run_folder.is_dir():
-        measured = _stored_measurements(run_folder)
+        networks = map(read_measurement, sorted(run_folder.glob("rounds/*")))
+        measured = [network for network in networks if network]
     else:
         measured = study_results.measurements_of(folder.records.get(run.key, []))
     if len(run.rows(folder.study)) < len(folder.study.used_tasks):
@@ -262,27 +243,22 @@ def _run_result(folder: StudyFolder, run: Run) -> RunResult:
         state=state,
         fault=fault,
         expected=expected,
-        point=point,
+        point=describe_point(run.point),
     )
 
 
-def _stored_measurements(run_folder: Path) -> list[Measurement]:
-    measured = []
-    for path in sorted(run_folder.glob("rounds/*")):
-        network = read_measurement(path)
-        if network:
-            measured.append(network)
-    return measured
-
-
 def _ending(folder: StudyFolder, run: Run, measured: int, expected: int) -> tuple[RunState, str]:
-    """The state of a run and its fault: from the study's records, its job, or its folder."""
     run_folder = folder.run_folder(run)
     if run.is_done(folder.study, run_folder) or measured >= expected:
         return "done", ""
-    ending = folder.endings.get(run.key) or _job_ending(folder, run)
-    state = ending.get("state")
-    fault = str(ending.get("fault", ""))
+    ending = folder.endings.get(run.key)
+    if ending:
+        state = ending.get("state")
+        fault = str(ending.get("fault", ""))
+    else:  # the study is running, or was killed
+        job = JobFolder(folder.path / "jobs" / run.key)
+        state = job.state
+        fault = job.end.fault if job.end else ""
     if state == "done":
         return "done", ""
     if state in RECORDED_STATES:
@@ -292,15 +268,7 @@ def _ending(folder: StudyFolder, run: Run, measured: int, expected: int) -> tupl
     return "not started", ""
 
 
-def _job_ending(folder: StudyFolder, run: Run) -> Values:
-    """How the job of a run stands while the study is running, or was killed."""
-    job = JobFolder(folder.path / "jobs" / run.key)
-    end = job.end
-    return {"state": job.state, "fault": end.fault if end else ""}
-
-
 def _about(folder: StudyFolder) -> dict[str, str]:
-    """Recipe, study options, seeds, versions and data."""
     study = folder.study
     recipe = folder.kept.get("recipe", {})
     training = recipe.get("train", {})
@@ -320,21 +288,23 @@ def _about(folder: StudyFolder) -> dict[str, str]:
         "Training": ", ".join(options),
     }
     about |= _special_settings(study)
-    versions = versions_of(folder.kept) or dict.fromkeys(("labelgrid", "torch"), "not recorded")
+    versions = texts_of(folder.kept, "versions") or dict.fromkeys(
+        ("labelgrid", "torch"), "not recorded"
+    )
     return about | versions | {"Data hash": _data_hash(folder)}
 
 
 def _special_settings(study: Study) -> dict[str, str]:
-    """The settings that not every study has."""
-    about = {}
-    for name, arm in study.arms.items():
-        if name in study.strategies:
-            about[f"Arm {name}"] = json.dumps(asdict(arm))
+    arms = {name: arm for name, arm in study.arms.items() if name in study.strategies}
+    about = {f"Arm {name}": json.dumps(asdict(arm)) for name, arm in arms.items()}
     if study.grid:
         about["Grid"] = json.dumps(study.grid)
     if study.changes:
         about["Overrides by kind of run"] = json.dumps(study.changes)
-    about |= _random_draws(study)
+    if study.pairs:
+        about["Pairs"] = f"{count_text(study.pairs, 'random image')} in the first budget"
+    if study.control:
+        about["Control"] = f"{study.control:.4g} of each budget buys random cells"
     if study.spend:
         about["Stops when"] = f"{study.spend:g} is spent"
     if study.until:
@@ -342,21 +312,11 @@ def _special_settings(study: Study) -> dict[str, str]:
     return about
 
 
-def _random_draws(study: Study) -> dict[str, str]:
-    """What its queries draw at random beside the strategies' picks."""
-    about = {}
-    if study.pairs:
-        about["Pairs"] = f"{count_text(study.pairs, 'random image')} in the first budget"
-    if study.control:
-        about["Control"] = f"{study.control:.4g} of each budget buys random cells"
-    return about
-
-
 def _data_hash(folder: StudyFolder) -> str:
-    """The study's digest of its images, or that of its first run: all have the same images."""
+    """The digest of the study's images, or of the first run's: all have the same images."""
     if folder.kept.get("pictures"):
         return f"{folder.kept['pictures']} (ids, splits and pixels of all images)"
-    first = _first_with_project(folder, runs_of(folder.study))
+    first = next(filter(folder.has_project, runs_of(folder.study)), None)
     if first is None:
         return "unknown: the folders of the runs are not here"
     with ProjectFolder.open(folder.run_folder(first)) as project:

@@ -16,11 +16,16 @@ from labelgrid.lab.reports.comparison_blocks import (
 )
 from labelgrid.lab.reports.final_networks import equal_cost_ending, last_round_ending
 from labelgrid.lab.reports.hindsight import hindsight_blocks, hindsight_texts
-from labelgrid.lab.reports.means import label_cost, label_count, networks_by_round, total_loss
+from labelgrid.lab.reports.means import (
+    label_cost,
+    label_count,
+    label_count_getter,
+    networks_by_round,
+    total_loss,
+)
 from labelgrid.lab.reports.measure import CampaignMeasure, deciding_measure
 from labelgrid.lab.reports.study_content import PointResults, StudyReport
 from labelgrid.lab.reports.verdicts import VerdictRow, power_statement, verdict_rows, verdict_table
-from labelgrid.project.records import Measurement
 from labelgrid.report.page_blocks import (
     Block,
     Column,
@@ -65,7 +70,7 @@ NAMED = 4
 
 
 def study_page(report: StudyReport, measures_of: Sequence[list[CampaignMeasure]]) -> Page:
-    """The page of a study; each point of its grid has its own sections and measures."""
+    """The page of a study, with sections and measures for each point of the grid."""
     rows = []
     sections = []
     for index, (results, measures) in enumerate(zip(report.points, measures_of, strict=True)):
@@ -91,33 +96,31 @@ def _pictures(report: StudyReport) -> list[Block]:
     for results in report.points:
         for details in results.details:
             if details.predictions and not blocks:
-                name = f"Held-out predictions: {details.strategy}, seed {details.seed}"
-                blocks += [Heading(name), Gallery(details.predictions)]
+                heading = Heading(f"Held-out predictions: {details.title}")
+                blocks += [heading, Gallery(details.predictions)]
     for index, results in enumerate(report.points):
-        blocks += _main_curve(results, index)
+        name = _numbered("lead", index)
+        figure = curve_figure(results, total_loss, "loss_mtl", name, cost=False)
+        if figure.drawings:
+            title = f"All tasks together: loss_mtl, lower is better{_point_text(results)}"
+            blocks += [Heading(title), figure]
+            if not index:
+                blocks += [LOSS_HELP, Help(BANDS, band_text(results))]
+            blocks += hindsight_texts(results)
     return blocks
 
 
-def _main_curve(results: PointResults, index: int) -> list[Block]:
-    """The curve of all tasks together; an empty list without one."""
-    name = _numbered("lead", index)
-    figure = curve_figure(results, total_loss, "loss_mtl", name, cost=False)
-    if not figure.drawings:
-        return []
-    heading = "All tasks together: loss_mtl, lower is better"
-    point = f" ({results.point})" if results.point else ""
-    explained = [] if index else [LOSS_HELP, Help(BANDS, band_text(results))]
-    return [Heading(f"{heading}{point}"), figure, *explained, *hindsight_texts(results)]
+def _point_text(results: PointResults) -> str:
+    return f" ({results.point})" if results.point else ""
 
 
 def _verdicts(
     rows: Sequence[VerdictRow], measures_of: Sequence[list[CampaignMeasure]]
 ) -> list[Block]:
-    """The table of verdicts; an empty list if nothing can be compared."""
     if not rows:
         return []
-    deciding = [one for one in map(deciding_measure, measures_of) if one]
-    names = list(dict.fromkeys(one.name for one in deciding))
+    deciding = list(filter(None, map(deciding_measure, measures_of)))
+    names = list(dict.fromkeys(measure.name for measure in deciding))
     text = f"Arm minus baseline; {deciding[0].better} is better."
     return [
         Heading(f"Verdicts by {join_names(names)}"),
@@ -128,7 +131,6 @@ def _verdicts(
 
 
 def _unfinished(report: StudyReport) -> list[Block]:
-    """A warning that names the unfinished runs; an empty list if all are done."""
     runs = report.runs
     unfinished = [f"{run.key} ({run.state})" for run in runs if run.state != "done"]
     if not unfinished:
@@ -140,13 +142,6 @@ def _unfinished(report: StudyReport) -> list[Block]:
     return [Text(warning, "caution")]
 
 
-def _power_text(results: PointResults, measures: list[CampaignMeasure]) -> str:
-    if len(results.strategies) < 2:
-        return "There is only one strategy, so there is nothing to compare."
-    measure = deciding_measure(measures)
-    return power_statement(measure.pairs() if measure else {})
-
-
 def _numbered(word: str, index: int) -> str:
     """The name of a section or a drawing; from the second point on with a number."""
     return f"{word}-{index + 1}" if index else word
@@ -155,7 +150,6 @@ def _numbered(word: str, index: int) -> str:
 def _sections(
     report: StudyReport, results: PointResults, measures: list[CampaignMeasure], index: int
 ) -> list[Section]:
-    suffix = f" ({results.point})" if results.point else ""
     blocks: dict[tuple[str, str], list[Block]] = {
         ("curves", "Learning curves"): [
             Help(BANDS, band_text(results)),
@@ -174,10 +168,11 @@ def _sections(
         ("uncertainty", "Uncertainty of the pool"): _uncertainty(results, index),
         ("cells", "Hardest cells"): _cells(report, results),
     }
-    sections = []
-    for (section_id, title), section_blocks in blocks.items():
-        sections.append(Section(_numbered(section_id, index), f"{title}{suffix}", section_blocks))
-    return sections
+    point = _point_text(results)
+    return [
+        Section(_numbered(section_id, index), f"{title}{point}", section_blocks)
+        for (section_id, title), section_blocks in blocks.items()
+    ]
 
 
 def _differences(
@@ -185,11 +180,13 @@ def _differences(
 ) -> list[Block]:
     if not measures:
         return [Text("No run of a strategy is finished yet.", "hint")]
+    power = "There is only one strategy, so there is nothing to compare."
+    if len(results.strategies) > 1:
+        measure = deciding_measure(measures)
+        power = power_statement(measure.pairs if measure else {})
     blocks: list[Block] = [
         Help("How are arms compared?", METHOD),
-        Text(_power_text(results, measures), "caution"),
-    ]
-    blocks += [
+        Text(power, "caution"),
         Heading("By strategy: mean ± standard deviation over seeds"),
         strategy_table(measures, results.strategies),
     ]
@@ -205,8 +202,7 @@ def _grids(results: PointResults, index: int) -> list[Block]:
     for details in results.details:
         if details.requests is not None:
             name = f"{_numbered('grid', index)}-{len(grids) + 1}"
-            title = f"{details.strategy}, seed {details.seed}"
-            grids.append(grid_map(details.requests, name, title))
+            grids.append(grid_map(details.requests, name, details.title))
     if not grids:
         return [Text(NO_FOLDERS.format(what="grids"), "hint")]
     return [Text("The requests of each strategy by round, for one seed."), *grids]
@@ -216,9 +212,7 @@ def _uncertainty(results: PointResults, index: int) -> list[Block]:
     blocks = []
     for place, details in enumerate(results.details, 1):
         name = f"{_numbered('uncertainty', index)}-{place}"
-        blocks += uncertainty_charts(
-            details.uncertainty, name, f"{details.strategy}, seed {details.seed}"
-        )
+        blocks += uncertainty_charts(details.uncertainty, name, details.title)
     if blocks:
         return [UNCERTAINTY_HELP, *blocks]
     reason = NO_FOLDERS.format(what="scores")
@@ -230,9 +224,8 @@ def _uncertainty(results: PointResults, index: int) -> list[Block]:
 def _cells(report: StudyReport, results: PointResults) -> list[Block]:
     for details in results.details:
         if details.picked:
-            heading = Heading(f"{details.strategy}, seed {details.seed}")
             hints = hint_blocks(report.hints.get("cells"))
-            return [heading, *hints, *picked_cells(details.picked)]
+            return [Heading(details.title), *hints, *picked_cells(details.picked)]
     reason = NO_FOLDERS.format(what="picks")
     if results.details:
         reason = "No strategy of this study scored the pool, so it is unknown which cells are hard."
@@ -252,15 +245,13 @@ def _runs(report: StudyReport) -> list[Block]:
     rows = []
     for run in report.runs:
         row: list[Value] = [run.key, run.strategy, run.seed, run.point or None, run.state]
-        rows.append([*row, len(run.measured), run.expected, run.fault])
+        row += [len(run.measured), run.expected, run.fault]
+        rows.append(row)
     return [DataTable(columns, rows)]
 
 
 def spending_table(results: PointResults, label_costs: Mapping[str, float]) -> DataTable:
-    """The labels of each task that the networks were trained on, and their cost.
-
-    Means over seeds.
-    """
+    """The mean numbers and costs of each task's training labels, over seeds."""
     label_names = [f"{task} labels" for task in label_costs]
     cost_names = [f"{task} cost" for task in label_costs]
     columns = [
@@ -276,7 +267,7 @@ def spending_table(results: PointResults, label_costs: Mapping[str, float]) -> D
             labels = []
             costs = []
             for task, cost in label_costs.items():
-                count = _mean_labels(networks, task)
+                count, _ = mean_and_deviation(list(map(label_count_getter(task), networks)))
                 labels.append(count)
                 costs.append(count * cost)
             spent, _ = mean_and_deviation([network.spent for network in networks])
@@ -285,30 +276,22 @@ def spending_table(results: PointResults, label_costs: Mapping[str, float]) -> D
     return DataTable(columns, rows)
 
 
-def _mean_labels(measured: list[Measurement], task: str) -> float:
-    mean, _ = mean_and_deviation([float(network.labels.get(task, 0)) for network in measured])
-    return mean
-
-
 def study_summary(
     report: StudyReport, measures_of: Sequence[list[CampaignMeasure]], rows: Sequence[VerdictRow]
 ) -> list[Block]:
-    """The three sentences at the top of a study's page.
-
-    Args:
-        report: the study.
-        measures_of: the measures of each point of its grid.
-        rows: the verdicts of all points.
-    """
-    return [
-        Text(_how_good(report, rows), "verdict"),
-        Text(_cost(report)),
-        Text(_next(report, measures_of)),
-    ]
+    """The three sentences at the top of a study's page."""
+    networks = [run.measured[-1] for run in report.runs if run.kind == "strategy" and run.measured]
+    bought = "No label was bought yet."
+    if networks:
+        labels = number(max(map(label_count, networks)))
+        cost = number(max(map(label_cost, networks)))
+        bought = f"A run had at most {labels} labels, for {cost}."
+    how_good = _how_good(report, rows)
+    return [Text(how_good, "verdict"), Text(bought), Text(_next(report, measures_of))]
 
 
 def _how_good(report: StudyReport, rows: Sequence[VerdictRow]) -> str:
-    """The verdicts, each with its arms; over several points of a grid their numbers alone."""
+    """The verdicts with the names of arms; over several points of a grid, with numbers alone."""
     if not rows:
         return "Nothing to compare yet."
     by_verdict: dict[str, list[str]] = {}
@@ -323,36 +306,17 @@ def _how_good(report: StudyReport, rows: Sequence[VerdictRow]) -> str:
     return f"Compared with {join_names(baselines, NAMED)}: {', '.join(parts)}."
 
 
-def _cost(report: StudyReport) -> str:
-    """The most that a run bought."""
-    networks = [run.measured[-1] for run in report.runs if run.kind == "strategy" and run.measured]
-    if not networks:
-        return "No label was bought yet."
-    labels = number(max(map(label_count, networks)))
-    cost = number(max(map(label_cost, networks)))
-    return f"A run had at most {labels} labels, for {cost}."
-
-
 def _next(report: StudyReport, measures_of: Sequence[list[CampaignMeasure]]) -> str:
-    """What to do: finish the runs, take more seeds, or look at the differences."""
     unfinished = sum(run.state != "done" for run in report.runs)
     if unfinished:
         left = count_text(unfinished, "run is", "runs are")
         return f"Next: run the same command again; {left} left."
-    seeds, pairs = _seeds_and_pairs(measures_of)
+    seeds = 0
+    pairs = 0
+    for measure in filter(None, map(deciding_measure, measures_of)):
+        tested = [compared.seeds for compared in measure.pairs.values() if compared.is_tested]
+        pairs = max(pairs, len(tested))
+        seeds = max([seeds, *tested])
     if pairs and smallest_p(seeds) * pairs > LEVEL:
         return f"Next: take at least {seeds_needed(pairs)} seeds; {seeds} cannot show a difference."
     return "Next: read the differences of each task; what is within noise may need more seeds."
-
-
-def _seeds_and_pairs(measures_of: Sequence[list[CampaignMeasure]]) -> tuple[int, int]:
-    """The most seeds and the most pairs that a comparison by the deciding measure has."""
-    seeds = 0
-    pairs = 0
-    for measures in measures_of:
-        measure = deciding_measure(measures)
-        if measure:
-            tested = [one.seeds for one in measure.pairs().values() if one.is_tested]
-            pairs = max(pairs, len(tested))
-            seeds = max([seeds, *tested])
-    return seeds, pairs

@@ -1,6 +1,6 @@
 """Tabulates the verdicts on a study's arms, and says what the number of seeds can show."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from labelgrid.basics.comparison import LEVEL, PairComparison, seeds_needed, smallest_p
@@ -16,14 +16,7 @@ SWAPPED: Mapping[Verdict, Verdict] = {"better": "worse", "worse": "better"}
 
 @dataclass(frozen=True, kw_only=True)
 class VerdictRow:
-    """An arm compared with the baseline.
-
-    Args:
-        point: of the study's grid, as text; "" without a grid.
-        arm: its name.
-        baseline: what it is compared with.
-        compared: arm minus baseline.
-    """
+    """An arm compared with the baseline: arm minus baseline, at a point of the grid."""
 
     point: str
     arm: str
@@ -32,29 +25,20 @@ class VerdictRow:
 
 
 def verdict_rows(measure: CampaignMeasure, reference: str, point: str = "") -> list[VerdictRow]:
-    """Every arm compared with the reference; every pair if the reference is no arm.
-
-    Args:
-        measure: by which they are compared.
-        reference: the name of the baseline.
-        point: of the study's grid.
-    """
-    pairs = measure.pairs()
+    """Every arm compared with the reference; every pair if the reference is no arm."""
+    pairs = measure.pairs
     has_reference = any(reference in pair for pair in pairs)
     rows = []
-    for (first, second), compared in pairs.items():
-        if first == reference:
-            row = VerdictRow(point=point, arm=second, baseline=first, compared=_swap(compared))
-        elif second == reference or not has_reference:
-            row = VerdictRow(point=point, arm=first, baseline=second, compared=compared)
-        else:
-            continue
-        rows.append(row)
+    for (arm, baseline), compared in pairs.items():
+        if arm == reference:
+            compared = _swap(compared)
+            arm, baseline = baseline, arm
+        if baseline == reference or not has_reference:
+            rows.append(VerdictRow(point=point, arm=arm, baseline=baseline, compared=compared))
     return rows
 
 
 def _swap(compared: PairComparison) -> PairComparison:
-    """The second strategy compared with the first."""
     return replace(
         compared,
         mean=-compared.mean,
@@ -67,15 +51,12 @@ def _swap(compared: PairComparison) -> PairComparison:
 def verdict_table(rows: Sequence[VerdictRow]) -> DataTable:
     """A row for each arm and baseline: difference, interval, p and verdict."""
     has_points = any(row.point for row in rows)
-    points = [Column("point")] if has_points else []
-    span = "smallest to largest"
-    if all(row.compared.has_interval for row in rows):
-        span = "95 % interval"
     columns = [
         Column("arm"),
         Column("baseline"),
-        *points,
-        *number_columns("difference", span, "p corrected", "seeds"),
+        *([Column("point")] if has_points else []),
+        *number_columns("difference", span_name(row.compared for row in rows)),
+        *number_columns("p corrected", "seeds"),
         Column("verdict"),
     ]
     cells = []
@@ -97,8 +78,15 @@ def verdict_table(rows: Sequence[VerdictRow]) -> DataTable:
     return DataTable(columns, cells)
 
 
+def span_name(comparisons: Iterable[PairComparison]) -> str:
+    """The heading of the ranges of differences, which are intervals with enough seeds."""
+    if all(compared.has_interval for compared in comparisons):
+        return "95 % interval"
+    return "smallest to largest"
+
+
 def power_statement(pairs: Mapping[tuple[str, str], PairComparison]) -> str:
-    """What this number of seeds can show."""
+    """Say which differences the number of seeds can show."""
     if not pairs:
         return (
             "No two strategies have a finished run with the same seed. "

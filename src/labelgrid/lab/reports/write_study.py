@@ -1,4 +1,4 @@
-"""Writes the report of a study: one HTML page, its drawings as files, its numbers as JSON values.
+"""Writes the report of a study: an HTML page, drawings as files, numbers as JSON values.
 
 Loads no torch.
 """

@@ -9,14 +9,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Floats32, Ints
+from labelgrid.basics.array_types import Floats, Floats32, Ints
 from labelgrid.basics.type_names import Size
 from labelgrid.lab.scenes.rooms import Scene
 from labelgrid.lab.scenes.solids import CORNERS, Matrix, Shape
 
-Reals = NDArray[np.float64]
 #: The smallest visible depth, in metres.
 NEAR = 0.01
 
@@ -46,19 +44,19 @@ def cast(scene: Scene, size: Size) -> RayHits:
     depth = np.full(size, np.inf)
     normals = np.zeros((*size, 3))
     to_camera = _inverse(scene.camera)
-    for number, each in enumerate(scene.solids):
-        placed = to_camera @ each.transform
+    for number, body in enumerate(scene.solids):
+        placed = to_camera @ body.transform
         window = _window(placed, scene.fov, size)
         ways = rays[window]
         into = _inverse(placed)
         start = into[:3, 3]
         way = _map_vectors(into[:3, :3], ways)
-        enter, leave = _depths_inside(each.shape, start, way)
+        enter, leave = _depths_inside(body.shape, start, way)
         at = np.where(enter > NEAR, enter, leave)
         closer = (enter <= leave) & (at > NEAR) & (at < depth[window])
         if not closer.any():
             continue
-        outward = _outward_directions(each.shape, start + at[closer][:, None] * way[closer])
+        outward = _outward_directions(body.shape, start + at[closer][:, None] * way[closer])
         outward = _map_vectors(into[:3, :3].T, outward)
         outward /= np.sqrt((outward**2).sum(-1, keepdims=True))
         away = (outward * ways[closer]).sum(-1, keepdims=True) > 0
@@ -69,7 +67,7 @@ def cast(scene: Scene, size: Size) -> RayHits:
     return RayHits(solid, depth.astype(np.float32), normals.astype(np.float32))
 
 
-def ray_directions(fov: float, size: Size) -> Reals:
+def ray_directions(fov: float, size: Size) -> Floats:
     """Rays with z = -1 through the pixels' centres, float64 [h, w, 3].
 
     `fov` is the angle of the width, in degrees.
@@ -86,7 +84,7 @@ def ray_directions(fov: float, size: Size) -> Reals:
     return np.stack([x, y, -np.ones_like(x)], -1)
 
 
-def _map_vectors(matrix: Matrix, vectors: Reals) -> Reals:
+def _map_vectors(matrix: Matrix, vectors: Floats) -> Floats:
     """Multiply each vector of [..., 3]; sums run in the same order on every machine."""
     x = vectors[..., 0]
     y = vectors[..., 1]
@@ -99,7 +97,6 @@ def _inverse(matrix: Matrix) -> Matrix:
 
 
 def _window(placed: Matrix, fov: float, size: Size) -> tuple[slice, slice]:
-    """The rows and columns that contain the whole projection of a solid."""
     x, y, z, _ = placed @ CORNERS
     if (z > -NEAR).all():
         return slice(0, 0), slice(0, 0)
@@ -112,14 +109,14 @@ def _window(placed: Matrix, fov: float, size: Size) -> tuple[slice, slice]:
     return _enclosing_slice(rows, height), _enclosing_slice(columns, width)
 
 
-def _enclosing_slice(values: Reals, end: int) -> slice:
-    """The pixels that contain all values, and one more at each side."""
+def _enclosing_slice(values: Floats, end: int) -> slice:
+    """The pixels that contain all values, with a pixel more at each side."""
     low = math.floor(values.min()) - 1
     high = math.ceil(values.max()) + 1
     return slice(min(max(low, 0), end), min(max(high, 0), end))
 
 
-def _depths_inside(shape: Shape, start: Reals, way: Reals) -> tuple[Reals, Reals]:
+def _depths_inside(shape: Shape, start: Floats, way: Floats) -> tuple[Floats, Floats]:
     """The depths where rays enter and leave a solid of unit half-width.
 
     For a miss, enter is larger than leave.
@@ -134,7 +131,7 @@ def _depths_inside(shape: Shape, start: Reals, way: Reals) -> tuple[Reals, Reals
     return np.maximum(enter, low[..., 0]), np.minimum(leave, high[..., 0])
 
 
-def _depths_in_ball(start: Reals, way: Reals) -> tuple[Reals, Reals]:
+def _depths_in_ball(start: Floats, way: Floats) -> tuple[Floats, Floats]:
     """The depths between which rays are within 1 of the origin, in any number of dimensions."""
     a = (way**2).sum(-1)
     b = (way * start).sum(-1)
@@ -144,7 +141,7 @@ def _depths_in_ball(start: Reals, way: Reals) -> tuple[Reals, Reals]:
     return np.where(missed, np.inf, (-b - root) / a), np.where(missed, -np.inf, (-b + root) / a)
 
 
-def _depths_in_slabs(start: Reals, way: Reals) -> tuple[Reals, Reals]:
+def _depths_in_slabs(start: Floats, way: Floats) -> tuple[Floats, Floats]:
     """The depths between which rays are between -1 and 1, for each axis."""
     way = np.where(np.abs(way) < 1e-12, 1e-12, way)
     low = (-1 - start) / way
@@ -152,7 +149,7 @@ def _depths_in_slabs(start: Reals, way: Reals) -> tuple[Reals, Reals]:
     return np.minimum(low, high), np.maximum(low, high)
 
 
-def _outward_directions(shape: Shape, points: Reals) -> Reals:
+def _outward_directions(shape: Shape, points: Floats) -> Floats:
     """Outward directions of a solid of unit half-width at surface points [n, 3]."""
     if shape == "sphere":
         return points

@@ -21,7 +21,6 @@ from labelgrid.lab.scenes.solids import Material, Solid
 BOUNCES = 2
 #: The shapes that emit a solid's light: one per solid, because every light costs samples.
 LIT = ("pane", "side")
-Reals = NDArray[np.float64]
 Number = TypeVar("Number", bound=np.generic)
 #: The radius of the average, in pixels.
 REACH = 2
@@ -35,7 +34,7 @@ CAP = 2.0
 
 @functools.cache
 def mitsuba() -> Any:
-    """Import Mitsuba in the variant that needs no other software.
+    """Import Mitsuba in the variant without other dependencies.
 
     Raises:
         PluginError: it is not installed.
@@ -45,7 +44,7 @@ def mitsuba() -> Any:
     except ImportError as error:
         raise PluginError(
             "Scenes are rendered by Mitsuba, which is not installed.",
-            next_step="Install it: pip install 'labelgrid[scenes]'.",
+            next_step="Install it: pip install 'labelgrid[lab]'.",
         ) from error
     loaded.set_variant("scalar_rgb")
     return loaded
@@ -64,27 +63,7 @@ def render(scene: Scene, hits: RayHits, samples: int, seed: int) -> Bytes:
 
 
 def load(scene: Scene, size: Size, samples: int) -> Any:
-    """The scene as a Mitsuba object; its shapes are named by the numbers of their solids."""
-    with tempfile.TemporaryDirectory(prefix="labelgrid-") as folder:
-        ball = Path(folder, "ball.ply")
-        _write_ball(ball)
-        # Optimising would merge equal shapes and lose their names.
-        description = _describe_scene(scene, size, samples, ball)
-        return mitsuba().load_dict(description, optimize=False)
-
-
-def _develop(linear: Floats) -> Floats:
-    """Map radiance to sRGB tones in [0, 1], as film does.
-
-    The median becomes grey, with deep shadows and soft lights.
-    """
-    median = max(float(np.median(linear)), 1e-4)
-    exposed = 1 - np.exp(-0.22 * (linear / median) ** 1.25)
-    return np.where(exposed <= 0.0031308, 12.92 * exposed, 1.055 * exposed ** (1 / 2.4) - 0.055)
-
-
-def _describe_scene(scene: Scene, size: Size, samples: int, ball: Path) -> Json:
-    """The scene as a dictionary that Mitsuba loads."""
+    """The scene as a Mitsuba object, whose shapes are named by the numbers of their solids."""
     mi = mitsuba()
     flip = np.diag([-1.0, 1.0, -1.0, 1.0])  # Mitsuba's cameras look along +z, with x to the left
     film = {"type": "hdrfilm", "width": size[1], "height": size[0], "rfilter": {"type": "box"}}
@@ -100,14 +79,28 @@ def _describe_scene(scene: Scene, size: Size, samples: int, ball: Path) -> Json:
         "integrator": {"type": "path", "max_depth": BOUNCES},
         "sensor": sensor,
     }
-    for number, solid in enumerate(scene.solids):
-        shapes = _shapes(mi, solid, ball)
-        bsdf = _bsdf(mi, solid.material)
-        for name, shape in shapes.items():
-            light = _light(solid.material) if name in LIT else {}
-            shape_id = f"solid_{number}_{name}"
-            description[shape_id] = {**shape, "id": shape_id, **bsdf, **light}
-    return description
+    with tempfile.TemporaryDirectory(prefix="labelgrid-") as folder:
+        ball = Path(folder, "ball.ply")
+        _write_ball(ball)
+        for number, solid in enumerate(scene.solids):
+            bsdf = _bsdf(mi, solid.material)
+            light = _light(solid.material)
+            for name, shape in _shapes(mi, solid, ball).items():
+                emitter = light if name in LIT else {}
+                shape_id = f"solid_{number}_{name}"
+                description[shape_id] = {**shape, "id": shape_id, **bsdf, **emitter}
+        # Optimising would merge equal shapes and lose their names.
+        return mi.load_dict(description, optimize=False)
+
+
+def _develop(linear: Floats) -> Floats:
+    """Map radiance to sRGB tones in [0, 1], as film does.
+
+    The median becomes grey, with deep shadows and soft lights.
+    """
+    median = max(float(np.median(linear)), 1e-4)
+    exposed = 1 - np.exp(-0.22 * (linear / median) ** 1.25)
+    return np.where(exposed <= 0.0031308, 12.92 * exposed, 1.055 * exposed ** (1 / 2.4) - 0.055)
 
 
 def _shapes(mi: Any, solid: Solid, ball: Path) -> dict[str, Json]:
@@ -115,16 +108,16 @@ def _shapes(mi: Any, solid: Solid, ball: Path) -> dict[str, Json]:
     transform = mi.ScalarTransform4f(solid.transform)
     if solid.shape == "sphere":  # Mitsuba's own sphere cannot be stretched
         return {"whole": {"type": "ply", "filename": str(ball), "to_world": transform}}
-    identity = mi.ScalarTransform4f
+    move = mi.ScalarTransform4f().translate
     if solid.shape == "cube":
         shapes: dict[str, Json] = {"whole": {"type": "cube", "to_world": transform}}
         if solid.material.light:
-            front = transform @ identity().translate([0, 0, 1.05])
+            front = transform @ move([0, 0, 1.05])
             shapes["pane"] = {"type": "rectangle", "to_world": front}
         return shapes
     side = {"type": "cylinder", "p0": [0, 0, -1], "p1": [0, 0, 1], "radius": 1.0}
-    top = transform @ identity().translate([0, 0, 1])
-    base = transform @ identity().translate([0, 0, -1]) @ identity().rotate([1, 0, 0], 180)
+    top = transform @ move([0, 0, 1])
+    base = transform @ move([0, 0, -1]) @ mi.ScalarTransform4f().rotate([1, 0, 0], 180)
     return {
         "side": {**side, "to_world": transform},
         "top": {"type": "disk", "to_world": top},
@@ -133,7 +126,6 @@ def _shapes(mi: Any, solid: Solid, ball: Path) -> dict[str, Json]:
 
 
 def _write_ball(path: Path) -> None:
-    """Write a unit ball of triangles with smooth normals."""
     around, up = np.meshgrid(np.linspace(0, 2 * np.pi, 33)[:-1], np.linspace(0, np.pi, 17))
     x = np.sin(up) * np.cos(around)
     z = np.sin(up) * np.sin(around)
@@ -157,7 +149,6 @@ def _write_ball(path: Path) -> None:
 
 
 def _bsdf(mi: Any, material: Material) -> Json:
-    """The reflectance of a material as a BSDF of Mitsuba."""
     paint: Json = {"type": "rgb", "value": list(material.colour)}
     if material.pattern != "plain":
         across = [material.repeats, 1, 1]
@@ -182,14 +173,13 @@ def _bsdf(mi: Any, material: Material) -> Json:
 
 
 def _light(material: Material) -> Json:
-    """The light of a material as an emitter of Mitsuba; empty for none."""
     if not material.light:
         return {}
     radiance = {"type": "rgb", "value": [material.light * value for value in material.colour]}
     return {"emitter": {"type": "area", "radiance": radiance}}
 
 
-def remove_fireflies(linear: Reals) -> Reals:
+def remove_fireflies(linear: Floats) -> Floats:
     """Remove fireflies from radiance [h, w, 3].
 
     These are single bright pixels where one path of many hit a light.
@@ -198,7 +188,7 @@ def remove_fireflies(linear: Reals) -> Reals:
     return np.minimum(linear, CAP * around + 0.1 * np.median(linear))
 
 
-def denoise(tones: Reals, solid: Ints) -> Reals:
+def denoise(tones: Floats, solid: Ints) -> Floats:
     """Average tones [h, w, 3] in [0, 1] over pixels of the same solid with similar surroundings."""
     guide = _average(tones, _same_neighbours(solid, 1)[..., None], 1)
     apart = np.stack([((other - guide) ** 2).sum(-1) for other in _shifts(guide, REACH)])
@@ -211,7 +201,7 @@ def _same_neighbours(solid: Ints, reach: int) -> Bools:
     return np.stack(list(_shifts(solid, reach))) == solid
 
 
-def _average(tones: Reals, weights: Reals | Bools, reach: int) -> Reals:
+def _average(tones: Floats, weights: Floats | Bools, reach: int) -> Floats:
     """The weighted mean of each pixel's neighbours, given weights [neighbours, h, w, 1]."""
     total = np.zeros_like(tones)
     for weight, other in zip(weights, _shifts(tones, reach), strict=True):

@@ -1,16 +1,17 @@
-"""Generates scenes: a room of some kind, its objects, its lights, and the camera."""
+"""Generates scenes: a room of some kind with objects, lights and the camera."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.random import Generator
 
+from labelgrid.basics.array_types import Floats
 from labelgrid.basics.streams import stream
-from labelgrid.lab.scenes import scene_objects
 from labelgrid.lab.scenes.people import PERSON, person
-from labelgrid.lab.scenes.scene_objects import Builder, colour, material, wood
+from labelgrid.lab.scenes.scene_objects import LYING, STANDING, Builder, colour, material, wood
 from labelgrid.lab.scenes.solids import (
     CORNERS,
     Material,
@@ -22,8 +23,6 @@ from labelgrid.lab.scenes.solids import (
     translation,
 )
 
-Reals = NDArray[np.float64]
-
 #: All classes, in the order of the label's class numbers.
 CLASSES = (
     "wall", "floor", "ceiling", "window", "door", "picture", "rug", "curtain", "table", "desk",
@@ -33,7 +32,7 @@ CLASSES = (
 
 
 class Room(NamedTuple):
-    """A kind of room: its share of all rooms, and the mean number of each object in it."""
+    """A kind of room: the share of all rooms, and the mean number of each object in a room."""
 
     share: float
     things: Mapping[str, float]
@@ -86,7 +85,7 @@ PEOPLE = 0.5
 
 
 class Viewpoint(NamedTuple):
-    """The camera's position in metres, its turn to the left and its upward tilt in degrees."""
+    """The camera's position in metres, and the turn to the left and upward tilt in degrees."""
 
     x: float
     y: float
@@ -111,7 +110,7 @@ class Scene:
 
 
 def room_of(seed: int, index: int, frames: int = 1) -> tuple[int, int]:
-    """The room of scene `index`, and the number of this view of it.
+    """The room of scene `index`, and the number of the view of the room.
 
     Args:
         seed: the seed of the draws.
@@ -149,31 +148,24 @@ def make_scene(seed: int, index: int, frames: int = 1) -> Scene:
     foot = np.array([viewpoint.x, viewpoint.z])
     taken = [(foot - CLEAR, foot + CLEAR)]
     thing = 1
+    place = partial(_place_on_floor, rng, size, solids=solids, taken=taken)
     if rng.random() < PEOPLE:
-        thing = _place_on_floor(rng, size, solids=solids, taken=taken, build=person, thing=thing)
+        thing = place(build=person, thing=thing)
     for name, mean in kind.things.items():
         for _ in range(rng.poisson(mean)):
-            thing = _place_on_floor(
-                rng,
-                size,
-                solids=solids,
-                taken=taken,
-                build=scene_objects.STANDING[name],
-                thing=thing,
-                backed=name in BACKED,
-            )
+            thing = place(build=STANDING[name], thing=thing, backed=name in BACKED)
     _scatter_small_things(rng, size, solids=solids, viewpoint=viewpoint, thing=thing)
     camera = _camera(stream(seed, "scenes camera", room, view), viewpoint, view)
     return Scene(tuple(solids), camera, FOV)
 
 
-def _shell(rng: np.random.Generator, size: Reals) -> list[Solid]:
+def _shell(rng: Generator, size: Floats) -> list[Solid]:
     """Walls, floor, a ceiling with a lamp, and the objects fixed to them."""
     w, h, d = size.tolist()
     paint = material(rng, colour(rng, 0.4, 0.9))
     t = 0.1
     ground = wood(rng) if rng.random() < 0.6 else material(rng)
-    glow = float(rng.uniform(0.1, 0.3))
+    glow = rng.uniform(0.1, 0.3)
     lamp = float(rng.choice([0, rng.uniform(3, 9)], p=[0.2, 0.8]))
     white = Material(colour=(0.85, 0.85, 0.83), light=glow)
     bulb = Material(colour=(0.9,) * 3, light=lamp)
@@ -183,7 +175,7 @@ def _shell(rng: np.random.Generator, size: Reals) -> list[Solid]:
         cube((w, t, d), (0, -t / 2, 0), ground, "floor"),
         *_overhead_board((w, d), h + t / 2, thick=t, m=white, label="ceiling"),
         cube((w, h, t), (0, h / 2, -d / 2 - t / 2), paint, "wall"),
-        *place_object([front], to_front, 0),
+        *place_object([front], to_front),
         cube((t, h, d), (-w / 2 - t / 2, h / 2, 0), paint, "wall"),
         cube((t, h, d), (w / 2 + t / 2, h / 2, 0), paint, "wall"),
         *_overhead_board((0.8, 0.8), h - 0.03, thick=0.04, m=bulb, label="lamp"),
@@ -194,16 +186,16 @@ def _shell(rng: np.random.Generator, size: Reals) -> list[Solid]:
 def _overhead_board(
     size: tuple[float, float], y: float, thick: float, m: Material, label: str
 ) -> list[Solid]:
-    """A board whose front, which emits its light, faces down."""
+    """A board whose front, which emits the light, faces down."""
     board = cube((*size, thick), (0, 0, 0), m, label)
-    return place_object([board], translation(y=y) @ rotation("x", 90), 0)
+    return place_object([board], translation(y=y) @ rotation("x", 90))
 
 
-def _wall_objects(rng: np.random.Generator, w: float, d: float) -> list[Solid]:
+def _wall_objects(rng: Generator, w: float, d: float) -> list[Solid]:
     """A window with or without curtains, a door, pictures; and a rug."""
-    where = float(rng.uniform(-0.25, 0.25)) * w
-    broad = float(rng.uniform(0.9, 1.8))
-    tall = float(rng.uniform(0.8, 1.4))
+    where = rng.uniform(-0.25, 0.25) * w
+    broad = rng.uniform(0.9, 1.8)
+    tall = rng.uniform(0.8, 1.4)
     light = float(np.exp(rng.uniform(np.log(0.3), np.log(5))))
     day = Material(colour=(0.8, 0.85, 0.9), light=light)
     solids = [cube((broad, tall, 0.02), (where, 1.5, -d / 2 + 0.01), day, "window")]
@@ -213,12 +205,12 @@ def _wall_objects(rng: np.random.Generator, w: float, d: float) -> list[Solid]:
             at = (where + end * (broad / 2 + 0.12), 1.35, -d / 2 + 0.07)
             solids.append(cube((0.3, 1.7, 0.08), at, cloth, "curtain"))
     side = float(rng.choice([-1, 1]))
-    along = float(rng.uniform(-0.3, 0.3)) * d
+    along = rng.uniform(-0.3, 0.3) * d
     solids.append(cube((0.04, 2.0, 0.9), (side * (w / 2 - 0.02), 1.0, along), wood(rng), "door"))
     for _ in range(int(rng.integers(0, 4))):
         across, up = rng.uniform(0.25, 0.7, 2)
-        y = float(rng.uniform(1.3, 1.9))
-        z = float(rng.uniform(-0.4, 0.4)) * d
+        y = rng.uniform(1.3, 1.9)
+        z = rng.uniform(-0.4, 0.4) * d
         at = (-side * (w / 2 - 0.02), y, z)
         solids.append(cube((0.03, up, across), at, material(rng), "picture"))
     if rng.random() < 0.5:
@@ -227,27 +219,19 @@ def _wall_objects(rng: np.random.Generator, w: float, d: float) -> list[Solid]:
 
 
 def _place_on_floor(
-    rng: np.random.Generator,
-    size: Reals,
+    rng: Generator,
+    size: Floats,
+    *,
     solids: list[Solid],
-    taken: list[tuple[Reals, Reals]],
+    taken: list[tuple[Floats, Floats]],
     build: Builder,
     thing: int,
     backed: bool = False,
 ) -> int:
-    """Place an object where there is room for it, if there is any.
+    """Place an object where there is room; returns the number of the next object.
 
-    Args:
-        rng: draws the object and its place.
-        size: the room's width, height and depth.
-        solids: those of the scene; the object's are added.
-        taken: the lowest and highest x and z of each place that is taken; the object's is added.
-        build: builds the object.
-        thing: the number of the object.
-        backed: whether the object mostly stands at a wall.
-
-    Returns:
-        The number of the next object.
+    `taken` are the lowest and highest x and z of each taken place. The object is added to `solids`,
+    its place to `taken`. A `backed` object mostly stands at a wall.
     """
     made = build(rng)
     corners = np.concatenate([solid.transform @ CORNERS for solid in made], 1)
@@ -256,8 +240,8 @@ def _place_on_floor(
         if backed and rng.random() < 0.8:
             x, z, turn = _draw_place_at_wall(rng, size, radius, -float(corners[2].min()))
         else:
-            x = float(rng.uniform(-1, 1)) * max(0.1, size[0] / 2 - radius)
-            z = float(rng.uniform(-1, 1)) * max(0.1, size[2] / 2 - radius)
+            x = rng.uniform(-1, 1) * max(0.1, size[0] / 2 - radius)
+            z = rng.uniform(-1, 1) * max(0.1, size[2] / 2 - radius)
             turn = float(rng.choice([0, 90, 180, 270]) + rng.normal(0, 12))
         transform = translation(x, 0, z) @ rotation("y", turn)
         foot = (transform @ corners)[[0, 2]]
@@ -271,11 +255,11 @@ def _place_on_floor(
 
 
 def _draw_place_at_wall(
-    rng: np.random.Generator, size: Reals, radius: float, back: float
+    rng: Generator, size: Floats, radius: float, back: float
 ) -> tuple[float, float, float]:
-    """Draw a place with the back to the back, left or right wall: x, z and the rotation."""
+    """Draw x, z and the rotation of a place with the back to the back, left or right wall."""
     side = int(rng.integers(-1, 2))
-    across = float(rng.uniform(-1, 1))
+    across = rng.uniform(-1, 1)
     gap = back + 0.13  # curtains, pictures and doors fit behind
     if side:
         return side * (size[0] / 2 - gap), across * max(0.1, size[2] / 2 - radius), -90.0 * side
@@ -283,13 +267,11 @@ def _draw_place_at_wall(
 
 
 def _scatter_small_things(
-    rng: np.random.Generator, size: Reals, solids: list[Solid], viewpoint: Viewpoint, thing: int
+    rng: Generator, size: Floats, solids: list[Solid], viewpoint: Viewpoint, thing: int
 ) -> None:
-    """Place small objects on furniture and on the floor."""
     tops = [solid for solid in solids if _is_top(solid)]
     for _ in range(int(rng.poisson(6))):
-        name = str(rng.choice(list(scene_objects.LYING)))
-        made = scene_objects.LYING[name](rng)
+        made = LYING[str(rng.choice(list(LYING)))](rng)
         if tops and rng.random() < 0.75:
             top = tops[int(rng.integers(len(tops)))]
             x, z = rng.uniform(-0.8, 0.8, 2).tolist()
@@ -297,10 +279,8 @@ def _scatter_small_things(
             transform = translation(*at[:3].tolist())
         else:
             x, z = rng.uniform(-0.45, 0.45, 2).tolist()
-            x = x * size[0]
-            z = min(z * size[2], viewpoint.z - CLEAR)
-            transform = translation(x, 0, z)
-        solids += place_object(made, transform @ rotation("y", float(rng.uniform(0, 360))), thing)
+            transform = translation(x * size[0], 0, min(z * size[2], viewpoint.z - CLEAR))
+        solids += place_object(made, transform @ rotation("y", rng.uniform(0, 360)), thing)
         thing += 1
 
 
@@ -313,7 +293,7 @@ def _is_top(solid: Solid) -> bool:
     return across > 0.55 and top < 1.1
 
 
-def _draw_viewpoint(rng: np.random.Generator, size: Reals) -> Viewpoint:
+def _draw_viewpoint(rng: Generator, size: Floats) -> Viewpoint:
     """Draw a viewpoint near the front wall at a person's eye height, looking into the room."""
     x = rng.uniform(-0.35, 0.35) * size[0]
     y = rng.uniform(*HEIGHTS)
@@ -322,13 +302,11 @@ def _draw_viewpoint(rng: np.random.Generator, size: Reals) -> Viewpoint:
     return Viewpoint(x=x, y=y, z=size[2] / 2 - 0.25, turn=turn, tilt=tilt)
 
 
-def _camera(rng: np.random.Generator, viewpoint: Viewpoint, view: int) -> Matrix:
+def _camera(rng: Generator, viewpoint: Viewpoint, view: int) -> Matrix:
     """The camera's transform; views after the first are shifted a little."""
-    x = viewpoint.x
-    y = viewpoint.y
-    turn = viewpoint.turn
+    x, y, z, turn, tilt = viewpoint
     if view:
-        x = x + rng.normal(0, 0.12)
-        y = y + rng.normal(0, 0.06)
-        turn = turn + rng.normal(0, 3)
-    return translation(x, y, viewpoint.z) @ rotation("y", turn) @ rotation("x", viewpoint.tilt)
+        x += rng.normal(0, 0.12)
+        y += rng.normal(0, 0.06)
+        turn += rng.normal(0, 3)
+    return translation(x, y, z) @ rotation("y", turn) @ rotation("x", tilt)

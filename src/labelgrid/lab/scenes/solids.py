@@ -90,45 +90,28 @@ def rotation(axis: Literal["x", "y", "z"], degrees: float) -> Matrix:
     return matrix
 
 
-def cube(
-    size: Sequence[float], at: Sequence[float], material: Material, label: str, part: str = ""
-) -> Solid:
+def cube(size: Sequence[float], at: Sequence[float], material: Material, label: str) -> Solid:
     """A box of full `size`, centred at `at`."""
-    return Solid(
-        shape="cube",
-        transform=translation(*at) @ scaling(*(np.asarray(size) / 2)),
-        material=material,
-        label=label,
-        part=part,
-    )
+    transform = translation(*at) @ scaling(*(np.asarray(size) / 2))
+    return Solid(shape="cube", transform=transform, material=material, label=label)
 
 
 def ball(
     radii: Sequence[float], at: Sequence[float], material: Material, label: str, part: str = ""
 ) -> Solid:
-    """An ellipsoid, centred at `at`."""
-    return Solid(
-        shape="sphere",
-        transform=translation(*at) @ scaling(*radii),
-        material=material,
-        label=label,
-        part=part,
-    )
+    """An ellipsoid with `radii` along the axes, centred at `at`."""
+    transform = translation(*at) @ scaling(*radii)
+    return Solid(shape="sphere", transform=transform, material=material, label=label, part=part)
 
 
 def tube(
-    radius: float,
-    height: float,
-    at: Sequence[float],
-    material: Material,
-    label: str,
-    part: str = "",
+    radius: float, height: float, at: Sequence[float], material: Material, label: str
 ) -> Solid:
     """An upright cylinder with lids, centred at `at`."""
     transform = translation(*at) @ rotation("x", -90) @ scaling(radius, radius, height / 2)
-    return Solid(shape="tube", transform=transform, material=material, label=label, part=part)
+    return Solid(shape="tube", transform=transform, material=material, label=label)
 
 
-def place_object(solids: Iterable[Solid], transform: Matrix, thing: int) -> list[Solid]:
+def place_object(solids: Iterable[Solid], transform: Matrix, thing: int = 0) -> list[Solid]:
     """The solids of an object, transformed to its place in the scene."""
     return [replace(solid, transform=transform @ solid.transform, thing=thing) for solid in solids]

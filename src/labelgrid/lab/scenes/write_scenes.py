@@ -66,7 +66,7 @@ class SceneSettings:
     frames: int = 1
 
     def json(self) -> str:
-        """The content of `scenes.json`."""
+        """The settings as the text of `scenes.json`."""
         return json.dumps(asdict(self), indent=1) + "\n"
 
 
@@ -98,14 +98,12 @@ def write_scenes(
     """
     mitsuba()
     _check_folder(out, settings)
-    count = max(count, _count_listed(out))
+    listed = [path.read_text(encoding="utf-8").split() for path in (out / "splits").glob("*.txt")]
+    count = max(count, sum(map(len, listed)))
     with files.disk_errors(out):
         files.write_text(out / SETTINGS_FILE, settings.json())
-        missing = []
-        for index in range(count):
-            image_id = image_id_of(settings, index)
-            if not (out / "images" / image_id).is_file():
-                missing.append(index)
+        images = out / "images"
+        missing = [i for i in range(count) if not (images / image_id_of(settings, i)).is_file()]
         progress.start("Rendering scenes", count, "scenes")
         progress.advance(count - len(missing))
         _render_all(partial(write_scene, out, settings), missing, progress, jobs or cores())
@@ -116,7 +114,6 @@ def write_scenes(
 def _render_all(
     write: Callable[[int], None], missing: Sequence[int], progress: Progress, jobs: int
 ) -> None:
-    """Write the missing scenes in several processes."""
     # OpenCV's threads do not survive a fork: setting their number would never return.
     context = get_context("spawn")
     try:
@@ -131,18 +128,10 @@ def _render_all(
         ) from error
 
 
-def _count_listed(out: Path) -> int:
-    """The number of scenes in the folder's splits."""
-    count = 0
-    for path in (out / "splits").glob("*.txt"):
-        count += len(path.read_text(encoding="utf-8").split())
-    return count
-
-
 def write_scene(out: Path, settings: SceneSettings, index: int) -> None:
-    """Render one scene and write its labels, then its image.
+    """Render one scene and write the labels, then the image.
 
-    So every image in the folder has its labels.
+    So every image in the folder has all labels.
     """
     scene = make_scene(settings.seed, index, settings.frames)
     image_id = image_id_of(settings, index)
@@ -166,8 +155,8 @@ def _definitions() -> dict[str, TaskDef]:
 
 
 def _init_worker() -> None:
-    """End with the parent, and use one thread, since there are as many workers as cores."""
     end_with_parent()
+    # One thread, since there are as many workers as cores.
     import drjit
 
     cv2.setNumThreads(1)
@@ -176,7 +165,6 @@ def _init_worker() -> None:
 
 
 def _check_folder(out: Path, settings: SceneSettings) -> None:
-    """Refuse a folder that holds other scenes, or something else."""
     if out.is_file():
         raise ProjectError("It is a file.", where=out, next_step="Give a new folder.")
     path = out / SETTINGS_FILE
@@ -194,7 +182,6 @@ def _check_folder(out: Path, settings: SceneSettings) -> None:
 
 
 def _write_lists(out: Path, count: int, settings: SceneSettings) -> None:
-    """Write the splits, drawn by room, and the tasks and the camera as TOML."""
     splits: dict[str, list[str]] = {"train": [], "val": [], "test": []}
     for index in range(count):
         room, _ = room_of(settings.seed, index, settings.frames)
@@ -210,7 +197,6 @@ def _write_lists(out: Path, count: int, settings: SceneSettings) -> None:
 
 
 def _draw_split(seed: int, room: int) -> str:
-    """Draw the split of a room."""
     draw = stream(seed, "scenes split", room).random()
     if draw < TRAIN:
         return "train"
@@ -268,7 +254,6 @@ def _salient_pixels(index: Ints, thing: Ints, hit: Bools) -> Bools:
 
 
 def _border_pixels(region: Ints) -> Bools:
-    """The pixels whose right or lower neighbour belongs to another region."""
     borders = np.zeros(region.shape, np.bool_)
     borders[:, :-1] |= region[:, :-1] != region[:, 1:]
     borders[:-1] |= region[:-1] != region[1:]

@@ -1,1 +1,1 @@
-"""Simulated campaigns: studies, their runs, the oracle that answers requests, and the results."""
+"""Simulated campaigns: studies, runs, the oracle behind requests, and the results."""

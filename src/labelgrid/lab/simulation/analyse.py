@@ -1,13 +1,14 @@
 """Runs an analysis of a finished study, and writes its tables and drawings."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from labelgrid.basics import files
 from labelgrid.basics.errors import ProjectError, UsageError, command
 from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.results import replace_non_finite
 from labelgrid.basics.spreadsheets import csv_text
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import count_text, join_names
@@ -45,8 +46,8 @@ class AnalysisResult:
         """The result as JSON values; NaN is null."""
         return {
             "analysis": self.name,
-            "means": [_finite(mean.row()) for mean in self.means],
-            "findings": [_finite(finding.row()) for finding in self.findings],
+            "means": [replace_non_finite(mean.row()) for mean in self.means],
+            "findings": [replace_non_finite(finding.row()) for finding in self.findings],
             "files": [str(path) for path in self.files],
         }
 
@@ -82,7 +83,8 @@ def analyse(
             f"{out} is inside the study's runs.", next_step="Name another folder with --out."
         )
     progress = progress or Silent()
-    findings = list(analysis.findings(_runs(folder, analysis, strategies, progress), progress))
+    runs = _runs(folder, analysis, strategies, progress)
+    findings = list(analysis.findings(runs, progress))
     if not findings:
         raise ProjectError(
             f"No run has {analysis.needs}.", where=folder, unchanged="Nothing was written."
@@ -100,48 +102,48 @@ def analyse(
 def _runs(
     folder: Path, analysis: Analysis, strategies: Sequence[str], progress: Progress
 ) -> list[tuple[Run, Path]]:
-    """List the finished runs that an analysis reads, each with the folder of its project.
+    """List the finished runs that an analysis reads, each with the project's folder.
 
     Raises:
         ProjectError: there is no study, a run is not done, or the data set has other images than
             the runs had.
         UsageError: the study has no such strategy.
     """
-    _check_is_study(folder)
+    if not (folder / KEPT).is_file():
+        fault = "There is no study."
+        if (folder / SETTINGS).is_file():
+            fault = "The folder holds a project, not a study."
+        raise ProjectError(
+            fault,
+            where=folder,
+            next_step="Name the folder of a study, made by `labelgrid simulate`: "
+            "the analyses read its hidden labels.",
+            unchanged="Nothing was written.",
+        )
     values = read_json(folder / KEPT)
     study = kept_study(values, folder)
-    _check_strategies(strategies, study.strategies)
+    unknown = [name for name in strategies if name not in study.strategies]
+    if unknown:
+        raise UsageError(
+            f"The study has no strategy or arm '{unknown[0]}'.",
+            next_step=f"It has {', '.join(study.strategies)}.",
+            unchanged="Nothing was written.",
+        )
     runs = [run for run in runs_of(study) if not strategies or _belongs(run, study, strategies)]
     _check_finished(runs, study, folder)
     digest_images(study, Path(str(values.get("root", ""))), values, progress)
     return [(run, folder / "runs" / run.key) for run in runs if run.kind in analysis.kinds]
 
 
-def _check_is_study(folder: Path) -> None:
-    """Refuse a folder that holds no study."""
-    if (folder / KEPT).is_file():
-        return
-    fault = "There is no study."
-    if (folder / SETTINGS).is_file():
-        fault = "The folder holds a project, not a study."
-    raise ProjectError(
-        fault,
-        where=folder,
-        next_step="Name the folder of a study, made by `labelgrid simulate`: "
-        "the analyses read its hidden labels.",
-        unchanged="Nothing was written.",
-    )
-
-
 def _belongs(run: Run, study: Study, strategies: Sequence[str]) -> bool:
-    """Whether a run is a campaign of these strategies, or one of their single-task networks."""
+    """Whether a run is a campaign of the strategies, or a single-task network of a strategy."""
     if run.kind == "single":
         return run.start_arm in {study.single_of(name) for name in strategies}
     return run.arm in strategies
 
 
 def _check_finished(runs: Sequence[Run], study: Study, folder: Path) -> None:
-    """Refuse runs that are not done, and runs of which only the records are left."""
+    """Refuse unfinished runs, and runs with records but without networks."""
     recorded = recorded_runs(folder, runs, study)
     if recorded:
         names = join_names(sorted(recorded), 6)
@@ -165,17 +167,6 @@ def _check_finished(runs: Sequence[Run], study: Study, folder: Path) -> None:
         )
 
 
-def _check_strategies(strategies: Sequence[str], choices: Sequence[str]) -> None:
-    """Refuse a strategy that the study does not have."""
-    for name in strategies:
-        if name not in choices:
-            raise UsageError(
-                f"The study has no strategy or arm '{name}'.",
-                next_step=f"It has {', '.join(choices)}.",
-                unchanged="Nothing was written.",
-            )
-
-
 def _write(
     out: Path,
     name: str,
@@ -183,10 +174,6 @@ def _write(
     means: Sequence[Mean],
     drawings: Sequence[Drawing],
 ) -> list[Path]:
-    """Write the numbers of all runs, their means and each drawing as SVG and PNG.
-
-    Older files are replaced.
-    """
     content = {
         f"{name}.csv": _csv([finding.row() for finding in findings]),
         f"{name}-means.csv": _csv([mean.row() for mean in means]),
@@ -202,15 +189,5 @@ def _write(
 
 def _csv(rows: Sequence[Mapping[str, object]]) -> bytes:
     """Rows as CSV, with a column for each key."""
-    columns: dict[str, None] = {}
-    for row in rows:
-        columns |= dict.fromkeys(row)
+    columns = dict.fromkeys(chain.from_iterable(rows))
     return csv_text(list(columns), rows).encode()
-
-
-def _finite(row: Mapping[str, object]) -> dict[str, object]:
-    """The row with None in place of numbers that are not finite."""
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in row.items()
-    }

@@ -39,7 +39,7 @@ class Finding:
     headline: bool = True
 
     def row(self) -> dict[str, object]:
-        """The finding as a row of a table."""
+        """The columns of a table with the values of the finding."""
         return {
             "kind": self.run.kind,
             "arm": self.run.name,
@@ -78,7 +78,7 @@ class Mean:
 
     @property
     def axis_label(self) -> str:
-        """The metric with its unit, and which direction is better."""
+        """The metric with unit, and whether higher or lower is better."""
         return f"{add_unit(self.result.name, self.result.unit)}, {self.result.better} is better"
 
     def titled(self, title: str) -> str:
@@ -86,7 +86,7 @@ class Mean:
         return f"{title}, {self.point}" if self.point else title
 
     def row(self) -> dict[str, object]:
-        """The mean as a row of a table."""
+        """The columns of a table with the values of the mean."""
         return {
             "arm": self.arm,
             "point": self.point,
@@ -107,7 +107,7 @@ class Analysis(Protocol):
 
     @property
     def kinds(self) -> frozenset[Kind]:
-        """The kinds of runs that it reads."""
+        """The kinds of runs for `findings`."""
 
     @property
     def within(self) -> frozenset[str]:
@@ -115,7 +115,7 @@ class Analysis(Protocol):
 
     @property
     def needs(self) -> str:
-        """What a study must have for it, as the end of "No run has …"."""
+        """What a study must have, as the end of "No run has …"."""
 
     def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterable[Finding]:
         """The numbers of all runs, each with the folder of its project.
@@ -155,7 +155,6 @@ def means_of(findings: Iterable[Finding], within: frozenset[str]) -> Iterator[Me
 
 
 def _mean(group: Sequence[Finding], within: frozenset[str]) -> Mean:
-    """Average findings over the numbers of each seed, then over seeds."""
     first = group[0]
     by_seed: dict[int, list[float]] = {}
     for finding in group:
@@ -186,7 +185,6 @@ def lines_of(means: Iterable[Mean], x: str, name: Callable[[Mean], str]) -> list
 
 
 def _line(name: str, means: Sequence[Mean], x: str) -> Line:
-    """Turn the means of one line into this line over the column `x`."""
     return Line(
         name=name,
         x=[float(mean.keys[x]) for mean in means],
@@ -209,7 +207,6 @@ def group_means(means: Iterable[Mean], *names: str) -> dict[tuple[object, ...], 
 
 
 def _result_columns(result: Result) -> dict[str, object]:
-    """The columns of a table that a result fills."""
     return {
         "metric": result.name,
         "value": result.value,

@@ -89,7 +89,7 @@ class InitialLabels:
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """One way to spend labels, compared with others under its own name.
+    """A way to spend labels, which a study compares under a name.
 
     Args:
         strategy: a strategy, one of the study's variants, or a table with name and options.
@@ -112,7 +112,7 @@ class Arm:
 
 
 def check_names(table: str, names: Iterable[str]) -> None:
-    """Refuse names of arms or variants that cannot be folders or that other runs use.
+    """Refuse names of arms or variants that cannot be folders or belong to runs.
 
     Raises:
         ValueError: names the table and the error.
@@ -157,10 +157,6 @@ def check_tasks(arms: Mapping[str, Arm], tasks: Values) -> None:
 
 def check_best_of(best_of: Mapping[str, tuple[str, ...]], taken: Collection[str]) -> None:
     """Refuse a best in hindsight that lists no arms or whose name is taken.
-
-    Args:
-        best_of: the arms that each of them lists, by name.
-        taken: the names of arms, variants and strategies.
 
     Raises:
         ValueError: names it and the error.

@@ -1,4 +1,4 @@
-"""Runs one simulated campaign: rounds as in a live one, and a data set that answers the requests.
+"""Runs a simulated campaign: rounds as of a live campaign, answered from a data set.
 
 The test split becomes the project's held-out split, so that a simulated project is measured and
 reported like a live one.
@@ -7,8 +7,10 @@ reported like a live one.
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import lightning_fabric  # noqa: F401 (a study's processes are forks of one that has loaded this module)
@@ -47,11 +49,7 @@ def create_run(
 ) -> None:
     """Create a run's project: no labels in the pool, all labels in the test and val splits.
 
-    Args:
-        folder: of the project.
-        settings: of the project, with the data set.
-        study: its splits and groups of images.
-        rows: the run's tasks; None: the study's.
+    The settings name the data set. `rows` are the run's tasks; None: the study's.
 
     Raises:
         RecipeError: the test split has no label.
@@ -96,14 +94,11 @@ def copy_run(start: Path, folder: Path, settings: Settings) -> None:
     Each takes the labels of its suppliers itself: see `study_suppliers`.
     """
     with atomic_project(folder, settings) as building:
-        shutil.copytree(start, building, ignore=_own_labels(start))
+        shutil.copytree(
+            start, building, ignore=lambda place, _: [SUPPLIED] if Path(place) == start else []
+        )
         for name in (DONE, TIMES):
             (building / name).unlink(missing_ok=True)
-
-
-def _own_labels(start: Path) -> Callable[[str, list[str]], list[str]]:
-    """Say what a copy of a run leaves out, for `shutil.copytree`: the labels of suppliers."""
-    return lambda folder, _: [SUPPLIED] if Path(folder) == start else []
 
 
 def step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> bool:
@@ -120,7 +115,6 @@ def step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> 
 
 
 def _next_step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> bool:
-    """Do the next step of a campaign; returns False if none is left."""
     closed = [row for row in project.store.rounds() if row.state == "closed"]
     if not closed:
         _request_initial(project, run, study, progress)
@@ -141,7 +135,6 @@ def _next_step(project: ProjectFolder, run: Run, study: Study, progress: Progres
 
 
 def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> None:
-    """Request the initial labels as round 1."""
     plan = run.initial(study)
     pool = project.store.count_images(("train",))
     if plan.images and plan.images > pool and not plan.file:
@@ -154,7 +147,6 @@ def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: P
         query.query(project, images, progress, strategy=FIRST, prelabels=False)
         return
     rows = project.store.find(_planned_cells(project, run, study))
-    cells = [cell for cell, row in rows.items() if row.state == State.MISSING]
     costs = {row.name: row.cost for row in project.store.tasks()}
     moves = [
         Move(
@@ -165,18 +157,21 @@ def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: P
             cost=costs[cell.task],
             why=f"initial: {plan.plan}",
         )
-        for cell in cells
+        for cell, row in rows.items()
+        if row.state == State.MISSING
     ]
     with project.store.transaction("query"):
-        row = project.open_round()
-        strategy = f"initial/{plan.plan}"
-        project.store.close_round(
-            replace(row, strategy=strategy, seed=project.settings.seed, budget=len(moves)), moves
+        row = replace(
+            project.open_round(),
+            strategy=f"initial/{plan.plan}",
+            seed=project.settings.seed,
+            budget=len(moves),
         )
+        project.store.close_round(row, moves)
 
 
 def _planned_cells(project: ProjectFolder, run: Run, study: Study) -> list[Cell]:
-    """List or draw the cells of an initial plan that does not buy all labels of images.
+    """List or draw the cells of an initial plan, unless the plan buys all labels of images.
 
     They are drawn with all tasks of the run's arm, so that a network of one task has the same
     labels of this task as the arm.
@@ -240,9 +235,9 @@ def _returned_budget(project: ProjectFolder, study: Study) -> float:
         costs[row.cell.task] for row in project.store.cells(state=State.SKIPPED) if row.round > 1
     ]
     amounts = {"labels": len(skipped), "images": len(skipped) / len(costs), "cost": sum(skipped)}
-    value = amounts[study.unit]
     bought = [row for row in project.store.rounds() if row.state == "closed" and row.number > 1]
-    value = round(value - sum(row.budget - study.budget for row in bought), 9)
+    returned = sum(row.budget - study.budget for row in bought)
+    value = round(amounts[study.unit] - returned, 9)
     return float(math.floor(value)) if study.unit == "images" else value
 
 
@@ -269,25 +264,14 @@ def _has_reached_goal(project: ProjectFolder, study: Study, folder: Path) -> boo
             f"until names '{unknown[0]}', which is not measured.",
             next_step=f"Measured: {', '.join(val)}.",
         )
+    measured = read_measurement(folder)
     for name, goal in goals.items():
-        if not _meets(val[name], goal, _higher_is_better(project, name)):
+        task, _, metric = name.partition("/")
+        result = measured.metrics.get(task, {}).get(metric) if measured else None
+        is_higher_better = result is not None and result.better == "higher"
+        if not (val[name] >= goal if is_higher_better else val[name] <= goal):  # or NaN
             return False
     return True
-
-
-def _meets(value: float, goal: float, higher: bool) -> bool:
-    """Whether a value is at its goal or better; NaN is not."""
-    if higher:
-        return value >= goal
-    return value <= goal
-
-
-def _higher_is_better(project: ProjectFolder, name: str) -> bool:
-    """Whether higher is better for a metric: `task/metric`, or `loss_mtl`."""
-    measured = read_measurement(project.round_folder(project.round_number))
-    task, _, metric = name.partition("/")
-    results = measured.metrics.get(task, {}) if measured else {}
-    return metric in results and results[metric].better == "higher"
 
 
 def grant(store: Store, source: Source, cells: Iterable[Cell]) -> None:
@@ -302,45 +286,35 @@ def grant(store: Store, source: Source, cells: Iterable[Cell]) -> None:
     rows = store.find(cells)
     moves = []
     for cell, row in rows.items():
-        if nonempty_label(source, cell.image_id, tasks[cell.task]) is not None:
+        task = tasks[cell.task]
+        move = partial(Move, cell=cell, round=row.round, request_id=row.request_id)
+        if nonempty_label(source, cell.image_id, task) is not None:
             moves.append(
-                Move(
-                    cell=cell,
+                move(
                     to=State.LABELLED,
-                    round=row.round,
-                    request_id=row.request_id,
                     cost=costs[cell.task],
                     weight=row.weight,
-                    classes=tasks[cell.task].classes,
+                    classes=task.classes,
                 )
             )
         elif row.state == State.REQUESTED:
-            moves.append(
-                Move(
-                    cell=cell,
-                    to=State.SKIPPED,
-                    round=row.round,
-                    request_id=row.request_id,
-                    why=NO_LABEL,
-                )
-            )
+            moves.append(move(to=State.SKIPPED, why=NO_LABEL))
     with store.transaction("import"):
         store.move(moves)
 
 
 def skip_unlabelled(store: Store, source: Source) -> None:
-    """Skip the cells of the pool of which a `ListedDataset` has no label: nobody can buy them."""
+    """Skip the cells of the pool without a label in a `ListedDataset`: nobody can buy them."""
     if not isinstance(source, ListedDataset):
         return
     labelled = source.labelled()
     names = [task.name for task in store.tasks()]
     moves = []
-    for row in store.images(("train",)):
-        cells = [Cell(row.image_id, name) for name in names]
-        for cell in cells:
-            if cell not in labelled:
-                moves.append(Move(cell=cell, to=State.REQUESTED))
-                moves.append(Move(cell=cell, to=State.SKIPPED, why=NO_LABEL))
+    for row, name in product(store.images(("train",)), names):
+        cell = Cell(row.image_id, name)
+        if cell not in labelled:
+            moves.append(Move(cell=cell, to=State.REQUESTED))
+            moves.append(Move(cell=cell, to=State.SKIPPED, why=NO_LABEL))
     with store.transaction("import"):
         store.move(moves)
 

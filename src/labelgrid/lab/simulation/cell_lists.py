@@ -17,11 +17,6 @@ from labelgrid.ledger.store import Store
 def listed_cells(plan: InitialLabels, root: Path, pool: Collection[str]) -> list[Cell]:
     """Read the cells that a plan's file lists, ordered by image id, then task.
 
-    Args:
-        plan: a plan with a file.
-        root: the data set's root, below which its paths are.
-        pool: the ids of the pool's images.
-
     Raises:
         RecipeError: the file is missing, is of another form, does not fit the pool, or lists no
             cell.
@@ -61,15 +56,7 @@ def _no_cells(path: Path, fault: str) -> RecipeError:
     return RecipeError(fault, where=path, next_step=next_step, unchanged="Nothing was run.")
 
 
-def _csv_cells(plan: InitialLabels, root: Path, _: Collection[str]) -> list[Cell]:
-    return read_cells(root / plan.file)
-
-
 def _ledger_cells(plan: InitialLabels, root: Path, _: Collection[str]) -> list[Cell]:
-    """The labelled cells of a project's training images.
-
-    Its database is opened for reading only.
-    """
     place = project_place(root / plan.file)
     if isinstance(place, Path) and not place.is_file():
         raise _nothing_to_start_with("ledger", place)
@@ -91,7 +78,7 @@ def _nothing_to_start_with(missing: str, place: LedgerPlace) -> RecipeError:
 
 
 _READERS: Mapping[str, Callable[[InitialLabels, Path, Collection[str]], list[Cell]]] = {
-    "cells": _csv_cells,
+    "cells": lambda plan, root, _: read_cells(root / plan.file),
     "ledger": _ledger_cells,
     "published": published_cells,
 }

@@ -14,7 +14,7 @@ ALL_RUNS = ""
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """What a run has done, in which time, and what is left of it.
+    """The time and the work of a run: done, and left.
 
     Args:
         arm: the runs of an arm have one rate.
@@ -33,10 +33,6 @@ def seconds_left(paces: Sequence[Pace], at_once: int) -> float | None:
     """Forecast the time of all remaining steps, which includes scoring and measuring.
 
     A step of an arm takes as long as its finished ones, or as the mean of all if it has none.
-
-    Args:
-        paces: of all runs.
-        at_once: the number of parallel runs.
 
     Returns:
         The seconds; None if no run has finished a step.

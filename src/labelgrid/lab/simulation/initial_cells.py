@@ -22,12 +22,6 @@ def initial_cells(
 ) -> list[Cell]:
     """Draw the cells whose labels a run starts with, ordered by image id, then task.
 
-    Args:
-        plan: any plan without a file (`labelgrid.lab.simulation.cell_lists` reads the files).
-        images: the ids of the drawn images, in any order.
-        tasks: the run's tasks.
-        seed: the run's seed.
-
     Example:
         >>> plan = InitialLabels(plan="one")
         >>> len(initial_cells(plan, ["a.jpg", "b.jpg"], ["semseg", "depth"], seed=0))
@@ -37,19 +31,19 @@ def initial_cells(
 
 
 def most_labels(plan: InitialLabels, images: int, tasks: int) -> int:
-    """The largest number of labels that a plan draws for this many images and tasks."""
+    """The largest number of labels that a plan draws for some images and tasks."""
     per_image = {"one": 1, "shares": 1, "random": _most_random(tasks)}
     return images * per_image.get(plan.plan, len(plan.tasks) or tasks)
 
 
 def _uniform(image_ids: Sequence[str], seed: int) -> Mapping[str, float]:
-    """A number in [0, 1) for each image id, independent of the other ids."""
+    """A number in [0, 1) for each image id, independent of all other ids."""
     draws = keyed_uniform(image_keys(image_ids), seed)
     return dict(zip(image_ids, draws.tolist(), strict=True))
 
 
 def _shuffled(images: Sequence[str], seed: int) -> list[str]:
-    """The images in the order of their own draws, whatever their order was."""
+    """The images in an order by keyed draws."""
     draws = _uniform(images, seed)
     return sorted(images, key=lambda image: (draws[image], image))
 
@@ -64,7 +58,7 @@ def _all_labels(
 def _one_label(
     images: Sequence[str], tasks: Sequence[str], _: InitialLabels, seed: int
 ) -> list[Cell]:
-    """Draw one label for each image; the tasks' counts differ by at most one.
+    """Draw a label for each image; the tasks' counts differ by at most one.
 
     Images are ordered by their own draws and dealt to the tasks in turn. The order of the tasks,
     and so which of them get the remainder, depends on the seed and their names.
@@ -99,14 +93,13 @@ def _random_labels(
 
 
 def _most_random(tasks: int) -> int:
-    """The largest number of labels that the plan "random" gives an image."""
     return max(tasks - 1, 1)
 
 
 def _share_labels(
     images: Sequence[str], tasks: Sequence[str], plan: InitialLabels, seed: int
 ) -> list[Cell]:
-    """Draw one label for each image, of tasks in a given ratio; the counts are exact to one label.
+    """Draw a label for each image, of tasks in a given ratio, exact to one label.
 
     Source: MTPSL section 4, labels of the tasks in the ratio p:q.
     """

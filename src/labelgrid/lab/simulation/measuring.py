@@ -26,6 +26,8 @@ from labelgrid.train.evaluation import Evaluation, Measure, evaluate, prediction
 from labelgrid.train.trained_model import TrainedModel
 
 T = TypeVar("T")
+#: The records of trainings, by project and round.
+Fits = dict[tuple[Path, int], Fit]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,8 +125,7 @@ def measure_networks(questions: Sequence[Question], progress: Progress) -> list[
         ProjectError: a network is gone.
         LabelgridError: an image or a label cannot be read.
     """
-    fits = _read_fits(questions)
-    stamps, first = _unique_questions(questions, fits, progress)
+    fits, stamps, first = _unique_questions(questions, progress)
     ordered = sorted(first, key=lambda stamp: first[stamp].place)
     answers = {}
     for (folder, number), group in groupby(ordered, key=lambda stamp: first[stamp].place):
@@ -143,7 +144,7 @@ def measure_networks(questions: Sequence[Question], progress: Progress) -> list[
 def measure_cells(
     questions: Sequence[Question], read: Callable[[Measure], T], progress: Progress
 ) -> list[Mapping[Cell, T]]:
-    """Measure each network on each of its cells alone; returns what `read` makes of each measure.
+    """Measure each network on each cell alone; returns what `read` makes of each measure.
 
     Cells without a label are left out. What questions have in common is measured once.
 
@@ -151,8 +152,7 @@ def measure_cells(
         ProjectError: a network is gone.
         LabelgridError: an image or a label cannot be read.
     """
-    fits = _read_fits(questions)
-    stamps, first = _unique_questions(questions, fits, progress)
+    fits, stamps, first = _unique_questions(questions, progress)
     answers = {}
     for stamp, question in first.items():
         answers[stamp] = _measure_each(question, fits[question.place], read, progress)
@@ -160,28 +160,33 @@ def measure_cells(
 
 
 def _unique_questions(
-    questions: Sequence[Question], fits: Mapping[tuple[Path, int], Fit], progress: Progress
-) -> tuple[list[Hashable], dict[Hashable, Question]]:
-    """Find the stamp of each question, and the first question of each stamp.
+    questions: Sequence[Question], progress: Progress
+) -> tuple[Fits, list[Hashable], dict[Hashable, Question]]:
+    """Find the trainings, the stamp of each question, and the first question of each stamp.
 
-    Starts the progress over these first questions.
+    Questions with one stamp have one answer: arms of a seed start with the same network. The
+    progress is over the first questions.
 
     Raises:
+        ProjectError: a network is gone.
         UsageError: labels are to be fed into a network of one stage.
     """
-    stamps = [_stamp(question, fits[question.place]) for question in questions]
+    fits = _read_fits(questions)
+    stamps: list[Hashable] = []
+    for question in questions:
+        fit = fits[question.place]
+        stamps.append((fit.model, hash_of(fit.recipe), question.cells, question.known))
     first = dict(zip(reversed(stamps), reversed(questions), strict=True))
     for folder, number in {question.place for question in first.values() if question.known}:
         with ProjectFolder.open(folder) as project:
             check_known_is_used(*restore(project, fits[folder, number]))
     progress.start("Measuring", sum(len(question.images) for question in first.values()), "images")
-    return stamps, first
+    return fits, stamps, first
 
 
 def _measure_each(
     question: Question, fit: Fit, read: Callable[[Measure], T], progress: Progress
 ) -> dict[Cell, T]:
-    """Measure a network on each cell that has a label."""
     readings = {}
     with ProjectFolder.open(question.folder) as project:
         context, model = restore(project, fit)
@@ -205,12 +210,7 @@ def _measure_each(
     return readings
 
 
-def _read_fits(questions: Sequence[Question]) -> dict[tuple[Path, int], Fit]:
-    """Read the records of the trainings, by project and round.
-
-    Raises:
-        ProjectError: a record or a checkpoint is gone.
-    """
+def _read_fits(questions: Sequence[Question]) -> Fits:
     fits = {}
     gone = []
     for folder, number in dict.fromkeys(question.place for question in questions):
@@ -229,23 +229,11 @@ def _read_fits(questions: Sequence[Question]) -> dict[tuple[Path, int], Fit]:
     return fits
 
 
-def _stamp(question: Question, fit: Fit) -> Hashable:
-    """A value that is equal for questions with the same answer.
-
-    Arms of a seed start with the same network.
-    """
-    return fit.model, hash_of(fit.recipe), question.cells, question.known
-
-
 def _measure(
     context: RoundContext, model: TrainedModel, question: Question, progress: Progress
 ) -> Evaluation:
-    """Measure a network on the cells of a question."""
     data = hidden_data(context.project)
     recipe = context.recipe
-    known = None
-    if question.known:
-        known = HiddenLabels(data, question.known)
     return evaluate(
         model,
         context.tasks,
@@ -255,7 +243,7 @@ def _measure(
         data=recipe.data,
         objective=recipe.objective,
         workers=recipe.train.workers,
-        known=known,
+        known=HiddenLabels(data, question.known) if question.known else None,
         progress=_Advance(progress),
     )
 

@@ -1,12 +1,11 @@
-"""Follows the runs of a study that other processes do, on other machines, by their files."""
+"""Follows the runs of a study in other processes by files."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from labelgrid.executors.job import JobFolder
 from labelgrid.executors.share import Share
-from labelgrid.lab.simulation.run_jobs import Job
+from labelgrid.lab.simulation.run_jobs import Job, Jobs
 
 #: Seconds for which a run of another share that has not begun is waited for, since the shares of an
 #: array job do not begin at once.
@@ -22,7 +21,7 @@ class OtherShares:
         share: what is done here.
     """
 
-    jobs: Mapping[str, Job]
+    jobs: Jobs
     share: Share
     _shares: dict[str, Share] = field(init=False, default_factory=dict)
     _until: float = field(init=False, default=0.0)
@@ -39,14 +38,14 @@ class OtherShares:
         return key in self._shares
 
     def may_end(self, key: str) -> bool:
-        """Whether to wait for a run that is not done here: it runs, or may begin soon."""
+        """Whether a run that is not done here runs, or may begin soon."""
         return _runs(self.jobs[key]) or time.monotonic() < self._until
 
     def not_done(self, key: str) -> str:
-        """The sentence on a run that continues one that is not done here, nor elsewhere so far."""
+        """The sentence on a run that continues a run of another share."""
         return f"It continues {key}, which {self._shares[key]} has not finished."
 
 
 def _runs(job: Job) -> bool:
-    """Whether a process works on a run, on this machine or, as its signs say, on another one."""
+    """Whether a process works on a run, on any machine as far as its signs say."""
     return not job.is_done and JobFolder(job.record).state == "running"

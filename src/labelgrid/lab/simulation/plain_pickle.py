@@ -35,7 +35,7 @@ _OTHER = "it holds something else than lists of texts by name"
 
 
 def lists_of_texts(data: bytes) -> dict[str, list[str]]:
-    """Read the dict of lists of texts in a pickle, or in a `.npy` file of one such object.
+    """Read the dict of lists of texts in a pickle, or in a `.npy` file with a single object.
 
     The globals that NumPy writes are allowed, but their calls are recorded instead of made, and
     texts are read from the records. All other globals are refused.
@@ -61,15 +61,10 @@ def lists_of_texts(data: bytes) -> dict[str, list[str]]:
         raise ValueError(_OTHER)
     if sum(map(len, value.values())) > MAX_TEXTS:  # one list may stand in a file many times
         raise ValueError(f"it has more than {MAX_TEXTS} texts")
-    lists = {}
-    for name, texts in value.items():
-        key = _text(name)
-        lists[key] = [_text(text) for text in texts]
-    return lists
+    return {_text(name): list(map(_text, texts)) for name, texts in value.items()}
 
 
 def _npy_pickle(data: bytes) -> bytes:
-    """The pickle in a `.npy` file of one object."""
     stream = io.BytesIO(data)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("it has a header that NumPy writes for structured arrays only")
@@ -80,7 +75,7 @@ def _npy_pickle(data: bytes) -> bytes:
 
 
 class _Call:
-    """A recorded call that a file asks for, with the state that it gives to the result."""
+    """A recorded call of a file, with the state of the result."""
 
     __slots__ = ("arguments", "name", "state")
 
@@ -111,7 +106,6 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _load_pickle(data: bytes) -> Any:
-    """Load the value of a pickle, with records in place of calls."""
     try:
         _check_memo(data)
         return _Unpickler(io.BytesIO(data)).load()
@@ -120,7 +114,7 @@ def _load_pickle(data: bytes) -> Any:
 
 
 def _check_memo(data: bytes) -> None:
-    """Refuse what no pickler writes and what lets a small file take much memory or time.
+    """Refuse what a small file could waste memory or time with, and no pickler writes.
 
     An entry with a large number makes the memo as large. The time to hash nested tuples that are
     each used twice doubles with each level.
@@ -143,7 +137,6 @@ def _check_memo(data: bytes) -> None:
 
 
 def _array_item(value: Any) -> Any:
-    """The item of a recorded array of one object."""
     match value:
         case _Call(name="_reconstruct", state=(_, (), _Call(name="dtype"), _, [item])):
             return item
@@ -151,7 +144,6 @@ def _array_item(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Return a text, or the text of a recorded `numpy.str_`."""
     match value:
         case str():
             return value

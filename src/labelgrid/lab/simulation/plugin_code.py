@@ -1,4 +1,4 @@
-"""Digests the source of a study's own plug-ins, so that runs made by other code are noticed.
+"""Digests the source of a study's own plug-ins, to notice runs of other code.
 
 Imports none of it.
 """
@@ -7,6 +7,7 @@ import ast
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
@@ -24,18 +25,13 @@ def digests(values: Any) -> dict[str, str]:
     code = {}
     for name in sorted(set(_plugin_names(values))):
         files = _sources(name.partition(":")[0])
+        hasher = hashlib.blake2b(digest_size=16)
+        for module, path in sorted(files.items()):
+            content = path.read_bytes()
+            hasher.update(f"{module}\0{len(content)}\0".encode() + content)
         if files:
-            code[name] = _digest(files)
+            code[name] = hasher.hexdigest()
     return code
-
-
-def _digest(files: Mapping[str, Path]) -> str:
-    """Digest the files of modules with their names."""
-    hasher = hashlib.blake2b(digest_size=16)
-    for module, path in sorted(files.items()):
-        content = path.read_bytes()
-        hasher.update(f"{module}\0{len(content)}\0".encode() + content)
-    return hasher.hexdigest()
 
 
 def changed_plugins(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -62,7 +58,7 @@ def _plugin_names(values: Any) -> Iterator[str]:
 
 
 def _sources(module: str) -> dict[str, Path]:
-    """Find the files of a module and of those modules of its package that it imports, by module."""
+    """By name, the files of a module and of the imported modules of the same package."""
     package = module.split(".")[0]
     files = {}
     waiting = [module]
@@ -73,8 +69,8 @@ def _sources(module: str) -> dict[str, Path]:
         path = _file(name)
         if path:
             files[name] = path
-            imports = _imports(name, path)
-            waiting += [other for other in imports if other.split(".")[0] == package]
+            imported = _imports(name, path)
+            waiting += [other for other in imported if other.split(".")[0] == package]
     return files
 
 
@@ -84,10 +80,9 @@ def _file(module: str) -> Path | None:
     None if there is none.
     """
     top, *rest = module.split(".")
-    try:
+    spec = None
+    with suppress(ImportError, ValueError):
         spec = find_spec(top)
-    except (ImportError, ValueError):
-        return None
     if spec is None:
         return None
     candidates = []
@@ -97,14 +92,12 @@ def _file(module: str) -> Path | None:
             candidates += [base.with_name(f"{base.name}.py"), base / "__init__.py"]
     else:
         candidates.append(Path(spec.origin or ""))
-    for path in candidates:
-        if path.suffix == ".py" and path.is_file():
-            return path
-    return None
+    sources = (path for path in candidates if path.suffix == ".py" and path.is_file())
+    return next(sources, None)
 
 
 def _imports(module: str, path: Path) -> Iterator[str]:
-    """Find the names that a file imports and that may be modules."""
+    """Find the imported names of a file that may be modules."""
     package = module
     if path.name != "__init__.py":
         package = module.rpartition(".")[0]
@@ -121,16 +114,13 @@ def _imports(module: str, path: Path) -> Iterator[str]:
 
 
 def _from_imports(node: ast.ImportFrom, package: str) -> Iterator[str]:
-    """Find the names of a `from` import that may be modules; none if it leaves the top package."""
-    depth = 0
-    if package:
-        depth = package.count(".") + 1
+    """The names of a `from` import that may be modules; none outside the package."""
+    depth = package.count(".") + 1 if package else 0
     if node.level > depth:
         return
+    base = node.module or ""
     if node.level:
-        base = resolve_name("." * node.level + (node.module or ""), package)
-    else:
-        base = str(node.module)
+        base = resolve_name("." * node.level + base, package)
     yield base
     for alias in node.names:
         yield f"{base}.{alias.name}"

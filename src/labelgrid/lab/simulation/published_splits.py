@@ -1,4 +1,4 @@
-"""Reads the split files that MTPSL published: which image has a label of which task.
+"""Reads the split files of MTPSL: lists of labelled images for each task.
 
 No code in these files is run.
 
@@ -34,11 +34,6 @@ _OLD = b"\x8a\x0a" + (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
 def published_cells(plan: InitialLabels, root: Path, pool: Collection[str]) -> list[Cell]:
     """Read the cells that a published split labels, ordered by image id, then task.
 
-    Args:
-        plan: with `file` and, for a tensor, `rows` and `columns`.
-        root: the data set's root.
-        pool: the ids of the pool's images.
-
     Raises:
         RecipeError: the file cannot be read, holds anything else, or does not fit the pool.
 
@@ -57,7 +52,6 @@ def published_cells(plan: InitialLabels, root: Path, pool: Collection[str]) -> l
 
 
 def _read_split(path: Path) -> Floats | dict[str, list[str]]:
-    """Read the weights of a split file, or its dict of lists."""
     try:
         data = read_bytes(path, LIMIT)
         if data.startswith(_ZIP) or data[2:14] == _OLD:
@@ -115,7 +109,6 @@ def _row_order(rows: str, root: Path, pool: Collection[str], path: Path) -> Sequ
 
 
 def _read_order(path: Path, pool: Collection[str]) -> list[str]:
-    """Read the image id of each row from a list of image ids, one a line."""
     try:
         lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -136,18 +129,15 @@ def _read_order(path: Path, pool: Collection[str]) -> list[str]:
 
 
 def _sort_by_number(pool: Collection[str], path: Path) -> list[str]:
-    """Sort the pool's images by the numbers that are their file names."""
-    numbers = {}
-    not_numbers = []
-    for image_id in pool:
-        stem = PurePosixPath(image_id).stem
-        if stem.isascii() and stem.isdecimal():
-            numbers[image_id] = int(stem)
-        else:
-            not_numbers.append(image_id)
+    stems = {image_id: PurePosixPath(image_id).stem for image_id in pool}
+    numbers = {
+        image_id: int(stem)
+        for image_id, stem in stems.items()
+        if stem.isascii() and stem.isdecimal()
+    }
     fault = ""
-    if not_numbers:
-        fault = f"The file name of '{min(not_numbers)}' is not a number"
+    if len(numbers) < len(stems):
+        fault = f"The file name of '{min(stems.keys() - numbers.keys())}' is not a number"
     elif len(set(numbers.values())) < len(numbers):
         fault = "Two images have the same number"
     if fault:
@@ -191,7 +181,7 @@ def _cells_of_weights(
 
 
 def _check_columns(columns: Mapping[str, int | str], count: int, path: Path) -> dict[str, int]:
-    """Refuse columns that a tensor with this many does not have; returns the column by task."""
+    """The column of each task, if a tensor with `count` columns has all."""
     numbers = {
         task: column
         for task, column in columns.items()
@@ -213,7 +203,6 @@ def _cells_of_lists(
     pool: Collection[str],
     path: Path,
 ) -> set[Cell]:
-    """Find the cells of the pool that lists of image names by task give."""
     by_name = _images_by_name(pool)
     cells: set[Cell] = set()
     for task, key in (columns or {key: key for key in lists}).items():
@@ -237,7 +226,7 @@ def _cells_of_lists(
 
 
 def _images_by_name(pool: Collection[str]) -> dict[str, set[str]]:
-    """Find the images that a name may mean: an image id, with or without its ending and folder."""
+    """Find the images for a name: an image id, with or without ending and folder."""
     by_name: dict[str, set[str]] = {}
     for image_id in pool:
         path = PurePosixPath(image_id)

@@ -1,4 +1,4 @@
-"""Refuses to resume the runs in a study's folder with settings or code that would change them."""
+"""Refuses to resume the runs of a study with settings or code that would change results."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import join_names
 from labelgrid.lab.simulation.plugin_code import changed_plugins
-from labelgrid.lab.simulation.run_identity import Identities, differences
+from labelgrid.lab.simulation.run_identity import Difference, Identities, differences
 from labelgrid.lab.simulation.runs import Run, has_work, runs_of
 from labelgrid.lab.simulation.study_recipe import (
     KEPT,
@@ -18,9 +18,9 @@ from labelgrid.lab.simulation.study_recipe import (
     OWN_LABELS,
     SHARES_LOCK,
     Study,
-    code_of,
     earlier_values,
     kept_study,
+    texts_of,
 )
 from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.lab.simulation.study_results import keys_with_records, recorded_runs
@@ -52,7 +52,7 @@ def widen_study(study: Study, old: Study) -> Study:
 
 
 def extra_runs_note(asked: Study, wider: Study, old: Study) -> str:
-    """Say that new seeds or rounds also go to arms of the folder that were not asked for.
+    """Say that new seeds or rounds also go to arms of the folder beside the named arms.
 
     "" if they do not.
     """
@@ -70,7 +70,7 @@ def extra_runs_note(asked: Study, wider: Study, old: Study) -> str:
 def check_same(
     request: StudyRequest, runs: Sequence[Run], identities: Identities, images: str = ""
 ) -> Json:
-    """Refuse to resume runs with another identity or code, and a folder that holds other files.
+    """Refuse to resume runs with another identity or code, and a folder with foreign files.
 
     Runs that have trained nothing and have no record may change.
 
@@ -96,38 +96,50 @@ def check_same(
     before = Identities.read(earlier)
     without = sorted(started - before.runs.keys())
     if without:
-        is_damaged = "runs" in earlier or "identities" in earlier
-        raise _damaged(request.out, without) if is_damaged else _earlier_version(request.out)
+        raise _lacks_identities(earlier, without, request.out)
     now = identities.with_images(images or earlier.get("pictures", ""))
-    changes = _root_changes(earlier, values, request.out)
+    changed: list[Difference] = []
+    if any(request.out.glob("runs/*/")):  # the folder of a run refers to the root
+        changed += differences(earlier.get("root"), values["root"], "root")
     if started - now.runs.keys():
-        changes += _selection_changes(old, request.study)
-    changes += _identity_changes(sorted(started & now.runs.keys()), before, now)
+        changed += differences(_selected(old), _selected(request.study), "simulate")
+    changes = [
+        *map(str, changed),
+        *_identity_changes(sorted(started & now.runs.keys()), before, now),
+    ]
     if changes:
-        raise _other_settings(changes, request.out)
-    code = changed_plugins(code_of(earlier), code_of(values))
+        raise ProjectError(
+            f"The folder holds runs with other settings: {join_names(changes, SHOWN, '; ')}.",
+            where=request.out,
+            next_step="Name another folder with --out, or restore the settings.",
+        )
+    code = changed_plugins(texts_of(earlier, "code"), texts_of(values, "code"))
     if code and started and not request.force and _any_left(request.study, runs, request.out):
-        raise _other_code(code, request.out)
+        raise ProjectError(
+            f"The code of {', '.join(code)} has changed since the folder's runs were started.",
+            where=request.out,
+            next_step="Restore it, name another folder with --out, or resume with --force; "
+            "the report will note it.",
+        )
     return values | now.as_json()
 
 
 def check_folder(out: Path) -> None:
-    """Refuse a folder without a study that holds other files.
+    """Refuse a folder without a study where other files are.
 
     Raises:
-        ProjectError: it does.
+        ProjectError: the folder holds other files.
     """
     if out.is_dir() and any(_is_foreign(path) for path in out.iterdir()):
         raise ProjectError(
             "The folder holds other files than runs of a study.",
             where=out,
             next_step="Name a new folder with --out.",
-            unchanged="Nothing was run.",
         )
 
 
 def _is_foreign(path: Path) -> bool:
-    """Whether a file without a study is neither of a new study nor the rest of a killed call."""
+    """Whether a file belongs neither to a new study nor to the rest of a killed call."""
     if path.name == OWN_LABELS:
         return not (path / SETTINGS).is_file()
     is_rest = path.name.startswith(".") and path.suffix in (".part", ".partial")
@@ -135,27 +147,14 @@ def _is_foreign(path: Path) -> bool:
 
 
 def _started(study: Study, out: Path) -> set[str]:
-    """Find the keys of the runs that have a record, or trained something."""
+    """The keys of the runs that have a record, or trained something."""
     runs = runs_of(study)
     worked = {run.key for run in runs if has_work(out / "runs" / run.key)}
     return worked | keys_with_records(out, runs)
 
 
-def _root_changes(earlier: Values, now: Values, out: Path) -> list[str]:
-    """Name a new root of the data set, if the folder of a run refers to the old one."""
-    if not any(out.glob("runs/*/")):
-        return []
-    return [str(difference) for difference in differences(earlier.get("root"), now["root"], "root")]
-
-
-def _selection_changes(old: Study, new: Study) -> list[str]:
-    """Name the changes by which runs of the folder are no longer among those of the study."""
-    changes = differences(_selected(old), _selected(new), "simulate")
-    return [str(difference) for difference in changes]
-
-
 def _selected(study: Study) -> Json:
-    """A study as JSON values, without its fields that change no run."""
+    """A study as JSON values, without the fields that change no run."""
     values: Json = json.loads(json.dumps(asdict(study)))
     for name in OPEN:
         del values[name]
@@ -163,7 +162,7 @@ def _selected(study: Study) -> Json:
 
 
 def _identity_changes(keys: Iterable[str], before: Identities, now: Identities) -> list[str]:
-    """Name each change of an identity, with the runs that it is of."""
+    """Name each change of an identity, with the runs that changed."""
     runs: dict[str, list[str]] = {}
     for key in keys:
         for difference in before.changes(key, now):
@@ -174,46 +173,22 @@ def _identity_changes(keys: Iterable[str], before: Identities, now: Identities) 
 def _any_left(study: Study, runs: Sequence[Run], out: Path) -> bool:
     """Whether a run has neither finished nor all its records."""
     recorded = recorded_runs(out, runs, study)
-    for run in runs:
-        if run.key not in recorded and not run.is_done(study, out / "runs" / run.key):
-            return True
-    return False
+    absent = [run for run in runs if run.key not in recorded]
+    return not all(run.is_done(study, out / "runs" / run.key) for run in absent)
 
 
-def _earlier_version(out: Path) -> ProjectError:
+def _lacks_identities(earlier: Values, without: Sequence[str], out: Path) -> ProjectError:
+    """The error of runs without an identity: of an earlier version, or in a damaged file."""
+    reads = "`labelgrid report` still reads this one."
+    if "runs" in earlier or "identities" in earlier:
+        return ProjectError(
+            f"The study's file is damaged: the identity of {join_names(without, 2)} is missing.",
+            where=out / KEPT,
+            next_step=f"Restore it from a copy, or name another folder with --out. {reads}",
+        )
     return ProjectError(
         "The folder holds runs of an earlier version, which kept no identities of runs; "
         "newer ones do not compare.",
         where=out,
-        next_step="Name another folder with --out. `labelgrid report` still reads this one.",
-        unchanged="Nothing was run.",
-    )
-
-
-def _damaged(out: Path, without: Sequence[str]) -> ProjectError:
-    return ProjectError(
-        f"The study's file is damaged: the identity of {join_names(without, 2)} is missing.",
-        where=out / KEPT,
-        next_step="Restore it from a copy, or name another folder with --out. "
-        "`labelgrid report` still reads this one.",
-        unchanged="Nothing was run.",
-    )
-
-
-def _other_settings(changes: Sequence[str], out: Path) -> ProjectError:
-    return ProjectError(
-        f"The folder holds runs with other settings: {join_names(changes, SHOWN, '; ')}.",
-        where=out,
-        next_step="Name another folder with --out, or restore the settings.",
-        unchanged="Nothing was run.",
-    )
-
-
-def _other_code(names: Sequence[str], out: Path) -> ProjectError:
-    return ProjectError(
-        f"The code of {', '.join(names)} has changed since the folder's runs were started.",
-        where=out,
-        next_step="Restore it, name another folder with --out, or resume with --force; "
-        "the report will note it.",
-        unchanged="Nothing was run.",
+        next_step=f"Name another folder with --out. {reads}",
     )

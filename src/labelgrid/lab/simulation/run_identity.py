@@ -4,7 +4,7 @@ Runs of an arm that differ in their seed alone have one identity: the seed is in
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -87,9 +87,9 @@ class Identities:
 
     @classmethod
     def read(cls, kept: Values) -> "Identities":
-        """Read them from the values of a `study.json`.
+        """Read the identities in the values of a `study.json`.
 
-        One of an earlier version has none; damaged ones are left out.
+        A file of an earlier version has none; damaged ones are left out.
         """
         runs = kept.get("runs")
         values = kept.get("identities")
@@ -116,7 +116,7 @@ class Identities:
         return Identities({key: hashes[name] for key, name in self.runs.items()}, values)
 
     def of_run(self, key: str) -> Json:
-        """The identity of a run, with that of the run it continues in full."""
+        """The identity of a run, with the whole identity of the start."""
         identity = dict(self.values[self.runs[key]])
         if "start" in identity:
             identity["start"] = self.values.get(str(identity["start"]), identity["start"])
@@ -160,9 +160,7 @@ def identities_of(
     for run in runs:
         first = replace(run, seed=0)
         if first.key not in hashes:
-            identity = _run_identity(first, request.study, request.recipe, request.root)
-            for supplier in _suppliers(first, request):
-                identity["suppliers"][supplier.name]["labels"] = digest_labels(supplier)
+            identity = _run_identity(first, request, digest_labels)
             identity |= {"images": "", "weights": weights}
             if run.kind == "strategy":
                 identity["start"] = hashes[first.start(request.study).key]
@@ -171,31 +169,38 @@ def identities_of(
     return Identities({run.key: hashes[replace(run, seed=0).key] for run in runs}, values)
 
 
-def _suppliers(run: Run, request: StudyRequest) -> list[StudySupplier]:
-    """The suppliers that a run trusts."""
-    recipe = load_recipe(request.recipe, run.overrides(request.study))
-    tasks = [row.name for row in run.rows(request.study)]
-    return suppliers_of(recipe, request.root, tasks)
-
-
-def _run_identity(run: Run, study: Study, recipe: str, root: Path) -> Json:
-    """What a run's results depend on, without the seed, the images, the weights and its start."""
-    loaded = load_recipe(recipe, run.overrides(study))
-    identity = loaded.effective()
-    del identity["score"]  # of its statistics, only those that its strategy reads count
+def _run_identity(
+    run: Run, request: StudyRequest, digest_labels: Callable[[StudySupplier], str]
+) -> Json:
+    """The causes of a run's results, without seed, images, weights and start."""
+    study = request.study
+    recipe = load_recipe(request.recipe, run.overrides(study))
+    rows = run.rows(study)
+    identity = recipe.effective()
+    del identity["score"]  # only the statistics that the strategy reads count
     for name in WITHOUT_EFFECT:
         identity["train"].pop(name, None)
-    identity["options"] = training_options(loaded)
-    identity["tasks"] = {row.name: asdict(row) for row in run.rows(study)}
-    identity["initial"] = _initial_cells(run, study, root)
+    identity["options"] = training_options(recipe)
+    identity["tasks"] = {row.name: asdict(row) for row in rows}
+    identity["initial"] = _initial_cells(run, study, request.root)
     identity["simulate"] = {name: getattr(study, name) for name in SETTINGS}
-    if run.kind == "strategy":
-        _add_purchases(identity, run, study, loaded.score)
+    for supplier in suppliers_of(recipe, request.root, [row.name for row in rows]):
+        identity["suppliers"][supplier.name]["labels"] = digest_labels(supplier)
+    if run.kind == "strategy":  # what decides which labels the arm buys
+        choice = study.chosen(run.name)
+        strategy: Strategy = build_plugin("strategies", choice)
+        given = {choice.name: choice.options}
+        identity["simulate"] |= {"budget": study.budget, "unit": study.unit, **study.draws()}
+        identity["strategy"] = asdict(choice)
+        identity["options"]["strategies"] = resolved_options("strategies", given, given)
+        identity["score"] = resolved_options(
+            "statistics", strategy.needs, score_tables(strategy, recipe.score)
+        )
     return json.loads(json.dumps(identity))
 
 
 def _initial_cells(run: Run, study: Study, root: Path) -> Json:
-    """The plan of the initial labels; of a plan with a file, the cells that it lists."""
+    """The plan of the initial labels, or the listed cells of a plan with a file."""
     plan = run.initial(study)
     if not plan.file:
         # Networks of one task have the labels that are drawn for all tasks of the arm.
@@ -204,16 +209,3 @@ def _initial_cells(run: Run, study: Study, root: Path) -> Json:
     cells = listed_cells(plan, root, study.splits(root)[study.pool])
     listed = [(cell.image_id, cell.task) for cell in cells]
     return {"plan": plan.plan, "cells": hash_of(listed)}
-
-
-def _add_purchases(identity: Json, run: Run, study: Study, score: Tables) -> None:
-    """Add what decides which labels an arm buys: budget, strategy, and the statistics it reads."""
-    choice = study.chosen(run.name)
-    strategy: Strategy = build_plugin("strategies", choice)
-    given = {choice.name: choice.options}
-    identity["simulate"] |= {"budget": study.budget, "unit": study.unit, **study.draws()}
-    identity["strategy"] = asdict(choice)
-    identity["options"]["strategies"] = resolved_options("strategies", given, given)
-    identity["score"] = resolved_options(
-        "statistics", strategy.needs, score_tables(strategy, score)
-    )

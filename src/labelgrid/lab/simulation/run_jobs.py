@@ -1,9 +1,9 @@
-"""Turns the runs of a study into jobs: each with its folder and an upper bound of its work.
+"""Turns the runs of a study into jobs with folders and upper bounds of the work.
 
 Loads no torch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -51,20 +51,14 @@ class RunWork:
 def work_of(run: Run, study: Study, recipe: str, pool: int, root: Path = Path()) -> RunWork:
     """Compute the work of a run, at most; it is less if several labels of an image are bought.
 
-    Args:
-        run: a run of the study.
-        study: the study, with its arms and budgets.
-        recipe: the recipe, before overrides.
-        pool: the number of images in the pool.
-        root: the data set's root, below which files of initial cells are.
+    `pool` is the number of images in the pool, `root` the folder above files of initial cells.
     """
     train = load_recipe(recipe, run.overrides(study)).train
     rows = run.rows(study)
     images, labels = _initial_sizes(run, study, pool, root)
     if run.kind != "strategy":
-        if not labels:
-            return RunWork(labels, [])
-        return RunWork(labels, [train.length(images, labels, len(rows))])
+        steps = [train.length(images, labels, len(rows))] if labels else []
+        return RunWork(labels, steps)
     more_labels, more_images = _bought_sizes(study, rows, pool)
     steps = []
     labelled = []
@@ -79,7 +73,6 @@ def work_of(run: Run, study: Study, recipe: str, pool: int, root: Path = Path())
 
 
 def _initial_sizes(run: Run, study: Study, pool: int, root: Path) -> tuple[int, int]:
-    """The numbers of initial images and labels, at most."""
     plan = run.initial(study)
     tasks = [row.name for row in run.rows(study)]
     if plan.file:
@@ -98,12 +91,8 @@ def _bought_sizes(study: Study, rows: Sequence[TaskRow], pool: int) -> tuple[int
     """
     if study.unit == "images":
         return int(study.budget) * len(rows), int(study.budget)
-    cheapest = 1.0
-    if study.unit == "cost":
-        cheapest = min(row.cost for row in rows)
-    labels = pool * len(rows)
-    if cheapest:
-        labels = int(study.budget / cheapest)
+    cheapest = min(row.cost for row in rows) if study.unit == "cost" else 1.0
+    labels = int(study.budget / cheapest) if cheapest else pool * len(rows)
     return labels, labels
 
 
@@ -133,26 +122,27 @@ class Job:
 
     @property
     def record(self) -> Path:
-        """The folder that shows what its process does; see `executors.job`."""
+        """The folder where the process of the run shows progress; see `executors.job`."""
         return self.folder.parents[1] / "jobs" / self.run.key
 
     @property
     def work(self) -> int:
-        """Its optimiser steps; at least 1, so that shares can be computed."""
+        """The optimiser steps; at least 1, so that shares can be computed."""
         return max(sum(self.max_work.steps), 1)
+
+
+#: Jobs by the keys of their runs.
+Jobs = Mapping[str, Job]
 
 
 def settings_of(run: Run, recipe: str, weights: str, study: Study, root: Path) -> Settings:
     """The settings of a run's project."""
-    strategy = PluginChoice(FIRST)
-    if run.kind == "strategy":
-        strategy = study.chosen(run.name)
     return Settings(
         recipe=recipe,
         seed=run.seed,
         weights=weights,
         group=study.group,
-        strategy=strategy,
+        strategy=study.chosen(run.name) if run.kind == "strategy" else PluginChoice(FIRST),
         changes=run.overrides(study),
         oracle=Oracle(study.data, str(root.absolute())),
         explain=study.explain or None,
@@ -174,9 +164,6 @@ def jobs_of(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
             works[seedless.key] = work_of(
                 seedless, study, recipe=request.recipe, pool=pool, root=root
             )
-        start = None
-        if run.kind == "strategy":
-            start = folder / run.start(study).key
         jobs[run.key] = Job(
             run=run,
             settings=settings_of(
@@ -184,7 +171,7 @@ def jobs_of(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
             ),
             study=study,
             folder=folder / run.key,
-            start=start,
+            start=folder / run.start(study).key if run.kind == "strategy" else None,
             max_work=works[seedless.key],
             records=recorded.get(run.key, ()),
         )
@@ -192,14 +179,11 @@ def jobs_of(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
 
 
 def count_trainings(job: Job) -> int:
-    """Count the finished trainings of a run, without the copied one of the run it continues."""
+    """Count the finished trainings of a run, without the copied training of the start."""
     fits = len(list(job.folder.glob("rounds/*/fit.json")))
     return max(fits - 1, 0) if job.start else fits
 
 
 def work_left(job: Job) -> RunWork:
     """Compute the remaining work of a run."""
-    trained = len(job.max_work.steps)
-    if not job.is_done:
-        trained = count_trainings(job)
-    return job.max_work.after(trained)
+    return job.max_work.after(len(job.max_work.steps) if job.is_done else count_trainings(job))

@@ -1,4 +1,4 @@
-"""Runs a study in one call: validates it, starts or resumes its runs, and writes their records."""
+"""Runs a study in one call: checks, starts or resumes the runs, and writes the records."""
 
 import fcntl
 import json
@@ -18,14 +18,14 @@ from labelgrid.basics.files import remove_folder, write_text
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.version import __version__
-from labelgrid.executors.placement import executor_at
 from labelgrid.executors.share import EVERYTHING, Share
+from labelgrid.executors.workplace import executor_at
 from labelgrid.lab.simulation import study_results
 from labelgrid.lab.simulation.other_shares import OtherShares
 from labelgrid.lab.simulation.plugin_code import changed_plugins
 from labelgrid.lab.simulation.resume_check import check_same
-from labelgrid.lab.simulation.run_jobs import Job
-from labelgrid.lab.simulation.runner import PRELOADED, JobStatus, Runner
+from labelgrid.lab.simulation.run_jobs import Jobs
+from labelgrid.lab.simulation.runner import PRELOADED, Runner, Statuses
 from labelgrid.lab.simulation.runs import has_work
 from labelgrid.lab.simulation.study_plan import StudyPlan, plan_study
 from labelgrid.lab.simulation.study_recipe import (
@@ -33,10 +33,9 @@ from labelgrid.lab.simulation.study_recipe import (
     KEPT,
     LOCK,
     SHARES_LOCK,
-    code_of,
     earlier_values,
     notes_of,
-    versions_of,
+    texts_of,
 )
 from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.lab.simulation.study_results import RECORDS
@@ -53,16 +52,16 @@ FROM_RECORDS = (
 
 
 class StudyProgress(Progress, Protocol):
-    """Progress of a study: reading its images, then all its runs."""
+    """Progress of a study, which reads images and then runs."""
 
-    def show(self, statuses: Mapping[str, JobStatus]) -> None:
+    def show(self, statuses: Statuses) -> None:
         """The status of each run, by key; called a few times a second."""
 
 
 class SilentStudy(Silent):
     """Shows nothing."""
 
-    def show(self, statuses: Mapping[str, JobStatus]) -> None:
+    def show(self, statuses: Statuses) -> None:
         """As `StudyProgress.show`."""
 
 
@@ -77,7 +76,7 @@ class StudyResult:
     """
 
     out: Path
-    runs: Mapping[str, JobStatus]
+    runs: Statuses
     share: Share = EVERYTHING
 
     @property
@@ -87,12 +86,12 @@ class StudyResult:
 
     @property
     def stopped(self) -> list[str]:
-        """Keys of the runs that were stopped, and of those that continue them."""
+        """Keys of the stopped runs and of all runs that continue a stopped run."""
         return [key for key, status in self.runs.items() if status.state == "stopped"]
 
     @property
     def left(self) -> list[str]:
-        """Keys of the runs that are not done, since others do them, or what they continue."""
+        """Keys of the unfinished runs, and of all runs that continue an unfinished run."""
         return [key for key, status in self.runs.items() if status.state in ("waiting", "running")]
 
     def outcomes(self) -> list[study_results.Outcome]:
@@ -126,7 +125,8 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
         jobs[key] = replace(job, settings=replace(job.settings, recipe=f"../../{FROZEN}"))
     with locked_study(plan.request.out, share) as lock:
         with note_unchanged("Nothing was run."):
-            images = _digest_images(plan.request, progress)
+            earlier = earlier_values(plan.request.out) or {}
+            images = digest_images(plan.request.study, plan.request.root, earlier, progress)
         with lock.alone():
             _prepare(plan, jobs, images, share)
         try:
@@ -141,13 +141,8 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
     return StudyResult(plan.request.out, statuses, share)
 
 
-def _digest_images(request: StudyRequest, progress: Progress) -> str:
-    earlier = earlier_values(request.out) or {}
-    return digest_images(request.study, request.root, earlier, progress)
-
-
-def _prepare(plan: StudyPlan, jobs: Mapping[str, Job], images: str, share: Share) -> None:
-    """Write what the runs read, and remove what is left of runs that trained nothing.
+def _prepare(plan: StudyPlan, jobs: Jobs, images: str, share: Share) -> None:
+    """Write the files of the runs, and remove the rest of runs that trained nothing.
 
     Raises:
         LabelgridError: the study is refused, since another process has run some of its runs since
@@ -163,28 +158,26 @@ def _prepare(plan: StudyPlan, jobs: Mapping[str, Job], images: str, share: Share
     with files.disk_errors(out):
         (out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
     write_text(out / KEPT, json.dumps(values, indent=1) + "\n")
-    _freeze(values["recipe"], out)
+    # The complete recipe: later edits of its file change no run.
+    lines = ["# The recipe of all runs here; written by `labelgrid simulate`.\n"]
+    lines += [f"{key} = {as_toml(table)}\n" for key, table in values["recipe"].items()]
+    write_text(out / FROZEN, "".join(lines))
     others = OtherShares(jobs=jobs, share=share)
     mine = {key: job for key, job in jobs.items() if key not in others}
     _remove_unstarted(out, None if share.is_all else mine)
     _renew_settings(mine)
 
 
-def _outcomes(jobs: Mapping[str, Job]) -> Iterator[study_results.Outcome]:
-    """Read the records of all runs so far."""
+def _outcomes(jobs: Jobs) -> Iterator[study_results.Outcome]:
     for job in jobs.values():
         yield from job.records or study_results.outcomes_of(job.run, job.folder)
 
 
-def _history(earlier: Values, values: Values, jobs: Mapping[str, Job]) -> Json:
-    """Return the versions and notes for the report, of earlier calls and of this one.
+def _history(earlier: Values, values: Values, jobs: Jobs) -> Json:
+    """Return the versions and notes of earlier calls and this call, for the report.
 
     If no run is left, versions and digests of code stay those of the code that made the runs.
-
-    Args:
-        earlier: the `study.json` of earlier runs; empty if there are none.
-        values: the new one.
-        jobs: the jobs of all runs.
+    `earlier` and `values` are the earlier and the new `study.json`.
     """
     notes = notes_of(earlier)
     history = {}
@@ -195,7 +188,7 @@ def _history(earlier: Values, values: Values, jobs: Mapping[str, Job]) -> Json:
     else:
         versions = {"labelgrid": __version__, "torch": version("torch")}
         history = {"versions": versions}
-        changed = changed_plugins(code_of(earlier), code_of(values))
+        changed = changed_plugins(texts_of(earlier, "code"), texts_of(values, "code"))
         notes += _change_notes(earlier, versions, changed)
     if notes:
         history["notes"] = notes
@@ -205,14 +198,7 @@ def _history(earlier: Values, values: Values, jobs: Mapping[str, Job]) -> Json:
 def _change_notes(
     earlier: Values, versions: Mapping[str, str], changed: Sequence[str]
 ) -> list[str]:
-    """Note the versions and plug-ins that differ from those of earlier runs.
-
-    Args:
-        earlier: the `study.json` of earlier runs; empty if there are none.
-        versions: the installed versions, by package.
-        changed: the plug-ins whose code has changed.
-    """
-    before = versions_of(earlier)
+    before = texts_of(earlier, "versions")
     changes = []
     for name, now in versions.items():
         if earlier and not before:
@@ -225,25 +211,11 @@ def _change_notes(
     return [f"Runs were started or resumed on {today} with {change}." for change in changes]
 
 
-def _freeze(recipe: Values, out: Path) -> None:
-    """Write the complete recipe into the study's folder.
-
-    Later edits of the recipe's file change no run.
-    """
-    lines = ["# The recipe of all runs here; written by `labelgrid simulate`.\n"]
-    lines += [f"{key} = {as_toml(table)}\n" for key, table in recipe.items()]
-    write_text(out / FROZEN, "".join(lines))
-
-
 def _remove_unstarted(out: Path, keys: Collection[str] | None) -> None:
     """Remove incomplete projects of killed runs, and projects that trained nothing.
 
-    Their settings may have changed.
-
-    Args:
-        out: the study's folder.
-        keys: of the runs that no other process may be working on; None: all of the folder, also
-            those that are no longer of the study.
+    Settings of these may have changed. `keys` are of the runs that no other process may be working
+    on; None: all of the folder, also runs that the study no longer has.
     """
     for folder in (out / "runs").glob("*/"):
         is_rest = folder.name.endswith(".partial")
@@ -252,7 +224,7 @@ def _remove_unstarted(out: Path, keys: Collection[str] | None) -> None:
             remove_folder(folder)
 
 
-def _renew_settings(jobs: Mapping[str, Job]) -> None:
+def _renew_settings(jobs: Jobs) -> None:
     """Give resumed runs the settings of this request.
 
     Their identity is the same, but a value may have moved from the recipe to an arm, or a file of
@@ -267,17 +239,16 @@ def _renew_settings(jobs: Mapping[str, Job]) -> None:
 
 @dataclass(frozen=True)
 class StudyLock:
-    """The lock of a study's folder, which this process holds.
+    """The lock of a study's folder, held by this process.
 
-    Args:
-        shares: the open file by which the shares wait for each other; None if there are no others.
+    `shares` is the open file by which shares wait for each other; None without other shares.
     """
 
     shares: TextIOWrapper | None = None
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Let no other share write what is of the whole study meanwhile."""
+        """Let no other share write files of the whole study meanwhile."""
         if self.shares is None:
             yield
             return
@@ -290,7 +261,7 @@ class StudyLock:
 
 @contextmanager
 def locked_study(out: Path, share: Share) -> Iterator[StudyLock]:
-    """Hold the lock of a study's folder; one that is made for it goes if nothing was written.
+    """Hold the lock of a study's folder; a new folder is removed if nothing was written.
 
     Args:
         out: the study's folder.
@@ -316,20 +287,13 @@ def locked_study(out: Path, share: Share) -> Iterator[StudyLock]:
             ) from error
         files.remove_abandoned(out)
         try:
-            with _shares_file(out, share) as lock:
-                yield lock
+            if share.is_all:
+                yield StudyLock()
+            else:
+                with files.disk_errors(out):
+                    shares = (out / SHARES_LOCK).open("w")
+                with shares:
+                    yield StudyLock(shares)
         finally:
-            is_empty = share.is_all and [path.name for path in out.iterdir()] == [LOCK]
-            if is_new and is_empty:
+            if is_new and share.is_all and [path.name for path in out.iterdir()] == [LOCK]:
                 remove_folder(out)
-
-
-@contextmanager
-def _shares_file(out: Path, share: Share) -> Iterator[StudyLock]:
-    if share.is_all:
-        yield StudyLock()
-        return
-    with files.disk_errors(out):
-        file = (out / SHARES_LOCK).open("w")
-    with file:
-        yield StudyLock(file)

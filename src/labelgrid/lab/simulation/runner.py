@@ -9,11 +9,11 @@ from labelgrid.basics.processes import set_threads
 from labelgrid.basics.progress import Progress
 from labelgrid.executors.executor import Executor, SaidWait
 from labelgrid.executors.job import JobEnd, JobFolder, JobReader, JobStep, without_numbers
-from labelgrid.executors.placement import HERE, executor_at
+from labelgrid.executors.workplace import HERE, executor_at
 from labelgrid.lab.simulation.campaign import copy_run, create_run, step
 from labelgrid.lab.simulation.other_shares import OtherShares
-from labelgrid.lab.simulation.run_jobs import Job, count_trainings
-from labelgrid.lab.simulation.runs import DONE, Run
+from labelgrid.lab.simulation.run_jobs import Job, Jobs, count_trainings
+from labelgrid.lab.simulation.runs import DONE
 from labelgrid.lab.simulation.study_suppliers import take_labels
 from labelgrid.project.folder import ProjectFolder
 
@@ -62,6 +62,10 @@ class JobStatus:
     arm: str = ""
 
 
+#: The status of each job by the key of the run.
+Statuses = Mapping[str, JobStatus]
+
+
 def run_job(job: Job, progress: Progress) -> None:
     """Execute the rest of a run; the function of its job."""
     set_threads(job.study.threads)
@@ -79,7 +83,7 @@ def run_job(job: Job, progress: Progress) -> None:
 
 @dataclass(kw_only=True)
 class Runner:
-    """Executes jobs in parallel, each after the job it continues, and follows their folders.
+    """Executes jobs in parallel, each after the start, and follows the jobs' folders.
 
     Args:
         jobs: by key; a job whose `start` is another job's folder waits for it.
@@ -89,8 +93,8 @@ class Runner:
         executor: where they are executed.
     """
 
-    jobs: Mapping[str, Job]
-    show: Callable[[Mapping[str, JobStatus]], None]
+    jobs: Jobs
+    show: Callable[[Statuses], None]
     say: Callable[[str], None] = lambda _: None
     executor: Executor = field(default_factory=lambda: executor_at(HERE, 0, PRELOADED))
     statuses: dict[str, JobStatus] = field(init=False, default_factory=dict)
@@ -99,7 +103,7 @@ class Runner:
     _running: list[str] = field(init=False, default_factory=list)
     _others: OtherShares = field(init=False)
 
-    def run(self) -> Mapping[str, JobStatus]:
+    def run(self) -> Statuses:
         """Run until every job is done, stopped or failed; returns the final statuses.
 
         Jobs of other shares, and those that continue them in vain, stay as they are: waiting.
@@ -130,7 +134,6 @@ class Runner:
         return self.statuses
 
     def _note_done(self, key: str) -> None:
-        """Note that a run was done before this call, or elsewhere."""
         status = self.statuses[key]
         status.state = "done"
         status.done = status.done_before = status.work
@@ -144,11 +147,15 @@ class Runner:
             if not self._is_ready(key, job):
                 may_start |= self._waits_for_others(key, job)
             elif len(self._running) < self.executor.workers:
-                self._start(key, job)
+                self.statuses[key].state = "running"
+                self.statuses[key].tries += 1
+                self._update(key)
+                self._running.append(key)
+                self.executor.start(job.record, run_job, job)
         return bool(self._running) or may_start
 
     def _waits_for_others(self, key: str, job: Job) -> bool:
-        """Whether a job continues one of another share that may still end soon."""
+        """Whether a job continues a run of another share that may still end soon."""
         if job.start is None or job.start.name not in self._others:
             return False
         if self._others.may_end(job.start.name):
@@ -157,8 +164,13 @@ class Runner:
         return False
 
     def _is_ready(self, key: str, job: Job) -> bool:
-        """Whether the run it continues is done; if that failed or was stopped, so does this job."""
-        start = self._start_status(job)
+        """Whether the run that a job continues is done; a failure or stop passes on to the job."""
+        if job.start is None:
+            return True
+        start_key = job.start.name
+        if start_key in self._others and self.jobs[start_key].is_done:
+            self._note_done(start_key)
+        start = self.statuses.get(start_key)
         if start and start.state == "failed":
             self.statuses[key] = JobStatus(state="failed", fault="The run it continues failed.")
         elif start and start.state == "stopped":
@@ -166,43 +178,21 @@ class Runner:
             self.statuses[key] = JobStatus(state="stopped", fault=fault)
         return start is None or start.state == "done"
 
-    def _start_status(self, job: Job) -> JobStatus | None:
-        """The status of the run it continues; None if that is not among the jobs."""
-        if job.start is None:
-            return None
-        key = job.start.name
-        if key in self._others and self.jobs[key].is_done:
-            self._note_done(key)
-        return self.statuses.get(key)
-
-    def _start(self, key: str, job: Job) -> None:
-        """Start a job."""
-        status = self.statuses[key]
-        status.state = "running"
-        status.tries = status.tries + 1
-        self._update(key)
-        self._running.append(key)
-        self.executor.start(job.record, run_job, job)
-
     def _follow(self, key: str) -> None:
-        """Read what a job has said and done since the last look."""
         reader = self._readers[key]
-        for message in reader.new_messages():
-            self._say(self.jobs[key].run, message)
+        arm = self.jobs[key].run.shown
+        for text in reader.new_messages():
+            message = arm, without_numbers(text)
+            if message not in self._said:
+                self._said.add(message)
+                self.say(f"{arm}: {text}")
         now = reader.new_step()
         if now:
             self.statuses[key].what = f"{now.what} {now.done}/{now.total} {now.note}"
             self._update(key, now)
 
-    def _say(self, run: Run, text: str) -> None:
-        """Pass a run's message on, unless another run of its arm has said it."""
-        message = run.shown, without_numbers(text)
-        if message not in self._said:
-            self._said.add(message)
-            self.say(f"{run.shown}: {text}")
-
     def _update(self, key: str, now: JobStep | None = None) -> None:
-        """Update the finished work: that of finished trainings, and the share of one that runs."""
+        """Update the finished work: finished trainings, and the share of a running training."""
         job = self.jobs[key]
         status = self.statuses[key]
         trained = float(count_trainings(job))
@@ -214,7 +204,6 @@ class Runner:
             status.done_before = status.done
 
     def _finish(self, key: str, end: JobEnd) -> None:
-        """Handle a job that has ended."""
         self._running.remove(key)
         status = self.statuses[key]
         if end.again and status.tries <= RETRIES:

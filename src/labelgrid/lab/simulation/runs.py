@@ -1,4 +1,4 @@
-"""Lists the runs of a study: one per arm, seed and grid point, and the starts they share.
+"""Lists the runs of a study: starts, and a run for each arm, seed and grid point.
 
 Loads no torch.
 """
@@ -54,7 +54,7 @@ class Run:
 
     @property
     def shown(self) -> str:
-        """The name under which its messages are shown.
+        """The name under which messages are shown.
 
         It is the arm's, or the one that an arm's single-task networks share.
         """
@@ -81,25 +81,19 @@ class Run:
         return f"{key}-{ending}"
 
     def start(self, study: Study) -> "Run":
-        """The run it continues."""
+        """The start that the run continues."""
         arm = study.start_of(self.arm)
-        name = "start"
-        if arm:
-            name = f"start.{arm}"
         return Run(
             kind="start",
-            name=name,
+            name=f"start.{arm}" if arm else "start",
             seed=self.seed,
             point=study.effective("start", self.point, arm),
             start_arm=arm,
         )
 
     def overrides(self, study: Study) -> Json:
-        """Its overrides of the recipe, with the study's tasks that it leaves out."""
-        arm = self.arm
-        if self.task:
-            arm = ""
-        overrides = study.overrides(self.kind, self.point, arm)
+        """The overrides of the recipe, with the tasks of the study that the run leaves out."""
+        overrides = study.overrides(self.kind, self.point, "" if self.task else self.arm)
         left_out = sorted(study.tasks.keys() - {row.name for row in self.rows(study)})
         if left_out:
             overrides |= {WITHOUT: left_out}
@@ -110,22 +104,19 @@ class Run:
         return [row for row in study.rows(self.arm) if self.task in ("", row.name)]
 
     def initial(self, study: Study) -> InitialLabels:
-        """The labels it starts with; a network of one task has those of its task."""
+        """The labels of the start; a network of one task has the labels of the task."""
         return study.initial_of(FULL if self.kind == "full" else self.arm)
 
-    def end_conditions(self, study: Study) -> Json:
-        """The conditions that end the run."""
-        if self.kind != "strategy":
-            return {}
-        return {
-            "rounds": study.rounds_of(self.arm),
-            "spend": study.spend,
-            "until": dict(study.until),
-        }
-
     def done_text(self, study: Study) -> str:
-        """The content of `DONE`."""
-        return json.dumps(self.end_conditions(study)) + "\n"
+        """The content of `DONE`: the conditions that end the run."""
+        conditions: Json = {}
+        if self.kind == "strategy":
+            conditions = {
+                "rounds": study.rounds_of(self.arm),
+                "spend": study.spend,
+                "until": dict(study.until),
+            }
+        return json.dumps(conditions) + "\n"
 
     def is_done(self, study: Study, folder: Path) -> bool:
         """Whether the run in the folder is done, under this study's end conditions."""
@@ -133,11 +124,11 @@ class Run:
         return path.is_file() and path.read_text(encoding="utf-8") == self.done_text(study)
 
     def rounds(self, study: Study) -> int:
-        """The number of networks that it trains itself."""
+        """The number of networks that the run trains."""
         return study.rounds_of(self.arm) if self.kind == "strategy" else 1
 
     def networks(self, study: Study) -> int:
-        """The number of networks that it is measured with, at most.
+        """The number of networks that the run is measured with, at most.
 
         These are its own and the one it continues.
         """
@@ -209,7 +200,7 @@ def runs_at_point(study: Study, seed: int, point: Values) -> Iterator[Run]:
 
 
 def _single_runs(study: Study, arm: str, seed: int, point: Values) -> Iterator[Run]:
-    """List the networks of one task each for an arm's initial labels, if the task may have any."""
+    """The networks of one task each for an arm's initial labels, if the task may have any."""
     for row in study.rows(arm):
         if study.initial_of(arm).may_have(row.name):
             yield Run(
@@ -229,6 +220,4 @@ def single_name(arm: str) -> str:
         >>> single_name(""), single_name("one-label"), single_name(FULL)
         ('single', 'single.one-label', 'single.full')
     """
-    if not arm:
-        return "single"
-    return f"single.{arm}"
+    return f"single.{arm}" if arm else "single"

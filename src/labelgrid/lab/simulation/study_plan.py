@@ -1,4 +1,4 @@
-"""Plans a study: its runs, what is left of them, and how long that takes. Loads no torch."""
+"""Plans a study: the runs, the rest of each run, and the time. Loads no torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,9 +8,9 @@ from labelgrid.basics.words import count_text, duration
 from labelgrid.lab.simulation.forecast import Pace, recorded_seconds, seconds_left
 from labelgrid.lab.simulation.resume_check import check_same, extra_runs_note, widen_study
 from labelgrid.lab.simulation.run_identity import Identities, identities_of
-from labelgrid.lab.simulation.run_jobs import Job, RunWork, jobs_of, work_left
+from labelgrid.lab.simulation.run_jobs import Jobs, RunWork, jobs_of, work_left
 from labelgrid.lab.simulation.runs import Run
-from labelgrid.lab.simulation.study_recipe import earlier_values, kept_study, supplied_of
+from labelgrid.lab.simulation.study_recipe import earlier_values, kept_study, texts_of
 from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.lab.simulation.supplied_digests import SuppliedDigests
 from labelgrid.lab.simulation.validate import missing_weights, validate_study
@@ -18,7 +18,7 @@ from labelgrid.lab.simulation.validate import missing_weights, validate_study
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPlan:
-    """The runs of a study and of its folder, with what is left of them, at most.
+    """The runs of a study and of the study's folder, with the rest of each run, at most.
 
     Args:
         request: what is run, with the strategies, seeds and rounds of the folder.
@@ -32,7 +32,7 @@ class StudyPlan:
     """
 
     request: StudyRequest
-    jobs: Mapping[str, Job]
+    jobs: Jobs
     identities: Identities
     left: Mapping[str, RunWork]
     note: str
@@ -41,12 +41,12 @@ class StudyPlan:
 
     @property
     def planned(self) -> dict[str, Run]:
-        """The runs, by key."""
+        """The runs of the study and of the folder, by key."""
         return {key: job.run for key, job in self.jobs.items()}
 
     @property
     def runs(self) -> int:
-        """The number of runs that train at least one network."""
+        """The number of runs that train at least a network."""
         return sum(bool(work.steps) for work in self.left.values())
 
     @property
@@ -75,7 +75,7 @@ class StudyPlan:
 
     @property
     def work(self) -> str:
-        """All remaining work in a sentence, with its time where it is known."""
+        """The remaining work in a sentence, with the time if known."""
         networks = count_text(sum(len(work.steps) for work in self.left.values()), "network")
         runs = count_text(self.runs, "run trains", "runs train")
         work = f"{runs} {networks}: {self.steps:,} steps at most, {self.at_once} runs at a time"
@@ -89,7 +89,7 @@ class StudyPlan:
 
 @note_unchanged("Nothing was run.")
 def plan_study(request: StudyRequest) -> StudyPlan:
-    """Check a request and plan its runs, with those of its folder; nothing is written.
+    """Check a request, and plan the runs and the rest of the folder's runs without writing.
 
     Raises:
         LabelgridError: the study is refused. Nothing was run.
@@ -101,7 +101,7 @@ def plan_study(request: StudyRequest) -> StudyPlan:
         old = kept_study(earlier, request.out)
         study = widen_study(request.study, old)
         note = extra_runs_note(request.study, study, old)
-        known = supplied_of(earlier)
+        known = texts_of(earlier, "supplied")
         request = replace(request, study=study)
     runs = validate_study(request)
     supplied = SuppliedDigests(request, known)

@@ -139,13 +139,13 @@ class Study:
 
     @property
     def used_tasks(self) -> dict[str, Values]:
-        """The tasks that are used, in their order."""
+        """The used tasks in the study's order."""
         names = self.only or self.tasks
         return {name: values for name, values in self.tasks.items() if name in names}
 
     @property
     def parts(self) -> list[str]:
-        """The splits it reads: pool, test and, if it is set, val."""
+        """The names of the splits that are read: pool, test and val, if val is set."""
         return [name for name in (self.pool, self.test, self.val) if name]
 
     def arm(self, name: str) -> Arm:
@@ -165,7 +165,7 @@ class Study:
         return self.rounds if rounds is None else rounds
 
     def draws(self) -> dict[str, float]:
-        """What its queries draw at random beside a strategy's picks; nothing that is off.
+        """What queries draw at random beside the strategies' picks, without values of 0.
 
         Example:
             >>> Study(data="folder", tasks={}, control=0.2).draws()
@@ -187,13 +187,13 @@ class Study:
         return plan
 
     def splits(self, root: Path) -> Mapping[str, Sequence[str]]:
-        """Read the splits of its data set at this root."""
+        """Read the splits of the data set at a root."""
         return plugins.create("layouts", self.data, root).splits()
 
     def points(self) -> list[Json]:
         """List every combination of the grid's values; one empty point if there is no grid."""
         names = sorted(self.grid)
-        combinations = itertools.product(*[self.grid[name] for name in names])
+        combinations = itertools.product(*(self.grid[name] for name in names))
         return [dict(zip(names, values, strict=True)) for values in combinations]
 
     def overrides(self, kind: Kind, point: Values, arm: str = "") -> Json:
@@ -225,15 +225,13 @@ class Study:
             >>> study.effective("full", point)
             {'train.batch': 4}
         """
-        kinds: list[Kind] = [kind]
-        if kind == "strategy":
-            kinds.append("start")
+        kinds: tuple[Kind, ...] = ("strategy", "start") if kind == "strategy" else (kind,)
         effective = dict(point)
         for key in point:
             without = {name: value for name, value in effective.items() if name != key}
             if all(
-                self.overrides(each, without, arm) == self.overrides(each, effective, arm)
-                for each in kinds
+                self.overrides(of, without, arm) == self.overrides(of, effective, arm)
+                for of in kinds
             ):
                 effective = without
         return effective
@@ -313,45 +311,22 @@ def kept_study(values: Values, folder: Path) -> Study:
         RecipeError: the file is damaged, or of another program version.
     """
     study = values.get("study")
-    if not isinstance(study, Mapping):
-        study = {}
-    return parse(Study, study, str(folder / KEPT))
+    return parse(Study, study if isinstance(study, Mapping) else {}, str(folder / KEPT))
 
 
 def notes_of(values: Values) -> list[str]:
     """Read the notes for the report from the values of `study.json`."""
     notes = values.get("notes")
-    if not isinstance(notes, list):
-        return []
-    return [str(note) for note in notes]
+    return list(map(str, notes)) if isinstance(notes, list) else []
 
 
-def versions_of(values: Values) -> dict[str, str]:
-    """Read the versions that made the runs, by package, from the values of `study.json`.
+def texts_of(values: Values, key: str) -> dict[str, str]:
+    """Read a table of texts from the values of `study.json`; empty without a table.
 
-    Empty if it has none.
+    Such are the "versions" of packages that made the runs, the digests of own plug-ins' "code" by
+    name, and the digests of "supplied" labels by stamp.
     """
-    return _texts(values.get("versions"))
-
-
-def code_of(values: Values) -> dict[str, str]:
-    """Read the digests of own plug-ins' code, by name, from the values of `study.json`.
-
-    Empty if it has none.
-    """
-    return _texts(values.get("code"))
-
-
-def supplied_of(values: Values) -> dict[str, str]:
-    """Read the digests of suppliers' labels, by stamp, from the values of `study.json`.
-
-    Empty if it has none.
-    """
-    return _texts(values.get("supplied"))
-
-
-def _texts(table: Any) -> dict[str, str]:
-    """A table of texts; empty if it is none."""
+    table = values.get(key)
     if not isinstance(table, Mapping):
         return {}
     return {str(name): str(text) for name, text in table.items()}
@@ -383,10 +358,8 @@ def study_of(recipe: str, changes: Values | None = None) -> Study:
 
 
 def _check_grid(grid: Mapping[str, Sequence[Any]]) -> None:
-    """Refuse a key of a grid without a value, and one with a value twice."""
     for name, values in grid.items():
         if not values:
             raise ValueError(f"grid.{name} has no value")
-    for name, values in grid.items():
         if len({*map(repr, values)}) < len(values):
             raise ValueError(f"grid.{name} has a value twice")

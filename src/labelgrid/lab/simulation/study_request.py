@@ -13,7 +13,7 @@ from labelgrid.basics.errors import LabelgridError, note_unchanged
 from labelgrid.basics.processes import cores
 from labelgrid.basics.type_names import Json, Tables, Values
 from labelgrid.data.dataset import DescribedDataset
-from labelgrid.executors.placement import HERE
+from labelgrid.executors.workplace import HERE
 from labelgrid.lab.simulation import plugin_code
 from labelgrid.lab.simulation.study_recipe import Study, study_of
 from labelgrid.project.settings import resolve_recipe
@@ -23,7 +23,7 @@ from labelgrid.recipes.resolve import load_recipe
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRequest:
-    """A study, its data set, and the folder of its runs.
+    """A study with data set and folder of runs.
 
     Args:
         recipe: a shipped recipe's name, or the absolute path of one.
@@ -34,7 +34,7 @@ class StudyRequest:
         out: the folder of all runs; an existing one is resumed.
         jobs: the number of parallel runs; 0: one per processor core.
         force: resume runs although the code of an own plug-in has changed; the report notes it.
-        on: the place where the runs are executed; see `executors.placement`.
+        on: the place where the runs are executed; see `executors.workplace`.
     """
 
     recipe: str
@@ -129,7 +129,7 @@ def add_dataset_classes(study: Study, root: Path) -> Study:
 
 
 def add_known_classes(tasks: Tables, known: Tables, root: Path) -> dict[str, Values]:
-    """Give each task without `classes` those of the known task with its name and kind.
+    """Give each task without `classes` the classes of a known task with equal name and kind.
 
     Args:
         tasks: the tables of a recipe.

@@ -4,6 +4,7 @@ Loads no torch.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -104,7 +105,6 @@ def write_outcomes(outcomes: Iterable[Outcome], folder: Path) -> None:
 
 
 def _escape_formulas(row: Values) -> Json:
-    """The row with texts that a spreadsheet does not take for formulas."""
     return {name: escape_formula(value) for name, value in row.items()}
 
 
@@ -140,14 +140,14 @@ def records_by_run(records: Sequence[Outcome], runs: Sequence[Run]) -> dict[str,
 
 def measurements_of(records: Sequence[Outcome]) -> list[Measurement]:
     """Turn a run's records into measurements, by round."""
-    rounds: dict[int, list[Outcome]] = {}
+    rounds: defaultdict[int, list[Outcome]] = defaultdict(list)
     for record in records:
-        rounds.setdefault(record.round, []).append(record)
-    return [_measurement(rounds[number]) for number in sorted(rounds)]
+        rounds[record.round].append(record)
+    return [_measurement(of_round) for _, of_round in sorted(rounds.items())]
 
 
 def _measurement(records: Sequence[Outcome]) -> Measurement:
-    """Turn the records of one round into a measurement, without what only the round's file has."""
+    """Turn the records of one round into a measurement, as far as the records know."""
     first = records[0]
     loss = math.nan
     metrics: dict[str, dict[str, Result]] = {}
@@ -188,11 +188,6 @@ def recorded_runs(out: Path, runs: Sequence[Run], study: Study) -> dict[str, Seq
 
     These runs have no folder, and `records.parquet` has a record of each of their rounds. A start
     that another run still has to continue is not among them.
-
-    Args:
-        out: the study's folder.
-        runs: runs of the study.
-        study: the study, with the number of rounds that the runs need.
 
     Raises:
         ProjectError: the table is damaged.

@@ -1,4 +1,4 @@
-"""Gives the runs of a study the labels of suppliers, which lie in folders that the recipe names.
+"""Gives the runs of a study the labels in suppliers' folders, which the recipe names.
 
 A run's project then has them as after an import: of images of the pool alone.
 """
@@ -46,13 +46,13 @@ UNCHANGED = "Nothing was run."
 
 @dataclass(frozen=True)
 class StudySupplier:
-    """A supplier of a study: its name, and the folder of its labels."""
+    """A supplier of a study, with the folder of labels."""
 
     name: str
     folder: Path
 
     def declared(self) -> Supplier:
-        """What its folder declares of its labels.
+        """What the folder declares of the labels.
 
         Raises:
             RecipeError: the declaration is wrong.
@@ -64,15 +64,10 @@ class StudySupplier:
 def suppliers_of(recipe: Recipe, root: Path, tasks: Collection[str]) -> list[StudySupplier]:
     """The suppliers that the recipe of a study trusts.
 
-    Args:
-        recipe: the recipe.
-        root: the data set's root, below which their folders are.
-        tasks: the study's.
-
     Raises:
         RecipeError: one has no folder, or a task of its trust is unknown.
     """
-    found = []
+    suppliers = []
     for name, choice in recipe.suppliers.items():
         where = f"suppliers.{name}"
         check_tasks(f"{where}.tasks", choice.tasks, tasks)
@@ -90,18 +85,15 @@ def suppliers_of(recipe: Recipe, root: Path, tasks: Collection[str]) -> list[Stu
                 "or one below the data set's root.",
                 unchanged=UNCHANGED,
             )
-        found.append(StudySupplier(name, folder))
-    return found
+        suppliers.append(StudySupplier(name, folder))
+    return suppliers
 
 
 @dataclass(frozen=True)
 class SuppliedCell:
-    """A label of a supplier that is a label of its task, as a file.
+    """A supplier's label of a cell as a file of the task.
 
-    Args:
-        cell: the cell.
-        path: the file, which may be a temporary one.
-        is_own: whether it is the file of the supplier.
+    The file may be temporary, unless `is_own`: then it is the supplier's.
     """
 
     cell: Cell
@@ -184,10 +176,9 @@ class SupplierReader:
             yield None
             return
         size = size_of(self.dataset, cell.image_id)
-        answer = Answer(cell=cell, where=str(path), label=path)
-        if cell.task in self.classes:
-            read = partial(self.classes[cell.task].read, path)
-            answer = Answer(cell=cell, where=str(path), label=read)
+        classes = self.classes.get(cell.task)
+        label = partial(classes.read, path) if classes else path
+        answer = Answer(cell=cell, where=str(path), label=label)
         with as_file(answer, task, size) as file:
             if file is None or not _is_label(file, task, size, path):
                 yield None
@@ -209,7 +200,7 @@ def _is_label(file: Path, task: TaskDef, size: Size, shown: Path) -> bool:
 
 
 def take_labels(project: ProjectFolder, progress: Progress) -> None:
-    """Give a run's project the labels of the suppliers that its recipe trusts, once.
+    """Give a run's project the labels of the trusted suppliers, once.
 
     Files are linked to, where the disk can do that. A call after a kill completes it.
     """
@@ -228,7 +219,6 @@ def take_labels(project: ProjectFolder, progress: Progress) -> None:
 def _take(
     project: ProjectFolder, supplier: StudySupplier, tasks: TaskDefs, progress: Progress
 ) -> None:
-    """Give a project the labels of a supplier."""
     assert project.settings.oracle is not None
     reader = SupplierReader.of(supplier, dataset_of(project.settings.oracle), tasks)
     image_ids = [row.image_id for row in project.store.images(("train",))]
@@ -239,25 +229,20 @@ def _take(
         for image_id in image_ids:
             with reader.label(Cell(image_id, name)) as label:
                 if label:
-                    kept = _keep(project, supplier, label)
-                    labels.setdefault(name, {})[image_id] = kept
+                    labels.setdefault(name, {})[image_id] = _keep(project, supplier, label)
             progress.advance()
     declared = supplier.declared()
     folder = supplier_folder(project, supplier.name)
     files.write_text(folder / DECLARATION, declared.text())
-    index = SupplierIndex((declared.delivery(tasks),), labels)
-    write_index(project, supplier.name, index)
+    write_index(project, supplier.name, SupplierIndex((declared.delivery(tasks),), labels))
 
 
 def _keep(project: ProjectFolder, supplier: StudySupplier, label: SuppliedCell) -> IndexedLabel:
-    """Link to a label's file, or copy it, into the project."""
     cell = label.cell
     name = label_name(cell.image_id, label.path.suffix.lower(), whole=True)
     path = f"{SUPPLIED}/{supplier.name}/{cell.task}/{name}"
     target = project.folder / path
+    put = files.link_or_copy if label.is_own else files.copy_file
     with files.disk_errors(target):
-        if label.is_own:
-            files.link_or_copy(label.path, target)
-        else:
-            files.copy_file(label.path, target)
+        put(label.path, target)
     return IndexedLabel(path, digest(target), 0)

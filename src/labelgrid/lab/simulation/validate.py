@@ -41,7 +41,7 @@ LOOKED_AT = 20
 
 @note_unchanged("Nothing was run.")
 def validate_study(request: StudyRequest) -> list[Run]:
-    """Check everything that can be checked without the study's folder; returns the runs.
+    """Check everything that needs no folder of the study; returns the runs.
 
     Raises:
         LabelgridError: a name is unknown, or a value is wrong. Nothing was run.
@@ -57,7 +57,7 @@ def validate_study(request: StudyRequest) -> list[Run]:
 
 
 def check_arms(recipe: str, study: Study) -> list[Run]:
-    """Check everything about a recipe's study that needs neither its data set nor its folder.
+    """Check all of a recipe's study that needs neither data set nor folder.
 
     Returns the runs.
 
@@ -85,7 +85,7 @@ def check_arms(recipe: str, study: Study) -> list[Run]:
 
 
 def _check_pairs(recipe: str, study: Study, runs: Iterable[Run]) -> None:
-    """Refuse pairs that no arm can draw, and a budget that may not pay for them."""
+    """Refuse pairs that no arm can draw, and a budget below the price of the pairs."""
     drawing = 0
     for run in runs:
         if run.kind != "strategy" or not run.rounds(study) or run.seed:
@@ -106,19 +106,16 @@ def _check_pairs(recipe: str, study: Study, runs: Iterable[Run]) -> None:
                 f"{count_text(study.pairs, 'image')} with all labels of {join_names(tasks)}, which "
                 f"'{run.shown}' draws as pairs: they take up to {needed:g}.",
                 next_step="Raise `budget`, or lower `pairs`.",
-                unchanged="Nothing was run.",
             )
     if not drawing:
         raise RecipeError(
             f"pairs = {study.pairs}, and no arm that buys labels declares a relation between its "
             "tasks, so no labels make a pair.",
             next_step="Add a table such as [relations.depth_normals], or leave out `pairs`.",
-            unchanged="Nothing was run.",
         )
 
 
 def _check_until(study: Study) -> None:
-    """Refuse goals of `until` that are not a metric of a task."""
     tasks = study.used_tasks
     for name in study.until:
         if name != LOSS and name.partition("/")[0] not in tasks:
@@ -129,7 +126,7 @@ def _check_until(study: Study) -> None:
 
 
 def _recipes(recipe: str, study: Study, runs: Iterable[Run]) -> list[tuple[Run, Recipe]]:
-    """Load the recipes of runs, each once, with a run that has it."""
+    """Load the different recipes of runs, each with a run."""
     loaded = {}
     for run in runs:
         overrides = run.overrides(study)
@@ -159,7 +156,7 @@ def missing_weights(recipe: str, study: Study, runs: Iterable[Run]) -> ModelErro
 
 
 def _check_terms(study: Study, run: Run, recipe: Recipe) -> None:
-    """Refuse an arm whose own `changes` have a term that it would lose.
+    """Refuse an arm that would lose a term of the arm's `changes`.
 
     A term is lost if a list in its options names none of the arm's tasks.
     """
@@ -172,7 +169,6 @@ def _check_terms(study: Study, run: Run, recipe: Recipe) -> None:
             f"A list in the options of the term '{min(lost)}' names none of the tasks "
             f"of '{run.shown}', which would train without this term.",
             next_step="Change the list, or leave the term out of the arm's `changes`.",
-            unchanged="Nothing was run.",
         )
 
 
@@ -195,14 +191,12 @@ def _check_strategy(study: Study, name: str) -> None:
             f"The budget of {study.budget:g} {study.unit} does not pay for one image, "
             f"and '{name}' buys whole images.",
             next_step=f"An image with all its labels takes {image_cost:g} {study.unit}.",
-            unchanged="Nothing was run.",
         )
     least = min(row.cost for row in rows if row.name in tasks)
     if study.unit == "cost" and study.budget < least:
         raise RecipeError(
             f"The budget of {study.budget:g} does not pay for one label that '{name}' buys.",
             next_step=f"The cheapest costs {least:g}.",
-            unchanged="Nothing was run.",
         )
 
 
@@ -226,7 +220,6 @@ def _check_scoring(recipe: str, study: Study, run: Run) -> None:
                 f"which the statistic '{statistic}' of its strategy reads.",
                 next_step="Add it to an arm's `changes`, "
                 f"such as {{ terms = {{ {term} = {{}} }} }}.",
-                unchanged="Nothing was run.",
             )
     score = score_tables(strategy, own_recipe.score)
     trusts = any(choice.is_on for choice in own_recipe.suppliers.values())
@@ -241,12 +234,6 @@ def digest_images(study: Study, root: Path, earlier: Values, progress: Progress)
     """Digest the ids, splits and pixels of all images.
 
     Labels are not included, because they are hidden.
-
-    Args:
-        study: the study.
-        root: the data set's root.
-        earlier: the values of the `study.json` of earlier runs; empty if there are none.
-        progress: receives the progress.
 
     Raises:
         ProjectError: the earlier runs have other images.
@@ -272,31 +259,22 @@ def digest_images(study: Study, root: Path, earlier: Values, progress: Progress)
 
 
 def _check_splits(study: Study, splits: Mapping[str, Sequence[str]], root: Path) -> None:
-    """Refuse a data set without these splits, and an image or split with two roles.
-
-    Such roles are training and testing.
-    """
+    """Refuse absent splits, and an image or split that trains and tests."""
     needed = study.parts
     absent = [name for name in needed if name not in splits]
+    fault = ""
     if absent:
         fault = f"The data set has no split '{absent[0]}'."
     elif len(set(needed)) < len(needed):
         fault = f"Two of pool, test and val are the same split: {', '.join(needed)}."
-    else:
-        _check_disjoint({name: splits[name] for name in needed}, root)
-        return
-    raise RecipeError(
-        fault,
-        where=root,
-        next_step=f"It has: {', '.join(splits) or 'none'}. "
-        "Name its splits in [simulate]: pool, test, val.",
-        unchanged="Nothing was run.",
-    )
-
-
-def _check_disjoint(splits: Mapping[str, Sequence[str]], root: Path) -> None:
-    """Refuse an image in two splits: its label would not be hidden."""
-    for first, second in combinations(splits, 2):
+    if fault:
+        raise RecipeError(
+            fault,
+            where=root,
+            next_step=f"It has: {', '.join(splits) or 'none'}. "
+            "Name its splits in [simulate]: pool, test, val.",
+        )
+    for first, second in combinations(needed, 2):
         shared = sorted(set(splits[first]) & set(splits[second]))
         if shared:
             raise RecipeError(
@@ -304,7 +282,6 @@ def _check_disjoint(splits: Mapping[str, Sequence[str]], root: Path) -> None:
                 f"such as '{shared[0]}'.",
                 where=root,
                 next_step="Remove them from one of the two.",
-                unchanged="Nothing was run.",
             )
 
 
@@ -323,7 +300,7 @@ def _check_labels(study: Study, root: Path) -> None:
 
 
 def _check_cameras(request: StudyRequest, runs: Iterable[Run], image_ids: Sequence[str]) -> None:
-    """Refuse a relation that needs cameras if those of all images of the pool are unknown."""
+    """Refuse a relation that needs cameras if all cameras of the pool are unknown."""
     oracle = Oracle(request.study.data, str(request.root))
     for run, loaded in _recipes(request.recipe, request.study, runs):
         names = relations_with_camera(loaded.relations)
@@ -333,17 +310,14 @@ def _check_cameras(request: StudyRequest, runs: Iterable[Run], image_ids: Sequen
                 "those of the whole pool are unknown.",
                 where=oracle.root,
                 next_step=dataset_camera_step(oracle),
-                unchanged="Nothing was run.",
             )
 
 
 def _has_any_camera(dataset: Dataset, image_ids: Iterable[str]) -> bool:
     if not isinstance(dataset, CameraSource):
         return False
-    for image_id in image_ids:
-        if dataset.camera(image_id, size_of(dataset, image_id)) is not None:
-            return True
-    return False
+    cameras = (dataset.camera(image_id, size_of(dataset, image_id)) for image_id in image_ids)
+    return any(camera is not None for camera in cameras)
 
 
 def _check_cells(study: Study, splits: Mapping[str, Sequence[str]], root: Path) -> None:
@@ -353,15 +327,13 @@ def _check_cells(study: Study, splits: Mapping[str, Sequence[str]], root: Path) 
         plan = study.initial_of(name)
         if not plan.file:
             continue
-        path = root / plan.file
         tasks = [row.name for row in study.rows(name)]
         for cell in listed_cells(plan, root, pool):
             if cell.image_id in pool and cell.task in tasks:
                 continue
             raise RecipeError(
                 f"The pool of '{name}' has no cell ({cell.image_id}, {cell.task}).",
-                where=path,
+                where=root / plan.file,
                 next_step=f"List images of the split {study.pool} and tasks of the arm: "
                 f"{', '.join(sorted(tasks))}.",
-                unchanged="Nothing was run.",
             )

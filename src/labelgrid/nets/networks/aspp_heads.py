@@ -14,29 +14,25 @@ from torchvision.models.segmentation.deeplabv3 import ASPP
 
 from labelgrid.basics.config import check_ranges
 from labelgrid.nets.backbones import Encoder
-from labelgrid.nets.encoder_options import WIDEST, Rate
+from labelgrid.nets.encoder_options import WIDEST, DropoutOptions, Rate
 from labelgrid.nets.one_stage import OneStage
 from labelgrid.tasks.task import Tasks
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """The heads.
+class Options(DropoutOptions):
+    """The heads; MTPSL has no channel dropout.
 
     Args:
         width: channels of a head; 256 in MTPSL.
         rates: dilations of the parallel convolutions; 12, 24, 36 for an output stride of 8.
         pyramid_dropout: rate of the dropout after the parallel convolutions, in training alone; 0.5
             in MTPSL.
-        dropout: channel dropout before each head's last convolution; MTPSL has none.
-        encoder_dropout: channel dropout on the encoder's coarsest map.
     """
 
     width: int = 256
     rates: tuple[int, ...] = (12, 24, 36)
     pyramid_dropout: Rate = 0.5
-    dropout: Rate = 0.2
-    encoder_dropout: Rate = 0.0
 
     def __post_init__(self) -> None:
         check_ranges(self, width=(1, WIDEST))
@@ -69,17 +65,17 @@ class AsppHeads(OneStage):
     """
 
     def __init__(self, tasks: Tasks, encoder: Encoder, options: Options) -> None:
-        bodies = nn.ModuleDict({name: _body(encoder.channels, options) for name in tasks})
-        super().__init__(tasks, encoder, encoder.channels, bodies, options.width, options)
-
-
-def _body(inputs: int, options: Options) -> nn.Sequential:
-    width = options.width
-    pyramid = ASPP(inputs, list(options.rates), width)
-    pyramid.convs[-1][2] = NormOfMeans(width)
-    pyramid.project[3] = nn.Dropout(options.pyramid_dropout)
-    convolution = nn.Conv2d(width, width, 3, padding=1, bias=False)
-    return nn.Sequential(pyramid, convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+        width = options.width
+        bodies = nn.ModuleDict()
+        for name in tasks:
+            pyramid = ASPP(encoder.channels, list(options.rates), width)
+            pyramid.convs[-1][2] = NormOfMeans(width)
+            pyramid.project[3] = nn.Dropout(options.pyramid_dropout)
+            convolution = nn.Conv2d(width, width, 3, padding=1, bias=False)
+            bodies[name] = nn.Sequential(
+                pyramid, convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+            )
+        super().__init__(tasks, encoder, encoder.channels, bodies, width, options)
 
 
 def build(tasks: Tasks, encoder: Callable[..., Encoder], options: Options) -> AsppHeads:

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from labelgrid.basics.config import check_ranges
 from labelgrid.nets.blocks import last_layers, pointwise, run_each
-from labelgrid.nets.encoder_options import WIDEST, Rate
+from labelgrid.nets.encoder_options import WIDEST, DropoutOptions
 from labelgrid.nets.keyed_dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.nets.unpooling import (
@@ -33,8 +33,8 @@ from labelgrid.tasks.task import Tasks
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """The width, the upsampling, and dropout.
+class Options(DropoutOptions):
+    """The width, the upsampling, and dropout, of which MTAN has none.
 
     Args:
         width: filters of the first stage and of the heads; other stages have 2, 4, 8 and 8 times as
@@ -42,15 +42,11 @@ class Options:
         align: how maps are upsampled bilinearly: `"centres"` keep every cell in its place; with
             `"corners"` the outermost cells' centres fall together (public code). The paper does not
             say.
-        dropout: channel dropout before each head's last convolution; MTAN has none.
-        encoder_dropout: channel dropout on the decoder's last shared map.
     """
 
     own_encoder: ClassVar[bool] = True
     width: int = 64
     align: Literal["centres", "corners"] = "centres"
-    dropout: Rate = 0.2
-    encoder_dropout: Rate = 0.0
 
     def __post_init__(self) -> None:
         check_ranges(self, width=(1, WIDEST // 8))
@@ -155,7 +151,6 @@ class Mtan(Network):
         )
 
     def _last_mask(self, name: str, features: StageFeatures) -> Tensor:
-        """A task's mask of the decoder's last map: follow the encoder down and the decoder up."""
         masks: Attention = self.attention[name]  # type: ignore[assignment]
         x = features.first[0]
         for stage, (first, second) in enumerate(zip(features.first, features.second, strict=True)):

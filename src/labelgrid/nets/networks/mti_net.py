@@ -13,13 +13,12 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from labelgrid.basics.config import check_ranges
 from labelgrid.nets.backbones import Encoder
-from labelgrid.nets.blocks import basic_blocks, last_layers, pointwise, run_each
+from labelgrid.nets.blocks import basic_blocks, last_layers, pointwise, resize, run_each
 from labelgrid.nets.distillation import Exchange, reason_to_ignore_known
-from labelgrid.nets.encoder_options import WIDEST, Rate
+from labelgrid.nets.encoder_options import WIDEST, ExchangeOptions
 from labelgrid.nets.keyed_dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.pixel.target import Targets
@@ -30,31 +29,17 @@ SQUEEZE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """Switches.
+class Options(ExchangeOptions):
+    """Switches; MTI-Net's code has no dropout.
 
     Args:
         width: channels that 1×1 convolutions reduce each scale of the encoder to; 0: the encoder's,
             as published.
-        gate: the task whose features compute a message's gate: the `"target"` (PAD-Net's paper) or
-            the `"source"` (public code).
-        own: the input of a target's own feature: its initial `"prediction"` or its initial head's
-            `"features"` (public code).
-        messages: made of initial `"predictions"`, which known labels replace (the papers); or of
-            the initial heads' `"features"` (public code), where known labels have no effect.
         propagate: the softmax of the propagation compares the `"tasks"` at each channel (the
             paper), or in `"public"` as many neighbouring channels as there are tasks (public code).
-        dropout: channel dropout before the last convolution of every head; MTI-Net's
-            code has none.
-        encoder_dropout: channel dropout on each of the encoder's scales.
     """
 
-    gate: Literal["target", "source"] = "target"
-    own: Literal["prediction", "features"] = "prediction"
-    messages: Literal["predictions", "features"] = "predictions"
     propagate: Literal["tasks", "public"] = "tasks"
-    dropout: Rate = 0.2
-    encoder_dropout: Rate = 0.0
     width: int = 0
 
     def __post_init__(self) -> None:
@@ -107,7 +92,7 @@ class MtiNet(Network):
         widths = []
         for width in encoder.level_channels:
             self.dropout.append(ChannelDropout(options.encoder_dropout, width, "encoder"))
-            self.reduce.append(_reduction(width, options.width))
+            self.reduce.append(pointwise(width, options.width) if options.width else nn.Identity())
             widths.append(options.width or width)
         coarser_widths = (*widths[1:], 0)
         self.scales = nn.ModuleList()
@@ -125,7 +110,9 @@ class MtiNet(Network):
 
     def decode(self, features: Features, known: Targets | None = None) -> Output:
         """Run all scales from the coarsest on, then the final heads."""
-        levels = self._levels(features)
+        levels = []
+        for drop, reduce, level in zip(self.dropout, self.reduce, features.levels, strict=True):
+            levels.append(reduce(drop(level)))
         # Each list is of scales, from the coarsest on.
         initial = []
         heads = []
@@ -138,7 +125,10 @@ class MtiNet(Network):
             heads.append(coarser)
             initial.append(raw)
             refined.append(scale.refine(coarser, raw, known))  # type: ignore[operator]
-        task_features = self._final_features(refined[::-1], levels[0].shape[-2:])
+        task_features = {}
+        for name, body in self.final_bodies.items():
+            maps = [_resize(scale[name], levels[0].shape[-2:]) for scale in reversed(refined)]
+            task_features[name] = body(torch.cat(maps, 1))
         return Output(
             initial=tuple(initial[::-1]),
             final=self.predict(task_features),
@@ -147,19 +137,7 @@ class MtiNet(Network):
             initial_features=tuple(heads[::-1]),
         )
 
-    def _levels(self, features: Features) -> list[Tensor]:
-        """The encoder's maps after dropout, reduced to the scales' widths."""
-        levels = []
-        for drop, reduce, level in zip(self.dropout, self.reduce, features.levels, strict=True):
-            dropped = drop(level)
-            levels.append(reduce(dropped))
-        return levels
-
     def _inputs(self, number: int, level: Tensor, coarser: Raw | None) -> Raw:
-        """Each task's input at a scale.
-
-        It is the encoder's map, and the task's propagated features of the coarser scale.
-        """
         if coarser is None:
             return dict.fromkeys(self.final_bodies, level)
         propagated: Raw = self.propagate[number](coarser)
@@ -168,31 +146,16 @@ class MtiNet(Network):
             inputs[name] = torch.cat([level, _resize(x, level.shape[-2:])], 1)
         return inputs
 
-    def _final_features(self, refined: list[Raw], size: torch.Size) -> Raw:
-        """The final heads' features from the refined features of all scales, finest first."""
-        task_features = {}
-        for name, body in self.final_bodies.items():
-            maps = [_resize(scale[name], size) for scale in refined]
-            task_features[name] = body(torch.cat(maps, 1))
-        return task_features
-
     def predict(self, task_features: Raw) -> Raw:
         """Run the final heads' dropout and last convolution."""
         return run_each(self.final, task_features)
-
-
-def _reduction(inputs: int, width: int) -> nn.Module:
-    """The layers that reduce a scale to `width` channels; none for 0."""
-    if width == 0:
-        return nn.Identity()
-    return pointwise(inputs, width)
 
 
 def _resize(x: Tensor, size: torch.Size) -> Tensor:
     # An exported graph has no condition on a size; resizing to the same size changes nothing.
     if not torch.compiler.is_exporting() and x.shape[-2:] == size:
         return x
-    return functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
+    return resize(x, size)
 
 
 def build(tasks: Tasks, encoder: Callable[..., Encoder], options: Options) -> MtiNet:
@@ -201,7 +164,7 @@ def build(tasks: Tasks, encoder: Callable[..., Encoder], options: Options) -> Mt
 
 
 class Propagation(nn.Module):
-    """A softmax over tasks weighs their features into one shared map.
+    """A softmax over tasks weighs the tasks' features into a shared map.
 
     Each task adds the map, with its channels weighed for the task, to its features.
 
@@ -247,7 +210,7 @@ class Propagation(nn.Module):
 
 
 class Excitation(nn.Module):
-    """Weighs channels by numbers that a small network computes from their means.
+    """Weighs channels by numbers that a small network computes from the means of channels.
 
     Source: Hu et al. 2018 (squeeze and excitation).
     """

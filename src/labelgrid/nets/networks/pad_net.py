@@ -6,14 +6,13 @@ et al. 2018; PartAL figure 3). Known labels replace initial predictions.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import nn
 
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.blocks import bottlenecks, last_layers, run_each
 from labelgrid.nets.distillation import Exchange, reason_to_ignore_known
-from labelgrid.nets.encoder_options import WIDEST, Rate
+from labelgrid.nets.encoder_options import WIDEST, ExchangeOptions
 from labelgrid.nets.keyed_dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.pixel.target import Targets
@@ -21,27 +20,14 @@ from labelgrid.tasks.task import Tasks
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """Widths and switches.
+class Options(ExchangeOptions):
+    """Widths and switches; PartAL does not give the dropout.
 
     Args:
         width: channels of heads and messages, a multiple of 4; 256 in the papers, 48 in `small`.
-        gate: the task whose features compute a message's gate: the `"target"` (PAD-Net's paper) or
-            the `"source"` (public code).
-        own: the input of a target's own feature: its initial `"prediction"` (the paper) or its
-            initial head's `"features"` (public code).
-        messages: made of initial `"predictions"`, which known labels replace (the papers); or of
-            the initial heads' `"features"` (public code), where known labels have no effect.
-        dropout: channel dropout before the last convolution of every head; PartAL does not give it.
-        encoder_dropout: channel dropout on the encoder's fused map.
     """
 
     width: int = 256
-    gate: Literal["target", "source"] = "target"
-    own: Literal["prediction", "features"] = "prediction"
-    messages: Literal["predictions", "features"] = "predictions"
-    dropout: Rate = 0.2
-    encoder_dropout: Rate = 0.0
 
     def __post_init__(self) -> None:
         if not 4 <= self.width <= WIDEST or self.width % 4:

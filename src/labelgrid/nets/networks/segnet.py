@@ -9,30 +9,25 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from labelgrid.basics.config import check_ranges
-from labelgrid.nets.encoder_options import WIDEST, Rate, Stages
+from labelgrid.nets.encoder_options import WIDEST, DropoutOptions, Stages
 from labelgrid.nets.one_stage import OneStage
 from labelgrid.nets.unpooling import UNPORTABLE, EncoderDecoder, heads, initialise
 from labelgrid.tasks.task import Tasks
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """The width, the stages, and dropout.
+class Options(DropoutOptions):
+    """The width, the stages, and dropout, of which MTAN and MTPSL have none.
 
     Args:
         width: filters of the first stage and of the heads; other stages have 2, 4, 8 and 8 times as
             many. 64 in MTAN; 8 or 16 trains on a CPU.
-        dropout: channel dropout before each head's last convolution; MTAN and MTPSL
-            have none.
-        encoder_dropout: channel dropout on the decoder's last map.
         stages: MTAN's and MTPSL's `--type`: `"wide"`: the last stage has 16 times as many filters;
             `"deep"`: each layer is two convolutions.
     """
 
     own_encoder: ClassVar[bool] = True
     width: int = 64
-    dropout: Rate = 0.2
-    encoder_dropout: Rate = 0.0
     stages: Stages = "standard"
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Defines the plain multi-task network, the baseline of all others: one encoder, a head per task.
+"""Defines the plain multi-task network, the baseline: one encoder, and a head for each task.
 
 A head is a convolution, batch norm, ReLU and a 1×1 convolution. There is one stage, so known labels
 have no effect. The heads read the concatenated scales, as the survey's do; if the backbone's
@@ -12,28 +12,23 @@ from torch import nn
 
 from labelgrid.basics.config import check_ranges
 from labelgrid.nets.backbones import Encoder
-from labelgrid.nets.encoder_options import WIDEST, Rate
+from labelgrid.nets.encoder_options import WIDEST, DropoutOptions
 from labelgrid.nets.one_stage import OneStage
 from labelgrid.tasks.task import Tasks
 
 
 @dataclass(frozen=True)
-class Options:
-    """The heads.
+class Options(DropoutOptions):
+    """The heads; PartAL does not give the dropout.
 
     Args:
         width: channels of a head; 0: as many as its input has, as in the survey's HRNet head.
         kernel: kernel size of a head's first convolution; 1 in the survey, 3 in
             `small-shared-heads`.
-        dropout: channel dropout before each head's last convolution; PartAL does not
-            give it.
-        encoder_dropout: channel dropout on the encoder's fused map.
     """
 
     width: int = 0
     kernel: int = 1
-    dropout: Rate = 0.2
-    encoder_dropout: Rate = 0.0
 
     def __post_init__(self) -> None:
         if self.width < 0 or self.kernel < 1 or self.kernel % 2 == 0:
@@ -51,15 +46,12 @@ class SharedHeads(OneStage):
 
     def __init__(self, tasks: Tasks, encoder: Encoder, options: Options) -> None:
         width = options.width or encoder.channels
-        bodies = nn.ModuleDict(
-            {name: self._body(encoder.channels, width, options.kernel) for name in tasks}
-        )
+        kernel = options.kernel
+        bodies = nn.ModuleDict()
+        for name in tasks:
+            convolution = nn.Conv2d(encoder.channels, width, kernel, padding=kernel // 2)
+            bodies[name] = nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
         super().__init__(tasks, encoder, encoder.channels, bodies, width, options)
-
-    @staticmethod
-    def _body(inputs: int, width: int, kernel: int) -> nn.Sequential:
-        convolution = nn.Conv2d(inputs, width, kernel, padding=kernel // 2)
-        return nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
 
 
 def build(tasks: Tasks, encoder: Callable[..., Encoder], options: Options) -> SharedHeads:

@@ -1,1 +1,1 @@
-"""The relations between tasks, one file each: derive a label from other labels of its image."""
+"""The relations between tasks, a file each: derive a label from other labels of an image."""

@@ -1,4 +1,4 @@
-"""Derives the salient object from classes: the pixels of some classes, such as people, are it.
+"""Derives the salient object from classes, such as people.
 
 Which classes these are, `relate` finds on true labels of both.
 
@@ -21,13 +21,7 @@ from labelgrid.basics.camera import Camera
 from labelgrid.basics.type_names import Values
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.class_tables import class_index, count_classes, look_up_classes, sum_counts
-from labelgrid.relations.relation import (
-    Derive,
-    DerivePredicted,
-    OptionFinder,
-    Relation,
-    TrueExample,
-)
+from labelgrid.relations.relation import OptionFinder, Relation, TrueExample
 from labelgrid.tasks.task import TaskDef
 
 if TYPE_CHECKING:
@@ -86,25 +80,20 @@ def predicted_saliency(
 
 def build(options: Options) -> Relation:
     """The relation from classes to saliency."""
-
-    def between(reads: Sequence[TaskDef], _gives: TaskDef) -> Derive:
-        return partial(derive_saliency, _salient_classes(options, reads))
-
-    def on_predictions(reads: Sequence[TaskDef], _gives: TaskDef) -> DerivePredicted:
-        return partial(predicted_saliency, _salient_classes(options, reads))
-
     return Relation(
         reads=("semseg",),
         gives="saliency",
-        between=between,
-        on_predictions=on_predictions,
+        between=lambda reads, _gives: partial(derive_saliency, _salient_classes(options, reads)),
+        on_predictions=lambda reads, _gives: partial(
+            predicted_saliency, _salient_classes(options, reads)
+        ),
         guesses=True,
         finder=_finder,
     )
 
 
 def _finder(reads: Sequence[TaskDef], _gives: TaskDef) -> OptionFinder:
-    """Finds the salient classes by the share of their pixels that is."""
+    """Finds the salient classes by the salient shares of pixels."""
     (semseg,) = reads
     names = semseg.class_names
 
@@ -120,7 +109,7 @@ def _finder(reads: Sequence[TaskDef], _gives: TaskDef) -> OptionFinder:
 
 
 def _proposed(counts: Ints, names: Sequence[str]) -> list[Values]:
-    """Options by counts [classes, 2] of pixels that are not salient, and that are.
+    """Options by counts [classes, 2] of pixels that are not salient and of salient pixels.
 
     The first has the largest IoU over all pixels: a class adds to that if the share of its pixels
     that is salient is larger than the IoU without it. The shorter list of classes is taken.

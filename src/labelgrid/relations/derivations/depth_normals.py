@@ -21,8 +21,7 @@ from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import LabelError, RecipeError
 from labelgrid.formats.arrays import shape_text
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.camera_check import known_camera
-from labelgrid.relations.relation import Derive, DerivePredicted, Relation, Tried
+from labelgrid.relations.relation import Derive, Relation, Tried, known_camera
 from labelgrid.tasks.task import TaskDef
 
 if TYPE_CHECKING:
@@ -137,7 +136,6 @@ def predicted_normals(
 
 
 def _normals(fit: PlaneFit, camera: Camera, options: Options) -> LabelArray:
-    """The normals of planes, valid where the fit is good."""
     height, width = fit.valid.shape
     rows = np.arange(height)[:, None] - camera.cy
     columns = np.arange(width) - camera.cx
@@ -155,7 +153,7 @@ def _normals(fit: PlaneFit, camera: Camera, options: Options) -> LabelArray:
 
 
 def _depth_map(labels: Sequence[LabelArray]) -> LabelArray:
-    """The one label, if it is a depth map.
+    """The only label, which must be a depth map.
 
     Raises:
         LabelError: it is not.
@@ -177,7 +175,7 @@ def _depth_map(labels: Sequence[LabelArray]) -> LabelArray:
 
 
 def _inverse_depth(depth: LabelArray) -> Floats:
-    """One over the depth [h, w]; 0 where it is not valid.
+    """One over the depth [h, w]; 0 where the depth is not valid.
 
     Raises:
         LabelError: a valid depth is not a number above 0.
@@ -195,7 +193,7 @@ def _inverse_depth(depth: LabelArray) -> Floats:
 
 
 def step_of(depths: AnyFloats) -> float:
-    """The step that depths are stored in; 0 if it is unknown.
+    """The step of stored depths; 0 for an unknown step.
 
     It is the smallest gap between depths, or, if a few depths lie between the steps, their lower
     quartile. Three in four gaps are whole multiples of it, of three gaps or more. A few walls at
@@ -282,15 +280,12 @@ def build(options: Options) -> Relation:
             )
         return partial(derive_normals, options)
 
-    def on_predictions(_reads: Sequence[TaskDef], _gives: TaskDef) -> DerivePredicted:
-        return partial(predicted_normals, options)
-
     return Relation(
         reads=("depth",),
         gives="normals",
         between=between,
         needs_camera=True,
-        on_predictions=on_predictions,
+        on_predictions=lambda _reads, _gives: partial(predicted_normals, options),
         margin=options.radius,
         tries=TRIES,
         unsure={"residual": 89.0},

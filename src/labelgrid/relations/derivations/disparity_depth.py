@@ -14,8 +14,13 @@ from labelgrid.basics.config import check_ranges
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.type_names import Values
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.camera_check import known_camera
-from labelgrid.relations.relation import Derive, OptionFinder, Relation, TrueExample
+from labelgrid.relations.relation import (
+    Derive,
+    OptionFinder,
+    Relation,
+    TrueExample,
+    known_camera,
+)
 from labelgrid.tasks.task import TaskDef
 
 
@@ -81,11 +86,7 @@ def _proposed(readings: Sequence[float]) -> list[Values]:
 
 
 def _check_tasks(disparity: TaskDef, depth: TaskDef) -> None:
-    """Check that one task has disparities and the other depths.
-
-    Raises:
-        RecipeError: it is not so.
-    """
+    """Refuse tasks other than a task of disparities and a task of depths."""
     if not getattr(disparity.options, "disparity", False):
         raise RecipeError(
             f"The relation reads disparities; '{disparity.name}' has depths.",

@@ -1,4 +1,4 @@
-"""Derives classes from parts, such as those of people: a pixel of a part is its owner's.
+"""Derives classes from parts, such as parts of people: a pixel of a part has the owner's class.
 
 Of the other pixels nothing is known: they are not valid. Any classes may take the place of parts:
 `relate` finds on true labels of both which class each lies in.
@@ -52,7 +52,7 @@ def build(options: Options) -> Relation:
 
 
 def _finder(reads: Sequence[TaskDef], gives: TaskDef) -> OptionFinder:
-    """Finds the owner of each part: the class that most of its pixels have."""
+    """Finds the owner of each part: the class of most pixels of the part."""
     (parts,) = reads
 
     def propose(readings: Sequence[Ints]) -> list[Values]:

@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 
 from labelgrid.basics.camera import Camera
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.relation import Derive, DerivePredicted, Relation, Tried
-from labelgrid.tasks.task import TaskDef
+from labelgrid.relations.relation import Relation, Tried
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +39,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Options:
-    """Which gaps are filled, and which pixels beside a border are edges.
+    """The gaps that are filled, and the side of a border where edges are.
 
     Args:
         reach: gaps are filled up to so many pixels from the labelled ones, so those of at most
@@ -94,7 +93,7 @@ def _smallest_around(classes: Classes) -> Classes:
 
 
 def _wide_gaps(deep: Mask, labelled: Mask, reach: int) -> Mask:
-    """The gaps around pixels that were not reached, and the pixels beside them."""
+    """The gaps around unreached pixels, and the pixels beside these gaps."""
     gap = _grow(deep, reach) & ~labelled
     return _grow(gap, 1)
 
@@ -106,7 +105,7 @@ def _grow(mask: Mask, pixels: int) -> Mask:
 
 
 def _border_sides(classes: Classes, side: str) -> tuple[Mask, Mask]:
-    """The edges, and the pixels beside borders of which it is not known whether they are."""
+    """The edges, and the pixels beside borders that may be edges."""
     padded = np.pad(classes, 1, mode="edge")
     before = (padded[1:-1, :-2], padded[:-2, 1:-1])
     after = (padded[1:-1, 2:], padded[2:, 1:-1])
@@ -120,18 +119,11 @@ def _border_sides(classes: Classes, side: str) -> tuple[Mask, Mask]:
 
 def build(options: Options) -> Relation:
     """The relation from classes to edges."""
-
-    def between(_reads: Sequence[TaskDef], _gives: TaskDef) -> Derive:
-        return partial(derive_edges, options)
-
-    def on_predictions(_reads: Sequence[TaskDef], _gives: TaskDef) -> DerivePredicted:
-        return partial(predicted_edges, options)
-
     return Relation(
         reads=("semseg",),
         gives="edges",
-        between=between,
-        on_predictions=on_predictions,
+        between=lambda _reads, _gives: partial(derive_edges, options),
+        on_predictions=lambda _reads, _gives: partial(predicted_edges, options),
         guesses=True,
         tries=(*SIDES, *REACHES),
     )

@@ -1,4 +1,4 @@
-"""Derives parts from classes: what is no person has no parts of one.
+"""Derives parts from classes: pixels of classes without parts are background.
 
 Where there is none, this is the whole label. Pixels of a person are not valid. `relate` finds on
 true labels of both which classes have parts.

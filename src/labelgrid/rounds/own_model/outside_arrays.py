@@ -37,7 +37,7 @@ def expected_arrays(tasks: Tasks) -> str:
 
 
 def array_faults(arrays: Arrays, tasks: Tasks) -> Iterator[str]:
-    """Yield what is wrong with the arrays of one image, a sentence or two each."""
+    """Yield the faults of an image's arrays, a sentence or two each."""
     if not arrays:
         yield "It holds no array."
     for name, array in arrays.items():
@@ -49,12 +49,13 @@ def array_faults(arrays: Arrays, tasks: Tasks) -> Iterator[str]:
 
 
 def _array_fault(name: str, array: Array, tasks: Tasks) -> str:
-    """What is wrong with one array; "" if nothing is."""
     task_name, _, content = name.rpartition(".")
     if array.dtype.kind != "f":
         return f"'{name}' is {shape_text(array)}; it must hold floats."
+    fault = ""
     if name == FEATURES:
-        fault = "" if array.ndim == 1 and array.size else _features_shape(array)
+        if array.ndim != 1 or not array.size:
+            fault = f"'{FEATURES}' are a vector [d]; these are {shape_text(array)}."
     elif task_name not in tasks or content not in CONTENTS:
         known = [f"{other}.{CONTENT_NAMES[_is_soft(tasks[other])][0]}" for other in tasks]
         return f"No array has the name '{name}'. Names are such as {join_names(known)}."
@@ -67,10 +68,6 @@ def _array_fault(name: str, array: Array, tasks: Tasks) -> str:
         values = count_text(wrong, "value that is", "values that are")
         return f"'{name}' has {values} NaN or infinite."
     return "" if name == FEATURES else CONTENTS[content](name, array, tasks[task_name])
-
-
-def _features_shape(array: Array) -> str:
-    return f"'{FEATURES}' are a vector [d]; these are {shape_text(array)}."
 
 
 def _is_soft(task: Task) -> bool:
@@ -105,7 +102,7 @@ def _check_probabilities(name: str, array: Array, task: Task) -> str:
 
 
 def _check_logits(name: str, array: Array, task: Task) -> str:
-    """Numbers from 0 to 1 that add up to 1 at every pixel are no logits."""
+    """Numbers from 0 to 1 with the sum 1 at every pixel are no logits."""
     within = array.min() >= 0 and 0 < array.max() <= 1
     if within and (task.channels == 1 or np.abs(_sums(array) - 1).max() <= FROM_ONE):
         return (
@@ -116,12 +113,11 @@ def _check_logits(name: str, array: Array, task: Task) -> str:
 
 
 def _sums(array: Array) -> Floats:
-    """The sums over the channels."""
     return array.sum(-3, dtype=np.float64)
 
 
 def _check_variance(name: str, array: Array, task: Task) -> str:
-    """Variances are at least 0, and are those of single values."""
+    """Variances are at least 0, and are of single values."""
     if task.channels > 1:
         return (
             f"'{name}': a pixel of {task.name} has {task.channels} values, whose variances do not "
@@ -131,15 +127,11 @@ def _check_variance(name: str, array: Array, task: Task) -> str:
     return f"'{name}' has the value {low:.4g}; variances are at least 0." if low < 0 else ""
 
 
-def _check_nothing(name: str, array: Array, task: Task) -> str:
-    return ""
-
-
 #: What an array can hold -> what else is wrong with it.
 CONTENTS: Mapping[str, Callable[[str, Array, Task], str]] = {
     "probabilities": _check_probabilities,
     "logits": _check_logits,
-    "values": _check_nothing,
+    "values": lambda name, array, task: "",
     "variance": _check_variance,
 }
 #: Whether a task predicts probabilities -> what its arrays can hold.
@@ -147,14 +139,13 @@ CONTENT_NAMES = {True: ("probabilities", "logits"), False: ("values", "variance"
 
 
 def _pair_faults(arrays: Arrays, task: str) -> Iterator[str]:
-    """Yield what is wrong with two arrays of a task together."""
     if f"{task}.logits" in arrays and f"{task}.probabilities" in arrays:
         yield f"It holds both logits and probabilities of {task}. Write one of them."
     variance = arrays.get(f"{task}.variance")
     values = arrays.get(f"{task}.values")
     if variance is not None and (values is None or variance.shape != values.shape):
-        found = "there are none" if values is None else f"they are {shape_text(values)}"
+        values_text = "there are none" if values is None else f"they are {shape_text(values)}"
         yield (
             f"'{task}.variance' is {shape_text(variance)}; it needs '{task}.values' of the same "
-            f"shape, and {found}."
+            f"shape, and {values_text}."
         )

@@ -51,7 +51,7 @@ LEAST = 1e-12
 
 @dataclass(frozen=True, kw_only=True)
 class OutsideBatch(PoolBatch):
-    """An image with the predictions that were read for it, in place of a network's.
+    """An image with predictions from a file in place of a network's.
 
     No known label is fed in.
 
@@ -126,36 +126,27 @@ class OutsidePredictions:
         return [name for name in self.context.tasks if self._content(name)]
 
     def _content(self, task: str) -> list[str]:
-        """The names of a task's arrays, its variance left out."""
         contents = (f"{task}.{name}" for name in ("probabilities", "logits", "values"))
         return [name for name in contents if name in self.shapes]
 
     def has(self, image_id: str) -> bool:
-        """Whether an image has a file."""
+        """Whether predictions of an image exist."""
         return self._name(image_id) in self.files.names
-
-    def path(self, image_id: str) -> Path:
-        """The file of an image."""
-        return self.files.folder / self._name(image_id)
 
     def _name(self, image_id: str) -> str:
         return label_name(image_id, EXTENSION, image_id in self.whole)
 
     def _read(self, image_id: str) -> Arrays:
-        """The arrays of an image's file, of which none has far more numbers than its predictions.
-
-        Raises:
-            LabelError: the file cannot be read, or would take more.
-        """
+        """Read an image's file, unless the arrays are far larger than predictions can be."""
         height, width = self._size(image_id)
         channels = sum(task.channels for task in self.context.tasks.values())
         most = max(FEWEST_BYTES, CONTENT * channels * height * width)
-        return read_predictions(self.path(image_id), min(most, LARGEST))
+        return read_predictions(self.files.folder / self._name(image_id), min(most, LARGEST))
 
     # Checks
 
     def check(self, image_ids: Sequence[str], progress: Progress) -> None:
-        """Read the files of these images, and refuse all of them if one cannot be used.
+        """Read the files of images, and refuse all files for any fault.
 
         Those that were checked before are not read again.
 
@@ -170,8 +161,8 @@ class OutsidePredictions:
         oblong = 0
         for image_id in image_ids:
             name = self._name(image_id)
-            found, upright = self._faults(image_id)
-            faults += [Fault(name, what) for what in found]
+            texts, upright = self._faults(image_id)
+            faults += [Fault(name, what) for what in texts]
             height, width = self._size(image_id)
             oblong += height != width
             if not upright:
@@ -184,7 +175,7 @@ class OutsidePredictions:
         self._checked.update(image_ids)
 
     def _form_faults(self) -> Iterator[Fault]:
-        """Yield what is wrong with all files: the tasks' passes, and their kinds of predictions."""
+        """Yield the faults of all files alike: passes, and kinds of predictions."""
         where = "all files"
         counts = {math.prod(shape) for name, shape in self.shapes.items() if name != FEATURES}
         if len(counts - {1}) > 1:
@@ -200,21 +191,21 @@ class OutsidePredictions:
                 yield Fault(where, f"Predictions of the kind of {name} cannot be read from files.")
 
     def _faults(self, image_id: str) -> tuple[list[str], bool]:
-        """What is wrong with an image's file, and whether its maps stand as the image does."""
+        """The faults of an image's file, and whether the maps have the image's orientation."""
         if not self.has(image_id):
             return ["There is no such file."], True
         try:
             arrays = self._read(image_id)
         except LabelError as error:
             return [f"{error.what} {error.next_step}"], True
-        found = list(array_faults(arrays, self.context.tasks))
-        if not found and shapes_of(arrays) != self.shapes:
-            own = _form_text(shapes_of(arrays))
-            return [f"It holds {own}; '{self.first}' holds {_form_text(self.shapes)}."], True
+        texts = list(array_faults(arrays, self.context.tasks))
+        if not texts and shapes_of(arrays) != self.shapes:
+            form = _form_text(shapes_of(arrays))
+            return [f"It holds {form}; '{self.first}' holds {_form_text(self.shapes)}."], True
         maps = [array for name, array in arrays.items() if name != FEATURES and array.ndim > 1]
         height, width = self._size(image_id)
         is_turned = [_is_turned(array.shape[-2:], (height, width)) for array in maps]
-        return found, not (is_turned and all(is_turned))
+        return texts, not (is_turned and all(is_turned))
 
     def _refuse(self, faults: Sequence[Fault], count: int) -> None:
         lines = fault_lines(faults)
@@ -259,7 +250,7 @@ class OutsidePredictions:
             )
 
     def _count(self, task: str) -> int:
-        """The number of a task's predictions of an image; a variance makes two of one."""
+        """The number of a task's predictions of an image; a variance doubles the number."""
         count = math.prod(self.shapes[self._content(task)[0]])
         return 2 * count if f"{task}.variance" in self.shapes else count
 
@@ -278,12 +269,15 @@ class OutsidePredictions:
             if FEATURES in arrays:
                 features = torch.from_numpy(arrays[FEATURES]).float()
             pooled = features.view(1, -1, 1, 1)
+            size = self._size(image_id)
+            placement = fit_placement(size, self.context.recipe.data)
+            rows, columns = (part.stop - part.start for part in placement.target)
             batch = Batch(
                 ids=(image_id,),
                 images=torch.zeros(1, 3, 0, 0),
                 targets={},
                 weights=torch.zeros(1, len(self.context.tasks)),
-                frames=(self._frame(image_id),),
+                frames=(Frame(size, (rows, columns), (slice(0, rows), slice(0, columns))),),
             )
             yield OutsideBatch(
                 batch=batch,
@@ -308,7 +302,7 @@ class OutsidePredictions:
             progress.advance()
 
     def _raws(self, arrays: Arrays) -> list[Raw]:
-        """The raw outputs of all passes; tasks with fewer are repeated, others have zeros."""
+        """The raw outputs of all passes; fewer passes are repeated, missing tasks have zeros."""
         raws = {}
         for name, task in self.context.tasks.items():
             raws[name] = [torch.zeros(1, task.channels, 1, 1)]
@@ -317,15 +311,7 @@ class OutsidePredictions:
         count = math.lcm(*map(len, raws.values()))
         return [_pass(raws, index) for index in range(count)]
 
-    def _frame(self, image_id: str) -> Frame:
-        """The frame of a whole image, at the size at which the recipe shows it to a network."""
-        size = self._size(image_id)
-        placement = fit_placement(size, self.context.recipe.data)
-        rows, columns = (part.stop - part.start for part in placement.target)
-        return Frame(size, (rows, columns), (slice(0, rows), slice(0, columns)))
-
     def _size(self, image_id: str) -> Size:
-        """The upright height and width of an image."""
         if image_id not in self._sizes:
             height, width = self.context.source.image(image_id).shape[:2]
             self._sizes[image_id] = (height, width)
@@ -333,8 +319,7 @@ class OutsidePredictions:
 
 
 def _pass(raws: Mapping[str, Sequence[Tensor]], index: int) -> Raw:
-    """One pass of all tasks."""
-    return {name: own[index % len(own)] for name, own in raws.items()}
+    return {name: passes[index % len(passes)] for name, passes in raws.items()}
 
 
 def mean_raw(task: Task, raws: Sequence[Tensor]) -> Tensor:
@@ -360,7 +345,6 @@ def as_raw(task: Task, prediction: Tensor) -> Tensor:
 
 
 def _keeps_predictions(task: Task) -> bool:
-    """Whether `as_raw` holds for a task."""
     equal = 1 / task.channels if task.channels > 1 else 0.3
     example = task.from_mean(torch.full((1, task.channels, 1, 1), equal))
     return torch.allclose(task.activate(as_raw(task, example)), example, atol=1e-4)
@@ -382,8 +366,8 @@ def _task_raws(arrays: Arrays, task: Task) -> list[Tensor]:
     if variance is None:
         return values
     raws = []
-    for value, own in zip(values, _passes(variance), strict=True):
-        raws += [value - own.sqrt(), value + own.sqrt()]
+    for value, squared in zip(values, _passes(variance), strict=True):
+        raws += [value - squared.sqrt(), value + squared.sqrt()]
     return raws
 
 
@@ -395,7 +379,7 @@ def _passes(array: object) -> Iterator[Tensor]:
 
 
 def _is_turned(shape: tuple[int, ...], size: Size) -> bool:
-    """Whether maps have the shape of an image with its sides exchanged, and not its own.
+    """Whether maps have the shape of the image turned by 90 degrees, and not of the image.
 
     Example:
         >>> _is_turned((64, 48), (480, 640)), _is_turned((48, 64), (480, 640))
@@ -410,7 +394,6 @@ def _is_turned(shape: tuple[int, ...], size: Size) -> bool:
 
 
 def _form_text(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """What a file holds, in words."""
     parts = []
     for name, shape in shapes.items():
         numbers = f" {list(shape)}" if shape else ""

@@ -41,7 +41,7 @@ class OutsideJob(ScoringJob):
 
     @property
     def reads_labels(self) -> bool:
-        """Yes: without a network nothing says that they change no value."""
+        """True, since without a network nothing tells that labels change no value."""
         return True
 
     def batches(
@@ -94,7 +94,7 @@ class OutsideScorer(PoolScorer):
         )
 
     def check_model(self) -> None:
-        """Check that the files hold what the statistics read.
+        """Check that the files hold the arrays for the statistics.
 
         Raises:
             ModelError: they do not.
@@ -102,7 +102,6 @@ class OutsideScorer(PoolScorer):
         self.predictions.check_statistics(self.statistics)
 
     def _say_which_model(self, number: int) -> None:
-        """Say so if the predictions are those of an earlier round."""
         if self.fit.round != number:
             self.progress.say(
                 f"Scoring with the predictions of round {self.fit.round}: this round has none yet."
@@ -113,11 +112,6 @@ class OutsideScorer(PoolScorer):
         return [*images.pool, *set(self._explain(images).images).difference(images.pool)]
 
     def _job(self, images: ScoredImages, folder: Path) -> ScoringJob:
-        """The description of the pass over the pool.
-
-        Raises:
-            LabelError: a file that is needed is missing or wrong; lists all of them.
-        """
         self.predictions.check(self.needed(images), self.progress)
         return OutsideJob(
             model=self.model,
@@ -132,7 +126,7 @@ class OutsideScorer(PoolScorer):
         )
 
     def _explain(self, images: ScoredImages) -> Explaining:
-        """What is computed only to explain the picks and to order images: what the files tell."""
+        """The explaining statistics that the files suffice for."""
         explaining = super()._explain(images)
         statistics = dict(explaining.statistics)
         if FEATURES not in self.predictions.shapes:
@@ -179,7 +173,7 @@ def score_predictions(
     record_model(project, fit)
     result = measure_predictions(predictions, heldout, progress) if heldout else None
     outputs = partial(predictions.outputs, progress=Silent())
-    record_measurement(project, context, fit=fit, result=result, outputs=outputs)
+    record_measurement(context, fit, result, outputs)
     tasks = join_names(predictions.trained)
     progress.say(
         f"Round {fit.round}: predictions of {tasks}; {count_text(len(heldout), 'held-out image')} "
@@ -193,7 +187,7 @@ def score_predictions(
 
 
 def _record(project: ProjectFolder, context: RoundContext, predictions: OutsidePredictions) -> Fit:
-    """The record of the predictions; its labels are those that the network can have learnt from."""
+    """The record of the predictions, with the labels that the network may have learnt from."""
     rows = project.store.cells(state=State.LABELLED, splits=("train", "val"))
     labels = Counter(row.cell.task for row in rows)
     return Fit(
@@ -214,7 +208,6 @@ def _record(project: ProjectFolder, context: RoundContext, predictions: OutsideP
 def _heldout(
     project: ProjectFolder, predictions: OutsidePredictions, progress: Progress
 ) -> list[str]:
-    """The held-out images with a label; none if no file is of one of them."""
     image_ids = usable_images(project, labelled_images(project, "heldout"), progress)
     if any(map(predictions.has, image_ids)):
         return image_ids
@@ -241,7 +234,7 @@ def evaluate_recorded(
         result = measure_predictions(scorer.predictions, image_ids, progress, protocol)
     if split == "heldout" and protocol.is_whole:
         outputs = partial(scorer.predictions.outputs, progress=Silent())
-        record_measurement(project, scorer.context, fit=fit, result=result, outputs=outputs)
+        record_measurement(scorer.context, fit, result, outputs)
     return result
 
 
@@ -251,7 +244,7 @@ def measure_predictions(
     progress: Progress,
     protocol: Protocol = WHOLE,
 ) -> Evaluation:
-    """Measure the predictions of images on their labels, of which `protocol` counts some pixels.
+    """Measure predictions on the labelled pixels counted by `protocol`.
 
     Raises:
         LabelError: a file cannot be read.

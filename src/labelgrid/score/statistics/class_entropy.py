@@ -1,7 +1,8 @@
-"""Computes how much of an image's predictive entropy falls to each class, in nats.
+"""Computes the part of an image's predictive entropy that falls to each class, in nats.
 
-It is the mean of probability × entropy; those of a task add up to its mean entropy. Source: ClaSP
-PE (Lüth et al. 2026), whose released code weighs a voxel's entropy with the class's probability.
+A part is the mean of probability × entropy; the parts of a task add up to its mean entropy. Source:
+ClaSP PE (Lüth et al. 2026), whose released code weighs a voxel's entropy with the class's
+probability.
 
 It is computed for all tasks that predict classes, in one forward pass with known labels, at the
 heads' resolution. It has no options.
@@ -33,5 +34,5 @@ def entropies(probabilities: Tensor) -> Tensor:
 
 
 def build(seed: int, options: Options) -> ClassMeans:
-    """Build the statistic."""
+    """Build the entropy by class, the mean over an image's pixels."""
     return ClassMeans(entropies)

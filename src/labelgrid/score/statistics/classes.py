@@ -1,6 +1,6 @@
 """Computes, for each image, the share of pixels that are predicted as each class.
 
-Those of a task add up to 1.
+The shares of a task add up to 1.
 
 It is computed for all tasks that predict classes, in one forward pass with known labels, at the
 heads' resolution. It has no options.
@@ -20,7 +20,7 @@ class Options:
 
 
 def most_likely_class(probabilities: Tensor) -> Tensor:
-    """1 for the most likely class of each pixel, 0 for the others: [b, c, h, w] -> the same shape.
+    """1 for the most likely class of each pixel, otherwise 0: [b, c, h, w] -> the same shape.
 
     Example:
         >>> most_likely_class(torch.tensor([0.2, 0.5, 0.3]).view(1, 3, 1, 1)).flatten()
@@ -30,5 +30,5 @@ def most_likely_class(probabilities: Tensor) -> Tensor:
 
 
 def build(seed: int, options: Options) -> ClassMeans:
-    """Build the statistic."""
+    """Build the shares of predicted classes."""
     return ClassMeans(most_likely_class)

@@ -75,9 +75,8 @@ class Block(nn.Module):
 
     def __init__(self, tasks: Tasks, width: int, gate: Literal["target", "source"]) -> None:
         super().__init__()
-        self.embed = nn.ModuleDict()
-        for name, task in tasks.items():
-            self.embed[name] = Embed(task.channels, width)
+        embed = {name: Embed(task.channels, width) for name, task in tasks.items()}
+        self.embed = nn.ModuleDict(embed)
         self.distil = Distil(list(tasks), width, gate)
         self.decoders = nn.ModuleDict()
         for name, task in tasks.items():
@@ -86,17 +85,14 @@ class Block(nn.Module):
             self.decoders[name] = nn.Sequential(refining, head)
 
     def forward(self, initial: Raw) -> Raw:
-        """The refined raw outputs of the two tasks, [b, channels, h, w].
-
-        `initial` holds at least their predictions.
-        """
+        """The refined raw outputs [b, channels, h, w] of two tasks, from initial predictions."""
         features = {name: embed(initial[name]) for name, embed in self.embed.items()}
         refined = self.distil(features, features)
         return {name: decoder(refined[name]) for name, decoder in self.decoders.items()}
 
 
 class Committee(TrainedStatistic):
-    """Each task's distance between the initial prediction and those of its committee.
+    """Each task's distance between the initial prediction and its committee.
 
     It is computed at the heads' resolution. The members are the refined predictions of the pairwise
     blocks. A member's distance is the task's disagreement, its mean over the pixels that show the
@@ -157,14 +153,12 @@ class Committee(TrainedStatistic):
                 present = targets_present(rows.targets, list(raws))
                 yield supervised_loss(weighted, present, "task_sum")
 
-        passes = replay_passes(context.labelled, read, context.seed)
-        schedule = Schedule(self.options.epochs, self.options.learning_rate)
         train(
             "Training the committee",
             self.blocks,
             context=context,
-            schedule=schedule,
-            passes=passes,
+            schedule=Schedule(self.options.epochs, self.options.learning_rate),
+            passes=replay_passes(context.labelled, read, context.seed),
             losses=block_losses,
         )
 
@@ -186,7 +180,6 @@ class Committee(TrainedStatistic):
         return np.stack([combine(means, axis=0) for means in members.values()], 1)
 
     def _refined(self, batch: PoolBatch, initial: Raw) -> Iterator[Raw]:
-        """The raw outputs of the members, some tasks at a time."""
         if self.options.own:
             yield batch.output.final
         for block in self.blocks:
@@ -199,5 +192,5 @@ def initial_predictions(batch: PoolBatch) -> Raw:
 
 
 def build(seed: int, options: Options) -> Committee:
-    """Build the statistic."""
+    """Build the inconsistency of tasks, with blocks that are not trained yet."""
     return Committee(options)

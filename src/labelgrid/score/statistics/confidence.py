@@ -32,10 +32,7 @@ class Options:
 
 @dataclass(frozen=True)
 class PlainConfidence(Statistic):
-    """The mean over pixels of a measure of one prediction.
-
-    It is in nats for the entropy, else in probabilities.
-    """
+    """The mean over pixels of a measure of one prediction: nats for the entropy, or probability."""
 
     options: Options
     reads: Reads = "predictions"
@@ -51,5 +48,5 @@ class PlainConfidence(Statistic):
 
 
 def build(seed: int, options: Options) -> PlainConfidence:
-    """Build the statistic."""
+    """Build the measure of a plain prediction."""
     return PlainConfidence(options)

@@ -71,46 +71,41 @@ class DropoutPasses:
     @classmethod
     def of(cls, pool: PoolBatch, options: Options, seed: int) -> "DropoutPasses":
         """The passes over a batch."""
-        network = pool.model.network
-        known = pool.known if options.known else None
         task_features = None
         if options.where == "final":
             task_features = pool.decoded(options.known).task_features
         return cls(
-            network=network,
+            network=pool.model.network,
             options=options,
             seed=seed,
             keys=pool.keys,
             features=pool.features,
-            known=known,
+            known=pool.known if options.known else None,
             task_features=task_features,
         )
 
     def only(self, rows: Sequence[int]) -> "DropoutPasses":
         """The passes over some images of the batch, with the same masks."""
         chosen = torch.tensor(rows)
-        fixed = self.task_features
-        known = (
-            {name: target[chosen] for name, target in self.known.items()} if self.known else None
-        )
+        known = self.known or {}
+        fixed = self.task_features or {}
         return replace(
             self,
             keys=self.keys[rows],
             features=self.features[chosen],
-            known=known,
-            task_features={name: own[chosen] for name, own in fixed.items()} if fixed else None,
+            known={name: target[chosen] for name, target in known.items()} or None,
+            task_features={name: maps[chosen] for name, maps in fixed.items()} or None,
         )
 
     def __iter__(self) -> Iterator[Raw]:
         options = self.options
-        device = self.features.shared.device
         with keyed_dropout(
             self.network,
             options.where,
             keys=self.keys,
             seed=self.seed,
             rate=options.rate,
-            device=device,
+            device=self.features.shared.device,
         ) as use:
             for index in range(options.passes):
                 use(index)
@@ -122,9 +117,9 @@ class DropoutPasses:
 
 @dataclass(frozen=True)
 class Dropout(Statistic):
-    """The mean over pixels of each task's uncertainty under dropout, in nats.
+    """The mean over pixels of each task's uncertainty under dropout.
 
-    Variances in the values' unit squared.
+    Entropies are in nats, variances in the values' unit squared.
 
     Source: PartAL A.1.1 and A.1.2, section 3.3.
     """
@@ -142,11 +137,6 @@ class Dropout(Statistic):
         )
 
     def _passes(self, batch: PoolBatch) -> DropoutPasses:
-        """The passes over a batch.
-
-        Raises:
-            ModelError: the network has no dropout.
-        """
         if not sites(batch.model.network, self.options.where, self.options.rate):
             raise ModelError(
                 f"The network has no dropout at '{self.options.where}', so every pass would be the "
@@ -157,5 +147,5 @@ class Dropout(Statistic):
 
 
 def build(seed: int, options: Options) -> Dropout:
-    """Build the statistic."""
+    """Build the uncertainty under dropout."""
     return Dropout(options, seed)

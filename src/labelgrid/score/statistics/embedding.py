@@ -96,7 +96,7 @@ class AutoEncoder(nn.Module):
 
 
 class HalvingPad(nn.Module):
-    """Pads maps with a row or column of zeros after their last one where a side is odd."""
+    """Pads the odd sides of maps with zeros, at the bottom and at the right."""
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps [b, c, h, w] with even sides."""
@@ -157,12 +157,11 @@ class Embedding(TrainedStatistic):
             maps = (rows.maps["features"] - self.mean) / self.spread
             yield functional.mse_loss(self.network(maps), maps)
 
-        schedule = Schedule(self.options.epochs, self.options.learning_rate)
         train(
             "Training the auto-encoder",
             self.network,
             context=context,
-            schedule=schedule,
+            schedule=Schedule(self.options.epochs, self.options.learning_rate),
             passes=passes,
             losses=losses,
         )
@@ -174,10 +173,7 @@ class Embedding(TrainedStatistic):
         return code.cpu().numpy()
 
     def _resized_maps(self, batch: PoolBatch) -> Tensor:
-        """The batch's maps at the size of the auto-encoder.
-
-        Images of other shapes have maps of other sizes.
-        """
+        # Images of other shapes have maps of other sizes.
         return resize_maps(task_maps(batch), *self.network.size)
 
 
@@ -189,9 +185,7 @@ def task_maps(batch: PoolBatch) -> Tensor:
 
 
 def channel_moments(passes: Passes, channels: int) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel over the images of a pass.
-
-    They are float32 [1, c, 1, 1] each.
+    """Mean and standard deviation of each channel over the images of a pass, float32 [1, c, 1, 1].
 
     A deviation below 1e-6 becomes 1, so that a constant channel becomes 0.
 
@@ -216,5 +210,5 @@ def channel_moments(passes: Passes, channels: int) -> tuple[Tensor, Tensor]:
 
 
 def build(seed: int, options: Options) -> Embedding:
-    """Build the statistic."""
+    """Build the auto-encoder's statistic, not trained yet."""
     return Embedding(options)

@@ -14,12 +14,10 @@ from pydantic import Field
 
 from labelgrid.basics.array_types import AnyFloats
 from labelgrid.basics.errors import ModelError
-from labelgrid.nets.network import Network
 from labelgrid.score.maps import MOMENTS, Outputs, image_means
 from labelgrid.score.measure_choices import At, Measure
 from labelgrid.score.statistic import FitContext, PoolBatch, Reads, TrainedStatistic
 from labelgrid.score.table import Axis
-from labelgrid.train.trained_model import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -40,12 +38,10 @@ class Options:
 
 
 class Ensemble(TrainedStatistic):
-    """The mean over pixels of each task's uncertainty over the members, in nats.
+    """The mean over pixels of each task's uncertainty over the members.
 
-    Variances in the unit squared.
-
-    It keeps the digests of its members' weights, by which it finds them in the model: another
-    statistic may have trained further ones.
+    Entropies are in nats, variances in the values' unit squared. The members are found in the model
+    by the digests of their weights: another statistic may have trained further networks.
     """
 
     axis: Axis = "cell"
@@ -66,13 +62,10 @@ class Ensemble(TrainedStatistic):
 
     def fit(self, context: FitContext) -> None:
         """Train the members, or resume."""
-        self.digests = []
-        for name in self.members:
-            member = context.train_member(name)
-            self.digests.append(member.digest)
+        self.digests = [context.train_member(name).digest for name in self.members]
 
     def get_extra_state(self) -> list[str]:
-        """The digests of the members."""
+        """The digests of the members' weights, which are saved with the scores."""
         return self.digests
 
     def set_extra_state(self, state: Any) -> None:
@@ -88,21 +81,7 @@ class Ensemble(TrainedStatistic):
         )
 
     def _outputs(self, batch: PoolBatch) -> Outputs:
-        """The outputs of all networks."""
-        known = batch.known if self.options.known else None
-        images = batch.batch.images
-        raws = [batch.decoded(self.options.known).final]
-        for network in self._networks(batch.model):
-            output = network(images, known)
-            raws.append(output.final)
-        return Outputs(raws)
-
-    def _networks(self, model: TrainedModel) -> list[Network]:
-        """The further networks.
-
-        Raises:
-            ModelError: one is no longer there.
-        """
+        model = batch.model
         networks = {member.digest: member.network for member in (model, *model.members)}
         lost = set(self.digests) - networks.keys()
         if lost:
@@ -112,9 +91,12 @@ class Ensemble(TrainedStatistic):
                 next_step="Run `labelgrid fit` and `labelgrid score` again.",
                 unchanged="Nothing was scored.",
             )
-        return [networks[digest] for digest in self.digests]
+        known = batch.known if self.options.known else None
+        raws = [batch.decoded(self.options.known).final]
+        raws += [networks[digest](batch.batch.images, known).final for digest in self.digests]
+        return Outputs(raws)
 
 
 def build(seed: int, options: Options) -> Ensemble:
-    """Build the statistic."""
+    """Build the uncertainty of a deep ensemble."""
     return Ensemble(options)

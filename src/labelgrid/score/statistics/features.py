@@ -16,7 +16,7 @@ from labelgrid.score.table import Axis
 
 @dataclass(frozen=True)
 class Options:
-    """Which features stand for an image.
+    """The features that stand for an image.
 
     Args:
         map: the mean of the `"fused"` map, from which all tasks are predicted (270 channels in the
@@ -43,13 +43,10 @@ class PooledFeatures(Statistic):
         """The features of a batch, float32 [b, c]."""
         features = batch.features
         maps = features.shared if self.options.map == "fused" else features.deepest
-        vectors = []
-        for part in contents(maps, batch.batch.frames):
-            mean = part.mean((1, 2))
-            vectors.append(mean.float().cpu().numpy())
-        return np.stack(vectors)
+        means = [part.mean((1, 2)) for part in contents(maps, batch.batch.frames)]
+        return np.stack([mean.float().cpu().numpy() for mean in means])
 
 
 def build(seed: int, options: Options) -> PooledFeatures:
-    """Build the statistic."""
+    """Build the mean of the encoder's features."""
     return PooledFeatures(options)

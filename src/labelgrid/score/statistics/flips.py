@@ -1,4 +1,4 @@
-"""Computes how little a prediction agrees with that of the mirrored image (EquAL), for each task.
+"""Computes for each task how little the prediction of the mirrored image agrees (EquAL).
 
 The mirrored image is predicted, too, and its prediction is mirrored back: the x of normals is
 negated. Class and binary tasks take the entropy of the mean of both predictions, other tasks the
@@ -33,10 +33,7 @@ class Options:
 
 
 class MirroredMoments:
-    """Collects a prediction, and then that of the mirrored image.
-
-    The pixels of the latter are in place again.
-    """
+    """Collects a prediction, then the mirrored image's, whose pixels are in place again."""
 
     def __init__(self, task: Task, definition: TaskDef) -> None:
         self.task = task
@@ -45,7 +42,7 @@ class MirroredMoments:
         self.count = 0
 
     def update(self, prediction: Tensor) -> None:
-        """Add the image's own prediction; then the other one, with its values mirrored back."""
+        """Add the image's prediction, then the mirrored image's, whose values are mirrored back."""
         if self.count:
             prediction = unmirror_values(prediction, self.task, self.definition)
         self.moments.update(prediction)
@@ -57,13 +54,11 @@ class MirroredMoments:
 
 
 def unmirror_values(prediction: Tensor, task: Task, definition: TaskDef) -> Tensor:
-    """A mirrored image's prediction [b, c, h, w] with the values that it has in the image.
+    """A mirrored image's prediction [b, c, h, w] with the values of the unmirrored image.
 
-    The pixels stay in place.
-
-    The task's `transform` says what becomes of the values of labels. The channels of a class map
-    are moved as it moves the class numbers; other predictions that do not have the channels of a
-    label stay as they are.
+    The pixels stay in place. The values change as the task's `transform` changes the values of
+    labels. The channels of a class map are moved as it moves the class numbers; other predictions
+    that do not have the channels of a label stay as they are.
     """
     if task.largest:
         order = flip_values(np.arange(task.channels).reshape(-1, 1, 1), definition)[:, 0, 0]
@@ -76,7 +71,7 @@ def unmirror_values(prediction: Tensor, task: Task, definition: TaskDef) -> Tens
 
 
 def flip_values(values: Array, definition: TaskDef) -> Array:
-    """Label values [h, w, c], valid everywhere, as they are in the mirrored view."""
+    """Label values [h, w, c], valid everywhere, in the mirrored view."""
     height, width = values.shape[:2]
     whole = (slice(0, height), slice(0, width))
     mirror = Placement(source=whole, target=whole, canvas=(height, width), flip=True)
@@ -98,16 +93,17 @@ class Flips(Statistic):
         frames = batch.batch.frames
         mirrored = network.decode(network.encode(batch.batch.images.flip(-1))).final
         in_place = {name: raw.flip(-1) for name, raw in mirrored.items()}
-        passes = Outputs([batch.output.final, in_place])
+        means = image_means(
+            Outputs([batch.output.final, in_place]),
+            batch.tasks,
+            frames=frames,
+            make=lambda task: MirroredMoments(task, batch.definitions[task.name]),
+            at=self.options.at,
+        )
         pixels = np.array([frame.original[0] * frame.original[1] for frame in frames])
-
-        def start(task: Task) -> MirroredMoments:
-            return MirroredMoments(task, batch.definitions[task.name])
-
-        means = image_means(passes, batch.tasks, frames=frames, make=start, at=self.options.at)
         return pixels[:, None] * means
 
 
 def build(seed: int, options: Options) -> Flips:
-    """Build the statistic."""
+    """Build the consistency under mirroring."""
     return Flips(options)

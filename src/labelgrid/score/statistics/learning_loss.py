@@ -1,8 +1,7 @@
-"""Computes the loss that the trained term `learning_loss` predicts for each cell.
+"""Computes the loss that the trained term `learning_loss` predicts for each cell or whole image.
 
-Or for the image as a whole. The model must be trained with the table `[terms.learning_loss]` in the
-recipe. Known labels of other tasks are fed in. It has no options; those of the term decide what is
-predicted.
+The model must be trained with the table `[terms.learning_loss]` in the recipe. Known labels of
+other tasks are fed in. It has no options; those of the term decide what is predicted.
 """
 
 from dataclasses import dataclass
@@ -23,9 +22,7 @@ class Options:
 
 
 class PredictedLoss(Statistic):
-    """The predicted loss of each task, without unit.
-
-    The image's for all tasks if the term predicts that.
+    """The predicted loss of each task, or of the image for all tasks, without unit.
 
     Source: Yoo & Kweon 2019, section 3.1.
     """
@@ -38,5 +35,5 @@ class PredictedLoss(Statistic):
 
 
 def build(seed: int, options: Options) -> PredictedLoss:
-    """Build the statistic."""
+    """Build the loss that the term predicts."""
     return PredictedLoss()

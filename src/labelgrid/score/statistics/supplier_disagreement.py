@@ -1,4 +1,4 @@
-"""Computes how far each task's prediction is from the label that a supplier gave for the image.
+"""Computes the distance between each task's prediction and the image's supplied label.
 
 It is the task's loss of the prediction on that label, a mean over the label's valid pixels. Where
 it is large, one of the two is wrong, so that a true label is worth more there. The label is that of
@@ -18,7 +18,7 @@ from labelgrid.train.objective import image_losses
 
 @dataclass(frozen=True)
 class Options:
-    """What the prediction is made from.
+    """The input of the prediction.
 
     Args:
         known: feed the known labels of other tasks in.
@@ -54,5 +54,5 @@ class SupplierDisagreement(Statistic):
 
 
 def build(seed: int, options: Options) -> SupplierDisagreement:
-    """Build the statistic."""
+    """Build the distance to supplied labels."""
     return SupplierDisagreement(options)

@@ -1,11 +1,11 @@
-"""ClaSP PE: picks uncertain cells, two thirds of them class by class, with noise that decays.
+"""ClaSP PE: picks uncertain cells, two thirds of the cells class by class, with decaying noise.
 
 The noise is random and decays from round to round. Each task gets an equal number of picks (Lüth et
 al. 2026, for one task). It needs the statistic `class_entropy` and an entropy of each cell:
 `dropout` or, with the option `statistic`, `ensemble`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -15,10 +15,9 @@ from scipy.stats import rankdata
 
 from labelgrid.basics.array_types import AnyFloats, Array, Floats, Places
 from labelgrid.basics.streams import keyed_uniform, seed_of
-from labelgrid.select.budget import cell_costs
 from labelgrid.select.parts import DRAWN, ReadStatistic, draw_cells
-from labelgrid.select.shares import Group, Turns, alternate, deal, interleave, random_order
-from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
+from labelgrid.select.shares import Group, Turns, alternate, deal_cells, interleave, random_order
+from labelgrid.select.strategy import Budget, Expects, PoolView, Scores, Selection
 
 BY_CLASS = "class_entropy"
 #: Smaller entropies count as this one, whose logarithm is finite.
@@ -59,12 +58,12 @@ class Options:
 
 @dataclass(frozen=True)
 class Queue(Group):
-    """Cells of a task, of which those with the highest scores are picked first.
+    """Cells of a task, picked from the highest score down.
 
     Args:
-        why: the reason given for its picks.
-        drawn: whether its scores are random draws.
-        of_class: the class for which they are picked; None for the whole task.
+        why: the reason given for the picks.
+        of_class: the class for which the cells are picked; None for the whole task.
+        drawn: whether the scores are random draws.
     """
 
     why: str
@@ -89,12 +88,10 @@ class Uncertainties:
     def queues(
         self, column: int, power: float, by_class: float
     ) -> Iterator[tuple[list[Queue], float]]:
-        """Yield the queues of a task that together get a share of its picks, and this share.
+        """Yield queues of a task, with their common share of the task's picks.
 
-        Args:
-            column: the task's column.
-            power: the exponent of the scores; infinite for no noise.
-            by_class: the share of the classes.
+        `power` is the exponent of the scores, infinite for no noise; `by_class` the share of the
+        classes.
         """
         grid = self.pool.grid
         values = self.cells[:, column]
@@ -113,7 +110,6 @@ class Uncertainties:
     def _scored_queues(
         self, rows: Places, column: int, power: float, by_class: float
     ) -> Iterator[tuple[list[Queue], float]]:
-        """As `queues`, of cells with an uncertainty, given their rows."""
         items = rows * len(self.pool.grid.tasks) + column
         logs = self.cells[rows, column]
         parts = self.classes[rows, column]
@@ -124,9 +120,9 @@ class Uncertainties:
             by_class = 0.0
         if by_class:
             queues = []
-            for each in classes:
-                scores = _log(parts[:, each]) + self.noise(rows, column, power, each)
-                queues.append(Queue(items, scores, "uncertain about one class", each))
+            for of_class in classes:
+                scores = _log(parts[:, of_class]) + self.noise(rows, column, power, of_class)
+                queues.append(Queue(items, scores, "uncertain about one class", of_class))
             yield queues, by_class
         if by_class < 1:
             scores = logs + self.noise(rows, column, power)
@@ -134,22 +130,16 @@ class Uncertainties:
 
     def noise(self, rows: Places, column: int, power: float, of_class: int | None = None) -> Floats:
         """The Gumbel noise / exponent of a task's cells, for one class or for the whole task."""
-        names = list[str | int]()
-        if of_class is not None:
-            names.append(of_class)
+        names = () if of_class is None else (of_class,)
         salt = seed_of(self.pool.seed, "power", self.pool.grid.tasks[column], *names)
         draws = np.maximum(keyed_uniform(self.pool.grid.keys[rows], salt), SMALLEST)
         return -np.log(-np.log(draws)) / power
 
     def places(self, power: float, by_class: float) -> Scores:
-        """How early each missing cell is picked, float64 [n, t]: the higher, the earlier.
+        """Scores of the missing cells by the order of the picks, float64 [n, t].
 
-        A cell without an uncertainty has NaN. A cell counts by its best place in a queue. A
-        place is divided by the queue's share of the picks.
-
-        Args:
-            power: the exponent of the scores; infinite for no noise.
-            by_class: the share of the classes.
+        A cell counts by its best place in a queue, divided by the queue's share of the picks. A
+        cell without an uncertainty has NaN. `power` and `by_class` are as in `queues`.
         """
         first = np.full(self.cells.shape, np.inf)
         t = self.cells.shape[1]
@@ -162,14 +152,11 @@ class Uncertainties:
         return np.where(self.pool.grid.eligible & np.isfinite(self.cells), -first, np.nan)
 
     def terms(self, picked: list[tuple[int, int | None]], power: float) -> dict[str, Array]:
-        """The terms of the picks: [n, t] each, NaN where a cell has none; the exponent is [n].
+        """The terms of the picked items, given with the classes of their queues.
 
-        The classes are objects, because an index has no quantile. Cells that were not picked have
-        the noise of the whole task.
-
-        Args:
-            picked: the picked items, each with the class of its queue.
-            power: the exponent of the scores.
+        Terms are [n, t], NaN where a cell has none; the exponent is [n]. The classes are objects,
+        because an index has no quantile. Cells that were not picked have the noise of the whole
+        task.
         """
         rows = np.arange(len(self.cells))
         t = self.cells.shape[1]
@@ -211,11 +198,8 @@ class ClassStratified:
         return frozenset({self.options.statistic, BY_CLASS})
 
     @property
-    def expects(self) -> Mapping[str, Mapping[str, Mapping[str, str]]]:
-        """The uncertainty must be an entropy.
-
-        The noise is added to a logarithm, which a variance is not.
-        """
+    def expects(self) -> Expects:
+        """An entropy as uncertainty: the noise is added to a logarithm, and a variance is none."""
         return {"statistics": {self.options.statistic: {"measure": "entropy"}}}
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
@@ -226,9 +210,12 @@ class ClassStratified:
         the classes, and the ranks without the classes keep the noise.
         """
         grid = pool.grid
-        t = len(pool.grid.tasks)
         by_class = self.options.by_class
-        uncertainties = self._read(pool)
+        cells = ReadStatistic(self.options.statistic)(pool).values
+        n, t = cells.shape
+        # The statistic by class has the classes of all tasks.
+        classes = pool.statistics[BY_CLASS]
+        uncertainties = Uncertainties(pool, cells, classes.reshape(n, t, classes.shape[1] // t))
         power = self.options.power(len(pool.history))
         groups = list[Queue]()
         tasks = list[Turns]()
@@ -241,23 +228,15 @@ class ClassStratified:
                 shares.append(share)
                 groups += queues
             tasks.append(interleave(parts, shares))
-        costs, amount = cell_costs(grid, budget)
-        dealt = deal(
-            groups,
-            interleave(tasks, [1.0] * t),
-            costs=costs,
-            keys=np.repeat(grid.keys, t),
-            amount=amount,
-        )
         reasons = []
-        classes = []
+        picked = []
         drawn = set()
-        for item, group, score in dealt:
+        for item, group, score in deal_cells(groups, interleave(tasks, [1.0] * t), grid, budget):
             reasons.append((item, score, groups[group].why))
-            classes.append((item, groups[group].of_class))
+            picked.append((item, groups[group].of_class))
             if groups[group].drawn:
                 drawn.add(item)
-        terms = uncertainties.terms(classes, power)
+        terms = uncertainties.terms(picked, power)
         without = {"noise": uncertainties.places(np.inf, by_class)}
         if by_class:
             without["classes"] = uncertainties.places(power, 0.0)
@@ -265,18 +244,11 @@ class ClassStratified:
             del terms["class"]
         return Selection(picks=grid.cell_picks(reasons, drawn), terms=terms, without=without)
 
-    def _read(self, pool: PoolView) -> Uncertainties:
-        """The uncertainties of the pool; the statistic by class has the classes of all tasks."""
-        cells = ReadStatistic(self.options.statistic)(pool).values
-        n, t = cells.shape
-        by_class = pool.statistics[BY_CLASS]
-        return Uncertainties(pool, cells, by_class.reshape(n, t, by_class.shape[1] // t))
-
 
 def _log(values: AnyFloats) -> Floats:
     return np.log(np.maximum(values.astype(np.float64), SMALLEST))
 
 
 def build(options: Options) -> ClassStratified:
-    """Build the strategy."""
+    """Build ClaSP PE for any number of tasks."""
     return ClassStratified(options)

@@ -1,4 +1,4 @@
-"""Class share: picks images by how much of them is predicted as one class, the largest share first.
+"""Class share: picks the images with the largest predicted share of a class.
 
 It finds further labels of a class that lacks some, and measures nothing: images in which the model
 misses the class are not found. It needs the statistic `classes`. `labelgrid query --class` sets its
@@ -11,9 +11,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from labelgrid.basics.array_types import AnyFloats
 from labelgrid.select.class_statistic import CLASSES, shares_of_class
-from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult
+from labelgrid.select.parts import ComposedStrategy, ScorerResult
 from labelgrid.select.strategy import PoolView, check_task_names
 
 
@@ -34,30 +33,23 @@ class Options:
 
 @dataclass(frozen=True)
 class ClassShare:
-    """Scores all cells of an image by the share of its pixels that is predicted as a class."""
+    """Scores all cells of an image by the share of the image that is predicted as a class."""
 
     options: Options
 
     def __call__(self, pool: PoolView) -> ScorerResult:
-        """As `Scorer`.
-
-        Raises:
-            PluginError: there is no such task.
-        """
+        """Read the shares; a `PluginError` refuses an unknown task."""
         tasks = list(pool.grid.tasks)
-        named = {self.options.task} - {""}
-        check_task_names("class_share", named, tasks)
         statistic = pool.statistics[CLASSES]
-        column = tasks.index(self.options.task) if named else _first_with_classes(statistic, tasks)
+        if self.options.task:
+            check_task_names("class_share", [self.options.task], tasks)
+            column = tasks.index(self.options.task)
+        else:
+            is_predicted = np.nan_to_num(statistic).any(0).reshape(len(tasks), -1)
+            column = int(is_predicted.any(1).argmax())
         shares = shares_of_class(statistic, len(tasks), column, self.options.number)
         scores = np.repeat(shares[:, None], len(tasks), 1)
         return ScorerResult(scores, {"share": shares}, shared=True)
-
-
-def _first_with_classes(statistic: AnyFloats, tasks: list[str]) -> int:
-    """The number of the first task that predicts classes; 0 if none does."""
-    is_predicted = np.nan_to_num(statistic).any(0).reshape(len(tasks), -1)
-    return int(is_predicted.any(1).argmax())
 
 
 def build(options: Options) -> ComposedStrategy:
@@ -65,7 +57,6 @@ def build(options: Options) -> ComposedStrategy:
     return ComposedStrategy(
         needs=frozenset({CLASSES}),
         scorer=ClassShare(options),
-        normaliser=AsIs(),
         unit="images",
         why=f"largest predicted share of {options.name or 'the class'}",
         tasks=frozenset({options.task} - {""}),

@@ -12,10 +12,10 @@ import numpy as np
 
 from labelgrid.basics.words import count_text
 from labelgrid.select.budget import image_costs
-from labelgrid.select.centres import farthest_first
+from labelgrid.select.centres import Candidates, farthest_first
 from labelgrid.select.parts import draw_images
 from labelgrid.select.strategy import Budget, PoolView, Selection
-from labelgrid.select.two_rounds import Candidates, Cover, cover_in_parts
+from labelgrid.select.two_rounds import cover_in_parts
 
 FEATURES = "features"
 
@@ -55,7 +55,7 @@ class CoreSet:
     unit: ClassVar[Literal["images"]] = "images"
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
-        """As `Strategy.select`."""
+        """As `Strategy.select`, with a note on pools that are picked from in two rounds."""
         grid = pool.grid
         candidates = Candidates(
             features=pool.statistics[FEATURES],
@@ -69,32 +69,21 @@ class CoreSet:
             cover = cover_in_parts(candidates, budget.amount, self.options.exact_up_to)
             rows = cover.picks
             distances = cover.distances
-            notes.append(_describe(cover))
-        else:
-            rows, distances = farthest_first(
-                candidates.features,
-                candidates.centres,
-                costs=candidates.costs,
-                keys=candidates.keys,
-                amount=budget.amount,
-                draws=candidates.draws,
+            note = (
+                f"Picked in two rounds, in {count_text(cover.parts, 'random part')} of the pool: "
+                f"each image is within {cover.radius:.3g} of one that is labelled or picked"
             )
+            bound = f", at most {cover.bound:.2f} times as far as by the best choice of as many."
+            if isnan(cover.bound):
+                bound = ". Where images cost differently, nothing bounds the best choice."
+            notes.append(note + bound)
+        else:
+            rows, distances = farthest_first(candidates, budget.amount)
         why = "far from all labelled images"
         picks = grid.image_picks((row, distances[row], why) for row in rows)
         return Selection(picks=picks, terms={"distance": distances}, notes=notes)
 
 
-def _describe(cover: Cover) -> str:
-    """How well images are covered that were picked in two rounds."""
-    text = (
-        f"Picked in two rounds, in {count_text(cover.parts, 'random part')} of the pool: each "
-        f"image is within {cover.radius:.3g} of one that is labelled or picked"
-    )
-    if isnan(cover.bound):
-        return f"{text}. Where images cost differently, nothing bounds the best choice."
-    return f"{text}, at most {cover.bound:.2f} times as far as by the best choice of as many."
-
-
 def build(options: Options) -> CoreSet:
-    """Build the strategy."""
+    """Build greedy k-centre."""
     return CoreSet(options)

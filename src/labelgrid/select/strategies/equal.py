@@ -38,11 +38,7 @@ class OneTask:
     task: str
 
     def __call__(self, pool: PoolView) -> ScorerResult:
-        """As `Scorer`.
-
-        Raises:
-            PluginError: there is no such task.
-        """
+        """Read the statistic; a `PluginError` refuses an unknown task."""
         tasks = list(pool.grid.tasks)
         check_task_names("equal", [self.task], tasks)
         values = ReadStatistic("flips")(pool).values

@@ -1,4 +1,4 @@
-"""Buys the label that the tasks together gain most from for its cost, relations counted.
+"""Buys the label with the largest gain of all tasks for the cost, relations counted.
 
 Between two tasks of equal gain and cost this is an equal number of labels. A label counts for what
 follows from it, too: where depth holds the normals, it is worth both. Images are drawn at random.
@@ -10,8 +10,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from labelgrid.basics.array_types import Floats, Places
-from labelgrid.ledger.grid import Grid
+from labelgrid.basics.array_types import Floats
 from labelgrid.select.budget import cell_costs, payable_amount
 from labelgrid.select.parts import draw_cells, draw_images
 from labelgrid.select.shares import random_order
@@ -42,7 +41,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Joint:
-    """Picks cells one at a time, each by the gain of all tasks for its cost.
+    """Picks cell after cell, each by the gain of all tasks for the cost.
 
     A task gains `gain / (labels + 1)` from a label, the derivative of `gain * log(labels + 1)`. A
     label that follows from others counts by its share.
@@ -55,82 +54,38 @@ class Joint:
     unit: ClassVar[Literal["cells"]] = "cells"
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
-        """As `Strategy.select`."""
+        """As `Strategy.select`, without scores."""
         grid = pool.grid
-        gains = np.ones(len(grid.tasks))
-        if self.options.gains == "curves":
-            gains = task_gains(pool.history, grid.tasks)
-        shares = _shares(pool)
+        t = len(grid.tasks)
+        whole = self.options.images == "whole"
         costs, amount = cell_costs(grid, budget)
-        market = _Market(
-            gains=gains,
-            shares=shares,
-            prices=_task_prices(costs, grid),
-            reached=_reached_shares(grid, shares),
-        )
-        orders = _orders(grid, pool.seed, self.options.images)
-        columns = random_order(len(grid.tasks), pool.seed, "tasks")
-        queues = {column: iter(orders[column].tolist()) for column in columns}
-        whys = _reasons(grid, self.options.images)
+        market = _market(pool, costs, self.options.gains)
+        begun = np.asarray(grid.bought.any(1))
+        draws = draw_images(grid, pool.seed) if whole else draw_cells(grid, pool.seed)
+        later = ~begun & whole
+        queues = dict[int, Iterator[int]]()
+        for column in random_order(t, pool.seed, "tasks"):
+            order = np.lexsort((grid.keys, -draws[:, column], later))
+            queues[column] = iter(order[grid.eligible[order, column]].tolist())
         chosen = []
         for row, column, value in _buy(market, queues, payable_amount(amount)):
-            chosen.append((row * len(grid.tasks) + column, value, whys[row]))
+            why = "random image of this task"
+            if whole:
+                why = "completes an image" if begun[row] else "random image"
+            chosen.append((row * t + column, value, why))
         return Selection(picks=grid.cell_picks(chosen))
-
-
-def _shares(pool: PoolView) -> Floats:
-    """Float64 [t, t]: the share of each column's label that a row's label gives."""
-    tasks = pool.grid.tasks
-    shares = np.eye(len(tasks))
-    for task, brought in pool.brings.items():
-        for name, share in brought.items():
-            shares[tasks.index(task), tasks.index(name)] = share
-    return shares
-
-
-def _task_prices(costs: Floats, grid: Grid) -> Floats:
-    """What a label of each task takes of the budget, float64 [t]; infinite if none is left."""
-    return costs.reshape(grid.state.shape).min(0, initial=np.inf)
-
-
-def _reached_shares(grid: Grid, shares: Floats) -> Floats:
-    """The share of each cell's label that is bought or follows from bought ones, [n, t]."""
-    reached = np.zeros(grid.state.shape)
-    for column in range(len(grid.tasks)):
-        given = grid.bought[:, [column]] * shares[column]
-        reached = np.maximum(reached, given)
-    return reached
-
-
-def _reasons(grid: Grid, images: str) -> list[str]:
-    """Why a cell of each row is picked: images are drawn at random, or have labels already."""
-    if images == "separate":
-        return ["random image of this task"] * len(grid.images)
-    begun = grid.bought.any(1)
-    return np.where(begun, "completes an image", "random image").tolist()
-
-
-def _orders(grid: Grid, seed: int, images: str) -> list[Places]:
-    """The rows with a missing cell of each task, in the order in which they are taken."""
-    draw = draw_images if images == "whole" else draw_cells
-    draws = draw(grid, seed)
-    later = np.asarray(~grid.bought.any(1)) & (images == "whole")
-    orders = []
-    for column in range(len(grid.tasks)):
-        order = np.lexsort((grid.keys, -draws[:, column], later))
-        orders.append(order[grid.eligible[order, column]])
-    return orders
 
 
 @dataclass(kw_only=True)
 class _Market:
-    """What labels are worth, as more and more are bought.
+    """The worth of labels, as more and more are bought.
 
     Args:
         gains: of each task [t].
-        shares: what a label gives of each [t, t].
-        prices: of a label of each task [t].
-        reached: the share of each cell's label that is there [n, t]; changes with each purchase.
+        shares: the share of each column's label that a row's label gives [t, t].
+        prices: of a label of each task [t], as a part of the budget; infinite if none is left.
+        reached: the share of each cell's label that is bought or follows from bought labels [n, t];
+            changes with each purchase.
     """
 
     gains: Floats
@@ -153,8 +108,25 @@ class _Market:
         self.reached[row] += added
 
     def _added(self, row: int, column: int) -> Floats:
-        """The share that a cell's label adds to each task's label of the image [t]."""
         return np.maximum(self.shares[column] - self.reached[row], 0.0)
+
+
+def _market(pool: PoolView, costs: Floats, gains: str) -> _Market:
+    grid = pool.grid
+    shares = np.eye(len(grid.tasks))
+    columns = grid.columns
+    for task, brought in pool.brings.items():
+        for name, share in brought.items():
+            shares[columns[task], columns[name]] = share
+    reached = np.zeros(grid.state.shape)
+    for column in columns.values():
+        reached = np.maximum(reached, grid.bought[:, [column]] * shares[column])
+    return _Market(
+        gains=task_gains(pool.history if gains == "curves" else (), grid.tasks),
+        shares=shares,
+        prices=costs.reshape(grid.state.shape).min(0, initial=np.inf),
+        reached=reached,
+    )
 
 
 def _buy(
@@ -162,11 +134,7 @@ def _buy(
 ) -> Iterator[tuple[int, int, float]]:
     """Buy the best cell for its cost until nothing more can be paid; yield row, column and value.
 
-    Args:
-        market: what labels are worth.
-        queues: by column, the rows in the order in which they are taken; of equal values, the first
-            column's is bought.
-        amount: what may be spent.
+    `queues` has the rows of each column in order; of equal values, the first column's is bought.
     """
     heads = {column: next(queue, None) for column, queue in queues.items()}
     while True:
@@ -185,7 +153,7 @@ def _buy(
 
 
 def build(options: Options) -> Joint:
-    """Build the strategy."""
+    """Build the purchase of labels for all tasks."""
     return Joint(options=options)
 
 
@@ -215,7 +183,13 @@ def task_gains(history: Sequence[TrainedRound], tasks: Sequence[str]) -> Floats:
     for column, task in enumerate(tasks):
         curve = _curve(history, task)
         if len(curve) >= FEWEST and np.ptp(curve[:, 0]) > 0:
-            exponents[column], errors[column] = _fit_line(curve)
+            # The slope by least squares, and its standard error.
+            x, y = curve.T - curve.mean(0)[:, None]
+            spread = float(x @ x)
+            slope = float(x @ y) / spread
+            rest = y - slope * x
+            exponents[column] = slope
+            errors[column] = float(np.sqrt(rest @ rest / (len(curve) - 2) / spread))
     return _shrink(exponents, errors)
 
 
@@ -233,28 +207,16 @@ def _curve(history: Sequence[TrainedRound], task: str) -> Floats:
     return np.array(points).reshape(-1, 2)
 
 
-def _fit_line(curve: Floats) -> tuple[float, float]:
-    """The slope of a line through points [n, 2] by least squares, and its standard error."""
-    x, y = curve.T - curve.mean(0)[:, None]
-    spread = float(x @ x)
-    slope = float(x @ y) / spread
-    rest = y - slope * x
-    return slope, float(np.sqrt(rest @ rest / (len(curve) - 2) / spread))
-
-
 def _shrink(exponents: Floats, errors: Floats) -> Floats:
-    """Exponents, drawn toward their mean as far as their errors explain the differences."""
-    known = np.isfinite(exponents)
+    """Exponents, drawn toward the mean as far as the errors explain the differences."""
+    fitted = np.isfinite(exponents)
     gains = np.ones(len(exponents))
-    if known.sum() < 2:
+    slopes = exponents[fitted]
+    if len(slopes) < 2 or slopes.mean() <= 0:
         return gains
-    found = exponents[known]
-    noise = errors[known] ** 2
-    mean = found.mean()
-    if mean <= 0:
-        return gains
-    between = max(float(found.var(ddof=1) - noise.mean()), 0.0)
+    noise = errors[fitted] ** 2
+    between = max(float(slopes.var(ddof=1) - noise.mean()), 0.0)
     total = between + noise
     share = np.divide(between, total, out=np.zeros_like(total), where=total > 0)
-    gains[known] = np.maximum(1 + share * (found / mean - 1), LEAST)
+    gains[fitted] = np.maximum(1 + share * (slopes / slopes.mean() - 1), LEAST)
     return gains

@@ -10,7 +10,13 @@ from typing import Literal
 
 import numpy as np
 
-from labelgrid.select.parts import AsIs, ComposedStrategy, ReadStatistic, ScorerResult, widths
+from labelgrid.select.parts import (
+    ComposedStrategy,
+    ReadStatistic,
+    ScorerResult,
+    missing_means,
+    widths,
+)
 from labelgrid.select.strategy import PoolView
 
 
@@ -41,7 +47,7 @@ class ScaledLosses:
     whole: bool
 
     def __call__(self, pool: PoolView) -> ScorerResult:
-        """As `Scorer`."""
+        """Scale the losses of the statistic."""
         values = ReadStatistic("learning_loss")(pool).values
         eligible = pool.grid.eligible
         predicted = np.isfinite(values)
@@ -50,10 +56,7 @@ class ScaledLosses:
         high = np.where(pooled, values, -np.inf).max(0, initial=-np.inf)
         scores = (values - low) / widths(low, high)
         if self.whole:
-            candidates = predicted & eligible
-            count = candidates.sum(1)
-            total = np.where(candidates, scores, 0.0).sum(1)
-            means = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+            means = missing_means(np.where(predicted, scores, np.nan), pool.grid)
             scores = np.where(predicted, scores, means[:, None])
         return ScorerResult(scores, {"predicted loss": values})
 
@@ -66,14 +69,11 @@ def build(options: Options) -> ComposedStrategy:
     Source: Yoo & Kweon 2019, section 3.1; the sum of normalised losses over tasks is a reading of
     TCD's supplement.
     """
-    expects = {}
-    if options.unit == "cells":
-        expects = {"terms": {"learning_loss": {"predict": "tasks"}}}
+    per_task = {"terms": {"learning_loss": {"predict": "tasks"}}}
     return ComposedStrategy(
         needs=frozenset({"learning_loss"}),
         scorer=ScaledLosses(options.unit == "images"),
-        normaliser=AsIs(),
         unit=options.unit,
-        expects=expects,
+        expects=per_task if options.unit == "cells" else {},
         why="expected to be predicted worst",
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labelgrid.basics.array_types import AnyFloats, Floats
-from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult
+from labelgrid.select.parts import ComposedStrategy, ScorerResult
 from labelgrid.select.strategy import PoolView
 
 FEATURES = "features"
@@ -31,22 +31,22 @@ class Options:
 
 
 def likeness(pool: PoolView) -> ScorerResult:
-    """Score all cells of an image by its likeness to the example, from -1 to 1; as `Scorer`."""
+    """Score all cells of an image by its likeness to the example, from -1 to 1; as `Scorer`.
+
+    Without an example, it is the mean of the images with a label, or of all.
+    """
     features = pool.statistics[FEATURES]
-    alike = cosines(features, _example(pool, features))
+    if pool.example is not None:
+        example = pool.example.astype(np.float64)
+    else:
+        finite = np.isfinite(features).all(1)
+        bought = finite & pool.grid.bought.any(1)
+        rows = np.flatnonzero(bought if bought.any() else finite)
+        order = np.argsort(pool.grid.keys[rows])  # so that the order of the pool changes no sum
+        example = features[rows[order]].sum(0, dtype=np.float64)
+    alike = cosines(features, example)
     scores = np.repeat(alike[:, None], len(pool.grid.tasks), 1)
     return ScorerResult(scores, {"likeness": alike}, shared=True)
-
-
-def _example(pool: PoolView, features: AnyFloats) -> Floats:
-    """The features of the example; without one, the mean of the images with a label, or of all."""
-    if pool.example is not None:
-        return pool.example.astype(np.float64)
-    known = np.isfinite(features).all(1)
-    bought = known & pool.grid.bought.any(1)
-    rows = np.flatnonzero(bought if bought.any() else known)
-    order = np.argsort(pool.grid.keys[rows])  # so that the order of the pool changes no sum
-    return features[rows[order]].sum(0, dtype=np.float64)
 
 
 def cosines(features: AnyFloats, example: Floats) -> Floats:
@@ -57,13 +57,13 @@ def cosines(features: AnyFloats, example: Floats) -> Floats:
         array([1.   , 0.707, 0.   ])
     """
     length = np.linalg.norm(example)
-    found = np.zeros(len(features))
+    alike = np.zeros(len(features))
     for start in range(0, len(features), ROWS):
         rows = features[start : start + ROWS].astype(np.float64)
         products = (rows * example).sum(1)  # unlike a matrix product, the same in any order of rows
         lengths = np.linalg.norm(rows, axis=1) * length
-        found[start : start + ROWS] = products / np.where(lengths == 0, 1.0, lengths)
-    return found
+        alike[start : start + ROWS] = products / np.where(lengths == 0, 1.0, lengths)
+    return alike
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,6 @@ def build(options: Options) -> Like:
     return Like(
         needs=frozenset({FEATURES}),
         scorer=likeness,
-        normaliser=AsIs(),
         unit="images",
         why=f"most like {options.name or 'the example'}",
     )

@@ -5,7 +5,7 @@ It is PartAL's ablation with partial labels only (figure 13), and has no options
 
 from dataclasses import dataclass
 
-from labelgrid.select.parts import AsIs, ComposedStrategy, Draw, draw_cells
+from labelgrid.select.parts import ComposedStrategy, Draw, draw_cells
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,7 @@ class Options:
 def build(options: Options) -> ComposedStrategy:
     """Build the strategy: uniform draws over the missing cells, keyed by image and task."""
     return ComposedStrategy(
-        needs=frozenset(),
         scorer=Draw(draw_cells),
-        normaliser=AsIs(),
         unit="cells",
         why="random cell",
         valued=False,

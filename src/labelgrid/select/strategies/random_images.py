@@ -5,7 +5,7 @@ It is the baseline of every comparison (PartAL section 4.1), and has no options.
 
 from dataclasses import dataclass
 
-from labelgrid.select.parts import AsIs, ComposedStrategy, Draw, draw_images
+from labelgrid.select.parts import ComposedStrategy, Draw, draw_images
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,7 @@ class Options:
 def build(options: Options) -> ComposedStrategy:
     """Build the strategy: uniform draws over the images, keyed by image."""
     return ComposedStrategy(
-        needs=frozenset(),
         scorer=Draw(draw_images),
-        normaliser=AsIs(),
         unit="images",
         why="random image",
         valued=False,

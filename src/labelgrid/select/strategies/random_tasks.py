@@ -15,9 +15,8 @@ from labelgrid.basics.array_types import Floats
 from labelgrid.basics.errors import NothingToBuyError
 from labelgrid.basics.words import join_names
 from labelgrid.ledger.grid import Grid
-from labelgrid.select.budget import cell_costs
 from labelgrid.select.parts import draw_cells
-from labelgrid.select.shares import Group, alternate, deal, interleave, random_order
+from labelgrid.select.shares import Group, alternate, deal_cells, interleave, random_order
 from labelgrid.select.strategy import Budget, PoolView, Selection, check_task_names
 
 
@@ -55,7 +54,7 @@ class RandomTasks:
 
     @property
     def tasks(self) -> frozenset[str]:
-        """The tasks that the options name."""
+        """The tasks that the weights of the options name, or none."""
         if isinstance(self.options.shares, str):
             return frozenset()
         return frozenset(self.options.shares)
@@ -79,13 +78,11 @@ class RandomTasks:
             groups.append(Group(rows * t + column, draws[rows, column]))
             parts.append(alternate([index]))
         turns = interleave(parts, weights[order].tolist())
-        costs, amount = cell_costs(grid, budget)
-        dealt = deal(groups, turns, costs=costs, keys=np.repeat(grid.keys, t), amount=amount)
+        dealt = deal_cells(groups, turns, grid, budget)
         why = "random image of this task"
         return Selection(picks=grid.cell_picks((item, score, why) for item, _, score in dealt))
 
     def _weights(self, grid: Grid) -> Floats:
-        """The weight of each task, float64 [t]."""
         shares = self.options.shares
         if shares == "equal":
             return np.ones(len(grid.tasks))
@@ -105,5 +102,5 @@ class RandomTasks:
 
 
 def build(options: Options) -> RandomTasks:
-    """Build the strategy."""
+    """Build random picks with shares of tasks."""
     return RandomTasks(options)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from labelgrid.select.parts import AsIs, ComposedStrategy, ReadStatistic, ScorerResult
+from labelgrid.select.parts import ComposedStrategy, ReadStatistic, ScorerResult
 from labelgrid.select.strategy import PoolView
 
 
@@ -36,7 +36,7 @@ class Ranks:
     read: ReadStatistic
 
     def __call__(self, pool: PoolView) -> ScorerResult:
-        """As `Scorer`."""
+        """Rank the values of the statistic."""
         values = self.read(pool).values
         rows = np.flatnonzero(pool.grid.eligible.any(1))
         ranks = np.full(values.shape, np.nan)
@@ -54,7 +54,6 @@ def build(options: Options) -> ComposedStrategy:
     return ComposedStrategy(
         needs=frozenset({options.statistic}),
         scorer=Ranks(ReadStatistic(options.statistic)),
-        normaliser=AsIs(),
         unit="images",
         why="ranks among the most uncertain",
     )

@@ -10,13 +10,13 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from labelgrid.basics.array_types import AnyFloats, Bools, Floats, Places
+from labelgrid.basics.array_types import AnyFloats, Bools, Places
 from labelgrid.basics.streams import seed_of
-from labelgrid.select.budget import cell_costs, image_costs
+from labelgrid.select.budget import image_costs
 from labelgrid.select.clusters import k_means
 from labelgrid.select.parts import draw_cells, draw_images
-from labelgrid.select.shares import Group, alternate, deal, random_order
-from labelgrid.select.strategy import Budget, PoolView, Selection
+from labelgrid.select.shares import alternate, deal, deal_cells, groups_of, random_order
+from labelgrid.select.strategy import Budget, PickUnit, PoolView, Selection
 
 CLASSES = "classes"
 FEATURES = "features"
@@ -24,7 +24,7 @@ FEATURES = "features"
 
 @dataclass(frozen=True)
 class Options:
-    """What the strata are, and what is drawn from them.
+    """The sort of the strata, and the unit of the draws.
 
     Args:
         by: `"classes"`: a stratum for each predicted class: an image belongs to its rarest one;
@@ -67,8 +67,8 @@ class Stratified:
         return frozenset({CLASSES, FEATURES})
 
     @property
-    def unit(self) -> Literal["cells", "images"]:
-        """The unit of its picks."""
+    def unit(self) -> PickUnit:
+        """The option of this name: cells, or whole images."""
         return self.options.unit
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
@@ -80,31 +80,28 @@ class Stratified:
         missing = np.any(grid.eligible, axis=1)
         strata = np.full(len(missing), -1)
         size = np.zeros(len(missing), np.intp)
-        strata[missing] = self._strata(pool, missing)
+        strata[missing] = self._strata(pool, missing)  # -1 remains where nothing is missing
         names, sizes = np.unique(strata[missing], return_counts=True)
         size[missing] = sizes[np.searchsorted(names, strata[missing])]
         turns = alternate(random_order(len(names), pool.seed, "strata"))
         why = "random of its stratum"
         if self.options.unit == "images":
             draws = draw_images(grid, pool.seed)[:, 0]
-            groups = _strata_groups(names, strata, draws)
+            groups = groups_of(names, strata, draws)
             costs = image_costs(grid, budget)
             dealt = deal(groups, turns, costs=costs, keys=grid.keys, amount=budget.amount)
             picks = grid.image_picks((row, score, why) for row, _, score in dealt)
         else:
             draws = draw_cells(grid, pool.seed)
             cell_strata = np.where(grid.eligible, strata[:, None], -1).ravel()
-            groups = _strata_groups(names, cell_strata, draws.ravel())
-            keys = np.repeat(grid.keys, len(grid.tasks))
-            costs, amount = cell_costs(grid, budget)
-            dealt = deal(groups, turns, costs=costs, keys=keys, amount=amount)
+            groups = groups_of(names, cell_strata, draws.ravel())
+            dealt = deal_cells(groups, turns, grid, budget)
             picks = grid.cell_picks((item, score, why) for item, _, score in dealt)
         return Selection(
             picks=picks, terms={"stratum": strata, "images in it": size}, without={"strata": draws}
         )
 
     def _strata(self, pool: PoolView, rows: Bools) -> Places:
-        """The stratum of each image with a missing cell."""
         if self.options.by != "features":
             shares = pool.statistics[CLASSES][rows]
             if self.options.by == "classes" or shares.any():
@@ -114,23 +111,8 @@ class Stratified:
         return k_means(features, keys, self.options.clusters, seed_of(pool.seed, "strata"))
 
 
-def _strata_groups(names: Places, strata: Places, draws: Floats) -> list[Group]:
-    """A group for each stratum.
-
-    Args:
-        names: the numbers of the strata.
-        strata: the stratum of each item [m].
-        draws: the score of each item [m].
-    """
-    groups = []
-    for name in names:
-        items = np.flatnonzero(strata == name)
-        groups.append(Group(items, draws[items]))
-    return groups
-
-
 def rarest_classes(shares: AnyFloats, least: float) -> Places:
-    """The class of each image [n] that the fewest images show, of the classes that it shows.
+    """The rarest shown class of each image [n]: the class that the fewest images show.
 
     An image shows a class if the share of its pixels is at least `least`. An image that shows no
     class belongs to its most frequent one.
@@ -149,5 +131,5 @@ def rarest_classes(shares: AnyFloats, least: float) -> Places:
 
 
 def build(options: Options) -> Stratified:
-    """Build the strategy."""
+    """Build stratified random picks."""
     return Stratified(options)

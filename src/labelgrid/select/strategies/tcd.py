@@ -18,7 +18,7 @@ from labelgrid.select.budget import ROUNDING, buy, cell_costs, image_costs, paya
 from labelgrid.select.centres import farthest_centre, finite_rows, nearest_centre, squared_distances
 from labelgrid.select.knapsack import buy_value
 from labelgrid.select.parts import DRAWN, DRAWN_IMAGE, LEAST_RANGE, MinMax, fill_unknown
-from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
+from labelgrid.select.strategy import Budget, PickUnit, PoolView, Scores, Selection
 
 INCONSISTENCY = "committee"
 FEATURES = "embedding"
@@ -63,7 +63,7 @@ WHY = {
 
 @dataclass(frozen=True, kw_only=True)
 class Items:
-    """What can be picked: images (g = 1) or cells (g = t). NaN scores cannot be picked.
+    """The images (g = 1) or cells (g = t) of a pool. NaN scores cannot be picked.
 
     Args:
         scores: float64 [n, g].
@@ -105,7 +105,7 @@ class NearestByColumn:
             self.farthest = farthest_centre(finite, np.flatnonzero(used.any(1)))
 
     def add(self, row: int, column: int) -> None:
-        """Add a centre to a column."""
+        """Make a row a centre of a column, and update the distances."""
         further = squared_distances(self.features, self.features[row])
         self.squared[:, column] = np.fmin(self.squared[:, column], further)
         self.farthest = max(self.farthest, float(np.fmax.reduce(further)))
@@ -214,18 +214,22 @@ class TaskConsistency:
         return frozenset(statistics[self.options.score])
 
     @property
-    def unit(self) -> Literal["cells", "images"]:
-        """The unit of its picks."""
+    def unit(self) -> PickUnit:
+        """The option of this name: cells, or whole images."""
         return self.options.unit
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
-        """As `Strategy.select`."""
+        """As `Strategy.select`; the picks have weights in training."""
         grid = pool.grid
         options = self.options
         raw = np.ones(grid.state.shape)
+        scores = raw
         if INCONSISTENCY in self.needs:
             raw = np.asarray(pool.statistics[INCONSISTENCY], np.float64)
-        scores = self._normalise(raw, grid)
+            scores = raw
+            if options.normalise == "each":
+                normaliser = MinMax("each")
+                scores = normaliser.apply(raw, grid, normaliser.calibrate(raw, grid, {}))
         shape: tuple[int, ...] = grid.state.shape
         if options.unit == "images":
             shape = shape[:1]
@@ -254,20 +258,22 @@ class TaskConsistency:
             without=without,
         )
 
-    def _normalise(self, raw: Scores, grid: Grid) -> Scores:
-        """The inconsistencies on one scale; ones if the diversity alone counts."""
-        if self.options.normalise == "none" or INCONSISTENCY not in self.needs:
-            return raw
-        normaliser = MinMax("each")
-        return normaliser.apply(raw, grid, normaliser.calibrate(raw, grid, {}))
-
     def _picks(
         self, places: list[tuple[int, int]], values: Scores, raw: Scores, grid: Grid
     ) -> list[Pick]:
-        """The cells of the picked items, with their weights."""
-        cells = self._picked_cells(places, values, grid.eligible)
-        weights = self._weights(cells, raw, grid.eligible)
-        scored = np.isfinite(raw) & grid.eligible
+        eligible = grid.eligible
+        cells = []
+        picked = np.zeros(raw.shape, np.bool_)
+        for row, group in places:
+            columns = [group]
+            if self.options.unit == "images":
+                columns = np.flatnonzero(eligible[row]).tolist()
+            picked[row, columns] = True
+            cells += [(row, column, float(values[row, group])) for column in columns]
+        weights = np.ones(raw.shape)
+        if self.options.weigh != "none" and INCONSISTENCY in self.needs:
+            weights = label_weights(raw, picked if self.options.weigh == "picks" else eligible)
+        scored = np.isfinite(raw) & eligible
         drawn = DRAWN
         if self.options.unit == "images":
             # A cell without a score counts only where its image has no other.
@@ -276,44 +282,18 @@ class TaskConsistency:
         picks = []
         for row, column, score in cells:
             is_drawn = not scored[row, column]
-            why = drawn if is_drawn else WHY[self.options.score]
             pick = Pick(
                 cell=grid.cell(row, column),
                 score=score,
                 weight=float(weights[row, column]),
-                why=why,
+                why=drawn if is_drawn else WHY[self.options.score],
                 drawn=is_drawn,
             )
             picks.append(pick)
         return picks
 
-    def _picked_cells(
-        self, places: list[tuple[int, int]], values: Scores, eligible: Bools
-    ) -> list[tuple[int, int, float]]:
-        """The row, the column and the score of each cell of the picked items."""
-        cells = []
-        for row, group in places:
-            columns = [group]
-            if self.options.unit == "images":
-                columns = np.flatnonzero(eligible[row]).tolist()
-            score = float(values[row, group])
-            cells += [(row, column, score) for column in columns]
-        return cells
-
-    def _weights(self, cells: list[tuple[int, int, float]], raw: Scores, eligible: Bools) -> Scores:
-        """The weight of each cell in training [n, t], given the picked ones."""
-        if self.options.weigh == "none" or INCONSISTENCY not in self.needs:
-            return np.ones(raw.shape)
-        if self.options.weigh == "pool":
-            return label_weights(raw, eligible)
-        picked = np.zeros(raw.shape, np.bool_)
-        for row, column, _ in cells:
-            picked[row, column] = True
-        return label_weights(raw, picked)
-
 
 def _buy_items(items: Items, valued: bool) -> list[tuple[int, int]]:
-    """The row and the column of each item that the amount pays for, the best first."""
     groups = items.scores.shape[1]
     keys = np.repeat(items.keys, groups)
     take = buy_value if valued else buy
@@ -322,13 +302,13 @@ def _buy_items(items: Items, valued: bool) -> list[tuple[int, int]]:
 
 
 def image_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> Items:
-    """The images with a missing cell: their scores are the `max` or the `mean` of these cells'.
+    """The images with a missing cell, scored by the `max` or the `mean` of the missing cells.
 
     Cells without a score are left out, unless an image has no others: then their scores are drawn
     (`fill_unknown`).
     """
     grid = pool.grid
-    eligible = pool.grid.eligible
+    eligible = grid.eligible
     scored = eligible & np.isfinite(scores)
     filled = fill_unknown(scores, grid, pool.seed)
     used = np.where(np.any(scored, axis=1, keepdims=True), scored, eligible)
@@ -336,12 +316,10 @@ def image_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> I
         joined = np.where(used, filled, -np.inf).max(1)
     else:
         joined = np.where(used, filled, 0).sum(1) / np.maximum(used.sum(1), 1)
-    values = np.where(eligible.any(1), joined, np.nan)
-    centres = np.any(grid.bought, axis=1, keepdims=True)
     return Items(
-        scores=values[:, None],
+        scores=np.where(eligible.any(1), joined, np.nan)[:, None],
         costs=image_costs(grid, budget)[:, None],
-        centres=centres,
+        centres=np.any(grid.bought, axis=1, keepdims=True),
         keys=grid.keys,
         amount=budget.amount,
     )
@@ -350,11 +328,10 @@ def image_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> I
 def cell_items(scores: Scores, pool: PoolView, budget: Budget) -> Items:
     """The missing cells; a budget of one image is worth t cells."""
     grid = pool.grid
-    values = fill_unknown(scores, pool.grid, pool.seed)
     costs, amount = cell_costs(grid, budget)
     return Items(
-        scores=values,
-        costs=costs.reshape(values.shape),
+        scores=fill_unknown(scores, grid, pool.seed),
+        costs=costs.reshape(scores.shape),
         centres=grid.bought,
         keys=grid.keys,
         amount=amount,
@@ -362,13 +339,10 @@ def cell_items(scores: Scores, pool: PoolView, budget: Budget) -> Items:
 
 
 def label_weights(raw: Scores, counted: Bools) -> Scores:
-    """The weight of each cell in training: its inconsistency over the mean of its task.
+    """The weight of each cell in training: the inconsistency over the mean of the task.
 
-    The weights are held to `WEIGHTS`, and are 1 where the inconsistency is unknown.
-
-    Args:
-        raw: the inconsistencies, float64 [n, t], NaN where unknown.
-        counted: bool [n, t], the cells that the mean is over.
+    The weights are held to `WEIGHTS`, and are 1 where the inconsistency is unknown (NaN). The mean
+    is over the cells that are `counted`.
 
     Example:
         >>> label_weights(np.array([[1.0], [2.0], [9.0], [np.nan]]), np.ones((4, 1), bool)).ravel()
@@ -399,5 +373,5 @@ def unit_rows(features: Floats32) -> Floats32:
 
 
 def build(options: Options) -> TaskConsistency:
-    """Build the strategy."""
+    """Build TCD's greedy picks."""
     return TaskConsistency(options)

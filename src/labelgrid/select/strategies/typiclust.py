@@ -10,12 +10,12 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from labelgrid.basics.array_types import AnyFloats, Floats, Keys, Places
+from labelgrid.basics.array_types import AnyFloats, Floats, Keys
 from labelgrid.basics.streams import seed_of
 from labelgrid.select.budget import image_costs, payable_amount
 from labelgrid.select.centres import finite_rows
 from labelgrid.select.clusters import k_means
-from labelgrid.select.shares import Group, alternate, deal
+from labelgrid.select.shares import Group, alternate, deal, groups_of
 from labelgrid.select.strategy import Budget, PoolView, Selection
 
 FEATURES = "features"
@@ -77,7 +77,8 @@ class TypiClust:
         used = np.any(pool.grid.bought, axis=1)
         features = pool.statistics[FEATURES]
         finite = finite_rows(features)
-        rows = np.flatnonzero(finite & (used | np.isfinite(costs)))
+        is_open = np.isfinite(costs)
+        rows = np.flatnonzero(finite & (used | is_open))
         if not len(rows):
             return Selection(picks=[])
         wanted = int(used[rows].sum()) + affordable_count(costs[rows], budget.amount)
@@ -92,16 +93,16 @@ class TypiClust:
         neighbours = self.options.neighbours
         typicality = np.zeros(len(costs))
         for cluster in np.flatnonzero(sizes):
-            members = np.flatnonzero((clusters == cluster) & np.isfinite(costs) & ~used)
+            members = np.flatnonzero((clusters == cluster) & is_open & ~used)
             # Sorted, so that the order of the pool has no effect.
             members = members[np.argsort(grid.keys[members])]
             typicality[members] = typicalities(features[members], neighbours, squared=squared)
-        open_clusters = np.where(np.isfinite(costs) & finite, clusters, -1)
+        open_clusters = np.where(is_open & finite, clusters, -1)
         order = np.lexsort((np.arange(len(sizes)), -sizes, labelled))
         large = sizes[order] >= self.options.least
-        parts = [_cluster_groups(order[large], open_clusters, typicality)]
+        parts = [groups_of(order[large], open_clusters, typicality)]
         if self.options.small == "last":
-            parts.append(_cluster_groups(order[~large], open_clusters, typicality))
+            parts.append(groups_of(order[~large], open_clusters, typicality))
         rows_and_scores = _deal_parts(parts, costs, grid.keys, budget.amount)
         why = "typical of images like which few are labelled"
         picks = grid.image_picks((row, score, why) for row, score in rows_and_scores)
@@ -114,33 +115,10 @@ class TypiClust:
         return Selection(picks=picks, terms=terms, without={"clusters": typicality})
 
 
-def _cluster_groups(order: Places, clusters: Places, typicality: Floats) -> list[Group]:
-    """The clusters that have images to pick, in the order of their turns.
-
-    Args:
-        order: the numbers of the clusters.
-        clusters: the cluster of each image [n]; -1 where the image cannot be picked.
-        typicality: of each image [n].
-    """
-    groups = []
-    for cluster in order:
-        rows = np.flatnonzero(clusters == cluster)
-        if len(rows):
-            groups.append(Group(rows, typicality[rows]))
-    return groups
-
-
 def _deal_parts(
     parts: list[list[Group]], costs: Floats, keys: Keys, amount: float
 ) -> list[tuple[int, float]]:
-    """The row and the score of each pick: the groups of a part take turns, then those of the next.
-
-    Args:
-        parts: the groups of each part.
-        costs: float64 [n], in the unit of the amount.
-        keys: uint64 [n].
-        amount: what may be spent.
-    """
+    """The row and the score of each pick: groups take turns until a part is spent, part by part."""
     costs = costs.copy()
     rest = payable_amount(amount)
     picks = []
@@ -199,5 +177,5 @@ def typicalities(features: AnyFloats, neighbours: int, *, squared: bool = False)
 
 
 def build(options: Options) -> TypiClust:
-    """Build the strategy."""
+    """Build TypiClust with the constants of the paper."""
     return TypiClust(options)

@@ -6,7 +6,7 @@ any unit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
@@ -20,15 +20,15 @@ from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.formats.codecs import depth as files
 from labelgrid.formats.unmeasured import LARGEST, lone_largest
 from labelgrid.tasks.agreement import distance_agreement
-from labelgrid.tasks.figures import LabelFigure, distance_slope
+from labelgrid.tasks.figures import LabelFigure, LabelFigures, distance_slope
 from labelgrid.tasks.outlines import distance_outline
-from labelgrid.tasks.overview import Legend, LogHistogram, Overview, percent, two_digits
+from labelgrid.tasks.overview import Legend, LogHistogram, Overview, Range, percent, two_digits
 from labelgrid.tasks.pictures import RGB, distance_scale, render_distances
 from labelgrid.tasks.placement import Labels, Placement
 from labelgrid.tasks.planes import PLANES_CHECK
 from labelgrid.tasks.scale import Scale, divide_by_maximum, zoom_disparities, zoom_distances
 from labelgrid.tasks.stored_distances import CUT_OFF, STORED_NUMBERS
-from labelgrid.tasks.task import Range, Spec, Task, TaskDef
+from labelgrid.tasks.task import Spec, Task, TaskDef
 
 #: The median depth of a label in any scene, from a hand's length to a view over a valley.
 METRES = (0.05, 200.0)
@@ -68,15 +68,13 @@ class Errors:
 
 
 def zoom_depth(value: Array, valid: Bools, geometry: Placement, options: files.Options) -> Labels:
-    """Divide depth by the zoom, or multiply disparity: what looks larger is nearer.
+    """Divide depth by the zoom, or multiply disparity: larger things are nearer.
 
     Resizing alone changes neither. Sparse measurements are kept (`Placement.nearest_valid`).
     """
     placed, placed_valid = geometry.nearest_valid(value, valid)
     zoom = np.float32(geometry.zoom)
-    if options.disparity:
-        return placed * zoom, placed_valid
-    return placed / zoom, placed_valid
+    return (placed * zoom if options.disparity else placed / zoom), placed_valid
 
 
 def render_depth(value: Array, valid: Bools, limits: Range | None, options: files.Options) -> RGB:
@@ -84,8 +82,8 @@ def render_depth(value: Array, valid: Bools, limits: Range | None, options: file
     return render_distances(value[..., 0], valid, limits, options.disparity)
 
 
-def depth_figures(value: Array, valid: Bools, options: files.Options) -> Mapping[str, LabelFigure]:
-    """The median depth and what is near, or the median disparity.
+def depth_figures(value: Array, valid: Bools, options: files.Options) -> LabelFigures:
+    """The median depth and the depth of near pixels, or the median disparity.
 
     It is about 1000 times too small or too large if metres and millimetres are confused.
     """
@@ -115,7 +113,7 @@ def depth_figures(value: Array, valid: Bools, options: files.Options) -> Mapping
 
 
 def _likely_step(metres: Array) -> float:
-    """The scale that a file without a declared one was read with: a PNG has whole millimetres."""
+    """The scale of a file without a declared scale: a PNG has whole millimetres."""
     steps = metres.astype(np.float64) * 1000
     if steps.max() < 65536 and np.abs(steps - np.rint(steps)).max() < 0.01:
         return MILLIMETRE
@@ -125,13 +123,11 @@ def _likely_step(metres: Array) -> float:
 def depth_slope(value: Array, valid: Bools, options: files.Options) -> Array:
     """The relative change of the distance; a disparity shrinks as the distance grows."""
     slope = distance_slope(value[..., 0], valid)
-    if options.disparity:
-        return -slope
-    return slope
+    return -slope if options.disparity else slope
 
 
 class DistanceOverview(Overview):
-    """Of distances or disparities: the median, where 5 to 95 % of the measured pixels lie."""
+    """Distances or disparities: the median, and the range of 5 to 95 % of the measured pixels."""
 
     def __init__(self, options: files.Options) -> None:
         super().__init__(options)
@@ -146,11 +142,11 @@ class DistanceOverview(Overview):
 
     @property
     def unit(self) -> str:
-        """As `Overview.unit`."""
+        """Metres, or nothing after a disparity."""
         return "" if self.options.disparity else " m"
 
     def add(self, image_id: str, label: LabelArray) -> None:
-        """As `Overview.add`."""
+        """Count the distances of the label, and note an unusual content."""
         super().add(image_id, label)
         values = known_numbers(label.value[..., 0], label.valid)
         if not values.size:
@@ -166,21 +162,17 @@ class DistanceOverview(Overview):
             return
         if highest > FARTHEST and not self.options.disparity:
             self.too_far.append(image_id)
-        self._find_unmeasured(image_id, values)
+        lone = lone_largest(values)
+        if lone is not None:
+            stored = lone.number / (self.options.step or _likely_step(values))
+            number = round(stored)
+            if number in LARGEST and np.isclose(stored, number, rtol=1e-5):
+                self.unmeasured.setdefault(number, []).append(image_id)
         at_end = np.count_nonzero(values == values.max()) / values.size
         self.ends.setdefault(highest, []).append(at_end)
 
-    def _find_unmeasured(self, image_id: str, values: Array) -> None:
-        """Note the largest number of a type, if it is far beyond all others."""
-        lone = lone_largest(values)
-        if lone is None:
-            return
-        stored = lone.number / (self.options.step or _likely_step(values))
-        if round(stored) in LARGEST and np.isclose(stored, round(stored), rtol=1e-5):
-            self.unmeasured.setdefault(round(stored), []).append(image_id)
-
     def text(self) -> str:
-        """As `Overview.text`."""
+        """The median, the range and the measured share."""
         low, middle, high = map(two_digits, self.histogram.quantiles((0.05, 0.5, 0.95)))
         measured = percent(self.share_valid)
         return (
@@ -189,7 +181,6 @@ class DistanceOverview(Overview):
         )
 
     def _reading(self) -> str:
-        """In which unit numbers without a declared scale were read, and what others would give."""
         if self.options.disparity or self.options.step or self.step != MILLIMETRE:
             return ""
         (middle,) = self.histogram.quantiles((0.5,))
@@ -200,7 +191,7 @@ class DistanceOverview(Overview):
         return f", read as millimetres ({', '.join(texts)})"
 
     def values(self) -> Json:
-        """As `Overview.values`."""
+        """The quantiles, the range, the unit and the measured share."""
         low, middle, high = self.histogram.quantiles((0.05, 0.5, 0.95))
         return {
             "median": middle,
@@ -213,7 +204,7 @@ class DistanceOverview(Overview):
         }
 
     def remarks(self) -> Iterator[str]:
-        """As `Overview.remarks`."""
+        """Remark constant labels, and many labels with the same end."""
         if self.constant:
             yield f"{self._constant()}."
         end, shares = max(self.ends.items(), key=lambda item: len(item[1]), default=(0.0, []))
@@ -227,7 +218,7 @@ class DistanceOverview(Overview):
             )
 
     def doubts(self) -> Iterator[str]:
-        """As `Overview.doubts`."""
+        """Doubt constant labels, distances that no camera sees, and numbers for 'not measured'."""
         if self.labels == len(self.constant) >= MANY:
             yield f"{self._constant()}: no scene looks so. Export them again."
         if self.too_far:
@@ -251,22 +242,20 @@ class DistanceOverview(Overview):
             f"everywhere: {join_names(self.constant, 3)}"
         )
 
-    def limits(self) -> tuple[float, float]:
+    def limits(self) -> Range:
         """As `Overview.limits`: of near and far."""
         low, high = self.histogram.quantiles((0.02, 0.98))
-        if self.options.disparity:
-            return high, low
-        return low, high
+        return (high, low) if self.options.disparity else (low, high)
 
     def legend(self, limits: Range | None) -> Legend:
-        """As `Overview.legend`."""
+        """The scale of colours from near to far."""
         near, far = limits or self.limits()
         ends = (f"near: {two_digits(near)}{self.unit}", f"far: {two_digits(far)}{self.unit}")
         return Legend(scale=distance_scale(), ends=ends)
 
 
 def meaning(options: files.Options) -> str:
-    """What a prediction is."""
+    """Describe the channel of a prediction, with its unit."""
     if options.disparity:
         return "the disparity, in the unit of the labels"
     return "the depth along the camera's axis, in metres"
@@ -307,26 +296,21 @@ def build(task: TaskDef) -> Task:
     """
     from labelgrid.pixel import disagreement, losses, metrics, prediction, uncertainty
 
-    unit = SPEC.unit
+    fields = task.plain_fields
     zoomed = zoom_distances
     if task.options.disparity:
-        unit = ""
+        fields["unit"] = ""
         zoomed = zoom_disparities
     return Task(
-        name=task.name,
-        kind=task.kind,
+        **fields,
         channels=1,
         label_channels=1,
-        unit=unit,
-        cost=task.cost,
-        weight=SPEC.weight,
-        headline=task.headline,
         activate=prediction.pass_through,
         pixel_loss=losses.absolute_error,
         as_prediction=prediction.pass_through,
         to_target=prediction.positive_target,
         moments=uncertainty.GaussianMoments,
         disagreement=disagreement.absolute_difference,
-        metrics=task.chosen({"RMSE": partial(metrics.DepthMetric, unit)}),
+        metrics=task.chosen({"RMSE": partial(metrics.DepthMetric, fields["unit"])}),
         scale=Scale(scaled=divide_by_maximum, zoomed=zoomed, unbounded=True),
     )

@@ -18,8 +18,7 @@ from labelgrid.tasks.outlines import line_outline
 from labelgrid.tasks.overview import BinaryOverview
 from labelgrid.tasks.pictures import render_grey
 from labelgrid.tasks.placement import same_values
-from labelgrid.tasks.scale import Scale, probability_error, released_probability_error
-from labelgrid.tasks.task import NoOptions, Spec, Task, TaskDef
+from labelgrid.tasks.task import NoOptions, Spec, Task, TaskDef, binary_task
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Matching:
 
 
 def meaning(options: Any) -> str:
-    """What a prediction is."""
+    """Describe the channel of a prediction."""
     return "the probability of an edge"
 
 
@@ -76,36 +75,7 @@ SPEC = Spec(
 
 def build(task: TaskDef) -> Task:
     """The functions of an edge map: sigmoid, balanced cross entropy, two-class entropy, AP."""
-    import torch
+    from labelgrid.pixel import boundary_metric, losses, metrics
 
-    from labelgrid.pixel import (
-        boundary_metric,
-        disagreement,
-        losses,
-        metrics,
-        prediction,
-        uncertainty,
-    )
-
-    return Task(
-        name=task.name,
-        kind=task.kind,
-        channels=1,
-        label_channels=1,
-        unit=SPEC.unit,
-        cost=task.cost,
-        weight=SPEC.weight,
-        headline=task.headline,
-        activate=torch.sigmoid,
-        pixel_loss=losses.balanced_bce,
-        as_prediction=prediction.pass_through,
-        to_target=prediction.binary_target,
-        moments=uncertainty.BinaryMoments,
-        disagreement=disagreement.binary_divergence,
-        other_disagreements={"js": disagreement.binary_js},
-        metrics=task.chosen({"AP": metrics.EdgeMetric, "odsF": boundary_metric.BoundaryMetric}),
-        probabilities=prediction.two_classes,
-        scale=Scale(
-            neutral=0.5, error=probability_error, released_error=released_probability_error
-        ),
-    )
+    measured = {"AP": metrics.EdgeMetric, "odsF": boundary_metric.BoundaryMetric}
+    return binary_task(task, losses.balanced_bce, measured)

@@ -18,9 +18,9 @@ from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.formats.codecs.normals import other_axes
 from labelgrid.tasks.agreement import angle_agreement
 from labelgrid.tasks.checks import MANY, SHOWS_SOMETHING, LabelCheck
-from labelgrid.tasks.figures import LabelFigure
+from labelgrid.tasks.figures import LabelFigure, LabelFigures
 from labelgrid.tasks.outlines import direction_outline
-from labelgrid.tasks.overview import Legend, Overview, percent
+from labelgrid.tasks.overview import Legend, Overview, Range, percent
 from labelgrid.tasks.pictures import render_vectors
 from labelgrid.tasks.placement import Labels, Placement
 from labelgrid.tasks.scale import (
@@ -69,14 +69,14 @@ CAUSE = (
 
 
 def places_of(value: Array, valid: Bools, _options: object) -> Places | None:
-    """How normals [h, w, 3] change from place to place; None if they do not."""
+    """The change of normals [h, w, 3] from place to place; None without a change."""
     step = -(-max(valid.shape) // SIDE)
     thin = (slice(step // 2, None, step),) * 2
-    known = valid[thin]
-    rows, columns = np.nonzero(known)
-    x, y = value[thin][known][:, :2].T.astype(np.float64)
+    shown = valid[thin]
+    rows, columns = np.nonzero(shown)
+    x, y = value[thin][shown][:, :2].T.astype(np.float64)
     places = np.stack([x, y, columns, -rows])
-    if known.sum() < 2 or places.std(1).min() < 1e-3:
+    if shown.sum() < 2 or places.std(1).min() < 1e-3:
         return None
     table = np.corrcoef(places)
     return np.array([table[0, 2], table[1, 3], table[0, 3], table[1, 2], y.mean()])
@@ -112,7 +112,7 @@ def judge_places(found: Sequence[Places | None], options: Any) -> str:
 
 
 def _renamed(axes: str, names: dict[str, str]) -> str:
-    """Axes with other directions.
+    """Rename the directions of axes.
 
     Example:
         >>> _renamed("x right, y up, z toward the camera", {"up": "down", "right": "left"})
@@ -131,9 +131,8 @@ AXES_CHECK = LabelCheck(places_of, judge_places)
 def turn_normals(value: Array, valid: Bools, geometry: Placement, _options: object) -> Labels:
     """Interpolate the valid neighbours linearly and normalise.
 
-    Where they cancel out, the nearest vector is taken, and of sparse ones that which
-    `Placement.nearest_valid` takes. A flip mirrors the vectors with the image; a zoom does not
-    change them.
+    Where neighbours cancel out or are sparse, `Placement.nearest_valid` takes the nearest vector. A
+    flip mirrors the vectors with the image; a zoom does not change vectors.
     """
     blend = geometry.linear(value, valid)
     length = np.sqrt(blend[..., 0] ** 2 + blend[..., 1] ** 2 + blend[..., 2] ** 2)
@@ -150,8 +149,8 @@ def turn_normals(value: Array, valid: Bools, geometry: Placement, _options: obje
     return blend, placed_valid
 
 
-def direction_figures(value: Array, valid: Bools, options: Any) -> Mapping[str, LabelFigure]:
-    """The mean components, and how x changes with the column and y with the height.
+def direction_figures(value: Array, valid: Bools, options: Any) -> LabelFigures:
+    """The mean components, and the correlations of x with the column and y with the height.
 
     The walls of rooms face inward, things outward.
     """
@@ -194,7 +193,7 @@ def _planes(value: Array) -> Sequence[Array]:
 
 
 def _flipped(axes: str, one: str, other: str) -> str:
-    """Axes of which the one that points to one side points to the other.
+    """Exchange the sides of an axis.
 
     Example:
         >>> _flipped("x right, y down, z away from the camera", "up", "down")
@@ -205,10 +204,7 @@ def _flipped(axes: str, one: str, other: str) -> str:
 
 
 def normals_slope(value: Array, valid: Bools, _options: object) -> Array:
-    """The sign of x and y over z.
-
-    A surface that faces right recedes to the right, and one that faces up recedes upward.
-    """
+    """The sign of x and y over z: a surface that faces right recedes to the right."""
     vector = np.where((np.abs(value) > FLAT) & valid[..., None], np.sign(value), 0)
     return vector[..., :2] * vector[..., 2:]
 
@@ -233,7 +229,7 @@ def other_normals_slopes(value: Array, valid: Bools, options: Any) -> Mapping[st
 
 
 class DirectionOverview(Overview):
-    """Of normals: the mean direction, and the share of pixels without one."""
+    """Normals: the mean direction, and the share of pixels without a direction."""
 
     def __init__(self, options: Any) -> None:
         super().__init__(options)
@@ -243,7 +239,7 @@ class DirectionOverview(Overview):
         self.highest = np.full(3, -np.inf)
 
     def add(self, image_id: str, label: LabelArray) -> None:
-        """As `Overview.add`."""
+        """Add up the components, also of the left and the right half of the image."""
         super().add(image_id, label)
         planes = _planes(label.value)
         middle = label.size[1] // 2
@@ -263,7 +259,7 @@ class DirectionOverview(Overview):
         return [float(total) for total in self.total / max(self.valid, 1)]
 
     def text(self) -> str:
-        """As `Overview.text`."""
+        """The mean direction, and the share without."""
         x, y, z = (f"{value:z.2f}" for value in self.mean)
         left, right = (f"{total / max(count, 1):z.2f}" for total, count in self.halves)
         return (
@@ -273,16 +269,16 @@ class DirectionOverview(Overview):
         )
 
     def values(self) -> Json:
-        """As `Overview.values`."""
+        """The mean components, and the share without."""
         x, y, z = self.mean
         return {"right": x, "up": y, "toward_camera": z, "without": 1 - self.share_valid}
 
     def remarks(self) -> Iterator[str]:
-        """As `Overview.remarks`."""
+        """Say that all pixels have the same direction."""
         if self.valid > 1 and (self.lowest == self.highest).all():
             yield "all pixels of the new labels have one direction."
 
-    def legend(self, limits: tuple[float, float] | None) -> Legend:
+    def legend(self, limits: Range | None) -> Legend:
         """As `Overview.legend`: the colours of a ball, and of five directions."""
         del limits
         swatches = []
@@ -296,9 +292,8 @@ def _colour(vectors: Floats) -> Bytes:
     return render_vectors(vectors, np.ones(vectors.shape[:-1], np.bool_), None, None)
 
 
-def _ball(side: int = 72) -> Bytes:
-    """The picture of a ball on white, each pixel in the colour of its direction."""
-    places = np.linspace(-1, 1, side)
+def _ball() -> Bytes:
+    places = np.linspace(-1, 1, 72)
     x, y = np.meshgrid(places, -places)
     inside = x**2 + y**2 <= 1
     z = np.sqrt(np.where(inside, 1 - x**2 - y**2, 0))
@@ -306,7 +301,7 @@ def _ball(side: int = 72) -> Bytes:
 
 
 def meaning(options: Any) -> str:
-    """What a prediction is."""
+    """Describe the channels of a prediction, with the axes."""
     return "the unit vector of the surface normal: x right, y up, z toward the camera"
 
 
@@ -340,14 +335,9 @@ def build(task: TaskDef) -> Task:
     from labelgrid.pixel import disagreement, losses, metrics, prediction, uncertainty
 
     return Task(
-        name=task.name,
-        kind=task.kind,
+        **task.plain_fields,
         channels=3,
         label_channels=3,
-        unit=SPEC.unit,
-        cost=task.cost,
-        weight=SPEC.weight,
-        headline=task.headline,
         activate=prediction.unit_vectors,
         pixel_loss=losses.unit_vector_l1,
         as_prediction=prediction.pass_through,

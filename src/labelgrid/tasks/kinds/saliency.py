@@ -16,8 +16,7 @@ from labelgrid.tasks.outlines import border_outline
 from labelgrid.tasks.overview import BinaryOverview
 from labelgrid.tasks.pictures import render_grey
 from labelgrid.tasks.placement import same_values
-from labelgrid.tasks.scale import Scale, probability_error, released_probability_error
-from labelgrid.tasks.task import Spec, Task, TaskDef
+from labelgrid.tasks.task import Spec, Task, TaskDef, binary_task
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class SetF:
 
 
 def meaning(options: Any) -> str:
-    """What a prediction is."""
+    """Describe the channel of a prediction."""
     return "the probability that a pixel is salient"
 
 
@@ -78,29 +77,7 @@ SPEC = Spec(
 
 def build(task: TaskDef) -> Task:
     """The functions of a saliency map: sigmoid, balanced cross entropy, two-class entropy, IoU."""
-    import torch
+    from labelgrid.pixel import losses, metrics, set_f_metric
 
-    from labelgrid.pixel import disagreement, losses, metrics, prediction, set_f_metric, uncertainty
-
-    return Task(
-        name=task.name,
-        kind=task.kind,
-        channels=1,
-        label_channels=1,
-        unit=SPEC.unit,
-        cost=task.cost,
-        weight=SPEC.weight,
-        headline=task.headline,
-        activate=torch.sigmoid,
-        pixel_loss=losses.area_balanced_bce,
-        as_prediction=prediction.pass_through,
-        to_target=prediction.binary_target,
-        moments=uncertainty.BinaryMoments,
-        disagreement=disagreement.binary_divergence,
-        other_disagreements={"js": disagreement.binary_js},
-        metrics=task.chosen({"IoU": metrics.SaliencyMetric, "setF": set_f_metric.SetFMetric}),
-        probabilities=prediction.two_classes,
-        scale=Scale(
-            neutral=0.5, error=probability_error, released_error=released_probability_error
-        ),
-    )
+    measured = {"IoU": metrics.SaliencyMetric, "setF": set_f_metric.SetFMetric}
+    return binary_task(task, losses.area_balanced_bce, measured)

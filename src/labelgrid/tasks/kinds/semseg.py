@@ -1,4 +1,4 @@
-"""Semantic segmentation and other class maps, such as human parts.
+"""Semantic segmentation, and class maps of any sort, such as human parts.
 
 It has one channel per class of the label files' options. The default cost is a placeholder, roughly
 minutes per label; set your own costs in the project, in any unit.
@@ -21,7 +21,7 @@ from labelgrid.tasks.checks import SHOWS_SOMETHING
 from labelgrid.tasks.class_colours import class_colours
 from labelgrid.tasks.figures import class_details, class_heights
 from labelgrid.tasks.outlines import border_outline
-from labelgrid.tasks.overview import Legend, Overview, percent, without_label
+from labelgrid.tasks.overview import Legend, Overview, Range, percent, without_label
 from labelgrid.tasks.placement import same_values
 from labelgrid.tasks.scale import Scale, probability_error, released_probability_error
 from labelgrid.tasks.task import Spec, Task, TaskDef
@@ -43,7 +43,7 @@ class Overlap:
 
 
 class ClassOverview(Overview):
-    """Of class maps: the classes that occur, and their shares of the labelled pixels."""
+    """Class maps: the classes that occur, with shares of the labelled pixels."""
 
     def __init__(self, options: Any) -> None:
         super().__init__(options)
@@ -51,7 +51,7 @@ class ClassOverview(Overview):
         self.some = 0
 
     def add(self, image_id: str, label: LabelArray) -> None:
-        """As `Overview.add`."""
+        """Count the pixels of each class, too."""
         super().add(image_id, label)
         classes = known_numbers(label.value[..., 0], label.valid)
         self.counts += np.bincount(classes, minlength=len(self.counts))
@@ -66,7 +66,7 @@ class ClassOverview(Overview):
         return shares
 
     def text(self) -> str:
-        """As `Overview.text`."""
+        """The number of classes that occur, and the shares of the largest."""
         shares = self.shares()
         largest = [f"{name} {percent(share)}" for name, share in list(shares.items())[:NAMED]]
         if len(shares) > NAMED:
@@ -77,16 +77,16 @@ class ClassOverview(Overview):
         )
 
     def values(self) -> Json:
-        """As `Overview.values`."""
+        """The shares of classes and of pixels without a label."""
         return {"shares": self.shares(), "not_labelled": 1 - self.share_valid}
 
     def names(self) -> Mapping[str, bool]:
-        """As `Overview.names`."""
+        """All classes of the task, and whether each occurs."""
         occurs = (self.counts > 0).tolist()
         return dict(zip(self.options.names, occurs, strict=True))
 
     def remarks(self) -> Iterator[str]:
-        """As `Overview.remarks`."""
+        """Remark a single class, and labels with a part of the classes."""
         shares = self.shares()
         if len(shares) == 1:
             yield f"all labelled pixels of the new labels are of one class, '{next(iter(shares))}'."
@@ -94,12 +94,12 @@ class ClassOverview(Overview):
             labels = count_text(self.labels, "new label")
             yield f"in {self.some:,} of {labels} only some of the classes were annotated."
 
-    def legend(self, limits: tuple[float, float] | None) -> Legend:
+    def legend(self, limits: Range | None) -> Legend:
         """As `Overview.legend`: the classes that occur, the largest first."""
         del limits
         names = self.options.names
-        known = self.class_colours if len(self.class_colours) else class_colours(names)
-        colours = dict(zip(names, known.tolist(), strict=True))
+        table = self.class_colours if len(self.class_colours) else class_colours(names)
+        colours = dict(zip(names, table.tolist(), strict=True))
         swatches = []
         for name in self.shares():
             red, green, blue = colours[name]
@@ -108,7 +108,7 @@ class ClassOverview(Overview):
 
 
 def meaning(options: Any) -> str:
-    """What a prediction is."""
+    """Describe the channels of a prediction."""
     return "the probability of each class"
 
 
@@ -139,14 +139,9 @@ def build(task: TaskDef) -> Task:
 
     classes = len(task.options.names)
     return Task(
-        name=task.name,
-        kind=task.kind,
+        **task.plain_fields,
         channels=classes,
         label_channels=1,
-        unit=SPEC.unit,
-        cost=task.cost,
-        weight=SPEC.weight,
-        headline=task.headline,
         activate=prediction.class_probabilities,
         pixel_loss=losses.cross_entropy,
         as_prediction=partial(prediction.one_hot, classes=classes),

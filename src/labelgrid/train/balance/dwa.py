@@ -5,14 +5,13 @@ ratio of mean epoch losses. They multiply the objective's weights. In the first 
 1.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from labelgrid.basics.config import check_ranges
-from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
+from labelgrid.train.balancer import Reduce, TaskLosses, WeightedBalancer, Weights
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,8 @@ class Options:
         check_ranges(self, temperature=(1e-3, 1e6))
 
 
-class DynamicWeightAverage(Balancer):
-    """Keeps each task's mean losses of the last two epochs in which it had labels.
+class DynamicWeightAverage(WeightedBalancer):
+    """Keeps the mean losses of each task in the last two epochs with labels of the task.
 
     Reading: the mean is over labels, not over batches, which have different numbers of them. A task
     that did not have labels in two epochs yet has the weight 1, and the others share the softmax.
@@ -43,17 +42,15 @@ class DynamicWeightAverage(Balancer):
         epoch: the number of the current epoch.
     """
 
+    options: Options
     sums: Tensor
     counts: Tensor
     last: Tensor
     before: Tensor
     epoch: Tensor
 
-    def __init__(self, weights: Mapping[str, float], reduce: Reduce, options: Options) -> None:
-        super().__init__()
-        self.fixed = weights
-        self.reduce = reduce
-        self.temperature = options.temperature
+    def __init__(self, weights: Weights, reduce: Reduce, options: Options) -> None:
+        super().__init__(weights, reduce, options)
         for name in ("sums", "counts", "last", "before"):
             self.register_buffer(name, torch.zeros(len(weights)))
         self.register_buffer("epoch", torch.tensor(0))
@@ -61,43 +58,31 @@ class DynamicWeightAverage(Balancer):
     def backward(self, step: TaskLosses) -> Tensor:
         """Back-propagate the losses, as `Balancer.backward` says."""
         if step.epoch != int(self.epoch):
-            self._close_epoch(step.epoch)
-        self._add_losses(step)
+            # A task without labels in the epoch that ended keeps its former means.
+            seen = self.counts > 0
+            self.before = torch.where(seen, self.last, self.before)
+            self.last = torch.where(seen, self.sums / self.counts.clamp(min=1), self.last)
+            self.sums = torch.zeros_like(self.sums)
+            self.counts = torch.zeros_like(self.counts)
+            self.epoch.fill_(step.epoch)
+        losses = torch.stack([loss.detach() for loss in step.losses.values()], 1)
+        self.sums += torch.where(step.present, losses, 0.0).sum(0)
+        self.counts += step.present.sum(0)
         factors = dict(zip(step.losses, self.weights(), strict=True))
         self.factors = {name: factors[name] for name in step.labelled}
         weighted = {}
         for name, loss in step.losses.items():
             weighted[name] = self.fixed[name] * factors[name] * loss
-        total = self.reduce(weighted, step.present) + step.other
-        step.backward(total)
-        return total.detach()
+        return self.finish(step, weighted)
 
     def weights(self) -> Tensor:
         """Compute the weights of the current epoch, [t]; their mean is 1."""
         ratios = self.last / self.before
         has_ratio = (self.last != 0) & (self.before != 0)
-        shares = torch.where(has_ratio, ratios / self.temperature, -torch.inf).softmax(0)
+        shares = torch.where(has_ratio, ratios / self.options.temperature, -torch.inf).softmax(0)
         return torch.where(has_ratio, has_ratio.sum() * shares, 1.0)
 
-    def _close_epoch(self, epoch: int) -> None:
-        """Take the means of the epoch that ended, and begin another.
 
-        A task without labels in it keeps its former ones.
-        """
-        seen = self.counts > 0
-        self.before = torch.where(seen, self.last, self.before)
-        self.last = torch.where(seen, self.sums / self.counts.clamp(min=1), self.last)
-        self.sums = torch.zeros_like(self.sums)
-        self.counts = torch.zeros_like(self.counts)
-        self.epoch.fill_(epoch)
-
-    def _add_losses(self, step: TaskLosses) -> None:
-        """Add a step's losses and labels to those of the epoch."""
-        losses = torch.stack([loss.detach() for loss in step.losses.values()], 1)
-        self.sums += torch.where(step.present, losses, 0.0).sum(0)
-        self.counts += step.present.sum(0)
-
-
-def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> DynamicWeightAverage:
+def build(weights: Weights, reduce: Reduce, options: Options) -> DynamicWeightAverage:
     """Build the balancer."""
     return DynamicWeightAverage(weights, reduce, options)

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from labelgrid.basics.config import check_tasks
 from labelgrid.basics.errors import note_unchanged
-from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
+from labelgrid.train.balancer import Reduce, TaskLosses, WeightedBalancer, Weights
 
 LARGEST = 1e9
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is trained with other weights than what is measured.
+    """Weights in training beside the weights that measure.
 
     Args:
         factors: by task, such as `{ semseg = 3.0 }`: they multiply the weights in training alone,
@@ -32,23 +32,16 @@ class Options:
                 raise ValueError(f"factors.{task} must be from 0 to {LARGEST:g}; it is {factor:g}")
 
 
-class Fixed(Balancer):
-    """Multiplies each task's loss by a constant, reduces them, and back-propagates in one pass."""
-
-    def __init__(self, weights: Mapping[str, float], reduce: Reduce) -> None:
-        super().__init__()
-        self.weights = weights
-        self.reduce = reduce
+class Fixed(WeightedBalancer):
+    """Multiplies each task's loss by a constant, reduces the losses, and back-propagates once."""
 
     def backward(self, step: TaskLosses) -> Tensor:
         """Back-propagate the losses, as `Balancer.backward` says."""
-        weighted = {name: self.weights[name] * loss for name, loss in step.losses.items()}
-        total = self.reduce(weighted, step.present) + step.other
-        step.backward(total)
-        return total.detach()
+        weighted = {name: self.fixed[name] * loss for name, loss in step.losses.items()}
+        return self.finish(step, weighted)
 
 
-def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> Fixed:
+def build(weights: Weights, reduce: Reduce, options: Options) -> Fixed:
     """Build the balancer.
 
     Raises:

@@ -4,7 +4,6 @@ Source: Chen et al. 2018, algorithm 1. The sum of the weights is the number of t
 the objective's weights.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from labelgrid.basics.config import check_ranges
-from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
+from labelgrid.train.balancer import Reduce, TaskLosses, WeightedBalancer, Weights
 from labelgrid.train.shared_gradients import SharedGradients
 
 #: The least weight. Deviation: the paper's weights can fall below 0, where a loss would be
@@ -44,7 +43,7 @@ class Options:
         check_ranges(self, alpha=(0, 10), learning_rate=(0, 10))
 
 
-class GradNorm(Balancer):
+class GradNorm(WeightedBalancer):
     """Moves each labelled task's gradient norm towards a multiple of the mean norm.
 
     The factor is the task's relative loss to the power alpha.
@@ -56,13 +55,11 @@ class GradNorm(Balancer):
         initial: L(0) by task, [t]; 0 where the task had no label yet.
     """
 
+    options: Options
     initial: Tensor
 
-    def __init__(self, weights: Mapping[str, float], reduce: Reduce, options: Options) -> None:
-        super().__init__()
-        self.fixed = weights
-        self.reduce = reduce
-        self.options = options
+    def __init__(self, weights: Weights, reduce: Reduce, options: Options) -> None:
+        super().__init__(weights, reduce, options)
         self.learning_rate = options.learning_rate
         self.weights = nn.ParameterDict({name: nn.Parameter(torch.ones(())) for name in weights})
         self.register_buffer("initial", torch.zeros(len(weights)))
@@ -75,25 +72,22 @@ class GradNorm(Balancer):
         losses = step.parts(self.reduce, self.fixed)
         gradients = SharedGradients(step, losses, "features")
         weights = torch.stack([self.weights[name] for name in losses])
-        norms = weights * self._norms(gradients)
+        if self.options.at == "features":
+            gradients.refuse_bypass("layer")
+            rows = gradients.rows
+        else:
+            rows = gradients.at_layer(gradients.last_layer())
+        norms = weights * rows.norm(dim=1)
         target = norms.detach().mean() * self._relative_losses(step) ** self.options.alpha
         factors = weights.detach()
         self.factors = dict(zip(losses, factors, strict=True))
         heads = [1.0] * len(losses)
         if self.options.heads == "weighted":
             heads = factors.tolist()
-        gradients.weigh(factors, heads, (norms - target).abs().sum())
-        return (factors @ torch.stack(list(losses.values())).to(factors) + step.other).detach()
-
-    def _norms(self, gradients: SharedGradients) -> Tensor:
-        """Compute the norms of the tasks' gradients without these weights, [t]."""
-        if self.options.at == "features":
-            gradients.refuse_bypass("layer")
-            return gradients.rows.norm(dim=1)
-        return gradients.at_layer(gradients.last_layer()).norm(dim=1)
+        return gradients.weigh(factors, heads, (norms - target).abs().sum())
 
     def _relative_losses(self, step: TaskLosses) -> Tensor:
-        """Compute the labelled tasks' losses over their first ones, divided by their mean: [t]."""
+        """Divide each labelled task's loss by its first, and all ratios by the mean: [t]."""
         names = list(step.losses)
         columns = [names.index(name) for name in step.labelled]
         now = torch.stack([step.mean(name) for name in step.labelled]).to(self.initial)
@@ -112,6 +106,6 @@ class GradNorm(Balancer):
             weight.copy_(value)
 
 
-def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> GradNorm:
+def build(weights: Weights, reduce: Reduce, options: Options) -> GradNorm:
     """Build the balancer."""
     return GradNorm(weights, reduce, options)

@@ -4,7 +4,6 @@ The gradients are combined with weights of at least 0 whose sum is 1. The object
 multiply the losses first. Source: Sener & Koltun 2018, algorithm 2 and section 3.3 (MGDA-UB).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
@@ -15,7 +14,7 @@ from scipy.optimize import nnls
 from torch import Tensor
 
 from labelgrid.basics.array_types import Floats
-from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
+from labelgrid.train.balancer import Reduce, TaskLosses, WeightedBalancer, Weights
 from labelgrid.train.shared_gradients import SharedGradients
 
 #: The largest number of vectors whose supports are enumerated: 63 small linear systems.
@@ -43,17 +42,13 @@ class Options:
     heads: Literal["plain", "weighted"] = "plain"
 
 
-class MultipleGradientDescent(Balancer):
+class MultipleGradientDescent(WeightedBalancer):
     """Computes the weights of the labelled tasks anew in each step.
 
     Deviation: the released code approaches the weights by Frank-Wolfe steps; here they are exact.
     """
 
-    def __init__(self, weights: Mapping[str, float], reduce: Reduce, options: Options) -> None:
-        super().__init__()
-        self.fixed = weights
-        self.reduce = reduce
-        self.options = options
+    options: Options
 
     def backward(self, step: TaskLosses) -> Tensor:
         """Back-propagate the losses, as `Balancer.backward` says.
@@ -72,8 +67,7 @@ class MultipleGradientDescent(Balancer):
         heads = [1.0] * len(losses)
         if self.options.heads == "weighted":
             heads = weights.tolist()
-        gradients.weigh(weights, heads)
-        return (weights @ torch.stack(list(losses.values())).to(weights) + step.other).detach()
+        return gradients.weigh(weights, heads)
 
     def weights(self, gradients: SharedGradients) -> Tensor:
         """Compute the weights of the tasks, [t]."""
@@ -92,9 +86,7 @@ class MultipleGradientDescent(Balancer):
         return torch.from_numpy(least_norm(products)).to(rows)
 
 
-def build(
-    weights: Mapping[str, float], reduce: Reduce, options: Options
-) -> MultipleGradientDescent:
+def build(weights: Weights, reduce: Reduce, options: Options) -> MultipleGradientDescent:
     """Build the balancer."""
     return MultipleGradientDescent(weights, reduce, options)
 
@@ -122,14 +114,16 @@ def least_norm(products: Floats) -> Floats:
     scaled = products.astype(np.float64) / largest
     if count <= MOST_ENUMERATED:
         return _solve_by_supports(scaled)
-    return _solve_by_active_set(scaled)
+    # The x >= 0 with the least |Vx|² + (sum x - 1)² is a multiple of the weights.
+    values, vectors = np.linalg.eigh(scaled)
+    roots = np.sqrt(values.clip(min=0))[:, None] * vectors.T
+    system = np.vstack([roots, np.ones(count)])
+    solution, _ = nnls(system, np.append(np.zeros(count), 1.0))
+    return solution / solution.sum()
 
 
 def _solve_by_supports(products: Floats) -> Floats:
-    """Return the best of the solutions of all supports.
-
-    The optimum has a support of affinely independent vectors.
-    """
+    """Return the best solution of all supports; a best one has affinely independent vectors."""
     count = len(products)
     solutions = []
     for size in range(1, count + 1):
@@ -141,10 +135,7 @@ def _solve_by_supports(products: Floats) -> Floats:
 
 
 def _solve_on_support(products: Floats, rows: list[int]) -> Floats | None:
-    """Return the best weights with sum 1 that are 0 outside `rows`.
-
-    None if one is negative or they are not unique.
-    """
+    """Return the best weights with sum 1, 0 outside `rows`; None if negative or not unique."""
     size = len(rows)
     weights = np.zeros(len(products))
     system = np.ones((size + 1, size + 1))
@@ -158,12 +149,3 @@ def _solve_on_support(products: Floats, rows: list[int]) -> Floats | None:
         return None
     weights[rows] = solution / solution.sum()
     return weights
-
-
-def _solve_by_active_set(products: Floats) -> Floats:
-    """Minimise |Vx|² + (sum x - 1)² over x >= 0: its solution is a multiple of the weights."""
-    values, vectors = np.linalg.eigh(products)
-    roots = np.sqrt(values.clip(min=0))[:, None] * vectors.T
-    system = np.vstack([roots, np.ones(len(products))])
-    solution, _ = nnls(system, np.append(np.zeros(len(products)), 1.0))
-    return solution / solution.sum()

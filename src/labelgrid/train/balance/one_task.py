@@ -1,9 +1,8 @@
-"""Learns one task in each step, by its loss alone, so that tasks do not disturb each other.
+"""Learns a single task in each step, by its loss alone: no task disturbs another.
 
 The task is drawn among those with a label in the batch. The terms' losses count in every step.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from labelgrid.basics.streams import stream
-from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
+from labelgrid.train.balancer import Reduce, TaskLosses, WeightedBalancer, Weights
 
 
 @dataclass(frozen=True)
@@ -26,8 +25,8 @@ class Options:
     order: Literal["random", "turns"] = "random"
 
 
-class SingleTask(Balancer):
-    """Multiplies the loss of one labelled task by its fixed weight and back-propagates it.
+class SingleTask(WeightedBalancer):
+    """Multiplies the loss of a labelled task by its fixed weight and back-propagates the product.
 
     The draw belongs to the number of the step, so that a resumed training draws the same tasks.
     `last` holds the last step of each task, -1 before there is one. A task is learnt in about 1/K
@@ -39,14 +38,12 @@ class SingleTask(Balancer):
     learnt.
     """
 
+    options: Options
     seed: Tensor
     last: Tensor
 
-    def __init__(self, weights: Mapping[str, float], reduce: Reduce, options: Options) -> None:
-        super().__init__()
-        self.weights = weights
-        self.reduce = reduce
-        self.options = options
+    def __init__(self, weights: Weights, reduce: Reduce, options: Options) -> None:
+        super().__init__(weights, reduce, options)
         self.register_buffer("seed", torch.randint(2**62, ()))
         self.register_buffer("last", torch.full((len(weights),), -1))
 
@@ -67,11 +64,11 @@ class SingleTask(Balancer):
         if task is None:
             return step.without_labels(self.reduce)
         self.last[list(step.losses).index(task)] = step.step
-        total = self.weights[task] * step.loss_of(task, self.reduce) + step.other
+        total = self.fixed[task] * step.loss_of(task, self.reduce) + step.other
         step.backward(total)
         return total.detach()
 
 
-def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> SingleTask:
+def build(weights: Weights, reduce: Reduce, options: Options) -> SingleTask:
     """Build the balancer."""
     return SingleTask(weights, reduce, options)

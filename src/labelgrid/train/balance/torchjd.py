@@ -7,9 +7,9 @@ losses first, and the tasks' own parameters get the gradients of these losses.
 Source: Quinton & Rey 2024 (Jacobian descent; UPGrad).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from torch import Tensor
 from labelgrid.basics.errors import PluginError, RecipeError, TrainingError
 from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text
-from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
+from labelgrid.train.balancer import Balancer, Reduce, TaskLosses, Weights
 from labelgrid.train.shared_gradients import Place, SharedGradients
 
 #: Maps gradients [t, n] to one [n].
@@ -45,9 +45,7 @@ class Options:
 class AggregatedGradients(Balancer):
     """Gives the shared part the aggregated gradient of the labelled tasks."""
 
-    def __init__(
-        self, weights: Mapping[str, float], reduce: Reduce, aggregator: Aggregator, at: Place
-    ) -> None:
+    def __init__(self, weights: Weights, reduce: Reduce, aggregator: Aggregator, at: Place) -> None:
         super().__init__()
         self.fixed = weights
         self.reduce = reduce
@@ -73,7 +71,6 @@ class AggregatedGradients(Balancer):
         return (torch.stack(list(losses.values())).sum() + step.other).detach()
 
     def _aggregate(self, rows: Tensor) -> Tensor:
-        """Aggregate gradients [t, n] to one [n]."""
         if not bool(torch.isfinite(rows).all()):
             # Half precision has overflowed, and the loss scaler will skip this step.
             return rows.mean(0)
@@ -90,20 +87,9 @@ class AggregatedGradients(Balancer):
 
 
 def _too_few_tasks(aggregator: Aggregator, count: int, error: ValueError) -> str:
-    """Say that an aggregator needs the gradients of more tasks."""
     name = type(aggregator).__name__
     tasks = count_text(count, "task")
     return f"The aggregator '{name}' cannot aggregate the gradients of {tasks}: {error}"
-
-
-def _aggregator_names(aggregation: Any) -> list[str]:
-    """List the aggregators of TorchJD's module."""
-    names = []
-    for name in aggregation.__all__:
-        kind = getattr(aggregation, name)
-        if issubclass(kind, aggregation.Aggregator):
-            names.append(name)
-    return names
 
 
 def aggregator_of(name: str, arguments: Values, tasks: int) -> Aggregator:
@@ -117,13 +103,14 @@ def aggregator_of(name: str, arguments: Values, tasks: int) -> Aggregator:
     try:
         from torchjd import aggregation
 
-        names = _aggregator_names(aggregation)
+        kinds = {name: getattr(aggregation, name) for name in aggregation.__all__}
+        names = [n for n, kind in kinds.items() if issubclass(kind, aggregation.Aggregator)]
         if name not in names:
             raise RecipeError(
                 f"balance.options.aggregator is '{name}', which TorchJD does not have.",
                 next_step=f"It has: {', '.join(names)}.",
             )
-        chosen = getattr(aggregation, name)
+        chosen = kinds[name]
         if hasattr(chosen, "reset"):
             raise RecipeError(
                 f"The aggregator '{name}' has a state for a fixed number of tasks, "
@@ -155,7 +142,7 @@ def aggregator_of(name: str, arguments: Values, tasks: int) -> Aggregator:
     return aggregator
 
 
-def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> AggregatedGradients:
+def build(weights: Weights, reduce: Reduce, options: Options) -> AggregatedGradients:
     """Build the balancer."""
     aggregator = aggregator_of(options.aggregator, options.arguments or {}, len(weights))
     return AggregatedGradients(weights, reduce, aggregator, options.at)

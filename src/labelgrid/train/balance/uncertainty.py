@@ -6,7 +6,6 @@ and a variance is learnt from the images with a label. The objective's weights m
 first.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from labelgrid.basics.config import check_ranges
-from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
+from labelgrid.train.balancer import Reduce, TaskLosses, WeightedBalancer, Weights
 
 
 @dataclass(frozen=True)
@@ -36,14 +35,13 @@ class Options:
         check_ranges(self, start=(-20, 20), learning_rate=(0, 10))
 
 
-class LearntUncertainty(Balancer):
+class LearntUncertainty(WeightedBalancer):
     """Divides each labelled image's losses by learnt variances, and adds half the log variances."""
 
-    def __init__(self, weights: Mapping[str, float], reduce: Reduce, options: Options) -> None:
-        super().__init__()
-        self.weights = weights
-        self.reduce = reduce
-        self.options = options
+    options: Options
+
+    def __init__(self, weights: Weights, reduce: Reduce, options: Options) -> None:
+        super().__init__(weights, reduce, options)
         self.learning_rate = options.learning_rate
         self.logs = nn.ParameterDict(
             {name: nn.Parameter(torch.tensor(options.start)) for name in weights}
@@ -54,28 +52,16 @@ class LearntUncertainty(Balancer):
         if not step.labelled:
             return step.without_labels(self.reduce)
         kept = step.only(step.labelled)
-        self.factors = {
-            name: self._factor(name, name in step.classes).detach() for name in kept.losses
-        }
-        likelihoods = {
-            name: self._likelihood(name, loss, name in step.classes)
-            for name, loss in kept.losses.items()
-        }
-        total = self.reduce(likelihoods, kept.present) + step.other
-        step.backward(total)
-        return total.detach()
-
-    def _likelihood(self, task: str, loss: Tensor, of_classes: bool) -> Tensor:
-        """The negative log likelihoods [b] of a task's labels, but for a constant."""
-        return self._factor(task, of_classes) * self.weights[task] * loss + self.logs[task] / 2
-
-    def _factor(self, task: str, of_classes: bool) -> Tensor:
-        """What a task's loss is multiplied by."""
-        return (1.0 if of_classes and self.options.form == "kendall" else 0.5) * (
-            -self.logs[task]
-        ).exp()
+        self.factors = {}
+        likelihoods = {}  # negative and logarithmic, but for a constant
+        for name, loss in kept.losses.items():
+            is_softmax = self.options.form == "kendall" and name in step.classes
+            factor = (1.0 if is_softmax else 0.5) * (-self.logs[name]).exp()
+            self.factors[name] = factor.detach()
+            likelihoods[name] = factor * self.fixed[name] * loss + self.logs[name] / 2
+        return self.finish(kept, likelihoods)
 
 
-def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> LearntUncertainty:
+def build(weights: Weights, reduce: Reduce, options: Options) -> LearntUncertainty:
     """Build the balancer."""
     return LearntUncertainty(weights, reduce, options)

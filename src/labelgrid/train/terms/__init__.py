@@ -1,1 +1,1 @@
-"""Terms that are added to the supervised loss, one file each."""
+"""Terms of the loss beside the supervised loss, a file each."""

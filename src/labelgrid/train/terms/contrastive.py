@@ -12,10 +12,9 @@ from pydantic import Field
 from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
-from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.joint_space import Codes, JointTerm
 from labelgrid.train.pairs import distance
-from labelgrid.train.ranges import Weight
+from labelgrid.train.term_options import JointOptions, Weight
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Options(JointOptions):
 
 
 class Contrastive(JointTerm):
-    """A hinge by which the maps of one image are nearer than those of two images of the batch.
+    """A hinge by which maps of the same image are nearer than maps of two images of the batch.
 
     It is max(0, d(m(y_s), m(y_t)) - d(m(y'_s), m(y_t)) + margin), with the prediction y'_s for
     another image; d is the cosine distance of L_ct. Pairs without another image do not count.
@@ -41,11 +40,9 @@ class Contrastive(JointTerm):
     Source: MTPSL section 3.2, "Alternative loss and regularization strategies".
     """
 
+    plugin = "contrastive"
+    options: Options
     across_images = True
-
-    def __init__(self, tasks: Tasks, network: Network, options: Options) -> None:
-        super().__init__("contrastive", tasks, network, options)
-        self.options = options
 
     def compared(self, codes: Codes) -> Tensors:
         """Compute the hinge of each pair, [p]; 0 for pairs without another image."""

@@ -3,12 +3,10 @@
 It learns from the tasks of which an image has no label.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from labelgrid.basics.type_names import Size
 from labelgrid.data.batch import Batch
@@ -17,10 +15,10 @@ from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.crop_boxes import Box, crop_batch, crop_prediction, draw_boxes
 from labelgrid.train.idle_terms import say_if_idle
-from labelgrid.train.objective import half_to_float, resize_output, targets_present
-from labelgrid.train.ranges import Weight, Zoom
+from labelgrid.train.objective import half_to_float, prediction_at, targets_present
 from labelgrid.train.step_draws import Draws
-from labelgrid.train.term import Preparation, Step, Term, View
+from labelgrid.train.term import Preparation, Step, Term, Views
+from labelgrid.train.term_options import Weight, Zoom
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,23 +61,20 @@ class CropConsistency(Term):
             "crop", data, unlabelled=self.options.tasks == "unlabelled", remedy='Set tasks = "all".'
         )
 
-    def views(self) -> Mapping[str, View]:
+    def views(self) -> Views:
         """Return the crops, with the crops of the known labels of the batch."""
         return {"crop": self._crop}
 
     def _crop(self, batch: Batch, draws: Draws) -> Batch:
-        """Crop the batch's images and known labels at random."""
         boxes, size = self._draw_boxes(batch, draws)
         tasks = self.tasks if batch.known else {}
         crops = crop_batch(replace(batch, targets=batch.known), tasks, boxes, size)
         return replace(crops, targets={}, known=crops.targets)
 
     def _draw_boxes(self, batch: Batch, draws: Draws) -> tuple[list[Box], Size]:
-        """Draw the boxes, and return the size of the crops with them."""
-        height, width = batch.images.shape[-2:]
-        boxes = draw_boxes(draws, batch.ids, (height, width), [self.options.zoom])
+        boxes = draw_boxes(draws, batch.ids, batch.image_size, [self.options.zoom])
         if self.options.resize:
-            return boxes, (height, width)
+            return boxes, batch.image_size
         return boxes, (boxes[0].height, boxes[0].width)
 
     def loss(self, step: Step) -> Tensors:
@@ -89,28 +84,22 @@ class CropConsistency(Term):
         if self.options.tasks == "all":
             counts = torch.ones_like(counts)
         by_task = []
-        for column, name in enumerate(step.tasks):
-            loss = self._task_loss(step, name, boxes=boxes, size=size, counts=counts[:, column])
+        for column, (name, task) in enumerate(step.tasks.items()):
+            rows = counts[:, column].nonzero()[:, 0]
+            raw = half_to_float(step.output.final[name][rows])
+            loss = raw.new_zeros(len(counts))
+            if len(rows):
+                raw_of_crop = step.views["crop"][1].final[name][rows]
+                prediction = prediction_at(task, raw, step.batch.image_size)
+                own_boxes = [boxes[row] for row in rows.tolist()]
+                cropped = crop_prediction(task, prediction, own_boxes, size)
+                if self.options.learn == "crop":
+                    cropped = cropped.detach()
+                errors = prediction_at(task, raw_of_crop, size) - cropped
+                loss = loss.index_put((rows,), errors.square().mean((1, 2, 3)))
             by_task.append(loss)
         losses = torch.stack(by_task, 1)
         return {"mse": self.options.weight * losses.sum(1) / counts.sum(1).clamp(min=1)}
-
-    def _task_loss(
-        self, step: Step, name: str, boxes: list[Box], size: Size, counts: Tensor
-    ) -> Tensor:
-        """Compute one task's loss [b], 0 for images that do not count."""
-        task = step.tasks[name]
-        rows = counts.nonzero()[:, 0]
-        raw = half_to_float(step.output.final[name][rows])
-        raw_of_crop = half_to_float(step.views["crop"][1].final[name][rows])
-        if not len(rows):
-            return raw.new_zeros(len(counts))
-        prediction = task.activate(resize_output(raw, step.batch.images.shape[-2:]))
-        cropped = crop_prediction(task, prediction, [boxes[row] for row in rows.tolist()], size)
-        if self.options.learn == "crop":
-            cropped = cropped.detach()
-        errors = task.activate(resize_output(raw_of_crop, size)) - cropped
-        return raw.new_zeros(len(counts)).index_put((rows,), errors.square().mean((1, 2, 3)))
 
 
 def build(tasks: Tasks, network: Network, options: Options) -> CropConsistency:

@@ -11,14 +11,12 @@ from functools import partial
 from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
-from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import CrossMapTerm, direct_losses, sum_by_image
 from labelgrid.train.idle_terms import SOURCES_ALL, say_if_idle
-from labelgrid.train.joint_options import Sources
 from labelgrid.train.objective import targets_present
 from labelgrid.train.pairs import pairs_of
-from labelgrid.train.ranges import OwnRate
 from labelgrid.train.term import Preparation, RateGroup, Step
+from labelgrid.train.term_options import CrossMapOptions, OwnRate, Sources
 
 
 @dataclass(frozen=True)
@@ -47,10 +45,7 @@ class DirectMap(CrossMapTerm):
     """
 
     plugin = "direct_map"
-
-    def __init__(self, tasks: Tasks, options: Options) -> None:
-        super().__init__(tasks, options)
-        self.options = options
+    options: Options
 
     def groups(self) -> Sequence[RateGroup]:
         """Return the mappings; none with one task."""

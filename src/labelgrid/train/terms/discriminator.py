@@ -1,4 +1,4 @@
-"""Discriminator loss: in a joint space of two tasks, a network tells maps of one image from others.
+"""Discriminator loss: in a joint space, a network tells maps of an image from maps of two images.
 
 A further loss in place of MTPSL's consistency and regulariser. Each pair needs a further image with
 the same two tasks in the batch.
@@ -6,21 +6,18 @@ the same two tasks in the batch.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from labelgrid.nets.encoder_options import WIDEST
 from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
-from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.joint_space import Codes, JointTerm
-from labelgrid.train.ranges import Weight
 from labelgrid.train.term import OwnOptimiser, Step
+from labelgrid.train.term_options import AdamRate, JointOptions, Weight, Width
 
 
 @dataclass(frozen=True)
@@ -39,8 +36,8 @@ class Options(JointOptions):
 
     weight: Weight = 1.0
     aim: Literal["both", "positive"] = "both"
-    width: Annotated[int, Field(ge=1, le=WIDEST)] = 128
-    rate: Annotated[float, Field(gt=0, le=100)] = 1e-4
+    width: Width = 128
+    rate: AdamRate = 1e-4
 
 
 class Judge(nn.Sequential):
@@ -63,7 +60,7 @@ class Judge(nn.Sequential):
 
 
 class Discriminator(JointTerm):
-    """The cross entropy of a discriminator that sees two maps: of one image (yes) or two (no).
+    """The cross entropy of a discriminator of two maps: of the same image (yes) or two (no).
 
     Source: MTPSL section 3.2, "Alternative loss and regularization strategies": a convolutional
     network predicts which it is, and its parameters and those of the network and the mapping are
@@ -72,11 +69,12 @@ class Discriminator(JointTerm):
     Pairs without another image do not count.
     """
 
+    plugin = "discriminator"
+    options: Options
     across_images = True
 
     def __init__(self, tasks: Tasks, network: Network, options: Options) -> None:
-        super().__init__("discriminator", tasks, network, options)
-        self.options = options
+        super().__init__(tasks, network, options)
         self.judge = Judge(self.width, options.width)
         self.optimiser = torch.optim.Adam(self.judge.parameters(), lr=options.rate)
         self.last_codes: Codes | None = None
@@ -96,14 +94,12 @@ class Discriminator(JointTerm):
         return {"judged": self.options.weight * loss}
 
     def _entropies(self, others: Tensor, codes: Codes) -> tuple[Tensor, Tensor]:
-        """Compute the cross entropies of the pairs of one image and of two, [p] each."""
         counts = (codes.pairs.image[others] != codes.pairs.image).float()
         yes = self.judge(torch.cat([codes.sources, codes.targets], 1))
         no = self.judge(torch.cat([codes.sources[others], codes.targets], 1))
         return counts * functional.softplus(-yes), counts * functional.softplus(no)
 
     def _judge_loss(self, step: Step) -> Tensors:
-        """Compute the discriminator's own loss [b] on this step's maps; none without a pair."""
         codes = self.last_codes
         self.last_codes = None
         if codes is None:

@@ -6,7 +6,7 @@ Predictions stand in for labels that an image lacks. One pass serves all tasks, 
 linear in their number.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Literal
@@ -18,22 +18,28 @@ from torch.func import functional_call
 
 from labelgrid.basics.config import check_unused_options
 from labelgrid.data.batch import Batch
-from labelgrid.nets.encoder_options import WIDEST
-from labelgrid.nets.network import Network, Output
+from labelgrid.nets.network import Network
 from labelgrid.nets.unpooling import EncoderDecoder, initialise, per_image_norm
 from labelgrid.pixel.target import Tensors, mean_per_image
 from labelgrid.tasks.scale import apply_normal_cdf
 from labelgrid.tasks.task import Task, Tasks
-from labelgrid.train.colour_operations import change_colours
-from labelgrid.train.crop_boxes import crop_batch, draw_boxes, mirror_some
+from labelgrid.train.colour_operations import RecolouringTerm
+from labelgrid.train.crop_boxes import crop_at_random, mirror_some
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.objective import half_to_float, resize_output, targets_present
 from labelgrid.train.pairs import distance, pairs_of
-from labelgrid.train.ranges import OwnRate, Share, Weight, Zooms
 from labelgrid.train.step_draws import Draws
-from labelgrid.train.term import Preparation, RateGroup, Step, Term, View
-from labelgrid.train.train_options import LEVELS
+from labelgrid.train.term import Preparation, RateGroup, Step, Views
+from labelgrid.train.term_options import (
+    FirstWidth,
+    Levels,
+    Operations,
+    OwnRate,
+    Share,
+    Weight,
+    Zooms,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +79,12 @@ class Options:
     encoder: Weight = 2.0
     reconstruction: Weight = 2.0
     errors: Literal["mean", "released"] = "mean"
-    width: Annotated[int, Field(ge=1, le=WIDEST // 8)] = 64
+    width: FirstWidth = 64
     view: Literal["crop", "batch"] = "crop"
     zooms: Zooms = (1.0, 1.2, 1.5)
     flip: Share = 0.0
-    operations: Annotated[int, Field(ge=0, le=16)] = 2
-    levels: Annotated[int, Field(ge=1, le=LEVELS)] = 6
+    operations: Operations = 2
+    levels: Levels = 6
     recolour: Literal["views", "all"] = "views"
     one_pass: bool = False
     track: bool = True
@@ -89,16 +95,8 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.view == "batch":
-            crop_options = (
-                "zooms",
-                "flip",
-                "operations",
-                "levels",
-                "recolour",
-                "one_pass",
-                "track",
-            )
-            check_unused_options(self, 'view = "batch"', *crop_options)
+            of_crops = ["zooms", "flip", "operations", "levels", "recolour", "one_pass", "track"]
+            check_unused_options(self, 'view = "batch"', *of_crops)
         if not self.operations:
             check_unused_options(self, "operations = 0", "levels", "recolour")
         if self.one_pass:
@@ -139,18 +137,18 @@ class MapEncoder(nn.Module):
         """Encode stacks [b, channels, h, w] to [b, 8 width, h', w'], and rebuild them."""
         if not decode:
             return self.body.codes(maps), None
-        found = self.body(maps)
-        return found.deepest, self.head(found.shared)
+        features = self.body(maps)
+        return features.deepest, self.head(features.shared)
 
     def constant(self, maps: Tensor) -> Tensor:
-        """The codes, whose gradients reach the maps but not the auto-encoder."""
+        """Return the codes, whose gradients reach the maps but not the auto-encoder."""
         frozen = {name: p.detach() for name, p in self.named_parameters()}
         return functional_call(self, frozen, (maps,), {"decode": False})[0]
 
 
 @dataclass(frozen=True)
 class Stacks:
-    """The maps of some images of a view: of their predictions, then of their labels.
+    """The maps of some images of a view: of the predictions, then of the labels.
 
     They are [2r, channels, h, w].
 
@@ -164,8 +162,8 @@ class Stacks:
     mask: Tensor
 
 
-class JointRegularisation(Term):
-    """Compares the codes of predictions and labels, and trains the auto-encoder that makes them.
+class JointRegularisation(RecolouringTerm):
+    """Compares the codes of predictions and labels, and trains the auto-encoder for the codes.
 
     Source: JTR's released code: w (d1 + e d2) + r recon for each image. The network learns from d1,
     by its predictions of unlabelled tasks in both stacks; the auto-encoder is constant in d1, and
@@ -180,11 +178,9 @@ class JointRegularisation(Term):
 
     means: Tensor
     deviations: Tensor
-    colour_mean: Tensor
-    colour_std: Tensor
 
     def __init__(self, tasks: Tasks, options: Options) -> None:
-        super().__init__()
+        super().__init__(options.operations, options.levels)
         self.options = options
         self.tasks = dict(tasks)
         self.names = list(tasks)
@@ -194,26 +190,19 @@ class JointRegularisation(Term):
         self.encoder = MapEncoder(sum(self.channels), options.width)
         self.register_buffer("means", torch.full((len(tasks),), options.mean))
         self.register_buffer("deviations", torch.full((len(tasks),), options.deviation or 1.0))
-        self.register_buffer("colour_mean", torch.zeros(3))
-        self.register_buffer("colour_std", torch.ones(3))
 
     def groups(self) -> Sequence[RateGroup]:
-        """The auto-encoder."""
+        """Return the auto-encoder."""
         return [RateGroup(list(self.encoder.parameters()), self.options.learning_rate)]
 
     def prepare(self, data: Preparation) -> None:
-        """Note the normalisation of images and the moments of labels.
-
-        Say if it can have no effect.
-        """
-        pairs = partial(
-            pairs_of, sources="unlabelled"
-        )  # without one, no prediction in its stacks has a graph
+        """Note the images' normalisation and the labels' moments; say if it can have no effect."""
+        # Without such a pair, no prediction in the stacks has a graph.
+        pairs = partial(pairs_of, sources="unlabelled")
         say_if_idle("jtr", data, unlabelled=True, pairs=pairs)
         if len(self.names) < 2:
             return
-        self.colour_mean.copy_(torch.tensor(data.data.mean))
-        self.colour_std.copy_(torch.tensor(data.data.std))
+        self.note_normalisation(data.data)
         unbounded = [i for i, task in enumerate(self.tasks.values()) if task.scale.unbounded]
         if not unbounded or self.options.deviation or self.options.scale == "maximum":
             return
@@ -229,52 +218,47 @@ class JointRegularisation(Term):
                 self.means[i] = total / count
                 self.deviations[i] = max(squares / count - (total / count) ** 2, 1e-12) ** 0.5
 
-    def views(self) -> Mapping[str, View]:
-        """The two crops, if it compares on them."""
+    def views(self) -> Views:
+        """Return the two crops, if it compares on crops."""
         own = self.options.view == "crop" and len(self.names) > 1
         return {"first": self._mirrored_crop, "second": self._crop} if own else {}
 
     def supervised_view(self, batch: Batch, draws: Draws) -> Batch:
-        """The batch, in other colours if all views are recoloured."""
+        """Return the batch, in other colours if all views are recoloured."""
         own = self.options.recolour == "all" and len(self.names) > 1
-        return self._recoloured(batch, draws) if own else batch
+        return self.recolour(batch, draws) if own else batch
 
     def _mirrored_crop(self, batch: Batch, draws: Draws) -> Batch:
         return self._crop(mirror_some(batch, self.tasks, draws, self.options.flip), draws)
 
     def _crop(self, batch: Batch, draws: Draws) -> Batch:
-        size = (batch.images.shape[-2], batch.images.shape[-1])
-        boxes = draw_boxes(draws, batch.ids, size, self.options.zooms)
-        return self._recoloured(crop_batch(batch, self.tasks, boxes, size), draws)
-
-    def _recoloured(self, batch: Batch, draws: Draws) -> Batch:
-        colours = self.options.operations, self.options.levels, self.colour_mean, self.colour_std
-        return replace(batch, images=change_colours(batch.images, batch.ids, draws, *colours))
+        crops = crop_at_random(batch, self.tasks, draws, self.options.zooms)
+        return self.recolour(crops, draws)
 
     def loss(self, step: Step) -> Tensors:
-        """The distances and the errors, [b] each; 0 for an image without a label."""
+        """Compute the distances and the errors, [b] each; 0 for an image without a label."""
         zero = step.output.final[self.names[0]].new_zeros(len(step.batch.ids), dtype=torch.float32)
+        losses = dict.fromkeys(("distance", "codes", "reconstruction"), zero)
         if len(self.names) < 2:
-            return {"distance": zero, "codes": zero, "reconstruction": zero}
+            return losses
         options = self.options
         first = self._stacks(step, "first")
         second = self._stacks(step, "second")
-        found = {"distance": zero, "codes": zero, "reconstruction": zero}
         if first is not None:
             near = distance(*self.encoder.constant(first.maps).chunk(2))
-            found["distance"] = _placed(zero, first, options.weight * near)
+            losses["distance"] = _placed(zero, first, options.weight * near)
         if second is not None:
             codes, raw = self.encoder(second.maps)
             learnt = distance(*codes.chunk(2))
             errors = self._errors(step, half_to_float(raw), second)
-            found["codes"] = _placed(zero, second, options.weight * options.encoder * learnt)
-            found["reconstruction"] = _placed(zero, second, options.reconstruction * errors)
-        return found
+            losses["codes"] = _placed(zero, second, options.weight * options.encoder * learnt)
+            losses["reconstruction"] = _placed(zero, second, options.reconstruction * errors)
+        return losses
 
     def _stacks(self, step: Step, view: str) -> Stacks | None:
-        """The stacks of a view, None without any label.
+        """Return the stacks of a view, None without any label.
 
-        The second view's have no graph, and its predictions of classes are probabilities.
+        The stacks of the second view have no graph, and probabilities for predictions of classes.
         """
         batch, output = step.views.get(view, (step.batch, step.output))
         present = targets_present(batch.targets, self.names)
@@ -282,55 +266,29 @@ class JointRegularisation(Term):
         if not len(rows):
             return None
         known = {name: batch.targets[name][rows] for name in self.names}
-        masks = torch.stack(
-            [known[n].valid | ~present[rows, i, None, None, None] for i, n in enumerate(self.names)]
-        )
-        mask = masks.all(0)
+        masks = []
+        for i, name in enumerate(self.names):
+            masks.append(known[name].valid | ~present[rows, i, None, None, None])
+        mask = torch.stack(masks).all(0)
+        stream = partial(step.draws.by_image, batch.ids_at(rows), "classes", view)
         predicted = []
         wanted = []
         for i, name in enumerate(self.names):
             task = self._scaled(i, step.tasks[name])
-            raw = self._raw(
-                output,
-                name,
-                present=present[:, i],
-                rows=rows,
-                size=batch.images.shape[-2:],
-                constant=view == "second",
-            )
-            ids = [batch.ids[row] for row in rows.tolist()]
-            stream = partial(step.draws.by_image, ids, "classes", view)
-            first = stream("predicted", name)
-            other = stream("wanted", name)
+            has_label = present[rows, i, None, None, None]
+            raw = half_to_float(output.final[name][rows])
+            if view == "second" or bool(has_label.all()):
+                raw = raw.detach()
+            else:  # a prediction of a labelled task has no graph
+                raw = torch.where(has_label, raw.detach(), raw)
+            raw = resize_output(raw, batch.image_size)
             soft = replace(task, largest=False) if view == "second" else task
-            predicted.append(prediction_maps(soft, raw, first, mask))
-            labels = label_maps(task, known[name])
-            stand_in = prediction_maps(task, raw, other, mask)
-            wanted.append(torch.where(present[rows, i, None, None, None], labels, stand_in))
+            predicted.append(prediction_maps(soft, raw, stream("predicted", name), mask))
+            stand_in = prediction_maps(task, raw, stream("wanted", name), mask)
+            wanted.append(torch.where(has_label, label_maps(task, known[name]), stand_in))
         return Stacks(torch.cat([torch.cat(predicted, 1), torch.cat(wanted, 1)]), rows, mask)
 
-    def _raw(
-        self,
-        output: Output,
-        name: str,
-        present: Tensor,
-        rows: Tensor,
-        size: Sequence[int],
-        *,
-        constant: bool,
-    ) -> Tensor:
-        """A task's raw outputs of some images, without a graph where the task has a label."""
-        raw = half_to_float(output.final[name][rows])
-        present = present[rows, None, None, None]
-        free = (
-            raw.detach()
-            if constant or bool(present.all())
-            else torch.where(present, raw.detach(), raw)
-        )
-        return resize_output(free, size)
-
     def _scaled(self, column: int, task: Task) -> Task:
-        """The task, with unbounded values scaled as the options say."""
         if not task.scale.unbounded or self.options.scale == "maximum":
             return task
         through = partial(
@@ -342,31 +300,27 @@ class JointRegularisation(Term):
         return replace(task, scale=replace(task.scale, scaled=through, neutral=neutral))
 
     def _errors(self, step: Step, raw: Tensor, stacks: Stacks) -> Tensor:
-        """The errors of both stacks' reconstruction, summed over tasks, [r]."""
         if self.options.errors == "released":
             return self._released_errors(step, raw, stacks)
         mask = stacks.mask.repeat(2, 1, 1, 1)
         split = (torch.split(maps, self.channels, 1) for maps in (raw, stacks.maps))
         parts = zip(self.tasks.values(), *split, strict=True)
-        found = torch.stack(
-            [mean_per_image(task.scale.error(made, maps), mask) for task, made, maps in parts]
-        )
-        return found.sum(0).view(2, -1).sum(0)
+        errors = [mean_per_image(task.scale.error(made, maps), mask) for task, made, maps in parts]
+        return torch.stack(errors).sum(0).view(2, -1).sum(0)
 
     def _released_errors(self, step: Step, raw: Tensor, stacks: Stacks) -> Tensor:
         """As `_errors`, of the second view, by the released code's targets and divisors, [r]."""
         batch, output = step.views.get("second", (step.batch, step.output))
         rows = stacks.rows
-        ids = [batch.ids[row] for row in rows.tolist()]
+        ids = batch.ids_at(rows)
         of_predictions, of_labels = (torch.split(x, self.channels, 1) for x in raw.chunk(2))
         encoded = torch.split(stacks.maps.chunk(2)[0], self.channels, 1)
         errors = []
         for i, name in enumerate(self.names):
             task = self._scaled(i, step.tasks[name])
             target = batch.targets[name][rows]
-            free = resize_output(
-                half_to_float(output.final[name][rows]).detach(), batch.images.shape[-2:]
-            )
+            raw_of_task = half_to_float(output.final[name][rows]).detach()
+            free = resize_output(raw_of_task, batch.image_size)
             predicted = encoded[i]
             stand_in = task.activate(free)
             if task.largest:
@@ -382,7 +336,6 @@ class JointRegularisation(Term):
 
 
 def _placed(zero: Tensor, stacks: Stacks, values: Tensor) -> Tensor:
-    """The values [r] of some images at their places in the batch, [b]."""
     return zero.to(values.dtype).index_put((stacks.rows,), values)
 
 

@@ -11,19 +11,18 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from labelgrid.nets.encoder_options import WIDEST
 from labelgrid.nets.network import Features, Network, Raw, example_output
 from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import fixed_weights, targets_present
-from labelgrid.train.ranges import Share, Weight
 from labelgrid.train.term import Preparation, Step, Term
+from labelgrid.train.term_options import Share, Weight, Width
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The module (Yoo & Kweon 2019), and what it predicts.
+    """The module (Yoo & Kweon 2019), and the predicted losses.
 
     Args:
         predict: the loss of each of the `"tasks"`, by a module of its own (TCD's LL4AL); or the
@@ -36,7 +35,7 @@ class Options:
     """
 
     predict: Literal["tasks", "image"] = "tasks"
-    width: Annotated[int, Field(ge=1, le=WIDEST)] = 128
+    width: Width = 128
     margin: Annotated[float, Field(ge=0, le=1e9)] = 1.0
     weight: Weight = 1.0
     detach: Share = 0.6
@@ -94,14 +93,12 @@ class LearningLoss(Term):
     def _maps(
         self, features: Features, task_features: Callable[[], Raw]
     ) -> dict[str, list[Tensor]]:
-        """Return the maps that each module reads, by the module's name."""
         if self.options.predict == "image":
             return {"image": list(features.levels)}
         by_task = task_features()
         return {name: [by_task[name]] for name in self.tasks}
 
     def _predict(self, maps: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:
-        """Return the prediction [b] of each module from its maps."""
         return {name: self.predictors[name](its_maps).float() for name, its_maps in maps.items()}
 
     def predict(self, features: Features, task_features: Callable[[], Raw]) -> Tensor:
@@ -127,7 +124,8 @@ class LearningLoss(Term):
         names = list(self.tasks)
         maps = self._maps(step.output.features, lambda: step.output.task_features)
         if step.progress >= options.detach:
-            maps = {name: _detach(its_maps) for name, its_maps in maps.items()}
+            for name, its_maps in maps.items():
+                maps[name] = [x.detach() for x in its_maps]
         weights = fixed_weights(step.tasks, step.objective)
         weighted = [step.losses[name].detach() * weights[name] for name in names]
         losses = torch.stack(weighted, 1).float()
@@ -138,11 +136,6 @@ class LearningLoss(Term):
             loss = ranking_loss(predicted, losses[:, columns], present[:, columns], options.margin)
             ranked[name] = options.weight * loss
         return ranked
-
-
-def _detach(maps: Sequence[Tensor]) -> list[Tensor]:
-    """Return the maps without gradients."""
-    return [x.detach() for x in maps]
 
 
 def ranking_loss(predicted: Tensor, losses: Tensor, present: Tensor, margin: float) -> Tensor:

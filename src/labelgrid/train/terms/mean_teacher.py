@@ -6,39 +6,34 @@ consistency).
 
 import copy
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from labelgrid.basics.config import check_unused_options
-from labelgrid.data.batch import Batch
 from labelgrid.nets.encoder_options import Rate
 from labelgrid.nets.network import Network, Output, Raw, reason_to_ignore
 from labelgrid.pixel.target import Target, Tensors
-from labelgrid.tasks.task import Task, Tasks
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.batch_norm import track_statistics
-from labelgrid.train.colour_operations import change_colours
+from labelgrid.train.colour_operations import RecolouringTerm
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import (
     fixed_weights,
-    half_to_float,
-    resize_output,
+    prediction_at,
     targets_present,
     task_losses,
 )
-from labelgrid.train.ranges import Share, Weight
-from labelgrid.train.step_draws import Draws
-from labelgrid.train.term import Preparation, Step, Term, View
+from labelgrid.train.term import Preparation, Step, Views
+from labelgrid.train.term_options import Levels, Operations, Share, Weight
 from labelgrid.train.train_options import LEVELS
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The teacher, the pixels that it is trusted with, and what the network sees.
+    """The teacher, the trusted pixels, and the input of the network.
 
     Args:
         weight: of the loss, beside the weight of each task.
@@ -65,8 +60,8 @@ class Options:
     confidence: Share = 0.95
     certain: Share = 0.5
     known: bool = False
-    operations: Annotated[int, Field(ge=0, le=16)] = 2
-    levels: Annotated[int, Field(ge=1, le=LEVELS)] = LEVELS
+    operations: Operations = 2
+    levels: Levels = LEVELS
     track: bool = True
     features: Rate = 0.0
     ramp: Share = 0.0
@@ -77,7 +72,7 @@ class Options:
             check_unused_options(self, "operations = 0", "levels")
 
 
-class MeanTeacher(Term):
+class MeanTeacher(RecolouringTerm):
     """The tasks' own losses against the teacher's predictions of the tasks that an image lacks.
 
     Source: Tarvainen & Valpola 2017 for the teacher; Sohn et al. 2020 (FixMatch), eq. 4, for the
@@ -88,16 +83,11 @@ class MeanTeacher(Term):
     UniMatch also mixes images, and has two such views.
     """
 
-    colour_mean: Tensor
-    colour_std: Tensor
-
     def __init__(self, network: Network, options: Options) -> None:
-        super().__init__()
+        super().__init__(options.operations, options.levels)
         self.options = options
         self.track = options.track
         self.teacher: Network = copy.deepcopy(network).requires_grad_(requires_grad=False).eval()
-        self.register_buffer("colour_mean", torch.zeros(3))
-        self.register_buffer("colour_std", torch.ones(3))
 
     def prepare(self, data: Preparation) -> None:
         """Start from the network's weights.
@@ -111,28 +101,14 @@ class MeanTeacher(Term):
                 f"The network {reason}: the option 'known' of the term 'mean_teacher' does nothing."
             )
         self.teacher.load_state_dict(data.network.state_dict())
-        self.colour_mean.copy_(torch.tensor(data.data.mean))
-        self.colour_std.copy_(torch.tensor(data.data.std))
+        self.note_normalisation(data.data)
 
-    def views(self) -> Mapping[str, View]:
+    def views(self) -> Views:
         """Return the images in other colours."""
-        return {"strong": self._recolour}
-
-    def _recolour(self, batch: Batch, draws: Draws) -> Batch:
-        """Change the colours of the batch's images."""
-        images = change_colours(
-            batch.images,
-            batch.ids,
-            draws,
-            operations=self.options.operations,
-            levels=self.options.levels,
-            mean=self.colour_mean,
-            std=self.colour_std,
-        )
-        return replace(batch, images=images)
+        return {"strong": self.recolour}
 
     def loss(self, step: Step) -> Tensors:
-        """Compute a loss [b] for each task that an image lacks; 0 for images with its label."""
+        """Compute a loss [b] for each missing task; 0 for images with a label of the task."""
         missing = ~targets_present(step.batch.targets, list(step.tasks))
         targets = self.pseudo(step, missing)
         tasks = {name: step.tasks[name] for name in targets}
@@ -143,16 +119,20 @@ class MeanTeacher(Term):
         losses = [task_losses(tasks, output, targets, initial) for output in outputs]
         weights = fixed_weights(step.tasks, step.objective)
         counts = missing.sum(1).clamp(min=1)
-        scale = self.options.weight * self._ramp(step.progress) / len(outputs)
+        ramp = 1.0
+        if step.progress < self.options.ramp:
+            ramp = math.exp(-5 * (1 - step.progress / self.options.ramp) ** 2)
+        scale = self.options.weight * ramp / len(outputs)
         weighted = {}
         for name, target in targets.items():
             total = sum(of_output[name] for of_output in losses)
-            weighted[name] = scale * weights[name] * total * _valid_share(target) / counts
+            share = target.valid.float().mean((1, 2, 3))
+            weighted[name] = scale * weights[name] * total * share / counts
         return weighted
 
     @torch.no_grad()
     def pseudo(self, step: Step, missing: Tensor) -> dict[str, Target]:
-        """Let the teacher label the tasks that images lack; its labels are valid where they count.
+        """Let the teacher label the missing tasks; pixels that count are valid.
 
         Args:
             step: of the training.
@@ -165,40 +145,32 @@ class MeanTeacher(Term):
             return {}
         only_classes = all(step.tasks[name].probabilities for name in lacking)
         images = step.batch.images
-        size = images.shape[-2:]
+        size = step.batch.image_size
         known = step.batch.targets if options.known else None
         raws: Raw = self.teacher.eval()(images, known).final
         plain = raws
         mirrored: Raw = {}
         if options.certain < 1 and not only_classes:
-            plain, mirrored = self._predict_mirrored(images, raws if known is None else None)
+            if known is not None:
+                plain = self.teacher(images).final
+            mirrored = self.teacher(images.flip(-1)).final
         targets = {}
         for name in lacking:
             task = step.tasks[name]
-            prediction = _predict(task, raws[name], size)
+            prediction = prediction_at(task, raws[name], size)
             target = task.to_target(prediction)
             counts = target.valid & missing[:, columns[name], None, None, None]
             if task.probabilities:
                 largest = task.probabilities(prediction).amax(1, keepdim=True)
                 counts = counts & (largest >= options.confidence)
             elif mirrored:
-                other = task.scale.mirrored(_predict(task, mirrored[name].flip(-1), size))
-                gaps = task.disagreement(_predict(task, plain[name], size), other)
+                other = task.scale.mirrored(prediction_at(task, mirrored[name].flip(-1), size))
+                gaps = task.disagreement(prediction_at(task, plain[name], size), other)
                 counts = smallest_gaps(gaps, counts, options.certain)
             targets[name] = replace(target, valid=counts)
         return targets
 
-    def _predict_mirrored(self, images: Tensor, plain: Raw | None) -> tuple[Raw, Raw]:
-        """Return the teacher's outputs without known labels, for images and their mirror images.
-
-        `plain` are those for the images, if they are there already.
-        """
-        if plain is None:
-            plain = self.teacher(images).final
-        return plain, self.teacher(images.flip(-1)).final
-
     def _predict_perturbed(self, step: Step) -> Output:
-        """Return the network's output for the batch, from maps with some channels dropped."""
         share = self.options.features
         generator = step.draws.generator("features")
         rows = step.draws.rows(step.batch.ids)
@@ -210,13 +182,6 @@ class MeanTeacher(Term):
 
         with track_statistics(step.network, self.track):
             return step.network.decode(step.output.features.each(drop_channels))
-
-    def _ramp(self, progress: float) -> float:
-        """Return the factor of the weight at this share of the training."""
-        ramp = self.options.ramp
-        if progress >= ramp:
-            return 1.0
-        return math.exp(-5 * (1 - progress / ramp) ** 2)
 
     def after_step(self, step: Step) -> None:
         """Move the teacher's weights and statistics to the network's."""
@@ -253,16 +218,6 @@ def smallest_gaps(gaps: Tensor, valid: Tensor, share: float) -> Tensor:
     order = gaps.masked_fill(~valid, torch.inf).flatten(1).sort(1).values
     limit = order.gather(1, (count - 1).clamp(min=0)[:, None])
     return valid & (gaps <= limit[:, :, None, None]) & (count > 0).view(-1, 1, 1, 1)
-
-
-def _predict(task: Task, raw: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Return a task's prediction of a raw output, at this size."""
-    return task.activate(resize_output(half_to_float(raw), size))
-
-
-def _valid_share(target: Target) -> Tensor:
-    """Return the share of each image's pixels that are valid, [b]."""
-    return target.valid.float().mean((1, 2, 3))
 
 
 def build(tasks: Tasks, network: Network, options: Options) -> MeanTeacher:

@@ -9,12 +9,11 @@ from torch import Tensor
 from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
-from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.joint_space import Codes, JointTerm
 from labelgrid.train.objective import resize_output
 from labelgrid.train.pairs import Pairs, distance
-from labelgrid.train.ranges import Share, Weight
 from labelgrid.train.term import Preparation, Step
+from labelgrid.train.term_options import JointOptions, Share, Weight
 
 #: Of `pairs = "learnt"`: contrasts are divided by it; their moving average keeps this share of its
 #: value in a step.
@@ -57,24 +56,24 @@ class CrossTaskConsistency(JointTerm):
     (or that of `stride`), get no gradient.
     """
 
+    plugin = "mtpsl"
+    options: Options
     contrasts: Tensor
 
     def __init__(self, tasks: Tasks, network: Network, options: Options) -> None:
-        super().__init__("mtpsl", tasks, network, options)
-        self.options = options
+        super().__init__(tasks, network, options)
         self.seen: dict[tuple[int, int], Tensor] = {}
         if options.pairs == "learnt":
             self.undivided = 'with pairs = "learnt" it compares the images of a batch'
         self.register_buffer("contrasts", torch.zeros(len(tasks), len(tasks)))
 
     def prepare(self, data: Preparation) -> None:
-        """Say if it, or what is learnt of the pairs, can have no effect."""
+        """Say if the term, or learning of pairs, can have no effect."""
         super().prepare(data)
         if self.options.pairs == "learnt" and data.batch == 1 and len(data.tasks) > 1:
             data.progress.say(
                 "The term 'mtpsl' learns which pairs are related by comparing the images of a "
-                "batch: with one image in "
-                "each all pairs count alike."
+                "batch: with one image in each all pairs count alike."
             )
 
     def loss(self, step: Step) -> Tensors:
@@ -84,52 +83,46 @@ class CrossTaskConsistency(JointTerm):
         return {name: factor * loss for name, loss in super().loss(step).items()}
 
     def compared(self, codes: Codes) -> Tensors:
-        """The consistency and the regulariser of each pair, [p] each."""
+        """Compute the consistency and the regulariser of each pair, [p] each."""
         maps = (codes.sources, codes.targets)
         options = self.options
         apart = distance(*maps)
         size = codes.features.shape[-2:]
-        lost = torch.stack(
-            [distance(resize_output(one, size), codes.features) for one in maps]
-        ).sum(0)
+        lost = [distance(resize_output(one, size), codes.features) for one in maps]
         if options.pairs == "learnt":
             with torch.no_grad():
                 self.seen = _contrasts(codes, apart)
         weights = self._weights(codes.pairs)
         return {
             "consistency": options.weight * weights * apart,
-            "regulariser": options.regulariser * weights * lost,
+            "regulariser": options.regulariser * weights * torch.stack(lost).sum(0),
         }
 
     def _weights(self, pairs: Pairs) -> Tensor:
-        """The weight of each pair, [p]; 1 on average over the pairs of tasks that are used."""
+        """Return the weight of each pair, [p]; 1 on average over the pairs of tasks in use."""
         used = self.allowed
-        learnt = torch.softmax(
-            (self.contrasts / TEMPERATURE).masked_fill(~used, -torch.inf).flatten(), 0
-        )
-        weights = (
-            learnt.view_as(used) * used.sum() if self.options.pairs == "learnt" else used.float()
-        )
+        weights = used.float()
+        if self.options.pairs == "learnt":
+            scaled = (self.contrasts / TEMPERATURE).masked_fill(~used, -torch.inf)
+            weights = torch.softmax(scaled.flatten(), 0).view_as(used) * used.sum()
         return weights[pairs.source, pairs.target]
 
     def after_step(self, step: Step) -> None:
-        """Move the contrasts to those of this step."""
+        """Move the contrasts towards those of the step."""
         for (source, target), contrast in self.seen.items():
             self.contrasts[source, target].lerp_(contrast, 1 - MOMENTUM)
         self.seen = {}
 
 
 def _contrasts(codes: Codes, apart: Tensor) -> dict[tuple[int, int], Tensor]:
-    """How much nearer the maps of one image are than those of two, by pair of tasks."""
     others = distance(codes.sources, codes.targets[codes.pairs.of_another_image()])
-    found = {}
-    for source, target in {
-        *zip(codes.pairs.source.tolist(), codes.pairs.target.tolist(), strict=True)
-    }:
+    contrasts = {}
+    tasks = zip(codes.pairs.source.tolist(), codes.pairs.target.tolist(), strict=True)
+    for source, target in set(tasks):
         rows = ((codes.pairs.source == source) & (codes.pairs.target == target)).nonzero()[:, 0]
         if len(rows) > 1:
-            found[source, target] = (others - apart)[rows].mean()
-    return found
+            contrasts[source, target] = (others - apart)[rows].mean()
+    return contrasts
 
 
 def build(tasks: Tasks, network: Network, options: Options) -> CrossTaskConsistency:

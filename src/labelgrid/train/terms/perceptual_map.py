@@ -6,15 +6,13 @@ the number of pairs.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 
 from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
-from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import (
     CrossMapTerm,
     direct_losses,
@@ -26,6 +24,7 @@ from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import targets_present
 from labelgrid.train.pairs import pairs_of
 from labelgrid.train.term import OwnOptimiser, Preparation, RateGroup, Step
+from labelgrid.train.term_options import AdamRate, CrossMapOptions
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Options(CrossMapOptions):
     """
 
     learn: Literal["own", "both"] = "own"
-    learning_rate: Annotated[float, Field(gt=0, le=100)] = 1e-4
+    learning_rate: AdamRate = 1e-4
 
 
 class PerceptualMap(CrossMapTerm):
@@ -57,13 +56,9 @@ class PerceptualMap(CrossMapTerm):
     """
 
     plugin = "perceptual_map"
-
-    def __init__(self, tasks: Tasks, options: Options) -> None:
-        super().__init__(tasks, options)
-        self.options = options
+    options: Options
 
     def _learns_by(self, learn: str) -> bool:
-        """Whether there are mappings that learn in this way."""
         return self.options.learn == learn and len(self.names) > 1
 
     def groups(self) -> Sequence[RateGroup]:
@@ -73,7 +68,7 @@ class PerceptualMap(CrossMapTerm):
         return [RateGroup(list(self.maps.parameters()), self.options.learning_rate)]
 
     def optimisers(self) -> Mapping[str, OwnOptimiser]:
-        """Return the optimiser of the mappings, if it is their own."""
+        """Return the optimiser of the mappings, unless they learn with the network."""
         if not self._learns_by("own"):
             return {}
         adam = torch.optim.Adam(self.maps.parameters(), self.options.learning_rate)
@@ -98,7 +93,7 @@ class PerceptualMap(CrossMapTerm):
         return losses
 
     def _direct_losses(self, step: Step) -> Tensors:
-        """Compute the losses from which the mappings learn, [b]; none if there is no label."""
+        """Compute the losses from which the mappings learn, [b]; none without a label."""
         pairs = pairs_of(targets_present(step.batch.targets, self.names), self.allowed, "all")
         if not len(pairs):
             return {}

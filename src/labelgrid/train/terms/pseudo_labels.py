@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from labelgrid.basics.array_types import Bools, Floats32
@@ -32,14 +31,14 @@ from labelgrid.train.evaluation import strips
 from labelgrid.train.flip_average import predict_whole
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import fixed_weights, task_losses
-from labelgrid.train.ranges import Share, Weight
 from labelgrid.train.term import Preparation, Step, Term
+from labelgrid.train.term_options import Share, Weight
 from labelgrid.train.trained_model import TrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Which pixels are trusted, and how much they count.
+    """The trusted pixels, and how much they count.
 
     Args:
         weight: of the pseudo-labels' losses, beside the weight of each task.
@@ -59,7 +58,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Files:
-    """Pseudo-labels in a folder, one file per cell, each with the confidence of all its pixels."""
+    """Pseudo-labels in a folder, a file for each cell, with the confidence of all pixels."""
 
     folder: Path
 
@@ -117,7 +116,7 @@ class PseudoLabels(Term):
         for image, frame, outputs in self._predict_images(data, model, list(missing)):
             for name in missing[image]:
                 definition = data.definitions[name]
-                raws = [raw[name] for raw in outputs]
+                raws = [raw[name][0] for raw in outputs]
                 label = soft_label(data.tasks[name], definition, raws, frame)
                 files.write(image, definition, label)
             data.progress.advance()
@@ -125,7 +124,6 @@ class PseudoLabels(Term):
     def _missing_tasks(
         self, data: Preparation, files: Files, model: TrainedModel, image: str
     ) -> list[str]:
-        """List an image's tasks that the model knows, with neither a label nor a pseudo-label."""
         missing = []
         for name in self.names:
             definition = data.definitions[name]
@@ -140,7 +138,7 @@ class PseudoLabels(Term):
     def _predict_images(
         self, data: Preparation, model: TrainedModel, images: Sequence[str]
     ) -> Iterator[tuple[str, Frame, list[Raw]]]:
-        """Yield each image, its frame and its outputs.
+        """Yield each image, its frame and the outputs for a batch of the image alone.
 
         The output is a mean over flips if the recipe's `[data] average_flips` says so. If a task
         predicts values, there are two further outputs: without known labels, and of the
@@ -160,7 +158,7 @@ class PseudoLabels(Term):
                 if not only_classes:
                     outputs.append(network(batch.images, None).final)
                     outputs.append(network(batch.images.flip(-1), None).final)
-            yield batch.ids[0], batch.frames[0], [_first_image(output) for output in outputs]
+            yield batch.ids[0], batch.frames[0], outputs
 
     def soft_labels(self, data: Preparation) -> SoftLabels | None:
         """Return the reader of the files, if there are any."""
@@ -177,7 +175,9 @@ class PseudoLabels(Term):
             if name not in self.names:
                 continue
             task = step.tasks[name]
-            trusted = self._is_trusted(task, soft.confidence)
+            trusted = soft.confidence > 1 - self.options.certain
+            if task.probabilities:
+                trusted = soft.confidence >= self.options.confidence
             tasks[name] = task
             targets[name] = replace(soft.target, valid=soft.target.valid & trusted)
         weights = fixed_weights(step.tasks, step.objective)
@@ -188,15 +188,9 @@ class PseudoLabels(Term):
             weighted[name] = self.options.weight * weights[name] * loss * share
         return weighted
 
-    def _is_trusted(self, task: Task, confidence: Tensor) -> Tensor:
-        """Return where a pseudo-label counts."""
-        if task.probabilities:
-            return confidence >= self.options.confidence
-        return confidence > 1 - self.options.certain
-
 
 def soft_label(task: Task, definition: TaskDef, raws: Sequence[Tensor], frame: Frame) -> SoftLabel:
-    """Make one cell's pseudo-label with its confidence in 0..1.
+    """Make a cell's pseudo-label with a confidence in 0..1.
 
     Args:
         task: the cell's.
@@ -205,8 +199,13 @@ def soft_label(task: Task, definition: TaskDef, raws: Sequence[Tensor], frame: F
             without known labels, and for the mirror image.
         frame: of the image.
     """
-    rows = strips(task.channels, *frame.original)
-    parts = [_predict_rows(task, raws[0], frame, strip) for strip in rows]
+    probabilities_of = task.probabilities or torch.ones_like
+    parts = []
+    for rows in strips(task.channels, *frame.original):
+        prediction = task.activate(resize_to_original(raws[0], frame, rows)[None])
+        label = label_of(task.to_target(prediction))
+        largest = probabilities_of(prediction).amax(1)[0]
+        parts.append((label.value, label.valid, largest.float().cpu().numpy()))
     values, valid, confidence = map(np.concatenate, zip(*parts, strict=True))
     if not task.probabilities:
         confidence = agreement(
@@ -215,29 +214,13 @@ def soft_label(task: Task, definition: TaskDef, raws: Sequence[Tensor], frame: F
     return SoftLabel(LabelArray(values, valid), confidence)
 
 
-def _first_image(output: Raw) -> Raw:
-    """Return the outputs for the first image of a batch, by task."""
-    return {name: raw[0] for name, raw in output.items()}
-
-
-def _predict_rows(
-    task: Task, raw: Tensor, frame: Frame, rows: slice
-) -> tuple[NDArray[np.generic], ...]:
-    """Return the predicted label of some rows, where it is valid, and its probability."""
-    prediction = task.activate(resize_to_original(raw, frame, rows)[None])
-    label = label_of(task.to_target(prediction))
-    probabilities_of = task.probabilities or torch.ones_like
-    largest = probabilities_of(prediction).amax(1)[0]
-    return label.value, label.valid, largest.float().cpu().numpy()
-
-
 def agreement(
     task: Task, definition: TaskDef, raw: Tensor, mirrored: Tensor, frame: Frame, valid: Bools
 ) -> Floats32:
     """Rank an image's pixels [h, w] by how well two predictions agree, in 0..1; 0: not valid.
 
-    A rank is the share of the valid pixels at which the predictions agree no better than at this
-    one. Above 1 - s are the best-agreeing share s of them, and those that agree as well.
+    A rank is the share of the valid pixels at which the predictions agree no better. Above
+    1 - s are the best-agreeing share s of the pixels, and pixels that agree as well.
 
     Args:
         task: predicts values.
@@ -266,7 +249,6 @@ def agreement(
 
 
 def _predict_label(task: Task, raw: Tensor, frame: Frame) -> LabelArray:
-    """Return the label that an output [c, h', w'] predicts, at the image's original size."""
     output = resize_to_original(raw, frame)
     return label_of(task.to_target(task.activate(output[None])))
 

@@ -1,4 +1,4 @@
-"""Relation: a prediction agrees with what a relation derives from other predictions of its image.
+"""Relation: a prediction agrees with a label that a relation derives from predictions of the image.
 
 No label is needed. The relations are the recipe's, in [relations.NAME]: those that can be
 differentiated, as `depth_normals`. Edges by `semseg_edges` are as wide as pixels of the heads.
@@ -18,14 +18,14 @@ from labelgrid.pixel.target import Tensors
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.idle_terms import say_if_idle
-from labelgrid.train.objective import fixed_weights, half_to_float, resize_output
-from labelgrid.train.ranges import Weight
+from labelgrid.train.objective import fixed_weights, half_to_float, prediction_at
 from labelgrid.train.term import Preparation, Step, Term
+from labelgrid.train.term_options import Weight
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The relations, and what learns from them.
+    """The relations, and the predictions that learn.
 
     Args:
         weight: of the loss, beside the weight of the task that a relation gives.
@@ -72,12 +72,23 @@ class RelationConsistency(Term):
             say_if_idle("relation", data, unlabelled=is_limited, remedy='Set images = "all".')
 
     def resume(self, data: Preparation) -> None:
-        """Choose the relations, as `prepare`."""
+        """Choose the relations, as `prepare`.
+
+        Raises:
+            RecipeError: a relation is not in the recipe, or cannot be differentiated.
+        """
+        usable = {one.name: one for one in data.relations if one.derive_predicted}
         names = self.options.relations
-        if names:
-            self.relations = _named_relations(data.relations, names)
-        else:
-            self.relations = [one for one in data.relations if one.trust and one.derive_predicted]
+        for name in names:
+            if name not in usable:
+                raise RecipeError(
+                    f"The recipe has no relation '{name}' that can be differentiated.",
+                    where="terms.relation.relations",
+                    next_step=f"Those that can: {join_names(list(usable)) or 'none'}.",
+                    unchanged="Nothing was trained.",
+                )
+        trusted = [name for name, relation in usable.items() if relation.trust]
+        self.relations = [usable[name] for name in names or trusted]
 
     def loss(self, step: Step) -> Tensors:
         """Compute a loss [b] for each relation; 0 for images that do not count."""
@@ -89,13 +100,15 @@ class RelationConsistency(Term):
         return losses
 
     def _distance(self, step: Step, relation: BoundRelation) -> Tensor:
-        """Compute the distance of a prediction to the derived one, [b]."""
         raw = half_to_float(step.output.final[relation.gives])
         rows = self._counts(step, relation).nonzero()[:, 0]
         if not len(rows) or relation.derive_predicted is None:
             return raw.new_zeros(len(raw))
         size = raw.shape[-2:]
-        read = [_predict(step, name, rows, size) for name in relation.reads]
+        read = []
+        for name in relation.reads:
+            output = step.output.final[name][rows]
+            read.append(prediction_at(step.tasks[name], output, size))
         given = raw[rows]
         if self.options.learn == "gives":
             read = [prediction.detach() for prediction in read]
@@ -103,13 +116,12 @@ class RelationConsistency(Term):
             given = given.detach()
         camera = None
         if relation.needs_camera and step.batch.camera is not None:
-            camera = scale_cameras(step.batch.camera[rows], step.batch.images.shape[-2:], size)
+            camera = scale_cameras(step.batch.camera[rows], step.batch.image_size, size)
         derived = relation.derive_predicted(read, camera)
         distance = step.tasks[relation.gives].loss(given, derived)
         return distance.new_zeros(len(raw)).index_put((rows,), distance)
 
     def _counts(self, step: Step, relation: BoundRelation) -> Tensor:
-        """Return which images count, bool [b]."""
         target = step.batch.targets[relation.gives]
         counts = torch.ones_like(target.present)
         if self.options.images == "unlabelled":
@@ -122,7 +134,7 @@ class RelationConsistency(Term):
 
 
 def scale_cameras(camera: Tensor, size: Sequence[int], to: Sequence[int]) -> Tensor:
-    """Return the cameras [b, 4] of images of a height and width for maps of others.
+    """Return the cameras [b, 4] of images of a height and width for maps of another size.
 
     As `labelgrid.basics.camera.Camera.scale`.
 
@@ -136,32 +148,6 @@ def scale_cameras(camera: Tensor, size: Sequence[int], to: Sequence[int]) -> Ten
     return torch.stack(
         [fx * across, fy * down, (cx + 0.5) * across - 0.5, (cy + 0.5) * down - 0.5], 1
     )
-
-
-def _predict(step: Step, name: str, rows: Tensor, size: Sequence[int]) -> Tensor:
-    """Return a task's prediction for some images, at this size."""
-    raw = half_to_float(step.output.final[name][rows])
-    return step.tasks[name].activate(resize_output(raw, size))
-
-
-def _named_relations(
-    relations: Sequence[BoundRelation], names: Sequence[str]
-) -> list[BoundRelation]:
-    """Return the relations of these names.
-
-    Raises:
-        RecipeError: there is none of a name, or it cannot be differentiated.
-    """
-    usable = {relation.name: relation for relation in relations if relation.derive_predicted}
-    for name in names:
-        if name not in usable:
-            raise RecipeError(
-                f"The recipe has no relation '{name}' that can be differentiated.",
-                where="terms.relation.relations",
-                next_step=f"Those that can: {join_names(list(usable)) or 'none'}.",
-                unchanged="Nothing was trained.",
-            )
-    return [usable[name] for name in names]
 
 
 def build(tasks: Tasks, network: Network, options: Options) -> RelationConsistency:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -25,16 +25,22 @@ from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.checkpoint import weights_hash
-from labelgrid.train.cross_map_options import CrossMapOptions
-from labelgrid.train.cross_maps import CrossMaps, labelled_sources, mapped_distances, sum_by_image
+from labelgrid.train.cross_maps import (
+    CrossMapTerm,
+    labelled_sources,
+    mapped_distances,
+    sum_by_image,
+)
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.inputs import label_maps
 from labelgrid.train.objective import targets_present
-from labelgrid.train.pairs import allowed_pairs as allowed_pairs
-from labelgrid.train.term import Preparation, Step, Term
+from labelgrid.train.term import Preparation, Step
+from labelgrid.train.term_options import AdamRate, CrossMapOptions
 
 #: The file of the mappings and their training, in the term's folder.
 FILE = "maps"
+#: What has a state.
+Stateful = torch.nn.Module | torch.optim.Optimizer
 #: The least number of seconds between two saves: the state of large modules takes a while.
 SAVE_EVERY = 30.0
 
@@ -52,10 +58,10 @@ class Options(CrossMapOptions):
     """
 
     steps: Annotated[int, Field(ge=0, le=10**9)] = 0
-    learning_rate: Annotated[float, Field(gt=0, le=100)] = 1e-4
+    learning_rate: AdamRate = 1e-4
 
 
-class CrossTask(Term):
+class CrossTask(CrossMapTerm):
     """Distances of predictions to labels of the same task, both mapped to other tasks.
 
     The mappings are trained before. They are in a file of the training's folder; checkpoints hold a
@@ -71,23 +77,16 @@ class CrossTask(Term):
     has no mapping that could be trained, and is left out.
     """
 
-    allowed: Tensor
+    plugin = "x_task"
+    undivided = ""
+    options: Options
     trained: Tensor
     stamp: Tensor
 
     def __init__(self, tasks: Tasks, options: Options) -> None:
-        super().__init__()
-        self.options = options
-        self.tasks = dict(tasks)
-        self.names = list(tasks)
-        self.register_buffer(
-            "allowed", allowed_pairs(self.names, options.listed, "x_task"), persistent=False
-        )
+        super().__init__(tasks, options, fixed=True)
         self.register_buffer("trained", torch.zeros_like(self.allowed))
         self.register_buffer("stamp", torch.zeros(8, dtype=torch.uint8))
-        self.maps = CrossMaps(
-            tasks, self.allowed, options.width, fixed=True, recompute=options.recompute
-        )
 
     def prepare(self, data: Preparation) -> None:
         """Train the mappings; a run that is killed resumes.
@@ -139,7 +138,6 @@ class CrossTask(Term):
             )
 
     def _digest(self) -> Tensor:
-        """Compute a hash of the mappings, uint8 [8]."""
         digest = bytearray.fromhex(weights_hash(self.maps.state_dict()))
         return torch.frombuffer(digest, dtype=torch.uint8).to(self.stamp.device)
 
@@ -157,19 +155,16 @@ class CrossTask(Term):
         return super().load_state_dict({**maps, **state_dict}, strict, assign)
 
     def _any_pair(self, data: Preparation) -> bool:
-        """Whether some image has labels of a pair; reads labels until one is found."""
+        """Whether some image has labels of a pair; labels are read until one has."""
         for image in data.images:
-            has_label = []
-            for task in data.definitions.values():
-                label = nonempty_label(data.source, image, task)
-                has_label.append(label is not None)
+            labels = [nonempty_label(data.source, image, t) for t in data.definitions.values()]
+            has_label = [label is not None for label in labels]
             present = torch.tensor(has_label, device=self.allowed.device)
             if (present[:, None] & present & self.allowed).any():
                 return True
         return False
 
     def _train(self, data: Preparation) -> None:
-        """Train the mappings from where an earlier run ended; keep the state in `data.folder`."""
         optimiser = torch.optim.Adam(self.maps.parameters(), self.options.learning_rate)
         parts: dict[str, Stateful] = {"term": self, "maps": self.maps, "optimiser": optimiser}
         file = Unfinished(data.folder / FILE, parts)
@@ -186,33 +181,28 @@ class CrossTask(Term):
             data.progress.advance()
 
     def _step(self, batch: Batch, optimiser: torch.optim.Optimizer) -> None:
-        """Train one step of the mappings of pairs of which the batch's images have both labels."""
         present = targets_present(batch.targets, self.names)
         optimiser.zero_grad(set_to_none=True)
         for source, target in self.allowed.nonzero().tolist():
             rows = (present[:, source] & present[:, target]).nonzero()[:, 0]
-            if len(rows):
-                self._backward(batch, rows, source, target)
-                self.trained[source, target] = True
+            if not len(rows):
+                continue
+            source_name = self.names[source]
+            target_name = self.names[target]
+            maps = label_maps(self.tasks[source_name], batch.targets[source_name][rows])
+            raw = self.maps.networks[self.maps.key(source, target)](maps)
+            loss = self.tasks[target_name].loss(raw, batch.targets[target_name][rows]).mean()
+            if not torch.isfinite(loss):
+                raise TrainingError(
+                    f"The loss of x_task's mapping from '{source_name}' to '{target_name}' "
+                    f"is {loss.item()}.",
+                    where=f"images {', '.join(batch.ids_at(rows))}",
+                    next_step="Look at these labels, or lower terms.x_task.learning_rate.",
+                    unchanged="Nothing else was trained.",
+                )
+            torch.autograd.backward(loss)  # before the next is computed, to save memory
+            self.trained[source, target] = True
         optimiser.step()
-
-    def _backward(self, batch: Batch, rows: Tensor, source: int, target: int) -> None:
-        """Differentiate the loss of one mapping before the next is computed, to save memory."""
-        source_name = self.names[source]
-        target_name = self.names[target]
-        maps = label_maps(self.tasks[source_name], batch.targets[source_name][rows])
-        raw = self.maps.networks[self.maps.key(source, target)](maps)
-        loss = self.tasks[target_name].loss(raw, batch.targets[target_name][rows]).mean()
-        if not torch.isfinite(loss):
-            ids = [batch.ids[row] for row in rows.tolist()]
-            raise TrainingError(
-                f"The loss of x_task's mapping from '{source_name}' to '{target_name}' "
-                f"is {loss.item()}.",
-                where=f"images {', '.join(ids)}",
-                next_step="Look at these labels, or lower terms.x_task.learning_rate.",
-                unchanged="Nothing else was trained.",
-            )
-        torch.autograd.backward(loss)
 
     def loss(self, step: Step) -> Tensors:
         """Compute the distance [b]; 0 for images without a label."""
@@ -225,7 +215,7 @@ class CrossTask(Term):
 def _batches_from(data: Preparation, epoch: int, read: int) -> Iterator[tuple[int, int, Batch]]:
     """Yield batches without end, from after the first `read` of an epoch.
 
-    Each comes with its epoch, and its number in it from 1.
+    Beside each batch stand its epoch, and its number in the epoch from 1.
     """
     for number in count(epoch):
         batches = enumerate(data.batches(number), 1)
@@ -239,19 +229,9 @@ def build(tasks: Tasks, network: Network, options: Options) -> CrossTask:
     return CrossTask(tasks, options)
 
 
-class Stateful(Protocol):
-    """A module or an optimiser."""
-
-    def state_dict(self) -> Json:
-        """Its state."""
-
-    def load_state_dict(self, state_dict: Any) -> Any:
-        """Load its state."""
-
-
 @dataclass
 class Unfinished:
-    """The file of a training in progress: its position and the states of its parts.
+    """The file of a training in progress: the position and the states of all parts.
 
     The file holds tensors and plain values only.
 

@@ -14,8 +14,8 @@ from labelgrid.basics.errors import UsageError
 from labelgrid.basics.processes import started_at
 from labelgrid.basics.progress import Progress
 from labelgrid.executors.job import JobEnd, JobFolder
-from labelgrid.executors.placement import executor_at
 from labelgrid.executors.places.processes import Processes
+from labelgrid.executors.workplace import executor_at
 from tests.jobs import JobMaker, wait_until
 from tools.source import ROOT
 

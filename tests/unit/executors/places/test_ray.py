@@ -15,11 +15,11 @@ from labelgrid.basics.errors import ProjectError, UsageError
 from labelgrid.basics.processes import started_at
 from labelgrid.basics.progress import Progress
 from labelgrid.executors.job import JobEnd, JobFolder
-from labelgrid.executors.placement import executor_at
+from labelgrid.executors.pieces import Piece, PieceList
 from labelgrid.executors.places.ray import UNBEGUN, Ray
 from labelgrid.executors.ray_driver import RayReply, last_line
 from labelgrid.executors.ray_worker import RayCall, RayWorker
-from labelgrid.executors.spread import Piece, PieceList
+from labelgrid.executors.workplace import executor_at
 from tests.jobs import JobMaker, wait_until
 from tests.projects import Said
 from tests.ray_clusters import environment, need_ray
@@ -260,8 +260,8 @@ def named(name: str, pids: set[int]) -> int:
 ALONE = """
 import sys
 from pathlib import Path
-from labelgrid.executors.placement import executor_at
-from labelgrid.executors.spread import Piece, PieceList
+from labelgrid.executors.workplace import executor_at
+from labelgrid.executors.pieces import Piece, PieceList
 from labelgrid.basics.progress import Silent
 from tests.contracts.test_executors import work_on
 from tests.unit.executors.places.test_ray import write_then_die

@@ -3,9 +3,9 @@
 import pytest
 
 from labelgrid.basics.errors import UsageError
-from labelgrid.executors.placement import executor_at
 from labelgrid.executors.places.slurm import COUNT, FIRST, NUMBER, STEP, share_of
 from labelgrid.executors.share import Share
+from labelgrid.executors.workplace import executor_at
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_a_pair_is_compared_over_the_seeds_that_both_have_finished() -> None:
     gaps = {"partal-seed0", "random_cells-seed2"}
     left = [replace(run, state="unfinished") if run.key in gaps else run for run in whole.runs]
     for measure in campaign_measures(replace(whole, runs=left), HEADLINES):
-        assert [compared.seeds for compared in measure.pairs().values()] == [1]
+        assert [compared.seeds for compared in measure.pairs.values()] == [1]
 
 
 def test_labels_are_counted_up_to_the_highest_final_loss_of_a_seed_which_all_reach() -> None:
@@ -146,7 +146,7 @@ def test_unfinished_and_failed_runs_are_in_no_comparison() -> None:
         cut = [replace(r, state=state) if r.key == "partal-seed1" else r for r in whole.runs]
         for measure in campaign_measures(replace(whole, runs=cut), HEADLINES):
             assert set(measure.values["partal"]) == {0}
-            assert [c.seeds for c in measure.pairs().values()] == [1]
+            assert [c.seeds for c in measure.pairs.values()] == [1]
 
 
 def test_a_run_that_ended_early_has_no_last_round_to_compare_and_counts_no_labels() -> None:

@@ -158,7 +158,7 @@ def at_equal_cost(effect: Effect, factor: float) -> PairComparison:
     (measure,) = [
         one for one in campaign_measures(results, HEADLINES) if one.name == "loss_mtl at equal cost"
     ]
-    return measure.pairs()["partal", "random_cells"]
+    return measure.pairs["partal", "random_cells"]
 
 
 def test_the_verdict_at_equal_cost_may_be_the_other_way_round() -> None:
@@ -170,7 +170,7 @@ def test_the_verdict_at_equal_cost_may_be_the_other_way_round() -> None:
         for one in campaign_measures(results, HEADLINES)
         if one.name == "loss_mtl after the last round"
     )
-    assert last.pairs()["partal", "random_cells"].verdict == "worse"
+    assert last.pairs["partal", "random_cells"].verdict == "worse"
     found = at_equal_cost(effect, 2 / 3)
     assert (found.verdict, found.why) == ("better", "") and found.high < 0
 
@@ -188,7 +188,7 @@ def test_strategies_whose_rounds_cost_the_same_are_compared_on_their_lines() -> 
     three = ("partal", "random_cells", "random_images")
     results = cheaper(point_results(planted("random_images", 0.2), 8, three), "partal", 2.5 / 3)
     measures = {one.name: one for one in campaign_measures(results, HEADLINES)}
-    pairs = measures["loss_mtl at equal cost"].pairs()
+    pairs = measures["loss_mtl at equal cost"].pairs
     assert pairs["random_cells", "random_images"].verdict == "worse"
     assert pairs["partal", "random_cells"].verdict == "cannot tell"
 
@@ -215,7 +215,7 @@ def test_networks_with_other_labels_at_another_cost_have_no_test_unless_they_wer
     ]:
         for measure in campaign_measures(results, HEADLINES):
             if measure.name.endswith("after the last round") or measure.name.startswith("δ"):
-                (found,) = measure.pairs().values()
+                (found,) = measure.pairs.values()
                 assert (found.verdict, found.why) == (verdict, why)
 
 

@@ -85,7 +85,7 @@ def test_it_is_in_the_curves_as_chosen_in_hindsight_and_in_no_comparison() -> No
     without = study_measures(study(replace(results, best_of={})))
     assert without == measures
     for own, others in zip(measures[0], without[0], strict=True):
-        assert str(own.pairs()) == str(others.pairs())
+        assert str(own.pairs) == str(others.pairs)
     shown = Page(render(study_page(report, measures)))
     curves = shown.section("curves")
     assert (

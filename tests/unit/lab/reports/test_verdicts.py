@@ -43,11 +43,11 @@ def test_few_seeds_cannot_tell_however_large_the_difference() -> None:
 def test_a_row_is_arm_minus_baseline_whatever_the_order_of_the_pair() -> None:
     measure = first(point_results(planted("random_images", 0.2), 8, THREE))
     rows = {row.arm: row.compared for row in verdict_rows(measure, "random_cells")}
-    pair = measure.pairs()["random_cells", "random_images"]
+    pair = measure.pairs["random_cells", "random_images"]
     turned = rows["random_images"]
     assert turned.mean == -pair.mean < 0 and (turned.low, turned.high) == (-pair.high, -pair.low)
     assert (turned.p, turned.holm, turned.seeds) == (pair.p, pair.holm, pair.seeds)
-    assert rows["partal"] == measure.pairs()["partal", "random_cells"]
+    assert rows["partal"] == measure.pairs["partal", "random_cells"]
 
 
 def test_without_the_baseline_every_pair_has_a_row() -> None:
@@ -73,22 +73,22 @@ def test_the_table_holds_difference_interval_p_and_verdict() -> None:
 
 
 def test_a_few_seeds_show_no_difference_and_it_is_said_how_many_would() -> None:
-    pairs = first(point_results(planted("partal", 3.0), 3, THREE)).pairs()
+    pairs = first(point_results(planted("partal", 3.0), 3, THREE)).pairs
     assert "With 3 seeds, p cannot be below 0.25" in power_statement(pairs)
     assert (
         "no difference can be seen, however large. A level of 5 % takes at least 7 seeds."
         in power_statement(pairs)
     )
     six = power_statement(
-        first(point_results(planted("partal", 3.0), 6, THREE)).pairs()
+        first(point_results(planted("partal", 3.0), 6, THREE)).pairs
     )  # enough for one pair, not for three
     assert (
         "p cannot be below 0.03125, or below 0.09375 after correction for 3 pairs: no difference can be seen"
         in six
     )
-    assert "takes" not in power_statement(first(point_results(nothing, 8, THREE)).pairs())
+    assert "takes" not in power_statement(first(point_results(nothing, 8, THREE)).pairs)
     assert "One seed cannot show a difference" in power_statement(
-        first(point_results(nothing, 1)).pairs()
+        first(point_results(nothing, 1)).pairs
     )
     assert "nothing to compare" in power_statement({})
 
@@ -116,7 +116,7 @@ def test_the_verdict_is_on_the_first_measure_with_a_test_and_a_pair_without_one_
     assert deciding and deciding.name == "Mean loss_mtl over cost"
     (row,) = verdict_rows(deciding, "random_cells")
     assert row.compared.words == "better"
-    assert power_statement(two[0].pairs()) == (
+    assert power_statement(two[0].pairs) == (
         "No two strategies have a fair test: the verdicts say why."
     )
     assert deciding_measure([]) is None and deciding_measure(two[:1]) == two[0]

@@ -1,5 +1,7 @@
 """Laws of cast rays: depth, normals and solids as geometry says them, and as Mitsuba's own rays meet the same scene."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -74,7 +76,7 @@ def test_parts_saliency_and_edges_follow_the_solids() -> None:
     figure = place_object(
         [
             ball((0.3, 0.3, 0.3), (0, 0.5, 0), material=RED, label="person", part="head"),
-            cube((0.6, 0.8, 0.4), (0, -0.3, 0), material=RED, label="person", part="torso"),
+            replace(cube((0.6, 0.8, 0.4), (0, -0.3, 0), RED, "person"), part="torso"),
         ],
         translation(-0.8, 0, -4),
         1,
@@ -151,7 +153,7 @@ def test_pictures_and_labels_agree_since_mitsuba_s_rays_meet_the_same(index: int
 
     Where solids touch, either may be named.
     """
-    pytest.importorskip("mitsuba", reason="scenes need the extra [scenes]")
+    pytest.importorskip("mitsuba", reason="scenes need the extra [lab]")
     from labelgrid.lab.scenes.render import load
 
     made = make_scene(0, index)

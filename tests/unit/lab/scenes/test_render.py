@@ -8,7 +8,7 @@ import pytest
 
 from labelgrid.lab.scenes.render import denoise, remove_fireflies
 
-pytest.importorskip("mitsuba", reason="scenes need the extra [scenes]")
+pytest.importorskip("mitsuba", reason="scenes need the extra [lab]")
 
 from labelgrid.lab.scenes.ray_casting import cast, ray_directions
 from labelgrid.lab.scenes.render import render

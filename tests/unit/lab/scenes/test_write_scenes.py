@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("mitsuba", reason="scenes need the extra [scenes]")
+pytest.importorskip("mitsuba", reason="scenes need the extra [lab]")
 
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import ProjectError

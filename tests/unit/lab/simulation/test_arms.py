@@ -1,5 +1,6 @@
 """Laws of the arms of a study: tasks, initial labels, overrides and rounds of their own, and the starts they share."""
 
+import json
 import re
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def test_rounds_of_its_own_count_even_where_the_study_has_none() -> None:
     assert [
         (run.key, run.rounds(of)) for run in runs_at_point(of, 0, {}) if run.kind == "strategy"
     ] == [*(("long-seed0", 3), ("none-seed0", 0))]
-    assert runs_of(of)[-1].end_conditions(of)["rounds"] == 0
+    assert json.loads(runs_of(of)[-1].done_text(of))["rounds"] == 0
 
 
 def test_an_arm_overrides_the_grid_and_the_changes_of_the_study() -> None:

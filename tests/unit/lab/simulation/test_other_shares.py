@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from labelgrid.executors.job import END, OWNER, JobEnd, JobFolder, JobOwner
-from labelgrid.executors.placement import HERE, executor_at
 from labelgrid.executors.share import Share
+from labelgrid.executors.workplace import HERE, executor_at
 from labelgrid.lab.simulation import other_shares
 from labelgrid.lab.simulation.other_shares import OtherShares
 from labelgrid.lab.simulation.run_jobs import Job, jobs_of

@@ -15,7 +15,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import read_settings, settings_text
 from tests.projects import make_project
 
-COVERS = ["labelgrid.operations.labelled_copy", "labelgrid.lab.simulation.own_values"]
+COVERS = ["labelgrid.operations.labelled_copy"]
 
 
 @pytest.fixture(scope="module")

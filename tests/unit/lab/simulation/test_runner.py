@@ -17,7 +17,7 @@ from labelgrid.basics.progress import Silent
 from labelgrid.cli import STOPPED, study_screen
 from labelgrid.executors.executor import Executor
 from labelgrid.executors.job import JobFolder, JobProgress, JobReader, JobStep
-from labelgrid.executors.placement import HERE, executor_at
+from labelgrid.executors.workplace import HERE, executor_at
 from labelgrid.lab.simulation import runner
 from labelgrid.lab.simulation.run_jobs import jobs_of, work_left
 from labelgrid.lab.simulation.runner import PRELOADED, JobStatus, Runner, run_job

@@ -1,1 +1,1 @@
-"""Analyses of finished studies, one file each: what only the hidden labels can tell."""
+"""Analyses of finished studies, a file each, with the help of hidden labels."""

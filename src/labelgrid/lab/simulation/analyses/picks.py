@@ -1,8 +1,8 @@
-"""Measures how well networks predicted the cells picked by their scores, before their labelling.
+"""Measures how well networks predicted the cells that were picked by scores.
 
 PartAL's figure 9 (section 4.5, hardest examples): metrics of the network of each round over the
-cells that were picked in it, as one set for each task, against the hidden labels. Beside them, the
-same over the cells that could be picked. Labels that these images had at that time are fed in
+picked cells, as one set for each task, against the hidden labels; beside them, the same over the
+cells that could be picked. Labels that these images had at that time are fed in
 (`known` is "fed in"), as in PartAL's scoring, or not ("none"). If they had no label, as in the
 paper's setting, there is only "none".
 """
@@ -106,23 +106,20 @@ class Picks:
         return frozenset(cell for cell in pool if cell.image_id in chosen)
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[Dots]:
-        """As `Analysis.drawings`: one drawing for each task and round, one row for each arm."""
+        """As `Analysis.drawings`, with a drawing for each task and round and a row for each arm."""
         return [_dots(group) for group in group_means(means, "round", "task").values()]
 
 
 def _labelled(rows: Iterable[CellRow]) -> frozenset[Cell]:
-    """The cells of the rows that have a label."""
     return frozenset(row.cell for row in rows if row.state == State.LABELLED)
 
 
 def _same_images(labelled: frozenset[Cell], cells: frozenset[Cell]) -> frozenset[Cell]:
-    """The labelled cells of the images of some cells."""
     images = {cell.image_id for cell in cells}
     return frozenset(cell for cell in labelled if cell.image_id in images)
 
 
 def _dots(means: Sequence[Mean]) -> Dots:
-    """Draw the marks of one task in one round."""
     marks: dict[str, dict[str, tuple[float, float]]] = {}
     for mean in means:
         mark = str(mean.keys["cells"])

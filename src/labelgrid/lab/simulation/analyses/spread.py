@@ -59,22 +59,21 @@ class LabelSpread:
             progress.advance(note=run.key)
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[Chart]:
-        """As `Analysis.drawings`: one drawing for images, one for groups, one line for each arm."""
-        return [_chart(group) for group in group_means(means).values()]
-
-
-def _chart(means: Sequence[Mean]) -> Chart:
-    """Draw the counts of images, or of groups, one line for each arm."""
-    title = means[0].titled(means[0].result.name)
-    lines = lines_of(means, "round", lambda mean: mean.arm)
-    return Chart(
-        name=f"spread-{title}",
-        x_label="round",
-        y_label=f"{means[0].result.name} with a label",
-        lines=lines,
-        whole=True,
-        title=title,
-    )
+        """As `Analysis.drawings`: drawings for images and for groups, with a line for each arm."""
+        charts = []
+        for group in group_means(means).values():
+            counted = group[0].result.name
+            title = group[0].titled(counted)
+            chart = Chart(
+                name=f"spread-{title}",
+                x_label="round",
+                y_label=f"{counted} with a label",
+                lines=lines_of(group, "round", lambda mean: mean.arm),
+                whole=True,
+                title=title,
+            )
+            charts.append(chart)
+        return charts
 
 
 def build(options: Options) -> LabelSpread:

@@ -1,0 +1,123 @@
+"""Finds the relations and suppliers that fill the missing labels of training images."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Json
+from labelgrid.basics.words import join_names
+from labelgrid.data.derived import Filler, add_supplied, derivable
+from labelgrid.project.images.known_cameras import camera_step
+from labelgrid.relations.bound import BoundRelation
+from labelgrid.rounds.context import RoundContext, tasks_by_image
+from labelgrid.suppliers.supplied import supplied_by_task
+
+
+@dataclass(frozen=True)
+class FilledLabels:
+    """The missing labels of training images that relations and suppliers fill.
+
+    Args:
+        context: the project's context.
+        image_ids: the images.
+    """
+
+    context: RoundContext
+    image_ids: Sequence[str]
+
+    def by_image(self) -> dict[str, dict[str, Filler]]:
+        """The most trusted filler of each missing label, by image and task."""
+        context = self.context
+        fillers: dict[str, dict[str, Filler]] = {
+            image_id: dict(relations) for image_id, relations in self._derivable.items()
+        }
+        if not context.suppliers:
+            return fillers
+        labelled = dict.fromkeys(self.image_ids, frozenset[str]()) | self._labelled
+        supplied = supplied_by_task(
+            context.project,
+            context.suppliers,
+            source=context.source,
+            tasks=context.definitions,
+            labelled=labelled,
+        )
+        add_supplied(fillers, supplied, labelled)
+        return fillers
+
+    def worth(self) -> dict[str, float]:
+        """The worth of derived labels in bought ones, by task.
+
+        A label that follows counts by the trust in its relation times its coverage; one that was
+        bought follows from none.
+        """
+        worth = defaultdict[str, float](float)
+        for relations in self._derivable.values():
+            for task, relation in relations.items():
+                worth[task] += relation.trust * relation.coverage
+        return dict(worth)
+
+    def cameras(self) -> dict[str, Json]:
+        """The cameras through which labels are derived, by image, as JSON values."""
+        cameras = {}
+        for image_id, relations in self._derivable.items():
+            camera = self.context.cameras.camera(image_id)
+            if camera and any(relation.needs_camera for relation in relations.values()):
+                cameras[image_id] = asdict(camera)
+        return cameras
+
+    def following(self, relation: BoundRelation) -> list[str]:
+        """The images whose label follows by a relation, if their cameras are known."""
+        labelled = self._labelled.items()
+        return [image_id for image_id, tasks in labelled if relation.follows(tasks)]
+
+    @cached_property
+    def _derivable(self) -> dict[str, dict[str, BoundRelation]]:
+        """The relation of each missing label that follows, by image and task."""
+        context = self.context
+        if not context.relations:
+            return {}
+        return derivable(context.relations, self._labelled, context.cameras.is_known)
+
+    @cached_property
+    def _labelled(self) -> dict[str, frozenset[str]]:
+        used = set(self.image_ids)
+        cells = (cell for cell in self.context.source.labels if cell.image_id in used)
+        return tasks_by_image(cells)
+
+
+def check_cameras(fillers: FilledLabels, progress: Progress) -> None:
+    """Say in how many images a label follows; refuse a relation that no image has a camera for.
+
+    Raises:
+        RecipeError: the camera of no training image is known.
+    """
+    context = fillers.context
+    cameras = context.cameras
+    for relation in context.relations:
+        if not relation.needs_camera:
+            continue
+        images = fillers.following(relation)
+        lacking = [image_id for image_id in images if not cameras.is_known(image_id)]
+        if not lacking:
+            continue
+        height, width = cameras.size(lacking[0])
+        first = f"such as that of '{lacking[0]}', {height}x{width}"
+        reads = join_names([f"'{name}'" for name in relation.reads])
+        known = len(images) - len(lacking)
+        rows = context.project.store.images(("train",))  # some may have no label
+        if known or any(cameras.is_known(row.image_id) for row in rows):
+            progress.say(
+                f"'{relation.gives}' follows from {reads} in {known:,} of {len(images):,} images; "
+                f"the camera of {len(lacking):,} is unknown, {first}."
+            )
+            continue
+        raise RecipeError(
+            f"'{relation.gives}' follows from {reads} through the image's camera, and that of no "
+            f"training image is known; {len(lacking):,} are needed, {first}.",
+            where=f"relations.{relation.name}",
+            next_step=camera_step(context.project),
+            unchanged="Nothing was trained.",
+        )

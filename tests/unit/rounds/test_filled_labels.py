@@ -1,0 +1,156 @@
+"""Laws of relations that need cameras: who is trained on what follows, and what is said."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.progress import Silent
+from labelgrid.data.project_source import ProjectSource
+from labelgrid.imports.import_labels import import_labels
+from labelgrid.operations.cancel import unlabel
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.relations.bound import BoundRelation
+from labelgrid.rounds import fit
+from labelgrid.rounds.context import context_of
+from labelgrid.rounds.filled_labels import FilledLabels, check_cameras
+from labelgrid.rounds.models import new_network
+from labelgrid.rounds.training_history import training_history
+from labelgrid.train.plan import Plan
+from tests.projects import Said, make_project
+from tests.rounds import QUICK
+
+ON: dict[str, Any] = QUICK | {"relations": {"depth_normals": {"trust": 0.5}}}
+OFF: dict[str, Any] = QUICK | {"relations": {"depth_normals": {"trust": 0.0}}}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[ProjectFolder]:
+    """A project of images of 32x64 and 48x40, of which six have a label of depth, and no other."""
+    project, made = make_project(tmp_path, n=8, tasks=("depth", "normals"))
+    shutil.copytree(made.labels / "depth", tmp_path / "labels" / "depth")
+    with project:
+        import_labels(project, tmp_path / "labels")
+        yield project
+
+
+def plan_of(project: ProjectFolder, changes: dict[str, Any]) -> Plan:
+    context = context_of(project, changes=changes)
+    return fit.plan_of(context, new_network(context, Silent(), None))
+
+
+def test_normals_follow_where_the_camera_is_known_and_the_others_are_said_once(
+    project: ProjectFolder,
+) -> None:
+    (project.folder / "camera.toml").write_text("fx = 60\nsize = [32, 64]\n")
+    plan = plan_of(project, ON)
+    wide = {row.image_id for row in project.store.images(("train",)) if row.height == 32}
+    assert plan.derived == {image_id: frozenset({"normals"}) for image_id in wide}
+    label = plan.source.label(min(wide), plan.definitions["normals"])
+    assert label is not None and np.allclose(np.linalg.norm(label.value[label.valid], axis=-1), 1)
+    said = Said()
+    fit.fit(project, said, changes=ON)
+    lines = [line for line in said.lines if "camera" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith(
+        f"'normals' follows from 'depth' in {len(wide)} of 6 images; the camera of {6 - len(wide)} is "
+        "unknown, such as that of '"
+    )
+    assert lines[0].endswith("', 48x40.")
+
+
+def test_a_label_is_derived_once_not_in_each_epoch(
+    project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project.folder / "camera.toml").write_text("field_of_view = 66.0")
+    derived = Counter[str]()
+    label = BoundRelation.label
+
+    def counted(self: BoundRelation, labels: Any, camera: Any) -> Any:
+        derived["labels"] += 1
+        return label(self, labels, camera)
+
+    monkeypatch.setattr(BoundRelation, "label", counted)
+    record = fit.fit(project, Silent(), changes=ON | {"train": {**QUICK["train"], "epochs": 3}})
+    assert derived["labels"] == record.filled["normals"] == 6
+
+
+def test_the_camera_of_an_image_is_found_once_for_all_that_a_fit_asks_of_it(
+    project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project.folder / "camera.toml").write_text("field_of_view = 66.0")
+    asked = Counter[str]()
+    camera = ProjectSource.camera
+
+    def counted(self: ProjectSource, image_id: str, size: tuple[int, int]) -> Any:
+        asked[image_id] += 1
+        return camera(self, image_id, size)
+
+    monkeypatch.setattr(ProjectSource, "camera", counted)
+    context = context_of(project, changes=ON)
+    splits = fit.splits_for_training(context, Silent())
+    check_cameras(FilledLabels(context, splits[0]), Silent())
+    network = new_network(context, Silent(), None)
+    plan = fit.plan_of(context, network, splits=splits)
+    assert len(plan.derived) == 6
+    assert asked == dict.fromkeys(plan.derived, 1)
+
+
+def test_what_follows_is_worth_trust_times_coverage_and_nothing_where_its_label_was_bought(
+    project: ProjectFolder, tmp_path: Path
+) -> None:
+    (project.folder / "camera.toml").write_text("field_of_view = 66.0")
+    bought = min((tmp_path / "labels" / "depth").iterdir()).name
+    (tmp_path / "more" / "normals").mkdir(parents=True)
+    shutil.copy(tmp_path / "made" / "labels" / "normals" / bought, tmp_path / "more" / "normals")
+    import_labels(project, tmp_path / "more")
+    relation = {"depth_normals": {"trust": 0.5, "coverage": 0.8}}
+    record = fit.fit(project, Silent(), changes=ON | {"relations": relation})
+    assert record.labels == {"depth": 6, "normals": 1} and record.filled == {"normals": 5}
+    assert record.derived == pytest.approx({"normals": 5 * 0.5 * 0.8})
+    (trained,) = training_history(project.folder)
+    assert (trained.labels, trained.derived) == (record.labels, record.derived)
+
+
+def test_without_any_known_camera_nothing_is_trained(project: ProjectFolder) -> None:
+    with pytest.raises(RecipeError) as error:
+        fit.fit(project, Silent(), changes=ON)
+    assert "'normals' follows from 'depth' through the image's camera" in error.value.what
+    assert "that of no training image is known; 6 are needed" in error.value.what
+    assert str(project.folder / "camera.toml") in error.value.next_step
+    assert error.value.unchanged == "Nothing was trained."
+    assert not (project.round_folder(project.round_number) / "fit").exists()
+
+
+def test_if_only_images_without_labels_have_cameras_the_rest_is_trained(
+    project: ProjectFolder,
+) -> None:
+    """The first rounds of a campaign may have labelled none of the images with a camera."""
+    with_camera = min(row.image_id for row in project.store.images(("train",)))
+    (project.folder / "camera.toml").write_text('table = "cameras.csv"')
+    (project.folder / "cameras.csv").write_text(f"image,field_of_view\n{with_camera},60\n")
+    unlabel(project, [f"{with_camera}:depth"])
+    said = Said()
+    assert fit.fit(project, said, changes=ON).labels == {"depth": 5}
+    assert any("in 0 of 5 images; the camera of 5 is unknown" in line for line in said.lines)
+
+
+def test_a_relation_that_is_off_needs_no_camera_and_a_camera_then_changes_nothing(
+    project: ProjectFolder,
+) -> None:
+    without = plan_of(project, QUICK).identity
+    (project.folder / "camera.toml").write_text("field_of_view = 60.0\n")
+    assert plan_of(project, OFF).identity == without and not plan_of(project, OFF).derived
+
+
+def test_another_camera_is_another_training(project: ProjectFolder) -> None:
+    identities = []
+    for degrees in (60, 60, 61):
+        (project.folder / "camera.toml").write_text(f"field_of_view = {degrees}\n")
+        identities.append(plan_of(project, ON).identity)
+    assert identities[0] == identities[1] != identities[2]
