@@ -23,7 +23,7 @@ USES = {
     "gs": "init other --images gs://bucket/images/ --task depth",
     "onnx": "export-model project --to onnx --out model.onnx",
     "postgres": "init other --images images --task depth --ledger postgresql://localhost/labels",
-    "ray": "score project --on ray",
+    "ray": "audit project --on ray",
     "s3": "init other --images s3://bucket/images/ --task depth",
     "lab": "scenes rooms --count 1",
     "train": "fit project",

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labelgrid.basics.config import read_toml
 from labelgrid.basics.errors import ModelError, UsageError
@@ -17,8 +18,9 @@ from labelgrid.data.cameras import NAME as CAMERA
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
 from labelgrid.rounds.context import RoundContext, context_of, training_context
-from labelgrid.rounds.models import check_known_is_used, model_of, restore_model
-from labelgrid.train.trained_model import TrainedModel
+
+if TYPE_CHECKING:
+    from labelgrid.train.trained_model import TrainedModel
 
 #: The number of images that the file is compared with the network on.
 IMAGES = 20
@@ -69,6 +71,8 @@ def export_model(
             A file that is there is unchanged.
     """
     _need_packages()
+    from labelgrid.rounds.models import check_known_is_used, model_of, restore_model
+
     fit = model_of(project)
     context = training_context(context_of(project), fit)
     for name in known:
@@ -119,7 +123,7 @@ def _write(
     context: RoundContext,
     fit: Fit,
     *,
-    model: TrainedModel,
+    model: "TrainedModel",
     path: Path,
     known: Sequence[str],
     progress: Progress,
