@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,8 @@ from typing import IO
 TAIL = 6000
 #: Seconds in which processes print where they stand.
 ABORT = 20
+#: The seconds that the processes it has started may take for the same.
+OTHERS = 0.5
 
 
 class Started(subprocess.Popen[str]):
@@ -90,9 +93,13 @@ class Started(subprocess.Popen[str]):
         with ExitStack() as stack:
             files = [stack.enter_context(file) for file in _errors_of(self.pid)]
             code = self.poll()
-            self.signal_all(signal.SIGABRT)
+            # One after the other: what two of them print at once to one place is mixed up.
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGABRT)
             with suppress(subprocess.TimeoutExpired):
                 self.wait(ABORT)
+            self.signal_all(signal.SIGABRT)
+            time.sleep(OTHERS)
             self.signal_all(signal.SIGKILL)
             printed = self.stdout.read() if self.stdout else ""
             others = [file.read().decode(errors="replace") for file in files]
