@@ -171,7 +171,7 @@ class ProjectCell(Shown):
         """The predicted, derived and supplied labels of the cell."""
         from labelgrid.project.other_labels import other_labels
 
-        def label_of(cell: Cell) -> LabelArray:
+        def label_of(cell: Cell) -> "LabelArray":
             return ProjectCell(self._project, cell).label()
 
         return other_labels(self._project, self._row().cell, label_of)

@@ -220,7 +220,7 @@ class Project(ProjectContents):
 
     @takes(ChangeTaskRequest)
     def change_task(self, request: ChangeTaskRequest) -> "Changed":
-        """Change a task's declaration after checking its labels; without a change, show it.
+        """Change what a task declares, after checking its labels; without a change, show it.
 
         If this fails, the task is unchanged.
 
@@ -234,7 +234,7 @@ class Project(ProjectContents):
         return change_task(self._project, request.name, change, self._progress)
 
     def drop_task(self, name: str) -> "Changed":
-        """Drop a task; the labels stay on disk, and `restore_task` brings the task back."""
+        """Drop a task; its labels stay on disk, and `restore_task` brings it back."""
         from labelgrid.operations.task_change import Changed, drop_task
 
         rows = {row.name: row for row in self._project.store.tasks()}
@@ -473,7 +473,7 @@ class Project(ProjectContents):
 
     @takes(CancelRequest)
     def cancel(self, request: CancelRequest) -> ChangedCells:
-        """Cancel requests; without cells and round, all but for held-out images.
+        """Cancel requests; without cells and round, all open ones except those of held-out images.
 
         Returns:
             the cells that are missing now or, if they are of held-out images and with `requeue`,
@@ -560,14 +560,14 @@ class Project(ProjectContents):
         return draw_sheet(self._project, optional_path(out), count, self._progress)
 
     def verify(self) -> "Verified":
-        """Read every image and label of a project, and list damaged or changed files."""
+        """Read every image and label of a project, and list those that are damaged or changed."""
         from labelgrid.operations.verify import verify
 
         return verify(self._project, self._progress)
 
     @takes(SpreadRequest)
     def duplicates(self, request: SpreadRequest) -> "FoundDuplicates | None":
-        """Find held-out images like training images, such as frames of one video.
+        """Find held-out images that look like training images, such as frames of one video.
 
         Every image is read once. If a call is killed, the same call reads those that are left.
 
@@ -615,7 +615,7 @@ class Project(ProjectContents):
 
     @takes(TimeRequest)
     def time(self, request: TimeRequest) -> "RoundTimes":
-        """Measure the duration of a round on this machine, by recipe, and say which recipe fits.
+        """Measure how long a round takes on this machine, by recipe, and say which recipe fits.
 
         Times a few training steps with random weights on the project's images; changes nothing.
         """
@@ -625,7 +625,7 @@ class Project(ProjectContents):
 
     @takes(AdviseRequest)
     def advise(self, request: AdviseRequest) -> "Advised":
-        """Name the labels to buy next, the gain to expect, and further help.
+        """Say which labels to buy next, what they may gain, and what else would help.
 
         Foresees metrics from the measured rounds and from recorded campaigns, with 80 % intervals;
         trains nothing and changes nothing.
@@ -667,7 +667,7 @@ class Project(ProjectContents):
         return self._changed(unlabel(self._project, list(cells)))
 
     def request(self, cells: Iterable[str]) -> ChangedCells:
-        """Request labels of your own choice, beside the picks of queries.
+        """Request labels that you chose yourself, beside what queries pick.
 
         Args:
             cells: missing cells as `IMAGE:TASK`.
@@ -678,14 +678,14 @@ class Project(ProjectContents):
 
     @takes(SkipRequest)
     def skip(self, request: SkipRequest) -> ChangedCells:
-        """Skip unanswerable requests: no query picks these cells again."""
+        """Skip requests that nobody can answer: no query picks these cells again."""
         from labelgrid.operations.by_hand import skip
 
         return self._changed(skip(self._project, list(request.cells), request.why))
 
     @takes(SetSplitRequest)
     def set_split(self, request: SetSplitRequest) -> list[str]:
-        """Put images without a split into a split; `status` names the images.
+        """Put images that are in no split into one; `status` names them.
 
         A labelgrid of before let Python put images into splits that no command reads.
 

@@ -346,8 +346,8 @@ class SplitlessImages:
     names: Sequence[str]
 
 
-def splitless_images(connection: Connection) -> list[SplitlessImages]:
-    """The images in no split, by the unknown split of before, with the ids of the first five.
+def splitless_images(connection: Connection, most: int = 5) -> list[SplitlessImages]:
+    """The images in no split, by the unknown split of before, with the ids of `most` of each.
 
     A ledger of an older labelgrid may have some: no training and no measurement reads them.
     """
@@ -362,7 +362,7 @@ def splitless_images(connection: Connection) -> list[SplitlessImages]:
         images = SplitlessImages(
             split=split.removeprefix(NO_SPLIT),
             count=count,
-            names=list(connection.scalars(names.order_by(IMAGES.c.name).limit(5))),
+            names=list(connection.scalars(names.order_by(IMAGES.c.name).limit(most))),
         )
         splitless.append(images)
     return splitless

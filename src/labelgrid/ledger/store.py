@@ -108,6 +108,7 @@ class Store:
     Example:
         >>> from pathlib import Path
         >>> from tempfile import TemporaryDirectory
+        >>> from labelgrid.ledger.grid import State
         >>> label = Move(cell=Cell("a.png", "depth"), to=State.LABELLED, path="a.tiff", cost=2.0)
         >>> with TemporaryDirectory() as folder, Store.create(Path(folder, "ledger.db")) as store:
         ...     store.add_task(TaskRow("depth", "depth", 2.0))

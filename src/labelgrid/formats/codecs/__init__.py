@@ -1,1 +1,1 @@
-"""The label formats, a file each: read a label file as an array with a mask, and write the file."""
+"""The label formats: each module reads a label file as an array with a mask, and writes it back."""

@@ -1,10 +1,10 @@
 """Measures how well networks predicted the cells that were picked by scores.
 
 PartAL's figure 9 (section 4.5, hardest examples): metrics of the network of each round over the
-picked cells, as one set for each task, against the hidden labels; beside them, the same over the
-cells that could be picked. Labels that these images had at that time are fed in
-(`known` is "fed in"), as in PartAL's scoring, or not ("none"). If they had no label, as in the
-paper's setting, there is only "none".
+cells that were picked in the round, as one set for each task, against the hidden labels. Beside
+them, the same over the cells that could be picked. Labels that these images had at that time are
+fed in (`known` is "fed in"), as in PartAL's scoring, or not ("none"). If they had no label, as in
+the paper's setting, there is only "none".
 """
 
 from collections.abc import Iterable, Iterator, Sequence
