@@ -511,7 +511,7 @@ def test_that_nothing_can_be_told_stands_in_words_in_json_on_the_page_and_in_the
         for number in (1, 2):  # the report shows rounds of the ledger
             store.close_round(replace(project.open_round(), number=number, strategy="joint"), [])
         with ProjectReader.open(project.folder) as opened:
-            assert overview(opened).advice == told.text == opened.status()["advice"]
+            assert overview(opened).status["advice"] == told.text == opened.status()["advice"]
             page = opened.report().page
         assert "depth: cannot tell what further labels do." in page.read_text()
     with client_of(project.folder) as client:
@@ -648,7 +648,7 @@ def test_what_may_follow_comes_before_the_advice_to_buy_it_though_none_follows_y
         )
         with ProjectReader.open(project.folder) as opened:
             assert opened.status()["relations"] == sentence == opened.offered_relations()
-            assert overview(opened).relations == sentence
+            assert overview(opened).status["relations"] == sentence
         shown = CliRunner().invoke(app, ["status", str(project.folder)]).output
         assert shown.index("normals may follow") < shown.index("Advice: ")
         changes = {"relations": {"depth_normals": {"trust": 0.0}}}
@@ -714,7 +714,7 @@ def test_the_sentence_is_the_best_purchase_and_waits_for_labels_and_training(
         assert sentence == of_topic(advise(project), "buy")[0].text
         assert sentence.startswith("8 more labels of depth")
         with ProjectReader.open(project.folder) as opened:
-            assert opened.status()["advice"] == sentence == overview(opened).advice
+            assert opened.status()["advice"] == sentence == overview(opened).status["advice"]
         shown = CliRunner().invoke(app, ["status", str(project.folder)]).output
         assert "Advice: 8 more labels of depth" in shown
         assert shown.index("Advice: ") < shown.index("Next: labelgrid query")

@@ -8,8 +8,6 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from labelgrid.basics.errors import UsageError
-from labelgrid.cli import page
 from tests.jobs import wait_until
 from tests.pages import labelled_project
 from tests.started import Started
@@ -32,10 +30,3 @@ def test_the_command_serves_until_it_is_stopped(tmp_path):
         process.terminate()
         wait_until(process.has_ended, by=process)
         assert process.returncode == 130, process.last_words()
-
-
-def test_missing_packages_are_named_with_what_installs_them(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "labelgrid.web.server", None)
-    monkeypatch.delattr("labelgrid.web.server", raising=False)
-    with pytest.raises(UsageError, match=r"(?s)not installed.*pip install 'labelgrid\[serve\]'"):
-        page.serve(folder=tmp_path)

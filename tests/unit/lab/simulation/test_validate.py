@@ -339,7 +339,7 @@ def test_weights_that_cannot_be_had_are_in_the_plan_and_refused_once_it_is_run(
 def strategy_that_needs(statistic: str) -> str:
     """The code of a strategy that asks for a statistic."""
     text = Path(random_cells.__file__).read_text()
-    return text.replace("needs=frozenset()", f"needs=frozenset({{{statistic!r}}})")
+    return text.replace("unit=", f"needs=frozenset({{{statistic!r}}}), unit=")
 
 
 def test_an_own_statistic_that_is_none_is_refused_before_anything_is_run(
