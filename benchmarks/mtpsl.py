@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from labelgrid.basics.streams import seed_of
+from labelgrid.data.batch import Batch
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.network import Features, Network, Output
 from labelgrid.pixel.target import Target
@@ -175,8 +176,11 @@ def sides_of(
         for name, task in tasks.items()
     }
     deepest = torch.rand(batch, width, *(side // 32 for side in size), dtype=dtype).to(device)
-    made = SimpleNamespace(
-        ids=tuple(map(str, range(batch))), images=torch.zeros(batch, 3, *size), targets=targets
+    made = Batch(
+        ids=tuple(map(str, range(batch))),
+        images=torch.zeros(batch, 3, *size),
+        targets=targets,
+        weights=torch.ones(batch, len(tasks)),
     )
     output = Output(
         initial=(), final=final, features=Features(deepest, (deepest,)), task_features={}

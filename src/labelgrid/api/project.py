@@ -444,7 +444,7 @@ class Project(ProjectContents):
                 progress,
                 **asked,
                 prelabels=prelabels,
-                save=optional_path(request.save),
+                save=Path(request.save) if request.save else None,
                 like=str(request.like),
             )
 

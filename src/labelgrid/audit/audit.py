@@ -211,7 +211,7 @@ def _refuse(project: ProjectFolder, folds: int) -> None:
 
 
 def _note_losses(project: ProjectFolder, found: LabelEvidence, of_model: OfLabels) -> None:
-    """The page orders images by these losses."""
+    """Keep the losses of the labels, by which the page orders images."""
     for task, rows in found.labels.items():
         losses = {}
         for row in rows:

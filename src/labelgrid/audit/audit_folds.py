@@ -77,7 +77,7 @@ def fold_evidence(
 
     Finished folds are kept in the project's folder `audit`, and a killed training is resumed.
     Nothing of the project's rounds is read or changed. Images of a group, and copies, are in one
-    fold of at least 2.
+    fold; `folds` is their number, at least 2.
 
     Returns:
         What the networks say of the labels, and pictures of their predictions.

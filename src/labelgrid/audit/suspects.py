@@ -93,7 +93,7 @@ def _read(path: Path, project: ProjectFolder) -> list[AuditedLabel]:
 
 def _label(row: Mapping[str, str]) -> AuditedLabel:
     others = {}
-    for reason, seen in json.loads(row.get("others") or "{}").items():
+    for reason, seen in dict(json.loads(row.get("others") or "{}")).items():
         others[str(reason)] = [SeenLabel(*map(str, values)) for values in seen]
     return AuditedLabel(
         task=unescape_formula(row["task"]),

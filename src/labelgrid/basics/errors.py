@@ -210,7 +210,7 @@ class StorageError(LabelgridError):
 
 
 class ServerError(LabelgridError):
-    """A labelling tool's server cannot be reached, refuses, or did not do the request.
+    """A labelling tool's server cannot be reached, refuses, or did not do what was requested.
 
     Args:
         what: as in `LabelgridError`.

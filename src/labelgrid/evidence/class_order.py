@@ -1,6 +1,6 @@
 """Finds orders of classes that fit labels better than the declared order.
 
-Or whether the first one took the place of the pixels without a label.
+Also finds whether the first class took the place of the pixels without a label.
 
 Loads no torch.
 """

@@ -1,4 +1,4 @@
-"""Doubts an import in which parts of several labels are in contradiction. Loads no torch.
+"""Doubts an import in which parts of several labels are in contradiction.
 
 Loads no torch.
 """

@@ -110,10 +110,7 @@ class _LabelsWith(ProjectLabels):
 
 
 def _draw_sheet(batch: BatchDoubts, doubts: Sequence[Doubt], path: Path) -> bool:
-    """Draw doubted labels and earlier ones; False if a file cannot be read or written.
-
-    False if a file cannot be read or written.
-    """
+    """Draw doubted labels and earlier ones; False if a file cannot be read or written."""
     from labelgrid.evidence.doubt_sheet import doubted_labels, draw_batch  # slow to load
 
     with suppress(LabelgridError, OSError):

@@ -190,6 +190,10 @@ class SQLite(Dialect):
         found.update(("computed column", name) for name in computed)
         return found, expected
 
+    def transaction_number(self, connection: Connection) -> str:
+        """As `Dialect.transaction_number`: a file's commit has no answer that could be lost."""
+        return ""
+
     def meaning(self, cause: BaseException) -> Meaning | None:
         """As `Dialect.meaning`, by SQLite's name for the error."""
         name = getattr(cause, "sqlite_errorname", "")

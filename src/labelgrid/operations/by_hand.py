@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from labelgrid.basics.errors import ProjectError, UsageError
-from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import join_names
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.operations.cancel import find_rows
@@ -96,5 +96,7 @@ def hold_out(
                 next_step="Leave some to train on.",
                 unchanged="Nothing was held out.",
             )
-        put_into_heldout(store, held, progress or Silent())
+        warning = put_into_heldout(store, held)
+    if warning and progress:
+        progress.say(warning)
     return [row.image_id for row in held]

@@ -106,7 +106,7 @@ def known_camera(camera: Camera | None, what: str) -> Camera:
 
     Args:
         camera: the camera; None: unknown.
-        what: the deed of the relation in words, such as "Normals follow from depth".
+        what: what follows from what, in words, such as "Normals follow from depth".
 
     Raises:
         LabelError: the camera is unknown.

@@ -161,9 +161,9 @@ def _joined(outcomes: Sequence[tuple[float, float]]) -> tuple[float, float]:
 def _find_view(trials: Sequence["_Trial"], pairs: Sequence[TruePair]) -> float | None:
     """The field of view of unknown cameras, in degrees; None at an end of the search.
 
-    The options of the smallest error search, among options that reach at least half as many pixels
-    as any. Options with the best view at an end are left out: too small a window sees only the
-    steps of depths.
+    The search uses the options of the smallest error, among options that reach at least half as
+    many pixels as any. Options with the best view at an end are left out: too small a window sees
+    only the steps of depths.
     """
     views = []
     most = 0.0

@@ -124,7 +124,7 @@ class QueryResult(Shown):
             round=proposal.round,
             strategy=proposal.strategy,
             picks=list(proposal.picks),
-            cost=proposal.cost,
+            cost=float(sum(pick.cost for pick in proposal.picks)),
         )
 
     def as_json(self) -> Json:
@@ -226,13 +226,14 @@ def query(
     """
     _refuse_unfinished_training(project)
     draws = _random_draws(project, pairs, audit, control)
-    search = find_search(project, class_name, like, strategy=strategy, draws=draws)
+    search = Search()
+    if class_name or like:
+        search = find_search(project, class_name, like, strategy=strategy, draws=draws)
     tasks = tuple(tasks or search.tasks)
     if tasks:
         check_asked_tasks(project, tasks, draws)
-    if budget is None:
-        draws = replace(draws, alone=True)
-        budget = _budget_of_draws(project, draws)
+    draws = replace(draws, alone=budget is None)
+    budget = budget or _budget_of_draws(project, draws)
     job = _prepare(project, strategy, progress, draws=draws, search=search, tasks=tasks)
     previews = job.previews(prelabels, prelabels if pictures is None else pictures)
     if not dry_run:

@@ -162,12 +162,12 @@ class Search:
 def find_search(
     project: ProjectFolder, class_name: str, like: str, *, strategy: str, draws: RandomDraws
 ) -> Search:
-    """The search of a query, empty without a class and an example.
+    """The search of a query for a class, or for what is like an example.
 
     Args:
         project: the project.
-        class_name: a class, or `TASK:CLASS`; empty: none.
-        like: the id of an image, or the path of one; empty: none.
+        class_name: a class, or `TASK:CLASS`; empty: an example is given.
+        like: the id of an image, or the path of one; empty: a class is given.
         strategy: that the user named.
         draws: what is drawn at random beside.
 
@@ -176,8 +176,6 @@ def find_search(
         ProjectError: the model does not know the class.
         ImageError: there is no such image.
     """
-    if not (class_name or like):
-        return Search()
     if (class_name and like) or strategy or draws.pairs or draws.audit:
         raise UsageError(
             "--class and --like exclude each other, --strategy, --pairs and --audit.",

@@ -138,7 +138,7 @@ def measure_part(
 
 
 def trust_pass(project: ProjectFolder, unmeasured: UnmeasuredTrust) -> Pass[TrustRecord]:
-    """The pass over the relations and suppliers that have no measurement yet."""
+    """The pass that measures relations, suppliers and tasks, each as a job."""
     folder = project.folder
     parts = unmeasured.parts()
     roster = project.store.known_roster()

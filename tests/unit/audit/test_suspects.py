@@ -124,3 +124,16 @@ def test_a_damaged_table_is_told(project):
     (project.folder / "audit.csv").write_bytes(b"\xff\xfe\n\xff")
     with pytest.raises(ProjectError, match="is damaged"):
         suspects(project.disk)
+
+
+@pytest.mark.parametrize("others", ["5", '"abc"', "[1]"])
+def test_others_that_are_no_table_are_damage(project, others):
+    project.audit()
+    with (project.folder / "audit.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    with (project.folder / "audit.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(row | {"others": others} for row in rows)
+    with pytest.raises(ProjectError, match="is damaged"):
+        suspects(project.disk)

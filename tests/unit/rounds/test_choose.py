@@ -74,7 +74,7 @@ def test_picks_that_no_strategy_may_make_are_refused(
 
 def test_allowed_picks_are_costed_and_recorded() -> None:
     choice = chosen(picks(("b", "normals"), ("a", "depth")), Budget(4, "cost"))
-    assert (choice.round, choice.cost) == (3, 4.0)
+    assert choice.round == 3
     assert [(pick.cell.image_id, pick.cell.task, pick.cost) for pick in choice.picks] == [
         ("b", "normals", 3.0),
         ("a", "depth", 1.0),

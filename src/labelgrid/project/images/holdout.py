@@ -103,18 +103,18 @@ def hold_out(
             copies, "of the held-out images is a copy", "of the held-out images are copies"
         )
         progress.say(f"{among} of others among them; no copy stays in training.")
-    put_into_heldout(store, held, progress)
+    warning = put_into_heldout(store, held)
+    if warning:
+        progress.say(warning)
     return len(held)
 
 
-def put_into_heldout(store: Store, rows: Sequence[ImageRow], progress: Progress) -> None:
-    """Hold out these images, request their labels, and warn if little is left to buy."""
+def put_into_heldout(store: Store, rows: Sequence[ImageRow]) -> str:
+    """Hold out images and request their labels; return a warning if little is left to buy."""
     before = pool_left(store)
     store.update_images(replace(row, split="heldout") for row in rows)
     request_heldout(store, [row.image_id for row in rows], [task.name for task in store.tasks()])
-    warning = pool_warning(before, pool_left(store))
-    if warning:
-        progress.say(warning)
+    return pool_warning(before, pool_left(store))
 
 
 @dataclass(frozen=True)
