@@ -23,7 +23,7 @@ from labelgrid.basics.errors import ProjectError, shortage
 #: What torchvision says on a torch of another build or release: its own functions are not there.
 _NO_MATCH = "torchvision::"
 #: The modules that the extra [train] installs.
-TRAINING = ("torch", "torchvision", "timm", "lightning_fabric", "safetensors", "pyarrow")
+TRAINING = ("torch", "torchvision", "timm", "lightning_fabric", "safetensors")
 #: The names of files and folders that are being written.
 _HIDDEN = re.compile(r"\.[0-9a-f]{16}\.part")
 #: Without O_NONBLOCK, opening a pipe waits for a writer.

@@ -3,8 +3,6 @@
 Loads no torch.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -12,9 +10,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import ProjectError
@@ -23,10 +24,6 @@ from labelgrid.basics.shown import Shown
 from labelgrid.basics.type_names import Json, Texts
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import Cell
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
 #: The file name of a pool's score table.
 FILE = "scores.parquet"
@@ -70,13 +67,13 @@ class Table(Shown):
     axes: Mapping[str, Axis]
     faults: Texts = field(default_factory=dict)
 
-    def with_faults(self, images: Sequence[str], faults: Texts) -> Table:
+    def with_faults(self, images: Sequence[str], faults: Texts) -> "Table":
         """Add the images that could not be read; `images` is the order of all."""
         if not faults:
             return self
         return replace(self, images=images, statistics=self.aligned(images), faults=faults)
 
-    def without_faults(self) -> Table:
+    def without_faults(self) -> "Table":
         """The table of the images that could be read."""
         if not self.faults:
             return self
@@ -84,7 +81,7 @@ class Table(Shown):
         statistics = self.aligned(readable)
         return replace(self, images=readable, statistics=statistics, faults={})
 
-    def only(self, names: Collection[str], stamp: Texts) -> Table:
+    def only(self, names: Collection[str], stamp: Texts) -> "Table":
         """The table of some statistics, under another stamp."""
         statistics = {name: values for name, values in self.statistics.items() if name in names}
         axes = {name: self.axes[name] for name in statistics}
@@ -119,7 +116,7 @@ def write_table(table: Table, path: Path) -> None:
 
 
 @contextmanager
-def table_parts(path: Path, rows: int) -> Iterator[TableParts]:
+def table_parts(path: Path, rows: int) -> Iterator["TableParts"]:
     """Write a table part by part; the file is there when the block succeeds.
 
     Args:
@@ -143,8 +140,6 @@ class TableParts:
 
     def add(self, part: Table) -> None:
         """Add rows; a part without images may lack the statistics."""
-        import pyarrow as pa  # slow to load
-
         rows = _arrow(part)
         if self._rest is not None and not len(rows):
             return
@@ -163,8 +158,6 @@ class TableParts:
             self._writer.close()
 
     def _write(self, rows: pa.Table) -> None:
-        from pyarrow import parquet as pq  # slow to load
-
         if self._writer is None:
             self._writer = pq.ParquetWriter(
                 self._path, rows.schema, use_dictionary=False, write_page_checksum=True
@@ -173,8 +166,6 @@ class TableParts:
 
 
 def _arrow(table: Table) -> pa.Table:
-    import pyarrow as pa  # slow to load
-
     columns: dict[str, pa.Array] = {"image": pa.array(list(table.images), pa.string())}
     if table.faults:
         columns[FAULT] = pa.array(map(table.faults.get, table.images), pa.string())
@@ -210,8 +201,6 @@ def _opened(path: Path) -> Iterator[tuple[pq.ParquetFile, int]]:
 
     Names are read as a dictionary: a long name that comes often is in memory once.
     """
-    from pyarrow import parquet as pq  # slow to load
-
     with open_regular(path) as source:
         texts = [name for name in ("image", FAULT) if name in pq.read_schema(source).names]
         source.seek(0)
@@ -301,15 +290,11 @@ def _columns_of(name: str, columns: Sequence[str]) -> list[str]:
 
 def _texts(column: Any) -> list[Any]:
     """The texts of a column, none longer than a name or a fault."""
-    import pyarrow as pa  # slow to load
-
     _check_lengths(column.dictionary if pa.types.is_dictionary(column.type) else column)
     return column.to_pylist()
 
 
 def _check_lengths(values: Any) -> None:
-    from pyarrow import compute as pc  # slow to load
-
     if (pc.max(pc.binary_length(values)).as_py() or 0) > LONGEST:
         raise ValueError("a name is far too long")
 
@@ -345,8 +330,6 @@ def statistic_names(path: Path) -> list[str]:
 
 
 def _read_head(path: Path) -> Json:
-    from pyarrow import parquet as pq  # slow to load
-
     with open_regular(path) as source:
         return _head(pq.read_schema(source))
 
@@ -400,8 +383,6 @@ def read_component(path: Path, name: str, task: str, number: int) -> dict[str, f
     Raises:
         ProjectError: the file is not a score table, or lacks the statistic.
     """
-    from pyarrow import compute as pc  # slow to load
-
     numbers: dict[str, float] = {}
     with reading(path), _opened(path) as (file, _):
         head = _head(file.schema_arrow)
@@ -422,8 +403,6 @@ def read_cell(path: Path, cell: Cell) -> dict[str, float]:
     Raises:
         ProjectError: the file is not a score table.
     """
-    from pyarrow import parquet as pq  # slow to load
-
     names = statistic_names(path)
     with reading(path), _opened(path) as (file, _), open_regular(path) as source:
         present = file.schema_arrow.names
@@ -449,8 +428,6 @@ def read_stamp(path: Path) -> Texts:
     Raises:
         ProjectError: the file is not a score table.
     """
-    from pyarrow import parquet as pq  # slow to load
-
     with reading(path), open_regular(path) as source:
         metadata = pq.read_schema(source).metadata or {}
         values = json.loads(metadata.get(b"labelgrid", b"{}"))
