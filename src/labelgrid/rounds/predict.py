@@ -86,6 +86,7 @@ def predict(
     order = PredictionOrder(
         folder=project.folder.absolute(),
         tasks=tuple(project.store.tasks()),
+        class_lists=tuple(project.store.class_lists()),
         recipe=context.recipe,
         # The training's relations stay where the project's recipe does not declare them.
         relations={**context.recipe.relations, **current.recipe.relations},

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from labelgrid.basics.files import write_bytes, write_text
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Names
 from labelgrid.basics.version import __version__
 from labelgrid.data.dataset import Source, camera_of
 from labelgrid.data.loader import OnFault
@@ -48,6 +49,7 @@ class PredictionOrder:
     Args:
         folder: the project's, where the checkpoint is.
         tasks: as the ledger has them.
+        class_lists: the ledger's, by which classes have their colours.
         recipe: of the training.
         relations: those that may derive predictions.
         which: of which tasks predictions are derived.
@@ -60,6 +62,7 @@ class PredictionOrder:
 
     folder: Path
     tasks: tuple[TaskRow, ...]
+    class_lists: tuple[Names, ...]
     recipe: Recipe
     relations: Mapping[str, RelationChoice]
     which: Derived
@@ -73,14 +76,14 @@ class PredictionOrder:
     def identity(self) -> str:
         """A hash of everything that changes a prediction, or the files written."""
         relations = {name: asdict(choice) for name, choice in self.relations.items()}
-        switches = [self.which, self.known, self.soft, self.overlay, __version__]
+        switches = [self.which, self.known, self.soft, self.overlay, self.class_lists, __version__]
         tasks = [asdict(row) for row in self.tasks]
         settings = {"relations": relations, "tasks": tasks, "switches": switches}
         return hash_of(self.fit.model, json.loads(self.recipe.json()), settings)
 
     def predictor(self) -> "Predictor":
         """Build the predictor, which needs no ledger."""
-        tasks = definitions(self.tasks)
+        tasks = definitions(self.tasks, self.class_lists)
         relations = bind_relations(self.relations, tasks)
         derived = derived_tasks(relations, self.fit.trained, self.which)
         # Derived tasks that were added after the training have no heads.
@@ -155,18 +158,19 @@ class Predictor:
             )
             photograph = source.image(image_id) if order.overlay else None
             for name, task in made.definitions.items():
+                label = None
                 with skip_unwritable(progress, f"{name} of {image_id} was not written"):
                     path = label_path(order.out, task, image_id, image_id in whole)
                     relation = self.derived.get(name)
-                    label = made.write(name, relation, path)
+                    prediction = made.write(name, relation, path)
                     if order.soft and relation is None:
                         write_soft_prediction(made.tasks[name], raws[name], frame, path)
+                    label = prediction
                     written += 1
-                    if photograph is not None:
-                        picture = draw_overlay(photograph, task, label)
-                        file = label_name(image_id, OVERLAY, image_id in whole)
-                        path = order.out / OVERLAYS / name / file
-                        write_bytes(path, picture_file(picture, OVERLAY))
+                if label is not None and photograph is not None:
+                    picture = draw_overlay(photograph, task, label)
+                    file = label_name(image_id, OVERLAY, image_id in whole)
+                    write_bytes(order.out / OVERLAYS / name / file, picture_file(picture, OVERLAY))
         return written
 
 

@@ -52,6 +52,25 @@ def test_predictions_show_their_classes_and_photographs_and_can_be_imported(tmp_
         assert picture.width == 900
 
 
+def test_predictions_have_the_colours_of_the_order_in_which_classes_came_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, made = make_project(tmp_path, n=2, holdout=0, tasks=("semseg", "depth"))
+    with project:
+        query.query(project, Budget(2, "images"), Silent())
+        answer(project, made)
+        fit.fit(project, Silent(), changes={"train": {"epochs": 1}})
+        first_labels = [tuple(reversed(project.tasks()["semseg"].class_names))]
+        monkeypatch.setattr(type(project.store), "class_lists", lambda _: first_labels)
+        predict.predict(project, made.images, out=tmp_path, known=None, progress=Silent())
+        colours = project.tasks()["semseg"].region_colours
+    for path in (tmp_path / "semseg").glob("*.png"):
+        with Image.open(path) as picture:
+            numbers = np.asarray(picture)
+            shown = np.asarray(picture.convert("RGB"))
+        assert np.array_equal(shown, colours[numbers])
+
+
 def test_without_classes_there_is_no_legend(tmp_path: Path) -> None:
     depth = TaskDef.of(TaskRow("depth", "depth", 1.0))
     write_legends(tmp_path / "out", {"depth": depth})

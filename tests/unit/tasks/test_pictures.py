@@ -166,3 +166,10 @@ def test_a_scale_has_the_colours_that_lie_between_its_stops() -> None:
     exact = [np.interp(values, stops, channel) for channel in np.array(INFERNO, float).T]
     assert np.abs(shown - np.stack(exact, -1)).max() <= 1
     assert (heat_map(stops[None], (0.0, 1.0))[0] == INFERNO).all()
+
+
+def test_a_scale_takes_limits_and_values_of_any_size() -> None:
+    large = 1e9 + np.array([[0.0, 1.0, 2.0]])
+    assert len(np.unique(heat_map(large, (1e9, 1e9 + 2)).reshape(-1, 3), axis=0)) == 3
+    for limits in ((0.0, 1e-46), (NAN, NAN), (1e39, 2e39)):
+        assert heat_map(np.array([[0.0, 1.5e39]]), limits).shape == (1, 2, 3)
