@@ -109,11 +109,13 @@ def _block(texts: dict[str, str], block: re.Match[str]) -> str:
 def pages() -> dict[str, dict[str, str]]:
     """The generated parts of handwritten pages, by page and by subject."""
     recipes = ((f"`{name}`", text) for name, text in shipped_recipes().items())
+    moves = ((f"`{before}`", f"`{now}`") for before, now in plugins.RENAMED.items())
     return {
         "docs/commands.md": {
             f"labelgrid {name}": options_table(c) for name, c in commands(cli.app)
         },
         "docs/recipes.md": {"recipes": table(("recipe", "what it is"), recipes)},
+        "docs/decisions/021-rooms.md": {"moves": table(("before", "now"), moves)},
     }
 
 

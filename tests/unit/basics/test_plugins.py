@@ -1,5 +1,6 @@
 """The folder is the registry."""
 
+import importlib.util
 import os
 import re
 import sys
@@ -185,3 +186,4 @@ def test_every_module_of_the_table_of_moves_is_told_at_its_new_place() -> None:
     assert len(moves) > 50
     for before, now in moves:
         assert plugins._new_place(f"labelgrid.{before}") == f"labelgrid.{now}", before
+        assert importlib.util.find_spec(f"labelgrid.{now}"), now
