@@ -9,7 +9,7 @@ import re
 import tokenize
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tools.source import ROOT, Module, modules, report, sections
@@ -129,7 +129,7 @@ def faults(root: Path) -> list[str]:
 
 
 def rows(page: str) -> list[Row]:
-    """The rows of the tables below the headings of the papers."""
+    """A row for each item of the tables below the headings of the papers."""
     text = sections(page)
     found = []
     for paper in INVENTORY:
@@ -137,8 +137,15 @@ def rows(page: str) -> list[Row]:
             cells = _cells(line)
             is_row = len(cells) == len(COLUMNS) and cells != COLUMNS
             if is_row and cells[0].strip("-"):
-                found.append(Row(paper=paper, **dict(zip(FIELDS, cells, strict=True))))
+                row = Row(paper=paper, **dict(zip(FIELDS, cells, strict=True)))
+                found += [replace(row, id=item) for item in _items(row.id)]
     return found
+
+
+def _items(cell: str) -> list[str]:
+    """The ids in a cell such as "fig 7a, 7b; ablation no normalisation"."""
+    groups = [group.partition(" ") for group in cell.split("; ")]
+    return [item for kind, _, names in groups for item in _ids(kind, names)]
 
 
 def _cells(line: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Generates what docs/ says of commands, plug-ins and recipes from the code, and checks that it is current.
 
-`--write` updates it. Tables of commands and recipes are between `<!-- from the code: WHAT -->` and
-`<!-- end -->` of handwritten pages. docs/plugins/ has one page for each folder of plug-ins, which
+`--write` updates it. Tables of commands, recipes and keys are between `<!-- from the code: WHAT -->`
+and `<!-- end -->` of handwritten pages. docs/plugins/ has one page for each folder of plug-ins, which
 is generated as a whole. Commands and their options come from Typer, a plug-in's text from its
 module's docstring, and the meaning of an option from the `Args:` of its `Options`.
 """
@@ -21,7 +21,12 @@ from typing import Any, get_args, get_origin, get_type_hints
 from labelgrid import cli
 from labelgrid.api.door import argument_meanings
 from labelgrid.basics import plugins
+from labelgrid.data.data_options import DataOptions
+from labelgrid.lab.simulation.study_recipe import Study
+from labelgrid.nets.encoder_options import BackboneOptions
+from labelgrid.project.settings import Settings
 from labelgrid.recipes.resolve import shipped_recipes
+from labelgrid.train.train_options import ObjectiveOptions
 from tools.documented import keys
 from tools.source import ROOT, report
 
@@ -41,6 +46,8 @@ MANY = 3
 WORDS = ("a table", "none", "required")
 #: The cells of a row of a table, or its columns.
 Row = tuple[str, ...]
+#: The columns of a table of keys.
+KEYS = ("key", "default", "meaning")
 
 
 def faults(root: Path) -> list[str]:
@@ -114,9 +121,20 @@ def pages() -> dict[str, dict[str, str]]:
         "docs/commands.md": {
             f"labelgrid {name}": options_table(c) for name, c in commands(cli.app)
         },
-        "docs/recipes.md": {"recipes": table(("recipe", "what it is"), recipes)},
+        "docs/recipes.md": {
+            "recipes": table(("recipe", "what it is"), recipes),
+            "labelgrid.toml": _keys_table(Settings),
+            "[data]": _keys_table(DataOptions),
+            "[backbone]": _keys_table(BackboneOptions),
+            "[objective]": _keys_table(ObjectiveOptions),
+        },
+        "docs/simulate.md": {"[simulate]": _keys_table(Study)},
         "docs/decisions/021-rooms.md": {"moves": table(("before", "now"), moves)},
     }
+
+
+def _keys_table(options: Any) -> str:
+    return table(KEYS, option_rows(options))
 
 
 def plugin_pages() -> dict[str, str]:
@@ -245,7 +263,7 @@ def _plugin_text(name: str, module: ModuleType, shown: dict[Row, str]) -> str:
     own = [row for row in rows if row not in repeated]
     shown.update({row: name for row in own if row not in shown})
     if own:
-        text += f"\n{table(('key', 'default', 'meaning'), own)}"
+        text += f"\n{table(KEYS, own)}"
     for source in dict.fromkeys(repeated.values()):
         keys = ", ".join(row[0] for row in repeated if repeated[row] == source)
         text += f"\nAs in [{source}](#{source}): {keys}.\n"

@@ -24,6 +24,17 @@ def test_a_full_page_has_no_faults(plant):
     assert faults_of(plant, *rows) == []
 
 
+def test_a_row_may_be_of_several_items(plant, monkeypatch):
+    items = ("fig 2a", "fig 2b", "ablation no mask")
+    monkeypatch.setattr(papers, "INVENTORY", {"PartAL": items})
+    row = "| fig 2a, 2b; ablation no mask | x | `src/a.py` | `tests/a.py` | | done |"
+    assert faults_of(plant, row) == []
+    assert faults_of(plant, row.replace("2b;", "2c;")) == [
+        "docs/papers.md, PartAL: no row for 'fig 2b'",
+        "docs/papers.md, PartAL: 'fig 2c' is not in the inventory of tools/papers.py",
+    ]
+
+
 def test_a_missing_row_is_found(plant):
     assert faults_of(plant, "| eq 1 | x | | | | planned |") == [
         "docs/papers.md, PartAL: no row for 'fig 2'"

@@ -185,3 +185,11 @@ def test_the_pages_ask_for_every_command_and_every_folder_of_plug_ins():
     commands = sum(len(app.registered_commands) for app in apps)
     assert len(wanted["docs/commands.md"]) == commands
     assert list(plugin_pages()) == [f"docs/plugins/{folder}.md" for folder in plugins.FOLDERS]
+
+
+def test_keys_of_recipes_settings_and_studies_are_described_by_their_docstrings():
+    wanted = pages()
+    assert "| `flip` | `0.5` | probability" in wanted["docs/recipes.md"]["[data]"]
+    assert "| `seed` | `0` | of all random draws |" in wanted["docs/recipes.md"]["labelgrid.toml"]
+    assert set(wanted["docs/recipes.md"]) >= {"[backbone]", "[objective]"}
+    assert "| `rounds` | `5` |" in wanted["docs/simulate.md"]["[simulate]"]
