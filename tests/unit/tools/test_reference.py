@@ -193,3 +193,13 @@ def test_keys_of_recipes_settings_and_studies_are_described_by_their_docstrings(
     assert "| `seed` | `0` | of all random draws |" in wanted["docs/recipes.md"]["labelgrid.toml"]
     assert set(wanted["docs/recipes.md"]) >= {"[backbone]", "[objective]"}
     assert "| `rounds` | `5` |" in wanted["docs/simulate.md"]["[simulate]"]
+
+
+def test_keys_of_label_files_and_members_of_a_project_are_described_by_their_docstrings():
+    wanted = pages()
+    assert "| `scale` | none | metres" in wanted["docs/labels.md"]["depth"]
+    assert set(wanted["docs/labels.md"]) == {"binary", "classes", "depth", "normals"}
+    project = wanted["docs/python.md"]["labelgrid.Project"]
+    assert "| `query(budget, unit, …)` | Pick cells within the budget" in project
+    assert "| `verify()` | Read every image" in project and "| `folder` | The project's" in project
+    assert "| `state` | Its state." in wanted["docs/python.md"]["labelgrid.ProjectCell"]
