@@ -9,6 +9,7 @@ module's docstring, and the meaning of an option from the `Args:` of its `Option
 import importlib
 import re
 import sys
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from enum import Enum
@@ -129,8 +130,20 @@ def pages() -> dict[str, dict[str, str]]:
             "[objective]": _keys_table(ObjectiveOptions),
         },
         "docs/simulate.md": {"[simulate]": _keys_table(Study)},
+        "ARCHITECTURE.md": {"layers": table(("layer", "responsibility"), _layers())},
         "docs/decisions/021-rooms.md": {"moves": table(("before", "now"), moves)},
     }
+
+
+def _layers() -> Iterator[Row]:
+    """Yield a row for each package, from the top layer of the import contract down; those of one layer share it."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    layers = next(one for one in contracts["contracts"] if one["type"] == "layers")["layers"]
+    for layer in layers:
+        packages = [name.strip() for name in layer.split("|")]
+        described = [str(getdoc(importlib.import_module(name))) for name in packages]
+        names = (f"`{name.rpartition('.')[2]}`" for name in packages)
+        yield " | ".join(names), " | ".join(text.partition("\n")[0] for text in described)
 
 
 def _keys_table(options: Any) -> str:

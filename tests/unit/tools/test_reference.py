@@ -193,3 +193,10 @@ def test_keys_of_recipes_settings_and_studies_are_described_by_their_docstrings(
     assert "| `seed` | `0` | of all random draws |" in wanted["docs/recipes.md"]["labelgrid.toml"]
     assert set(wanted["docs/recipes.md"]) >= {"[backbone]", "[objective]"}
     assert "| `rounds` | `5` |" in wanted["docs/simulate.md"]["[simulate]"]
+
+
+def test_the_layers_are_those_of_the_contract_with_what_their_packages_say():
+    rows = pages()["ARCHITECTURE.md"]["layers"].splitlines()[2:]
+    assert rows[0].startswith("| `cli` | Defines the command line")
+    assert "| `select` | Chooses cells to label; one file per strategy." in "\n".join(rows)
+    assert [row.split("|")[1].strip() for row in rows[-2:]] == ["`storage`", "`basics`"]
