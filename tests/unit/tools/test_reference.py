@@ -198,5 +198,7 @@ def test_keys_of_recipes_settings_and_studies_are_described_by_their_docstrings(
 def test_the_layers_are_those_of_the_contract_with_what_their_packages_say():
     rows = pages()["ARCHITECTURE.md"]["layers"].splitlines()[2:]
     assert rows[0].startswith("| `cli` | Defines the command line")
-    assert "| `select` | Chooses cells to label; one file per strategy." in "\n".join(rows)
+    assert r"| `select` \| `score` | Chooses cells to label; one file per strategy." in "\n".join(
+        rows
+    )
     assert [row.split("|")[1].strip() for row in rows[-2:]] == ["`storage`", "`basics`"]
