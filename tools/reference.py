@@ -6,6 +6,7 @@ is generated as a whole. Commands and their options come from Typer, a plug-in's
 module's docstring, and the meaning of an option from the `Args:` of its `Options`.
 """
 
+import ast
 import importlib
 import re
 import sys
@@ -129,7 +130,10 @@ def pages() -> dict[str, dict[str, str]]:
             "[backbone]": _keys_table(BackboneOptions),
             "[objective]": _keys_table(ObjectiveOptions),
         },
-        "docs/simulate.md": {"[simulate]": _keys_table(Study)},
+        "docs/simulate.md": {
+            "[simulate]": _keys_table(Study),
+            "research.analyses": table(("analysis", "what it does"), _research_analyses()),
+        },
         "ARCHITECTURE.md": {"layers": table(("layer", "responsibility"), _layers())},
         "docs/decisions/021-rooms.md": {"moves": table(("before", "now"), moves)},
     }
@@ -144,6 +148,13 @@ def _layers() -> Iterator[Row]:
         described = [str(getdoc(importlib.import_module(name))) for name in packages]
         names = (f"`{name.rpartition('.')[2]}`" for name in packages)
         yield " | ".join(names), " | ".join(text.partition("\n")[0] for text in described)
+
+
+def _research_analyses() -> Iterator[Row]:
+    for file in sorted((ROOT / "research/analyses").glob("*.py")):
+        tree = ast.parse(file.read_text("utf-8"))
+        if any(isinstance(node, ast.FunctionDef) and node.name == "build" for node in tree.body):
+            yield f"`{file.stem}`", str(ast.get_docstring(tree)).partition("\n")[0]
 
 
 def _keys_table(options: Any) -> str:

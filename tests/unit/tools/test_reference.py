@@ -202,3 +202,7 @@ def test_the_layers_are_those_of_the_contract_with_what_their_packages_say():
         rows
     )
     assert [row.split("|")[1].strip() for row in rows[-2:]] == ["`storage`", "`basics`"]
+
+
+def test_the_analyses_of_a_checkout_are_listed():
+    assert "| `known` | How much better" in pages()["docs/simulate.md"]["research.analyses"]
