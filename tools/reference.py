@@ -12,7 +12,6 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
 from enum import Enum
 from functools import partial
 from inspect import Parameter, getdoc, signature
@@ -28,7 +27,7 @@ from labelgrid.lab.simulation.study_recipe import Study
 from labelgrid.nets.encoder_options import BackboneOptions
 from labelgrid.project.settings import Settings
 from labelgrid.recipes.resolve import shipped_recipes
-from labelgrid.train.train_options import ObjectiveOptions
+from labelgrid.train.train_options import ObjectiveOptions, TrainOptions
 from tools.documented import keys
 from tools.source import ROOT, report
 
@@ -128,6 +127,7 @@ def pages() -> dict[str, dict[str, str]]:
             "labelgrid.toml": _keys_table(Settings),
             "[data]": _keys_table(DataOptions),
             "[backbone]": _keys_table(BackboneOptions),
+            "[train]": _keys_table(TrainOptions),
             "[objective]": _keys_table(ObjectiveOptions),
         },
         "docs/simulate.md": {
@@ -158,7 +158,7 @@ def _research_analyses() -> Iterator[Row]:
 
 
 def _keys_table(options: Any) -> str:
-    return table(KEYS, option_rows(options))
+    return table(KEYS, _described_rows(options))  # tools.documented asks for the others
 
 
 def plugin_pages() -> dict[str, str]:
@@ -307,19 +307,27 @@ def option_rows(options: Any) -> list[Row]:
     Raises:
         ValueError: the docstring does not document a key.
     """
+    rows = _described_rows(options)
+    described = {row[0] for row in rows}
+    missing = [name for name in keys(options) if f"`{name}`" not in described]
+    if missing:
+        raise ValueError(
+            f"the Args of {options.__module__}.{options.__qualname__} do not say what {missing[0]} is"
+        )
+    return rows
+
+
+def _described_rows(options: Any) -> list[Row]:
+    """The rows of the keys that the docstring of a dataclass documents."""
     documented = {
         name: text
         for one in reversed(options.__mro__)
         for name, text in argument_meanings(getdoc(one) or "").items()
     }
-    missing = [field.name for field in fields(options) if field.name not in documented]
-    if missing:
-        raise ValueError(
-            f"the Args of {options.__module__}.{options.__qualname__} do not say what {missing[0]} is"
-        )
     return [
         (f"`{name}`", text if text in WORDS else f"`{text}`", documented[name])
         for name, text in keys(options).items()
+        if name in documented
     ]
 
 
