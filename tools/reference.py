@@ -6,11 +6,12 @@ is generated as a whole. Commands and their options come from Typer, a plug-in's
 module's docstring, and the meaning of an option from the `Args:` of its `Options`.
 """
 
+import ast
 import importlib
 import re
 import sys
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
 from enum import Enum
 from functools import partial
 from inspect import Parameter, getdoc, signature
@@ -26,7 +27,7 @@ from labelgrid.lab.simulation.study_recipe import Study
 from labelgrid.nets.encoder_options import BackboneOptions
 from labelgrid.project.settings import Settings
 from labelgrid.recipes.resolve import shipped_recipes
-from labelgrid.train.train_options import ObjectiveOptions
+from labelgrid.train.train_options import ObjectiveOptions, TrainOptions
 from tools.documented import keys
 from tools.source import ROOT, report
 
@@ -126,9 +127,14 @@ def pages() -> dict[str, dict[str, str]]:
             "labelgrid.toml": _keys_table(Settings),
             "[data]": _keys_table(DataOptions),
             "[backbone]": _keys_table(BackboneOptions),
+            "[train]": _keys_table(TrainOptions),
             "[objective]": _keys_table(ObjectiveOptions),
         },
-        "docs/simulate.md": {"[simulate]": _keys_table(Study)},
+        "docs/simulate.md": {
+            "[simulate]": _keys_table(Study),
+            "research.analyses": table(("analysis", "what it does"), _research_analyses()),
+        },
+        "ARCHITECTURE.md": {"layers": table(("layer", "responsibility"), _layers())},
         "docs/labels.md": {
             name: _keys_table(plugins.module("formats", name).Options)
             for name in plugins.names("formats")
@@ -141,8 +147,26 @@ def pages() -> dict[str, dict[str, str]]:
     }
 
 
+def _layers() -> Iterator[Row]:
+    """Yield a row for each package, from the top layer of the import contract down; those of one layer share it."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    layers = next(one for one in contracts["contracts"] if one["type"] == "layers")["layers"]
+    for layer in layers:
+        packages = [name.strip() for name in layer.split("|")]
+        described = [str(getdoc(importlib.import_module(name))) for name in packages]
+        names = (f"`{name.rpartition('.')[2]}`" for name in packages)
+        yield " | ".join(names), " | ".join(text.partition("\n")[0] for text in described)
+
+
+def _research_analyses() -> Iterator[Row]:
+    for file in sorted((ROOT / "research/analyses").glob("*.py")):
+        tree = ast.parse(file.read_text("utf-8"))
+        if any(isinstance(node, ast.FunctionDef) and node.name == "build" for node in tree.body):
+            yield f"`{file.stem}`", str(ast.get_docstring(tree)).partition("\n")[0]
+
+
 def _keys_table(options: Any) -> str:
-    return table(KEYS, option_rows(options))
+    return table(KEYS, _described_rows(options))  # tools.documented asks for the others
 
 
 def _members_table(owner: type) -> str:
@@ -314,19 +338,27 @@ def option_rows(options: Any) -> list[Row]:
     Raises:
         ValueError: the docstring does not document a key.
     """
+    rows = _described_rows(options)
+    described = {row[0] for row in rows}
+    missing = [name for name in keys(options) if f"`{name}`" not in described]
+    if missing:
+        raise ValueError(
+            f"the Args of {options.__module__}.{options.__qualname__} do not say what {missing[0]} is"
+        )
+    return rows
+
+
+def _described_rows(options: Any) -> list[Row]:
+    """The rows of the keys that the docstring of a dataclass documents."""
     documented = {
         name: text
         for one in reversed(options.__mro__)
         for name, text in argument_meanings(getdoc(one) or "").items()
     }
-    missing = [field.name for field in fields(options) if field.name not in documented]
-    if missing:
-        raise ValueError(
-            f"the Args of {options.__module__}.{options.__qualname__} do not say what {missing[0]} is"
-        )
     return [
         (f"`{name}`", text if text in WORDS else f"`{text}`", documented[name])
         for name, text in keys(options).items()
+        if name in documented
     ]
 
 

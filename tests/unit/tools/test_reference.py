@@ -192,6 +192,8 @@ def test_keys_of_recipes_settings_and_studies_are_described_by_their_docstrings(
     assert "| `flip` | `0.5` | probability" in wanted["docs/recipes.md"]["[data]"]
     assert "| `seed` | `0` | of all random draws |" in wanted["docs/recipes.md"]["labelgrid.toml"]
     assert set(wanted["docs/recipes.md"]) >= {"[backbone]", "[objective]"}
+    train = wanted["docs/recipes.md"]["[train]"]  # the page itself describes keys without a meaning
+    assert "| `clip` | `0.0` |" in train and "| `batch` |" not in train
     assert "| `rounds` | `5` |" in wanted["docs/simulate.md"]["[simulate]"]
 
 
@@ -203,3 +205,16 @@ def test_keys_of_label_files_and_members_of_a_project_are_described_by_their_doc
     assert "| `query(budget, unit, …)` | Pick cells within the budget" in project
     assert "| `verify()` | Read every image" in project and "| `folder` | The project's" in project
     assert "| `state` | Its state." in wanted["docs/python.md"]["labelgrid.ProjectCell"]
+
+
+def test_the_layers_are_those_of_the_contract_with_what_their_packages_say():
+    rows = pages()["ARCHITECTURE.md"]["layers"].splitlines()[2:]
+    assert rows[0].startswith("| `cli` | Defines the command line")
+    assert r"| `select` \| `score` | Chooses cells to label; one file per strategy." in "\n".join(
+        rows
+    )
+    assert [row.split("|")[1].strip() for row in rows[-2:]] == ["`storage`", "`basics`"]
+
+
+def test_the_analyses_of_a_checkout_are_listed():
+    assert "| `known` | How much better" in pages()["docs/simulate.md"]["research.analyses"]
