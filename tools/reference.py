@@ -1,6 +1,6 @@
 """Generates what docs/ says of commands, plug-ins and recipes from the code, and checks that it is current.
 
-`--write` updates it. Tables of commands, recipes and keys are between `<!-- from the code: WHAT -->`
+`--write` updates it. Tables of commands, recipes, keys and members are between `<!-- from the code: WHAT -->`
 and `<!-- end -->` of handwritten pages. docs/plugins/ has one page for each folder of plug-ins, which
 is generated as a whole. Commands and their options come from Typer, a plug-in's text from its
 module's docstring, and the meaning of an option from the `Args:` of its `Options`.
@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from labelgrid import cli
+from labelgrid import Project, ProjectCell, cli
 from labelgrid.api.door import argument_meanings
 from labelgrid.basics import plugins
 from labelgrid.data.data_options import DataOptions
@@ -134,6 +134,14 @@ def pages() -> dict[str, dict[str, str]]:
             "[simulate]": _keys_table(Study),
             "research.analyses": table(("analysis", "what it does"), _research_analyses()),
         },
+        "docs/labels.md": {
+            name: _keys_table(plugins.module("formats", name).Options)
+            for name in plugins.names("formats")
+        },
+        "docs/python.md": {
+            "labelgrid.Project": _members_table(Project),
+            "labelgrid.ProjectCell": _members_table(ProjectCell),
+        },
         "ARCHITECTURE.md": {"layers": table(("layer", "responsibility"), _layers())},
         "docs/decisions/021-rooms.md": {"moves": table(("before", "now"), moves)},
     }
@@ -159,6 +167,29 @@ def _research_analyses() -> Iterator[Row]:
 
 def _keys_table(options: Any) -> str:
     return table(KEYS, _described_rows(options))  # tools.documented asks for the others
+
+
+def _members_table(owner: type) -> str:
+    """A table of the public members of a class, with the first lines of their docstrings."""
+    rows = []
+    for name in dir(owner):
+        if not name.startswith("_"):
+            member = getattr(owner, name)
+            first = str(getdoc(member)).partition("\n")[0]
+            rows.append((f"`{name}{_arguments(member)}`", first))
+    return table(("member", "what it is or does"), rows)
+
+
+def _arguments(member: Any) -> str:
+    """The arguments by position of a method, as in `(budget, unit, …)`; "" of a property."""
+    if not callable(member):
+        return ""
+    found = signature(member).parameters.values()
+    named = [one.name for one in found if one.kind is Parameter.POSITIONAL_OR_KEYWORD]
+    words = [name for name in named if name != "self"]
+    if any(one.kind is Parameter.KEYWORD_ONLY for one in found):
+        words.append("…")
+    return f"({', '.join(words)})"
 
 
 def plugin_pages() -> dict[str, str]:

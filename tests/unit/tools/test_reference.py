@@ -208,3 +208,13 @@ def test_the_layers_are_those_of_the_contract_with_what_their_packages_say():
 
 def test_the_analyses_of_a_checkout_are_listed():
     assert "| `known` | How much better" in pages()["docs/simulate.md"]["research.analyses"]
+
+
+def test_keys_of_label_files_and_members_of_a_project_are_described_by_their_docstrings():
+    wanted = pages()
+    assert "| `scale` | none | metres" in wanted["docs/labels.md"]["depth"]
+    assert set(wanted["docs/labels.md"]) == {"binary", "classes", "depth", "normals"}
+    project = wanted["docs/python.md"]["labelgrid.Project"]
+    assert "| `query(budget, unit, …)` | Pick cells within the budget" in project
+    assert "| `verify()` | Read every image" in project and "| `folder` | The project's" in project
+    assert "| `state` | Its state." in wanted["docs/python.md"]["labelgrid.ProjectCell"]
