@@ -218,3 +218,9 @@ def test_keys_of_label_files_and_members_of_a_project_are_described_by_their_doc
     assert "| `query(budget, unit, …)` | Pick cells within the budget" in project
     assert "| `verify()` | Read every image" in project and "| `folder` | The project's" in project
     assert "| `state` | Its state." in wanted["docs/python.md"]["labelgrid.ProjectCell"]
+
+
+def test_the_options_of_metrics_are_those_of_the_kinds():
+    options = pages()["docs/metrics.md"]["options"]
+    assert '| `mIoU` of `semseg` | `absent` | `"skip"` | a class' in options
+    assert "| `odsF` of `edges` | `nms` |" in options and "`mErr`" not in options
