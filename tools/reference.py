@@ -134,7 +134,6 @@ def pages() -> dict[str, dict[str, str]]:
             "[simulate]": _keys_table(Study),
             "research.analyses": table(("analysis", "what it does"), _research_analyses()),
         },
-        "ARCHITECTURE.md": {"layers": table(("layer", "responsibility"), _layers())},
         "docs/labels.md": {
             name: _keys_table(plugins.module("formats", name).Options)
             for name in plugins.names("formats")
@@ -143,6 +142,8 @@ def pages() -> dict[str, dict[str, str]]:
             "labelgrid.Project": _members_table(Project),
             "labelgrid.ProjectCell": _members_table(ProjectCell),
         },
+        "docs/metrics.md": {"options": table(("metric", *KEYS), _metric_options())},
+        "ARCHITECTURE.md": {"layers": table(("layer", "responsibility"), _layers())},
         "docs/decisions/021-rooms.md": {"moves": table(("before", "now"), moves)},
     }
 
@@ -156,6 +157,13 @@ def _layers() -> Iterator[Row]:
         described = [str(getdoc(importlib.import_module(name))) for name in packages]
         names = (f"`{name.rpartition('.')[2]}`" for name in packages)
         yield " | ".join(names), " | ".join(text.partition("\n")[0] for text in described)
+
+
+def _metric_options() -> Iterator[Row]:
+    for kind in plugins.names("kinds"):
+        for metric, options in plugins.module("kinds", kind).SPEC.metrics.items():
+            for row in option_rows(options):
+                yield f"`{metric}` of `{kind}`", *row
 
 
 def _research_analyses() -> Iterator[Row]:

@@ -197,16 +197,6 @@ def test_keys_of_recipes_settings_and_studies_are_described_by_their_docstrings(
     assert "| `rounds` | `5` |" in wanted["docs/simulate.md"]["[simulate]"]
 
 
-def test_keys_of_label_files_and_members_of_a_project_are_described_by_their_docstrings():
-    wanted = pages()
-    assert "| `scale` | none | metres" in wanted["docs/labels.md"]["depth"]
-    assert set(wanted["docs/labels.md"]) == {"binary", "classes", "depth", "normals"}
-    project = wanted["docs/python.md"]["labelgrid.Project"]
-    assert "| `query(budget, unit, …)` | Pick cells within the budget" in project
-    assert "| `verify()` | Read every image" in project and "| `folder` | The project's" in project
-    assert "| `state` | Its state." in wanted["docs/python.md"]["labelgrid.ProjectCell"]
-
-
 def test_the_layers_are_those_of_the_contract_with_what_their_packages_say():
     rows = pages()["ARCHITECTURE.md"]["layers"].splitlines()[2:]
     assert rows[0].startswith("| `cli` | Defines the command line")
@@ -218,3 +208,19 @@ def test_the_layers_are_those_of_the_contract_with_what_their_packages_say():
 
 def test_the_analyses_of_a_checkout_are_listed():
     assert "| `known` | How much better" in pages()["docs/simulate.md"]["research.analyses"]
+
+
+def test_keys_of_label_files_and_members_of_a_project_are_described_by_their_docstrings():
+    wanted = pages()
+    assert "| `scale` | none | metres" in wanted["docs/labels.md"]["depth"]
+    assert set(wanted["docs/labels.md"]) == {"binary", "classes", "depth", "normals"}
+    project = wanted["docs/python.md"]["labelgrid.Project"]
+    assert "| `query(budget, unit, …)` | Pick cells within the budget" in project
+    assert "| `verify()` | Read every image" in project and "| `folder` | The project's" in project
+    assert "| `state` | Its state." in wanted["docs/python.md"]["labelgrid.ProjectCell"]
+
+
+def test_the_options_of_metrics_are_those_of_the_kinds():
+    options = pages()["docs/metrics.md"]["options"]
+    assert '| `mIoU` of `semseg` | `absent` | `"skip"` | a class' in options
+    assert "| `odsF` of `edges` | `nms` |" in options and "`mErr`" not in options
