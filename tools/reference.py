@@ -25,6 +25,7 @@ from labelgrid import Project, ProjectCell, cli
 from labelgrid.api.door import argument_meanings
 from labelgrid.basics import plugins
 from labelgrid.data.data_options import DataOptions
+from labelgrid.lab.simulation.arms import Arm, InitialLabels
 from labelgrid.lab.simulation.study_recipe import Study
 from labelgrid.nets.encoder_options import BackboneOptions
 from labelgrid.project.settings import Settings
@@ -151,6 +152,8 @@ def pages() -> dict[str, dict[str, str]]:
         },
         "docs/simulate.md": {
             "[simulate]": _keys_table(Study),
+            "[simulate.arms.NAME]": _keys_table(Arm),
+            "initial": _keys_table(InitialLabels),
             "research.analyses": table(("analysis", "what it does"), _research_analyses()),
         },
         "docs/labels.md": {

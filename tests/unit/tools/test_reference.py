@@ -195,6 +195,7 @@ def test_keys_of_recipes_settings_and_studies_are_described_by_their_docstrings(
     train = wanted["docs/recipes.md"]["[train]"]  # the page itself describes keys without a meaning
     assert "| `clip` | `0.0` |" in train and "| `batch` |" not in train
     assert "| `rounds` | `5` |" in wanted["docs/simulate.md"]["[simulate]"]
+    assert '| `plan` | `"images"` |' in wanted["docs/simulate.md"]["initial"]
 
 
 def test_the_layers_are_those_of_the_contract_with_what_their_packages_say():
