@@ -79,7 +79,7 @@ MOST_REPEATS = 1.0
 #: The most words of pages that people write, with their tables and examples.
 MOST_WORDS = 63_500
 #: The most pronouns in 100 words of their sentences.
-MOST_PRONOUNS = 4.0
+MOST_PRONOUNS = 3.5
 #: What begins a page, and a part of a page, that a command writes.
 WRITTEN = "<!-- written by `python -m"
 BLOCK = re.compile(r"<!-- (?:from the code|table): .*?<!-- end -->", re.DOTALL)
