@@ -39,15 +39,15 @@ LEAST = {"figures": 2.0}
 WORST = 0.07
 #: With d interquartile ranges past the third quartile of the task's labels, evidence counts
 #: (d + 1) / (d + 2); figures count d / (d + 8), since right labels may be unusual, too. Of two
-#: labels that contradict each other in a part, it is known which one is wrong: that counts 1.
+#: labels that contradict each other in a part, it is known which one is wrong: that counts twice.
 HALF = (1.0, 2.0)
 HALVES = {
     "figures": (0.0, 8.0),
-    "parts by relation": (2.0, 2.0),
     "parts by lines": (0.0, 2.0),
     "parts by outlines": (0.0, 8.0),
     "parts by context": (0.0, 8.0),
 }
+WEIGHTS = {"parts by relation": 2.0}
 #: No range between quartiles is taken for smaller: most labels are odd in no part.
 WIDTHS = {
     "parts by relation": 4.0,
@@ -102,6 +102,7 @@ def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[
         worst = max(WORST, 2 / max(len(cells), 1))
         against &= better >= 1 - worst - tied - 1e-9
         strengths = _strengths(values, *HALVES.get(name, HALF), least=WIDTHS.get(name, 0.0))
+        strengths *= WEIGHTS.get(name, 1.0)
         total += np.where(against, strengths, 0)
         for index in np.flatnonzero(against).tolist():
             reasons[index].append((float(strengths[index]), found[cells[index]]))

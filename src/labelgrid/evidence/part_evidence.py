@@ -18,6 +18,7 @@ from labelgrid.basics.array_types import Bools, Floats, Floats32, Places
 from labelgrid.basics.words import join_names
 from labelgrid.evidence.doubts import Evidence, OfLabels
 from labelgrid.evidence.figure_doubts import middle_and_spread
+from labelgrid.evidence.part_blame import cure_blame, jump_blame
 from labelgrid.evidence.part_context import CellMap, Context
 from labelgrid.evidence.part_grid import (
     CELLS,
@@ -40,9 +41,12 @@ LEAST = 16
 #: Of two labels that contradict each other, the less usual one has e times the odds to be wrong for
 #: each of: a usual squared distance from the expected values, times `VALUES`; a standard deviation
 #: of how odd its lines are; a logarithm of the odds of its lines that do not follow the other's,
-#: times `ALONE`.
+#: times `ALONE`; the share of the contradiction that goes when a part is turned, times `CURED`; a
+#: jump at the part's border, times `JUMP`.
 VALUES = 1.5
 ALONE = 3.0
+CURED = 12.0
+JUMP = 8.0
 #: A label with a smaller share of the odds is not doubted. Past `APART`, a contradiction explains
 #: odd lines of both labels.
 BLAMED = 0.3
@@ -152,6 +156,7 @@ class PartEvidence:
             odd = _Odd(images, *_odd_cells(known, apart))
             blame = VALUES * self._blame_of_relation(relation, odd, apart > 0)
             blame += self._line_blame(relation, odd)
+            blame += self._cure_blame(relation, odd, apart)
             what = join_names([*relation.reads, relation.gives])
             text = f"{what} contradict each other in a part: {{box}} ('{relation.name}')"
             gives = (relation.gives,)
@@ -188,6 +193,20 @@ class PartEvidence:
             values = values[np.isfinite(values)]
             blames.append(float(values.mean()) if len(values) else 0.0)
         return np.array(blames)
+
+    def _cure_blame(self, relation: BoundRelation, odd: _Odd, apart: Floats32) -> Floats:
+        blames = np.zeros(len(odd.images))
+        given = self._values.get(relation.gives)
+        if given is None or not relation.turns:
+            return blames
+        for place in np.flatnonzero(odd.value > 1).tolist():
+            image = int(odd.images[place])
+            derived = unpack(self._images[image].derived[relation.name], "float32")
+            own = given.value[image]
+            inside = rectangles().mask(int(odd.rectangle[place]))
+            blames[place] = CURED * cure_blame(own, derived, apart[place], relation.turns)
+            blames[place] += JUMP * jump_blame(own, derived, inside)
+        return blames
 
     def _line_blame(self, relation: BoundRelation, odd: _Odd) -> Floats:
         """The oddness of the given label's lines, less that of the lines of the read labels.

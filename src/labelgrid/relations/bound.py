@@ -40,6 +40,7 @@ class BoundRelation:
         finder: see `Relation`, for these tasks.
         is_open: the options do not fit the tasks and are to be found; nothing is derived yet.
         unsure: see `Relation`.
+        turns: see `Relation`.
     """
 
     name: str
@@ -57,6 +58,7 @@ class BoundRelation:
     finder: OptionFinder | None = None
     is_open: bool = False
     unsure: Values = field(default_factory=dict)
+    turns: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def follows(self, labelled: Iterable[str]) -> bool:
         """Whether the label follows where an image has labels of these tasks."""
@@ -219,6 +221,7 @@ def bind(
         guesses=relation.guesses,
         tries=relation.tries,
         unsure=relation.unsure,
+        turns=relation.turns,
         finder=finder,
         is_open=is_open,
     )

@@ -86,6 +86,8 @@ class Relation:
         unsettled: option -> why labels do not settle it; all others are in `tries` or are found.
         unsure: options with which it derives where it is less sure, too: for labels whose parts are
             compared where too little follows by default.
+        turns: fault of a label that it reads, "mirrored" or "inverted" -> the factors of the
+            channels of what follows, mirrored or not, for labels whose parts are compared.
     """
 
     reads: tuple[str, ...]
@@ -99,6 +101,7 @@ class Relation:
     finder: Callable[[Sequence[TaskDef], TaskDef], OptionFinder] | None = None
     unsettled: Mapping[str, str] = field(default_factory=dict)
     unsure: Values = field(default_factory=dict)
+    turns: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 def known_camera(camera: Camera | None, what: str) -> Camera:

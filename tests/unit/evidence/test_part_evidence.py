@@ -15,9 +15,10 @@ from labelgrid.data.dataset import ImageSource
 from labelgrid.evidence.label_doubt import LIMITS, rank_by_doubt
 from labelgrid.evidence.label_grids import FINE, drawn_lines, fine_label
 from labelgrid.evidence.label_summary import Summary
+from labelgrid.evidence.part_blame import jump_blame
 from labelgrid.evidence.part_doubts import part_doubts
 from labelgrid.evidence.part_evidence import LEAST, SORTS, PartEvidence
-from labelgrid.evidence.part_grid import CLEAN, PartBox, excess, pack, rectangles, unpack
+from labelgrid.evidence.part_grid import CLEAN, GRID, PartBox, excess, pack, rectangles, unpack
 from labelgrid.evidence.part_maps import PartMapping, PartMaps, part_relations
 from labelgrid.evidence.part_marks import (
     FOLLOWED,
@@ -36,6 +37,7 @@ from labelgrid.tasks.task import TaskDef
 
 COVERS = [
     "labelgrid.evidence.label_grids",
+    "labelgrid.evidence.part_blame",
     "labelgrid.evidence.part_context",
     "labelgrid.evidence.part_grid",
     "labelgrid.evidence.part_maps",
@@ -189,6 +191,38 @@ def test_of_depth_and_normals_that_contradict_each_other_the_wrong_one_is_blamed
     assert found[Cell("00.png", task)].value > 2 * found[Cell("00.png", other)].value
 
 
+@pytest.mark.parametrize(
+    ("task", "fault"),
+    [
+        *[("normals", fault) for fault in (MIRRORED, NEGATED, OTHERS)],
+        *[("depth", fault) for fault in (MIRRORED, REFLECTED, OTHERS)],
+    ],
+    ids=lambda each: each if isinstance(each, str) else each.name,
+)
+def test_of_two_labels_alone_the_one_that_agrees_when_it_is_turned_back_is_blamed(
+    task: str, fault: Fault
+) -> None:
+    kinds = {name: TASKS[name] for name in ("depth", "normals")}
+    images = {}
+    for name, maps in rooms(task, fault).items():
+        values = {kind: maps.values[kind] for kind in kinds}
+        images[name] = replace(maps, values=values, marks={}, lines={}, alone={})
+    found = PartEvidence(kinds, part_relations(kinds), images).evidence()[SORTS[0]]
+    other = "depth" if task == "normals" else "normals"
+    assert found[Cell("00.png", task)].value > 2 * found[Cell("00.png", other)].value
+
+
+def test_a_label_that_jumps_at_the_border_of_a_part_is_blamed() -> None:
+    derived = np.zeros((*GRID, 3), np.float32)
+    inside = np.zeros(GRID, np.bool_)
+    inside[2:6, 4:9] = True
+    jumping = np.where(inside[..., None], np.float32(0.5), derived)
+    assert jump_blame(jumping, derived, inside) > 0.5
+    assert jump_blame(derived, jumping, inside) == -jump_blame(jumping, derived, inside)
+    assert jump_blame(jumping, jumping, inside) == 0.0
+    assert jump_blame(np.full_like(derived, np.nan), derived, inside) == 0.0
+
+
 def test_of_two_labels_that_contradict_each_other_neither_is_cleared_if_nothing_says_which() -> (
     None
 ):
@@ -198,7 +232,8 @@ def test_of_two_labels_that_contradict_each_other_neither_is_cleared_if_nothing_
         values = {task: maps.values[task] for task in kinds}
         marks = {task: maps.marks[task] for task in kinds}
         images[name] = replace(maps, values=values, marks=marks, lines={}, alone={})
-    evidence = PartEvidence(kinds, part_relations(kinds), images)
+    silent = [replace(relation, turns={}) for relation in part_relations(kinds)]
+    evidence = PartEvidence(kinds, silent, images)
     sorts = evidence.evidence()
     for task in kinds:
         ranked = rank_by_doubt([Cell(name, task) for name in images], sorts)

@@ -289,4 +289,5 @@ def build(options: Options) -> Relation:
         margin=options.radius,
         tries=TRIES,
         unsure={"residual": 89.0},
+        turns={"mirrored": (-1, 1, 1), "inverted": (-1, -1, 1)},
     )

@@ -1,0 +1,90 @@
+"""Says which of two labels that contradict each other in a part of an image is wrong there.
+
+A part that was mirrored or inverted agrees again once it is mirrored or inverted back: the label
+that has to be turned is wrong. A part that was exchanged begins with a jump that the other label
+does not have. Loads no torch.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+import numpy as np
+
+from labelgrid.basics.array_types import Array, Bools, Floats32
+from labelgrid.evidence.part_grid import GRID, rectangles
+
+#: Distances past this are equally far: a few cells decide nothing.
+MOST = 1.0
+#: A rectangle is mirrored about its middle, or so many half cells beside it.
+BESIDE = 1
+#: Cures of less than this share of a contradiction are found by chance.
+CHANCE = 0.1
+
+
+def cure_blame(
+    given: Floats32, derived: Floats32, apart: Floats32, turns: Mapping[str, Sequence[float]]
+) -> float:
+    """By how much more a turned part of the given label removes a contradiction than of the read.
+
+    Args:
+        given: the given label's means in each cell [rows, columns, c].
+        derived: those of the label that follows from the read one.
+        apart: where both contradict each other [rows, columns], above 0.
+        turns: see `labelgrid.relations.relation.Relation`.
+
+    Returns:
+        The difference of the shares of the contradiction that are removed, from -1 to 1; 0 if it
+        may be chance.
+    """
+    before = _distance(given, derived)
+    whole = float(np.nansum(np.where(apart > 0, before, 0))) + 1e-6
+    read = {fault: np.asarray(factors, np.float32) for fault, factors in turns.items()}
+    own = {"mirrored": np.float32(1), "inverted": np.float32(-1)}
+    shares = []
+    for factors in (own, read):
+        mirrored = before - _distance(_mirrored(given) * factors["mirrored"], derived)
+        inverted = before - _distance(given[None] * factors["inverted"], derived)
+        best = np.where(_beside_axes(), rectangles().sums(np.nan_to_num(mirrored)), 0).max()
+        best = max(float(best), float(rectangles().sums(np.nan_to_num(inverted)).max()))
+        shares.append(best / whole)
+    difference = shares[0] - shares[1]
+    return float(np.sign(difference)) * max(abs(difference) - CHANCE, 0.0)
+
+
+def _distance(one: Array, other: Array) -> Floats32:
+    return np.asarray(np.minimum(np.linalg.norm(one - other, axis=-1), MOST), np.float32)
+
+
+def _mirrored(values: Floats32) -> Floats32:
+    """The values mirrored about each column, and between each two; NaN where nothing is.
+
+    An array [axes, rows, columns, c].
+    """
+    columns = np.arange(GRID[1])
+    places = np.arange(2 * GRID[1] - 1)[:, None] - columns
+    inside = (places >= 0) & (places < GRID[1])
+    turned = values[:, np.clip(places, 0, GRID[1] - 1)].transpose(1, 0, 2, 3)
+    return np.where(inside[:, None, :, None], turned, np.nan).astype(np.float32)
+
+
+@cache
+def _beside_axes() -> Bools:
+    """The rectangles that each axis of `_mirrored` is in the middle of [axes, rectangles]."""
+    grid = rectangles()
+    axes = np.arange(2 * GRID[1] - 1)[:, None]
+    return np.asarray(np.abs(grid.left + grid.right - 1 - axes) <= BESIDE)
+
+
+def jump_blame(given: Floats32, derived: Floats32, inside: Bools) -> float:
+    """By how much more the given label jumps at the border of a part than the derived one.
+
+    `inside` [rows, columns] are the cells of the part. Cells side by side are compared.
+    """
+    jumps = []
+    for axis in (0, 1):
+        across = np.diff(inside.astype(np.int8), axis=axis) != 0
+        own, its = (_distance(np.diff(each, axis=axis), 0.0) for each in (given, derived))
+        jumps.append((own - its)[across])
+    known = np.concatenate(jumps)
+    known = known[np.isfinite(known)]
+    return float(known.mean()) if len(known) else 0.0
