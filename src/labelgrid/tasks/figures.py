@@ -77,8 +77,6 @@ class LabelFigure:
     least: int = 1
 
 
-#: Class indices from 1; 0 is none.
-Indices = NDArray[np.uint8] | NDArray[np.uint16]
 #: Figures by name.
 LabelFigures = Mapping[str, LabelFigure]
 
@@ -124,7 +122,7 @@ def class_details(value: Array, valid: Bools, options: Any) -> LabelFigures:
     import cv2  # imported late: commands that only need a kind's options start faster
 
     classes = len(options.names)
-    index = value[..., 0].astype(np.uint8 if classes < 255 else np.uint16)
+    index: Array = value[..., 0].astype(np.uint8 if classes < 255 else np.uint16)
     index += 1
     index *= valid
     around = np.ones((3, 3), np.uint8)
@@ -161,7 +159,7 @@ def class_details(value: Array, valid: Bools, options: Any) -> LabelFigures:
     return figures
 
 
-def _count_classes(index: Indices, classes: int, where: Bools | None = None) -> NDArray[np.int64]:
+def _count_classes(index: Array, classes: int, where: Bools | None = None) -> NDArray[np.int64]:
     """The pixels of each class, where 0 is none, of all pixels or of some."""
     import cv2  # counts faster than NumPy, in numbers that are exact up to 16 million
 
@@ -174,7 +172,7 @@ def _count_classes(index: Indices, classes: int, where: Bools | None = None) -> 
     return counts.ravel()[1:].astype(np.int64)
 
 
-def _borders_at_thin(here: Bools, index: Indices) -> float:
+def _borders_at_thin(here: Bools, index: Array) -> float:
     import cv2
 
     pixels = np.count_nonzero(here)

@@ -242,7 +242,7 @@ class DirectionOverview(Overview):
         """Add up the components, also of the left and the right half of the image."""
         super().add(image_id, label)
         judged = label.sample()
-        weight = np.count_nonzero(label.valid) / max(np.count_nonzero(judged.valid), 1)
+        weight = int(np.count_nonzero(label.valid)) / max(int(np.count_nonzero(judged.valid)), 1)
         planes = _planes(judged.value)
         middle = judged.size[1] // 2
         for half, columns in enumerate((slice(middle), slice(middle, None))):
