@@ -151,7 +151,9 @@ class _Matching:
     def match_all(self) -> Answers:
         unknown = []
         named_tasks: set[str] = set()
+        self._index.progress.start("Matching names with images", len(self._names), "files")
         for name in self._names:
+            self._index.progress.advance()
             entry = self._lists.files.get(name)
             match = self._match_by_list(name, entry) if entry else self._match_by_name(name)
             is_unknown = isinstance(match, Fault) and match.what == UNKNOWN
@@ -198,7 +200,14 @@ class _Matching:
                 groups.append([cell.image_id for cell in cells if cell not in answered])
             return groups
 
-        faults = unknown_faults(rest, self._tasks, images, others.tried, waiting=waiting)
+        faults = unknown_faults(
+            rest,
+            self._tasks,
+            images,
+            others.tried,
+            waiting=waiting,
+            progress=self._index.progress,
+        )
         for fault in faults:
             where = fault.where.removeprefix(self._above)
             self._answers.faults.append(replace(fault, where=where))

@@ -15,7 +15,7 @@ from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.request import Request
 from labelgrid.annotate.uncovered import Uncovered
 from labelgrid.basics.encodings import decode, words_in
-from labelgrid.basics.progress import Progress
+from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.recognition import Recognition
 from labelgrid.basics.type_names import Size
 from labelgrid.formats.naming import stem
@@ -53,6 +53,7 @@ class ProjectIndex:
         heard: the names of regions that a connector asked for, and whether a task knows them.
         encodings: how many texts of each encoding other than UTF-8 were read.
         uncovered: what became of pixels that no region covers.
+        progress: reports files whose names are matched.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class ProjectIndex:
         self.heard: dict[str, bool] = {}
         self.encodings = Counter[str]()
         self.uncovered = Uncovered()
+        self.progress: Progress = Silent()
         self._store = store
         self._images: list[str] = []  # read once
 

@@ -10,6 +10,7 @@ from labelgrid.annotate.answers import Fault, plain_spelling, spelling_hint
 from labelgrid.annotate.common_affixes import TRIED, match_names
 from labelgrid.annotate.image_names import ImageNames
 from labelgrid.annotate.lists import LABEL_LIST, LABELS
+from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.words import by_value, count_text
 from labelgrid.formats.naming import stem
 from labelgrid.ledger.grid import Cell
@@ -100,6 +101,7 @@ def unknown_faults(
     tried: Mapping[str, str],
     *,
     waiting: Waiting | None = None,
+    progress: Progress | None = None,
 ) -> list[Fault]:
     """The faults of files of unknown images or tasks, each with a next step.
 
@@ -114,7 +116,10 @@ def unknown_faults(
     for image_id in images:
         by_spelling[plain_spelling(stem(image_id))].append(image_id)
     faults = []
+    progress = progress or Silent()
+    progress.start("Looking for images of other names", len(names), "files")
     for name in names:
+        progress.advance()
         task, image = task_and_image(PurePosixPath(stem(name)))
         near = by_spelling.get(plain_spelling(image), [])
         if not near and "/" not in image:

@@ -328,9 +328,12 @@ def fitted_photograph(image: ImageRow, layout: Layout) -> RGB | str:
     return UNREAD
 
 
-def fitted_label(task: TaskDef, label: LabelArray, layout: Layout, scale: Overview) -> RGB:
-    """A label at the size of a picture, on the scale of an overview."""
-    return thumbnail(task, label, layout.fit(Size(*label.size)), scale.limits(), lines=scale.lines)
+def fitted_label(
+    task: TaskDef, label: LabelArray, layout: Layout, scale: Overview, *, size: Size | None = None
+) -> RGB:
+    """A label at the size of a picture, on the scale of an overview; `size`: the image's."""
+    wanted = layout.fit(size or Size(*label.size))
+    return thumbnail(task, label, wanted, scale.limits(), lines=scale.lines)
 
 
 def framed(picture: RGB | str, part: Part | None) -> RGB | str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import join_names
 from labelgrid.evidence.class_order import LabelUse, label_use
@@ -150,7 +151,12 @@ def classes_in(task: TaskDef, label: LabelArray) -> bytes:
         return b""
     overview = task.overview()
     overview.add("", label)
-    return np.packbits(list(overview.names().values())).tobytes()
+    return class_bits(list(overview.names().values()))
+
+
+def class_bits(shown: Sequence[bool] | Bools) -> bytes:
+    """The bits of `classes_in`, of whether each class is shown."""
+    return np.packbits(np.asarray(shown, np.bool_)).tobytes()
 
 
 def edge_evidence_of(fit: OutlineFit) -> Evidence:

@@ -26,15 +26,15 @@ class FineLabel:
     size: Size
 
 
-def fine_label(label: LabelArray) -> FineLabel:
-    """A label at `FINE`: means of numbers, and the middle pixels of classes."""
+def fine_label(label: LabelArray, size: Size) -> FineLabel:
+    """A label at `FINE`, with its image's size: means of numbers, and middle pixels of classes."""
     if label.value.dtype.kind in "iu":
         rows = (np.arange(FINE[0]) + 0.5) * label.size[0] / FINE[0]
         columns = (np.arange(FINE[1]) + 0.5) * label.size[1] / FINE[1]
         here = np.ix_(rows.astype(int), columns.astype(int))
-        return FineLabel(LabelArray(label.value[here], label.valid[here]), label.size)
+        return FineLabel(LabelArray(label.value[here], label.valid[here]), size)
     means, known = grid_means(label.value, label.valid, FINE)
-    return FineLabel(LabelArray(np.where(known[..., None], means, 1), known), label.size)
+    return FineLabel(LabelArray(np.where(known[..., None], means, 1), known), size)
 
 
 def grid_means(value: Array, valid: Bools, size: Size) -> tuple[Floats32, Bools]:

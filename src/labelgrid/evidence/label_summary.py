@@ -68,9 +68,11 @@ def label_summary(task: TaskDef, label: LabelArray | None) -> Summary | None:
 def summary_of(task: TaskDef, label: LabelArray, thin: LabelArray, figures: Figures) -> Summary:
     """The summary of a label.
 
-    `thin` is the label at fewer pixels, with its `figures`.
+    `thin` is the label at fewer pixels, with its `figures`. A large label is judged by a sample of
+    its pixels, except lines, which a sample would break, and figures that need all pixels.
     """
-    outline = task.outline(label)
+    judged = label if task.overview().lines else label.sample()
+    outline = task.outline(judged)
     # An empty map contradicts no image.
     edges = on_grid(outline) if outline is not None and outline.any() else None
     slope = task.slope(thin)
@@ -89,9 +91,9 @@ def summary_of(task: TaskDef, label: LabelArray, thin: LabelArray, figures: Figu
         outline=edges,
         classes=classes,
         other_slopes=others,
-        measured=task.measured(label),
+        measured=task.measured(judged),
         lines=drawn_lines(outline),
-        fine=fine_label(label),
+        fine=fine_label(judged, label.size),
     )
 
 

@@ -1,6 +1,7 @@
 """Defines the label codec, which each module of `formats/codecs` implements, and label arrays."""
 
 import importlib
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, cast
@@ -19,6 +20,8 @@ from labelgrid.basics.type_names import Size, Values
 RESIZED = "Replace the one that was resized, cropped or turned."
 #: Sides of two sizes whose ratios differ by more are of different pictures, or one was cropped.
 ASPECT = 0.02
+#: A label of more pixels is judged by a part of them: as many as 480x640 has.
+JUDGED = 480 * 640
 #: What to do about a label file that changed in the project.
 RESTORE = "Import the right file again; `labelgrid verify` lists all changed files."
 O_contra = TypeVar("O_contra", contravariant=True)
@@ -43,6 +46,24 @@ class LabelArray(Shown):
     def size(self) -> Size:
         """Height and width."""
         return self.valid.shape[0], self.valid.shape[1]
+
+    def sample(self) -> "LabelArray":
+        """Every n-th row and column of a label of more than `JUDGED` pixels; else the label itself.
+
+        Sparse labels, of which less than half is valid, are left whole: steps could miss the rows
+        of a sensor.
+
+        Example:
+            >>> large = LabelArray(np.zeros((2048, 2048, 1)), np.ones((2048, 2048), bool))
+            >>> large.sample().size
+            (512, 512)
+        """
+        pixels = self.valid.size
+        if pixels <= JUDGED or 2 * np.count_nonzero(self.valid) < pixels:
+            return self
+        step = math.ceil(math.sqrt(pixels / JUDGED))
+        middles = (slice(step // 2, None, step),) * 2
+        return replace(self, value=self.value[middles], valid=self.valid[middles])
 
     def __str__(self) -> str:
         height, width = self.size

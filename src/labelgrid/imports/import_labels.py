@@ -31,7 +31,7 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.imports.class_meanings import keep_names, keep_rest, names_note
 from labelgrid.imports.copy_labels import LABELS, copy_labels
 from labelgrid.imports.import_doubts import SHEET, refuse_doubted
-from labelgrid.imports.import_numbers import OCCURRED, ImportNumbers
+from labelgrid.imports.import_numbers import OCCURRED, ImportNumbers, drawn_images
 from labelgrid.imports.import_place import import_place
 from labelgrid.imports.import_sources import ImportSources, Source, open_sources
 from labelgrid.imports.imported import Found, Imported, Tally
@@ -274,6 +274,8 @@ class LabelImport:
         return answers
 
     def _validate(self, answers: Answers) -> ValidatedLabels:
+        image_ids = [answer.cell.image_id for answer in answers.labels]
+        self.numbers.drawn = frozenset(drawn_images(image_ids))
         if not self.accept:
             cells = [answer.cell for answer in answers.labels]
             self.summaries = self._summaries(cells)
@@ -396,7 +398,7 @@ class LabelImport:
             return result
         self.progress.start("Drawing labels", 1, "pictures")
         try:
-            picture = draw_import(self.project, fresh, self.numbers.overviews, result.numbers)
+            picture = draw_import(self.project, fresh, self.numbers, result.numbers)
             write_bytes(path, picture)
         except Exception as error:  # noqa: BLE001 a user's own kind may raise anything
             why = error.what if isinstance(error, LabelgridError) else repr(error)

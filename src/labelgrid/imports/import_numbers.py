@@ -3,16 +3,18 @@
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
 from labelgrid.basics import files
 from labelgrid.basics.errors import LabelError, ProjectError
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.streams import drawn_places, seed_of
 from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import join_names
 from labelgrid.evidence.doubts import Doubt
-from labelgrid.evidence.label_comparison import classes_in
-from labelgrid.formats.codec import LabelArray
+from labelgrid.evidence.label_comparison import class_bits, classes_in
+from labelgrid.formats.codec import JUDGED, LabelArray
 from labelgrid.imports.imported import Numbers
 from labelgrid.imports.validate_labels import AcceptedLabel
 from labelgrid.ledger.grid import Cell, State
@@ -26,6 +28,15 @@ from labelgrid.tasks.overview import Overview
 OCCURRED = "names-in-labels.json"
 #: The number of names that a remark lists.
 SHOWN = 10
+#: The most photographs of a picture.
+DRAWN = 6
+
+
+def drawn_images(image_ids: Iterable[str]) -> list[str]:
+    """The images of which labels are drawn, of all those that get some."""
+    names = list(dict.fromkeys(image_ids))
+    order = drawn_places(names, seed_of(0, "import picture"))[:DRAWN]
+    return [names[place] for place in order]
 
 
 class ImportNumbers:
@@ -34,10 +45,16 @@ class ImportNumbers:
     Args:
         project: the project that gets the labels.
         progress: reports earlier labels, if they must be read once to know the names in them.
+
+    Attributes:
+        drawn: the images whose labels are kept for a picture.
+        kept: those labels, without ones of too many pixels.
     """
 
     def __init__(self, project: ProjectFolder, progress: Progress) -> None:
         self.project = project
+        self.drawn: AbstractSet[str] = frozenset()
+        self.kept: dict[Cell, LabelArray] = {}
         self.progress = progress
         self.tasks = project.tasks()
         self.overviews: dict[str, Overview] = {}
@@ -47,10 +64,17 @@ class ImportNumbers:
 
     def add(self, cell: Cell, label: LabelArray) -> None:
         """Count a label, and note its classes."""
+        task = self.tasks[cell.task]
         if cell.task not in self.overviews:
-            self.overviews[cell.task] = self.tasks[cell.task].overview()
-        self.overviews[cell.task].add(cell.image_id, label)
-        self._classes[cell] = classes_in(self.tasks[cell.task], label)
+            self.overviews[cell.task] = task.overview()
+        overview = self.overviews[cell.task]
+        overview.add(cell.image_id, label)
+        known = overview.latest
+        self._classes[cell] = classes_in(task, label) if known is None else class_bits(known)
+        if cell.image_id in self.drawn:
+            small = label if overview.lines else label.sample()
+            if small.valid.size <= JUDGED:
+                self.kept[cell] = small
 
     def look_back(self) -> None:
         """Find the names in earlier labels, before the import is recorded."""

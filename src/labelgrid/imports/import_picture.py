@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from labelgrid.basics.errors import LabelgridError
-from labelgrid.basics.streams import drawn_places, seed_of
 from labelgrid.basics.words import count_text
 from labelgrid.drawings.label_sheet import (
     RGB,
@@ -12,38 +11,36 @@ from labelgrid.drawings.label_sheet import (
     Layout,
     SheetRow,
     SheetTask,
+    Size,
     fitted_label,
     fitted_photograph,
     label_sheet,
 )
+from labelgrid.formats.codec import LabelArray
+from labelgrid.imports.import_numbers import ImportNumbers, drawn_images
 from labelgrid.imports.imported import Numbers
 from labelgrid.imports.validate_labels import AcceptedLabel, as_file
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.tasks.overview import Overview
 from labelgrid.tasks.task import TaskDef
-
-#: The most photographs of a picture.
-SHOWN = 6
 
 
 def draw_import(
     project: ProjectFolder,
     labels: Sequence[AcceptedLabel],
-    overviews: Mapping[str, Overview],
+    gathered: ImportNumbers,
     numbers: Mapping[str, Numbers],
 ) -> bytes:
     """A PNG of some photographs with the new labels of all tasks.
 
-    Photographs and labels that cannot be read are noted in their places. `overviews` of all new
-    labels give the ends of scales, `numbers` their texts.
+    Photographs and labels that cannot be read are noted in their places. What was `gathered` of all
+    new labels gives the ends of scales, `numbers` their texts.
     """
+    overviews = gathered.overviews
     by_image: dict[str, dict[str, AcceptedLabel]] = {}
     for label in labels:
         cell = label.row.cell
         by_image.setdefault(cell.image_id, {})[cell.task] = label
-    image_ids = list(by_image)
-    order = drawn_places(image_ids, seed_of(0, "import picture"))[:SHOWN]
-    chosen = sorted(image_ids[place] for place in order)
+    chosen = sorted(drawn_images(by_image))
     images = {row.image_id: row for row in project.store.images(names=chosen)}
     tasks = project.tasks()
     shown = {name: task.overview() for name, task in tasks.items() if name in overviews}
@@ -55,8 +52,12 @@ def draw_import(
             new = by_image[image_id].get(name)
             picture: RGB | str = "no new label"
             if new:
-                scale = overviews[name]
-                picture = _picture(new, tasks[name], layout, scale=scale, shown=of_shown)
+                array = gathered.kept.get(new.row.cell) or _read(new, tasks[name])
+                picture = UNREAD
+                if array:
+                    of_shown.add(image_id, array)
+                    size = Size(*new.size)
+                    picture = fitted_label(tasks[name], array, layout, overviews[name], size=size)
             pictures.append(picture)
         rows.append(SheetRow(image_id, fitted_photograph(images[image_id], layout), pictures))
     heads = []
@@ -70,13 +71,7 @@ def draw_import(
     return label_sheet(title, rows, heads, layout, stripes=stripes)
 
 
-def _picture(
-    label: AcceptedLabel, task: TaskDef, layout: Layout, *, scale: Overview, shown: Overview
-) -> RGB | str:
-    """A label on the scale of all new labels; it is added to the shown labels."""
+def _read(label: AcceptedLabel, task: TaskDef) -> LabelArray | None:
     with suppress(LabelgridError, OSError), as_file(label.answer, task, label.size) as path:
-        if path:
-            array = task.read(path)
-            shown.add(label.row.cell.image_id, array)
-            return fitted_label(task, array, layout, scale)
-    return UNREAD
+        return task.read(path) if path else None
+    return None

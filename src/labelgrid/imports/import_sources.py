@@ -141,6 +141,7 @@ class _ImportSource:
 
     def receive(self, progress: Progress) -> Answers:
         """Download the answers of a server, or read those of a file, a folder or a data set."""
+        self.index.progress = progress
         if isinstance(self.answer, ToolServer):
             return self._download(self.answer, progress)
         answer = Path(self.answer)

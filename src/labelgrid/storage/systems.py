@@ -12,7 +12,8 @@ from labelgrid.storage.attempts import CREDENTIALS, reason_of, within, without_s
 from labelgrid.storage.threads import THREADS
 
 #: Seconds in which a client must be made: one without credentials asks the machines of the cloud.
-OPENING = 30.0
+#: With the time for a first answer of the store, a command without a network ends in a minute.
+OPENING = 20.0
 #: The packages that fsspec needs for a scheme; that for web servers comes with labelgrid.
 _PACKAGES = {
     **dict.fromkeys(("gs", "gcs"), "'labelgrid[gs]'"),
@@ -59,13 +60,14 @@ def system_of(address: Address) -> Any:
 @lru_cache(maxsize=16)
 def _open(process: int, store: str, variables: frozenset[tuple[str, str]]) -> Any:
     """A client of a store; a forked process needs its own."""
-    from fsspec.core import url_to_fs
+    from fsspec.core import get_filesystem_class, url_to_fs
 
     address = Address(store)
     options = _OPTIONS.get(address.scheme, {})
     for name in _PRINTING:
         logging.getLogger(name).addHandler(logging.NullHandler())
     try:
+        get_filesystem_class(address.scheme)  # loading it says nothing of the store
         system, _ = within(
             OPENING,
             lambda: url_to_fs(

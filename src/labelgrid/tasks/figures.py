@@ -121,15 +121,16 @@ def class_details(value: Array, valid: Bools, options: Any) -> LabelFigures:
     """
     import cv2  # imported late: commands that only need a kind's options start faster
 
-    index = np.where(valid, value[..., 0] + 1, 0).astype(np.uint16)
+    classes = len(options.names)
+    index: Array = value[..., 0].astype(np.uint8 if classes < 255 else np.uint16)
+    index += 1
+    index *= valid
     around = np.ones((3, 3), np.uint8)
     lowest = cv2.erode(index, around)
     highest = cv2.dilate(index, around)
-    classes = len(options.names)
     counts = _count_classes(index, classes)
-    uniform = _count_classes(np.where(lowest == highest, index, 0), classes)
-    inside = (lowest < index) & (index < highest)
-    between = _count_classes(np.where(inside, index, 0), classes)
+    uniform = _count_classes(index, classes, lowest == highest)
+    between = _count_classes(index, classes, (lowest < index) & (index < highest))
     rims = (uniform == 0) & (2 * between >= counts) & (counts > 0)
     occurring = np.count_nonzero(counts)
     possible = min(occurring, np.count_nonzero(uniform == 0))
@@ -158,43 +159,48 @@ def class_details(value: Array, valid: Bools, options: Any) -> LabelFigures:
     return figures
 
 
-def _count_classes(index: NDArray[np.uint16], classes: int) -> NDArray[np.int64]:
-    """The pixels of each class, where 0 is none."""
+def _count_classes(index: Array, classes: int, where: Bools | None = None) -> NDArray[np.int64]:
+    """The pixels of each class, where 0 is none, of all pixels or of some."""
     import cv2  # counts faster than NumPy, in numbers that are exact up to 16 million
 
     length = classes + 1
     if index.size >= 2**24:
-        return np.bincount(index.ravel(), minlength=length)[1:]
-    counts = cv2.calcHist([index], [0], None, [length], [0, length])
+        shown = index.ravel() if where is None else index[where]
+        return np.bincount(shown, minlength=length)[1:]
+    mask = None if where is None else where.view(np.uint8)
+    counts = cv2.calcHist([index], [0], mask, [length], [0, length])
     return counts.ravel()[1:].astype(np.int64)
 
 
-def _borders_at_thin(here: Bools, index: NDArray[np.uint16]) -> float:
+def _borders_at_thin(here: Bools, index: Array) -> float:
     import cv2
 
-    share = np.count_nonzero(here) / here.size
-    borders = 0
-    at = 0
-    for axis in (0, 1):
-        borders += int(np.count_nonzero(np.diff(index, axis=axis)))
-        at += int(np.count_nonzero(np.diff(here, axis=axis)))
-    if not 0 < share < RIM_SHARE or not borders:
+    pixels = np.count_nonzero(here)
+    if not 0 < pixels < RIM_SHARE * here.size:
         return 0.0
     side = 2 * (max(here.shape) // RIM_WIDTH) + 1
     thick = cv2.morphologyEx(
-        here.astype(np.uint8),
+        here.view(np.uint8),
         cv2.MORPH_OPEN,
         np.ones((side, side), np.uint8),
         borderType=cv2.BORDER_REPLICATE,
     )
-    thin = 1 - np.count_nonzero(thick) / np.count_nonzero(here)
-    return at / borders if thin > THIN else 0.0
+    if 1 - np.count_nonzero(thick) / pixels <= THIN:
+        return 0.0
+    borders = _changes(index)
+    return _changes(here) / borders if borders else 0.0
+
+
+def _changes(plane: Array) -> int:
+    """How many neighbours in a map, beside and below each other, differ."""
+    beside = np.count_nonzero(plane[:, 1:] != plane[:, :-1])
+    return int(beside + np.count_nonzero(plane[1:] != plane[:-1]))
 
 
 def line_width(value: Array, valid: Bools, _options: object) -> LabelFigures:
     """The `fine_figures` of a map of lines [h, w, 1]: the width, from area and borders."""
     lines = (value[..., 0] > 0.5) & valid
-    borders = sum(np.count_nonzero(np.diff(lines, axis=axis)) for axis in (0, 1))
+    borders = _changes(lines)
     if not borders:
         return {}
     width = 2 * np.count_nonzero(lines) / borders

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.basics.array_types import Array, Bytes
+from labelgrid.basics.array_types import Array, Bools, Bytes
 from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text
 from labelgrid.formats.codec import LabelArray, known_numbers
@@ -53,6 +53,8 @@ class Overview:
     lines: bool = False
     #: The colours [k, 3] of the classes, which the task sets.
     class_colours: Bytes = np.empty((0, 3), np.uint8)
+    #: Whether the label that was added last shows each class; None: `names` alone can tell.
+    latest: Bools | None = None
     #: Whether labels answer yes or no with 1 and 0; over a photograph only what is yes is shown.
     yes_or_no: bool = False
 

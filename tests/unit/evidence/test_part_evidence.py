@@ -118,7 +118,7 @@ def maps_of(labels: Labels) -> PartMaps:
     summaries = {}
     for task, label in labels.items():
         lines = drawn_lines(TASKS[task].outline(label))
-        summaries[task] = Summary(fine=fine_label(label), lines=lines)
+        summaries[task] = Summary(fine=fine_label(label, label.size), lines=lines)
     source: ImageSource = None  # type: ignore[assignment]  # it knows no camera
     return PartMapping(TASKS, part_relations(TASKS), source).of_image("", summaries)
 

@@ -1,10 +1,11 @@
 """The one form of all label files."""
 
+import numpy as np
 import pytest
 
 from labelgrid.basics import plugins
 from labelgrid.basics.errors import PluginError, RecipeError
-from labelgrid.formats.codec import codec, options_of
+from labelgrid.formats.codec import JUDGED, LabelArray, codec, options_of
 
 
 @pytest.mark.parametrize("name", plugins.names("formats"))
@@ -38,3 +39,18 @@ def test_an_unknown_format_is_refused_with_those_there_are() -> None:
 def test_every_format_reads_a_label_s_size_from_the_head_of_its_file(name: str) -> None:
     # Without it, labels of another size are refused for what resizing did to their values.
     assert callable(getattr(codec(name), "stored_size", None))
+
+
+def test_only_a_large_label_is_judged_by_a_sample_of_its_pixels_and_a_sparse_one_never() -> None:
+    small = LabelArray(np.zeros((480, 640, 1)), np.ones((480, 640), np.bool_))
+    assert small.sample() is small
+    value = np.arange(1000 * 1500).reshape(1000, 1500, 1)
+    large = LabelArray(value, np.ones((1000, 1500), np.bool_))
+    sample = large.sample()
+    assert JUDGED / 2 < sample.valid.size <= JUDGED
+    step = sample.value[0, 1, 0] - sample.value[0, 0, 0]
+    assert (sample.value[1, 0, 0] - sample.value[0, 0, 0]) == 1500 * step
+    lines = np.zeros((1000, 1500), np.bool_)
+    lines[1::4] = True
+    sparse = LabelArray(value, lines)
+    assert sparse.sample() is sparse

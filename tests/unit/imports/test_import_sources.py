@@ -43,6 +43,35 @@ def test_several_sources_are_one_import_and_one_operation(
     assert states(project) == before
 
 
+class _Heard(Silent):
+    """Keeps how far each step came."""
+
+    def __init__(self) -> None:
+        self.steps: list[list[object]] = []
+        self.done = 0
+
+    def start(self, what: str, total: int, unit: str) -> None:
+        self.done = 0
+        self.steps.append([what, total, 0])
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self.done += amount
+        self.steps[-1][-1] = self.done
+
+
+def test_matching_many_names_says_how_far_it_came(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    source = part(data, tmp_path / "first", "depth", 0, 1)
+    for name in ("no-image-1", "no-image-2", "no-image-3"):
+        copy(source / "depth" / f"{data.names[0][:-4]}.png", source / "depth" / f"{name}.png")
+    heard = _Heard()
+    with pytest.raises(ImportRefused):
+        import_labels(project, source, progress=heard)
+    assert ["Matching names with images", 5, 5] in heard.steps
+    assert ["Looking for images of other names", 3, 3] in heard.steps
+
+
 def test_a_fault_in_one_source_refuses_all_and_names_it(
     project: ProjectFolder, data: Made, tmp_path: Path
 ) -> None:

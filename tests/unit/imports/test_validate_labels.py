@@ -18,7 +18,7 @@ from labelgrid.basics.progress import Silent
 from labelgrid.formats import arrays
 from labelgrid.images import png
 from labelgrid.imports.import_labels import import_labels
-from labelgrid.imports.import_picture import SHOWN
+from labelgrid.imports.import_numbers import DRAWN
 from labelgrid.imports.validate_labels import validate_labels
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.ledger.store import Store
@@ -327,7 +327,7 @@ def test_a_turned_label_is_not_resampled(project: ProjectFolder, tmp_path: Path)
     assert "resample" not in fault.next_step
 
 
-def test_labels_are_decoded_once_but_for_those_that_are_drawn_and_no_image_is_asked_for_alone(
+def test_labels_are_decoded_once_even_those_that_are_drawn_and_no_image_is_asked_for_alone(
     made: Callable[..., Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[Path] = []
@@ -338,11 +338,11 @@ def test_labels_are_decoded_once_but_for_those_that_are_drawn_and_no_image_is_as
         lambda task, path, *size: (decoded.append(path), read(task, path, *size))[1],
     )
     monkeypatch.setattr(Store, "image", lambda *_, **__: pytest.fail("one query an image"))
-    data = made(n=SHOWN + 2, size=(16, 24), tasks=("semseg", "depth", "normals"))
+    data = made(n=DRAWN + 2, size=(16, 24), tasks=("semseg", "depth", "normals"))
     with make_project(tmp_path / "project", data) as project:
         import_labels(project, data.labels)
         times = Counter(Counter(decoded).values())
-        assert times == {1: 2 * 3, 2: SHOWN * 3}
+        assert times == {1: (DRAWN + 2) * 3}
         export_labels(project, tmp_path / "out")
 
 

@@ -1,11 +1,13 @@
 """Laws of clients: one for a store and a process, loaded late, and a missing package is said."""
 
+import socket
 import subprocess
 import sys
 
 import pytest
 
 from labelgrid.basics.errors import StorageError, UsageError
+from labelgrid.storage import store_settings, systems
 from labelgrid.storage.addresses import Address
 from labelgrid.storage.systems import can_list, system_of
 
@@ -63,6 +65,26 @@ def test_credentials_that_a_client_of_google_does_not_take_are_one_sentence(monk
     text = str(caught.value)
     assert "The store cannot be opened: DefaultCredentialsError: File *** was not found" in text
     assert "Set your credentials in the environment" in text
+
+
+def test_a_client_of_google_that_finds_no_credentials_ends_in_a_sentence_within_its_time(
+    monkeypatch, tmp_path
+):
+    pytest.importorskip("gcsfs", reason="gs:// needs the extra [gs]")
+    assert systems.OPENING + store_settings.DEFAULT_PATIENCE < 60
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, answers nothing
+        machine = f"127.0.0.1:{silent.getsockname()[1]}"
+        for name in ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP"):
+            monkeypatch.setenv(name, machine)
+        monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+        monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+        monkeypatch.setattr(systems, "OPENING", 1.0)
+        with pytest.raises(StorageError) as caught:
+            system_of(Address("gs://without-credentials/a.png"))
+    assert "No credentials for the store were found in 1 s (gs://without-credentials)." in str(
+        caught.value
+    )
+    assert "Set your credentials in the environment" in str(caught.value)
 
 
 def test_a_client_of_azure_without_an_account_says_where_credentials_come_from(monkeypatch):

@@ -134,6 +134,44 @@ def test_binary_labels_tell_the_share_of_yes_and_how_many_have_none(kind: str) -
     assert none.text().endswith("; 50 % not labelled")
 
 
+SIDE = 1200
+
+
+def test_of_a_large_label_single_pixels_still_count_where_they_matter() -> None:
+    index = np.zeros((SIDE, SIDE), np.int64)
+    index[3, 5] = 2
+    classes = fill(overview("semseg", classes=NAMES), label(index))
+    assert dict(classes.names()) == {"wall": True, "floor": False, "hat": True}
+    assert np.array_equal(classes.latest, [True, False, True])
+    millimetres = np.linspace(1000, 3000, SIDE**2).round().reshape(SIDE, SIDE)
+    metres = (millimetres / 1000).astype(np.float32)
+    metres[7, 9] = 65.535
+    metres[0, 1] = 0.5
+    found = fill(overview("depth"), label(metres))
+    assert (found.values()["lowest"], found.values()["highest"]) == (0.5, np.float32(65.535))
+    (doubt,) = found.doubts()
+    assert doubt.startswith("1 of 1 new label hold 65535,")
+    metres[7, 9] = 2e5
+    assert "hold more than 100,000 m" in next(fill(overview("depth"), label(metres)).doubts())
+
+
+def test_the_numbers_of_a_large_label_are_those_of_all_its_pixels_nearly() -> None:
+    rng = np.random.default_rng(3)
+    valid = rng.random((SIDE, SIDE)) < 0.8
+    metres = rng.gamma(3, 1, (SIDE, SIDE)).astype(np.float32)
+    depth = fill(overview("depth"), label(metres, valid)).values()
+    assert depth["median"] == pytest.approx(float(np.median(metres[valid])), rel=0.01)
+    assert depth["measured"] == np.count_nonzero(valid) / SIDE**2
+    vectors = rng.normal((0.1, 0.2, 1.0), 0.3, (SIDE, SIDE, 3))
+    vectors = (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+    small = np.broadcast_to(np.float32((0.0, 1.0, 0.0)), (10, 10, 3))
+    found = fill(overview("normals"), label(vectors, valid), label(small))
+    every = np.concatenate([vectors[valid], small.reshape(-1, 3)]).mean(0)
+    values = found.values()
+    mean = [values["right"], values["up"], values["toward_camera"]]
+    assert mean == pytest.approx(every.tolist(), abs=0.01)
+
+
 def test_a_kind_without_an_overview_says_nothing() -> None:
     found = fill(Overview(None), label([[1.0]]))
     assert (found.text(), found.values(), found.names(), found.limits()) == ("", {}, {}, None)

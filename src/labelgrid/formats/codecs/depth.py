@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labelgrid.basics.array_types import Array, Bools
+from labelgrid.basics.array_types import Array, Bools, Floats32
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
 from labelgrid.basics.words import join_names
@@ -29,6 +29,8 @@ EXAMPLES = ((0.5,), (1.25,), (40.0,))
 #: Larger floating-point numbers are not measured: Blender writes 1e10, which some compressions
 #: round, where a ray meets nothing.
 FARTHEST = 9.9e9
+#: The scale of 16 bits without a declared one.
+MILLIMETRE = 0.001
 #: The scales that files usually have, as they are declared.
 SCALES = {"1": 1.0, "0.001": 0.001, '"1/256"': 1 / 256, "0.01": 0.01, '"1/5000"': 1 / 5000}
 #: So many pixels of one number are no single wrong measurements.
@@ -101,7 +103,7 @@ def read(path: Path, options: Options) -> LabelArray:
     stored = one_channel(numbers, path, "A depth map")
     scale = options.step
     if scale is None and stored.dtype == np.uint16:
-        scale = 0.001
+        scale = MILLIMETRE
     elif scale is None and stored.dtype.kind == "f":
         scale = 1.0
     if scale is None:
@@ -114,15 +116,12 @@ def read(path: Path, options: Options) -> LabelArray:
         )
     with np.errstate(over="ignore", invalid="ignore"):
         value = np.multiply(stored, np.float32(scale), dtype=np.float32, casting="same_kind")
-        valid = value > 0
-        valid &= value < np.inf
-        if stored.dtype.kind == "f":
-            valid &= stored < FARTHEST
-    valid &= ~_is_ignored(stored, options)
+        valid = _measured(stored, value, options)
     *unmeasured, last = ["numbers <= 0", "NaN", "infinite", *map(number_text, options.ignore)]
     check_any_valid(valid, path, f"{join_names(unmeasured)} and {last} are not")
-    np.copyto(value, 0, where=~valid)
-    largest = float(value.max())
+    if not valid.all():
+        np.copyto(value, 0, where=~valid)
+    largest = 0.0 if options.maximum is None else float(value.max())
     if options.maximum is not None and largest > options.maximum:
         _refuse_unmeasured(stored[valid], scale, options, path)
         _refuse_larger(largest, scale, options.maximum, path)
@@ -135,6 +134,21 @@ def _one_grey(numbers: Array, path: Path) -> Array:
     opaque = without_alpha(shown_grey(numbers, path), path, "A depth map")
     grey = equal_channels(opaque)
     return opaque if grey is None else grey
+
+
+def _measured(stored: Array, value: Floats32, options: Options) -> Bools:
+    """Where stored numbers, which mean a value, are measured."""
+    scale = options.step or MILLIMETRE
+    if stored.dtype == np.uint16 and 1e-30 < scale < 1e30:  # no value is infinite, or 0 by rounding
+        valid = stored > 0
+    else:
+        valid = value > 0
+        valid &= value < np.inf
+    if stored.dtype.kind == "f":
+        valid &= stored < FARTHEST
+    if options.ignore:
+        valid &= ~_is_ignored(stored, options)
+    return valid
 
 
 def _is_ignored(stored: Array, options: Options) -> Bools:

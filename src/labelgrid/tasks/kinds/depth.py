@@ -120,6 +120,21 @@ def _likely_step(metres: Array) -> float:
     return 1.0
 
 
+def _ends(label: LabelArray) -> tuple[float, float]:
+    """The smallest and the largest number of all valid pixels of a label."""
+    import cv2  # imported late: commands that only need a kind's options start faster
+
+    plane = np.ascontiguousarray(label.value[..., 0])
+    lowest, highest, _, _ = cv2.minMaxLoc(plane, label.valid.view(np.uint8))
+    return float(lowest), float(highest)
+
+
+def _is_largest(stored: float) -> bool:
+    """Whether a number is the largest of a type, up to the rounding of floating-point numbers."""
+    number = round(stored)
+    return number in LARGEST and bool(np.isclose(stored, number, rtol=1e-5))
+
+
 def depth_slope(value: Array, valid: Bools, options: files.Options) -> Array:
     """The relative change of the distance; a disparity shrinks as the distance grows."""
     slope = distance_slope(value[..., 0], valid)
@@ -148,28 +163,37 @@ class DistanceOverview(Overview):
     def add(self, image_id: str, label: LabelArray) -> None:
         """Count the distances of the label, and note an unusual content."""
         super().add(image_id, label)
-        values = known_numbers(label.value[..., 0], label.valid)
-        if not values.size:
+        if not label.valid.any():
             return
+        judged = label.sample()
+        values = known_numbers(judged.value[..., 0], judged.valid)
         self.histogram.add(values)
-        self.step = max(self.step, _likely_step(values[:: 1 + values.size // SOME]))
-        lowest = float(values.min())
-        highest = float(values.max())
+        step = _likely_step(values[:: 1 + values.size // SOME])
+        self.step = max(self.step, step)
+        lowest, highest = _ends(label)
         self.lowest = min(self.lowest, lowest)
         self.highest = max(self.highest, highest)
-        if lowest == highest and values.size > 1:
+        if lowest == highest and np.count_nonzero(label.valid) > 1:
             self.constant.append(image_id)
             return
         if highest > FARTHEST and not self.options.disparity:
             self.too_far.append(image_id)
-        lone = lone_largest(values)
-        if lone is not None:
-            stored = lone.number / (self.options.step or _likely_step(values))
-            number = round(stored)
-            if number in LARGEST and np.isclose(stored, number, rtol=1e-5):
-                self.unmeasured.setdefault(number, []).append(image_id)
-        at_end = np.count_nonzero(values == values.max()) / values.size
+        self._note_unmeasured(image_id, label, highest)
+        at_end = np.count_nonzero(values == values.dtype.type(highest)) / values.size
         self.ends.setdefault(highest, []).append(at_end)
+
+    def _note_unmeasured(self, image_id: str, label: LabelArray, highest: float) -> None:
+        """Note a label whose largest number likely means "not measured"."""
+        steps = [self.options.step] if self.options.step else [MILLIMETRE, 1.0]
+        if not any(_is_largest(highest / step) for step in steps):
+            return
+        values = known_numbers(label.value[..., 0], label.valid)
+        lone = lone_largest(values)
+        if lone is None:
+            return
+        stored = lone.number / (self.options.step or _likely_step(values))
+        if _is_largest(stored):
+            self.unmeasured.setdefault(round(stored), []).append(image_id)
 
     def text(self) -> str:
         """The median, the range and the measured share."""

@@ -241,15 +241,18 @@ class DirectionOverview(Overview):
     def add(self, image_id: str, label: LabelArray) -> None:
         """Add up the components, also of the left and the right half of the image."""
         super().add(image_id, label)
-        planes = _planes(label.value)
-        middle = label.size[1] // 2
+        judged = label.sample()
+        weight = int(np.count_nonzero(label.valid)) / max(int(np.count_nonzero(judged.valid)), 1)
+        planes = _planes(judged.value)
+        middle = judged.size[1] // 2
         for half, columns in enumerate((slice(middle), slice(middle, None))):
-            values = known_numbers(planes[0][:, columns], label.valid[:, columns])
-            self.halves[half] += (values.sum(dtype=np.float64), values.size)
+            values = known_numbers(planes[0][:, columns], judged.valid[:, columns])
+            sums = np.array([values.sum(dtype=np.float64), values.size])
+            self.halves[half] += weight * sums
         for channel, plane in enumerate(planes):
-            values = known_numbers(plane, label.valid)
+            values = known_numbers(plane, judged.valid)
             if values.size:
-                self.total[channel] += values.sum(dtype=np.float64)
+                self.total[channel] += weight * values.sum(dtype=np.float64)
                 self.lowest[channel] = min(self.lowest[channel], values.min())
                 self.highest[channel] = max(self.highest[channel], values.max())
 

@@ -54,7 +54,9 @@ class ClassOverview(Overview):
         """Count the pixels of each class, too."""
         super().add(image_id, label)
         classes = known_numbers(label.value[..., 0], label.valid)
-        self.counts += np.bincount(classes, minlength=len(self.counts))
+        counts = np.bincount(classes, minlength=len(self.counts))
+        self.counts += counts
+        self.latest = counts > 0
         self.some += label.annotated is not None
 
     def shares(self) -> dict[str, float]:
