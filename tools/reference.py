@@ -11,7 +11,8 @@ import importlib
 import re
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import is_dataclass
 from enum import Enum
 from functools import partial
 from inspect import Parameter, getdoc, signature
@@ -19,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args, get_origin, get_type_hints
 
+import labelgrid
 from labelgrid import Project, ProjectCell, cli
 from labelgrid.api.door import argument_meanings
 from labelgrid.basics import plugins
@@ -42,6 +44,24 @@ SHARED = (
     ("`DIR`", "required", "The project's folder."),
     ("`--json`", "", "Print the result as JSON."),
 )
+#: Commands whose JSON is the record that a method returns.
+RECORDS: Mapping[str, Callable[..., Any]] = {
+    "add": Project.add,
+    "advise": Project.advise,
+    "audit": Project.audit,
+    "control": Project.control,
+    "duplicates": Project.duplicates,
+    "export": Project.export,
+    "export-model": Project.export_model,
+    "fit": Project.fit,
+    "import": Project.import_labels,
+    "relate": Project.relate,
+    "remove": Project.remove,
+    "remove --restore": Project.restore,
+    "time": Project.time,
+    "undo": Project.undo,
+    "verify": Project.verify,
+}
 #: From so many equal rows on, a section refers to the one before that has them.
 MANY = 3
 #: Defaults that have no form in TOML.
@@ -120,9 +140,8 @@ def pages() -> dict[str, dict[str, str]]:
     recipes = ((f"`{name}`", text) for name, text in shipped_recipes().items())
     moves = ((f"`{before}`", f"`{now}`") for before, now in plugins.RENAMED.items())
     return {
-        "docs/commands.md": {
-            f"labelgrid {name}": options_table(c) for name, c in commands(cli.app)
-        },
+        "docs/commands.md": {"json": table(("command", "keys"), _json_rows())}
+        | {f"labelgrid {name}": options_table(c) for name, c in commands(cli.app)},
         "docs/recipes.md": {
             "recipes": table(("recipe", "what it is"), recipes),
             "labelgrid.toml": _keys_table(Settings),
@@ -189,6 +208,35 @@ def _members_table(owner: type) -> str:
             first = str(getdoc(member)).partition("\n")[0]
             rows.append((f"`{name}{_arguments(member)}`", first))
     return table(("member", "what it is or does"), rows)
+
+
+def _json_rows() -> Iterator[Row]:
+    for command, method in RECORDS.items():
+        returned = signature(method).return_annotation
+        if isinstance(returned, str):  # a class that is loaded when it is needed
+            returned = getattr(labelgrid, returned.removesuffix(" | None"))
+        yield f"`{command}`", f"`{fields_of(returned)}`"
+
+
+def fields_of(kind: Any) -> str:
+    """The fields of a record, or of the records in a list or by name; "" of other types.
+
+    Example:
+        >>> fields_of(list[Parameter]), fields_of(dict[str, int]), fields_of(int | None)
+        ('[…]', '{…}', '')
+    """
+    if hasattr(kind, "_fields") or is_dataclass(kind):
+        keys_of_record = []
+        for name, hint in get_type_hints(kind).items():
+            keys_of_record.append(f"{name}: {fields_of(hint)}".removesuffix(": "))
+        return "{" + ", ".join(keys_of_record) + "}"
+    found = [text for text in map(fields_of, get_args(kind)) if text]
+    origin = get_origin(kind)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return f"{{NAME: {found[0]}}}" if found else "{…}"
+    if isinstance(origin, type) and issubclass(origin, Iterable):
+        return f"[{found[0]}]" if found else "[…]"
+    return found[0] if found else ""
 
 
 def _arguments(member: Any) -> str:

@@ -183,7 +183,7 @@ def test_the_pages_ask_for_every_command_and_every_folder_of_plug_ins():
     wanted = pages()
     apps = [cli.app, *(group.typer_instance for group in cli.app.registered_groups)]
     commands = sum(len(app.registered_commands) for app in apps)
-    assert len(wanted["docs/commands.md"]) == commands
+    assert len(wanted["docs/commands.md"]) == commands + 1  # the keys of --json
     assert list(plugin_pages()) == [f"docs/plugins/{folder}.md" for folder in plugins.FOLDERS]
 
 
@@ -219,6 +219,13 @@ def test_keys_of_label_files_and_members_of_a_project_are_described_by_their_doc
     assert "| `query(budget, unit, …)` | Pick cells within the budget" in project
     assert "| `verify()` | Read every image" in project and "| `folder` | The project's" in project
     assert "| `state` | Its state." in wanted["docs/python.md"]["labelgrid.ProjectCell"]
+
+
+def test_the_keys_of_json_are_the_fields_of_the_records():
+    rows = pages()["docs/commands.md"]["json"]
+    assert "| `add` | `{new, moved, changed, removed, held}` |" in rows
+    assert "faults: [{where, what, next_step, cell: {image_id, task}}]" in rows
+    assert "| `export-model` | `{path, round, tasks: […], known: […], differences: {…}}` |" in rows
 
 
 def test_the_options_of_metrics_are_those_of_the_kinds():
