@@ -32,7 +32,8 @@ def need_laboratory() -> None:
     Raises:
         UsageError: it was.
     """
-    if find_spec("labelgrid.lab") is None:
+    laboratory = find_spec("labelgrid.lab")
+    if laboratory is None or laboratory.origin is None:  # a folder of compiled files may be left
         raise UsageError(
             "This labelgrid has no laboratory: studies, their reports and scenes are left out.",
             next_step="Install labelgrid whole; projects need none of it.",
