@@ -23,7 +23,6 @@ from labelgrid.project.settings import Settings
 from tests.databases import content
 from tests.e2e.commands import done
 from tests.projects import RECIPE, Said
-from tests.studies import make_data, make_recipe
 from tests.support import make_dataset
 
 COVERS = [
@@ -436,6 +435,8 @@ def test_all_labels_are_exported_by_the_call_too(flat):
 
 
 def test_a_study_runs_from_python(tmp_path):
+    from tests.studies import make_data, make_recipe
+
     make_data(tmp_path / "data")
     recipe = make_recipe(tmp_path)
     ends = labelgrid.simulate(
