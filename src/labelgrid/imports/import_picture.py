@@ -18,17 +18,19 @@ from labelgrid.drawings.label_sheet import (
 )
 from labelgrid.imports.imported import Numbers
 from labelgrid.imports.validate_labels import AcceptedLabel, as_file
-from labelgrid.project.folder import ProjectFolder
+from labelgrid.ledger.store import Store
 from labelgrid.tasks.overview import Overview
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: The most photographs of a picture.
 SHOWN = 6
 
 
 def draw_import(
-    project: ProjectFolder,
+    store: Store,
+    tasks: TaskDefs,
     labels: Sequence[AcceptedLabel],
+    *,
     overviews: Mapping[str, Overview],
     numbers: Mapping[str, Numbers],
 ) -> bytes:
@@ -44,8 +46,7 @@ def draw_import(
     image_ids = list(by_image)
     order = drawn_places(image_ids, seed_of(0, "import picture"))[:SHOWN]
     chosen = sorted(image_ids[place] for place in order)
-    images = {row.image_id: row for row in project.store.images(names=chosen)}
-    tasks = project.tasks()
+    images = {row.image_id: row for row in store.images(names=chosen)}
     shown = {name: task.overview() for name, task in tasks.items() if name in overviews}
     layout = Layout(len(shown), len(chosen))
     rows = []
