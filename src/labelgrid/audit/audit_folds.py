@@ -18,7 +18,7 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import drawn_places, seed_of
 from labelgrid.data.frame import Frame
 from labelgrid.evidence.doubts import Evidence, OfLabels
-from labelgrid.executors.passes import Part, Pass
+from labelgrid.executors.passes import Pass, PassPart
 from labelgrid.executors.workplace import JOBS, Workplace
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
@@ -117,7 +117,7 @@ def train_folds(
         folder=folder, known=project.store.known_roster(), folds=folds, threads=workplace.threads
     )
     drawn = {fold.name: fold for fold in _folds(project, folds, progress)}
-    training = Pass[Part](
+    training = Pass[PassPart](
         what="Training on folds",
         folder=folder / FOLDER,
         function=train_ordered_fold,
@@ -126,7 +126,7 @@ def train_folds(
         unit="networks",
         title="Fold {item}",
     )
-    is_whole = training.run([Part(items=[name]) for name in drawn], workplace, progress)
+    is_whole = training.run([PassPart(items=[name]) for name in drawn], workplace, progress)
     if is_whole:
         remove_folder(training.folder / JOBS)
     return is_whole
@@ -149,7 +149,7 @@ class FoldOrder:
     threads: int
 
 
-def train_ordered_fold(part: Part, order: FoldOrder, progress: Progress) -> None:
+def train_ordered_fold(part: PassPart, order: FoldOrder, progress: Progress) -> None:
     """Train a fold's network and keep its record: the function of a job."""
     set_threads(order.threads)
     with ProjectFolder.open(order.folder) as project, project.store.steady(order.known):

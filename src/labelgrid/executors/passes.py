@@ -36,7 +36,7 @@ class Stamped:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class PassPart:
     """Some of the things of a pass, whose result is a file.
 
     Args:
@@ -46,12 +46,12 @@ class Part:
     items: Sequence[str]
 
 
-P = TypeVar("P", bound=Part)
+P = TypeVar("P", bound=PassPart)
 R = TypeVar("R", bound=Stamped)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shard(Part, Generic[R]):
+class Shard(PassPart, Generic[R]):
     """Some of the things of a pass, whose result is a record.
 
     Args:
@@ -136,7 +136,7 @@ class Pass(Generic[P]):
 
 
 def _make_elsewhere(
-    what: str, unit: str, make: Callable[..., None], part: Part, *others: Any
+    what: str, unit: str, make: Callable[..., None], part: PassPart, *others: Any
 ) -> None:
     """Make the result of a part as a job; the last argument is the progress."""
     others[-1].start(what, len(part.items), unit)

@@ -8,7 +8,7 @@ from labelgrid.basics.errors import ModelError, command
 from labelgrid.basics.files import remove_folder
 from labelgrid.basics.processes import set_threads
 from labelgrid.basics.progress import Progress
-from labelgrid.executors.passes import Part, Pass
+from labelgrid.executors.passes import Pass, PassPart
 from labelgrid.ledger.roster import Roster
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members, write_member
@@ -98,7 +98,7 @@ class MemberOrder:
     threads: int
 
 
-def train_ordered_member(part: Part, order: MemberOrder, progress: Progress) -> None:
+def train_ordered_member(part: PassPart, order: MemberOrder, progress: Progress) -> None:
     """Train a member in a job, from its order."""
     set_threads(order.threads)
     with ProjectFolder.open(order.folder) as project, project.store.steady(order.known):
@@ -106,7 +106,7 @@ def train_ordered_member(part: Part, order: MemberOrder, progress: Progress) -> 
         train_member(context, order.fit, part.items[0], progress)
 
 
-def member_pass(project: ProjectFolder, order: MemberOrder, folder: Path) -> Pass[Part]:
+def member_pass(project: ProjectFolder, order: MemberOrder, folder: Path) -> Pass[PassPart]:
     """The pass that trains members, with its jobs below `folder`."""
     round_folder = project.round_folder(order.fit.round)
     return Pass(

@@ -15,7 +15,7 @@ from labelgrid.basics.type_names import Values
 from labelgrid.data.frame import Frame
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.data.supplied_source import MostTrusted
-from labelgrid.executors.passes import Part, Pass
+from labelgrid.executors.passes import Pass, PassPart
 from labelgrid.executors.workplace import IN_THIS_PROCESS, JOBS, Workplace
 from labelgrid.ledger.grid import Grid
 from labelgrid.nets.network import Raw
@@ -381,7 +381,7 @@ class PoolScorer:
             fit=self.fit,
             threads=workplace.threads,
         )
-        parts = [Part(items=[name]) for name in sorted(names)]
+        parts = [PassPart(items=[name]) for name in sorted(names)]
         training = member_pass(self.project, order, folder / JOBS / "members")
         training.run(parts, workplace, self.progress)
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.type_names import Texts
 from labelgrid.basics.version import __version__
-from labelgrid.executors.passes import Part
+from labelgrid.executors.passes import PassPart
 from labelgrid.score.table import EXPLAINING, FILE, Table, read_table, table_parts
 
 #: The end of the names of shards' files.
@@ -24,7 +24,7 @@ GROUP = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoolShard(Part):
+class PoolShard(PassPart):
     """Sorted images whose scores are one file.
 
     Args:

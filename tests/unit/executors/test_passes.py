@@ -9,7 +9,7 @@ import pytest
 
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Progress, Silent
-from labelgrid.executors.passes import Part, Pass, RecordPass, Shard, Stamped
+from labelgrid.executors.passes import Pass, PassPart, RecordPass, Shard, Stamped
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
 from labelgrid.executors.workplace import Workplace
@@ -116,7 +116,7 @@ def test_a_record_that_somebody_removed_is_named(tmp_path: Path) -> None:
         list(made.records(shards))
 
 
-def make_file(part: Part, folder: Path, progress: Progress) -> None:
+def make_file(part: PassPart, folder: Path, progress: Progress) -> None:
     """Write a file of a word, of no format that a pass knows."""
     if part.items[0] == "xxx":
         raise ValueError("It is too long.")
@@ -124,7 +124,7 @@ def make_file(part: Part, folder: Path, progress: Progress) -> None:
 
 
 def test_what_has_a_file_of_its_own_is_made_here_and_elsewhere(tmp_path: Path) -> None:
-    making = Pass[Part](
+    making = Pass[PassPart](
         what="Making files",
         folder=tmp_path,
         function=make_file,
@@ -133,13 +133,13 @@ def test_what_has_a_file_of_its_own_is_made_here_and_elsewhere(tmp_path: Path) -
         unit="files",
         title="File {item}",
     )
-    parts = [Part(items=[word]) for word in ("x", "xx", "xxxx")]
+    parts = [PassPart(items=[word]) for word in ("x", "xx", "xxxx")]
     notes = Notes()
     assert making.run(parts[:1], Workplace(), notes) and (notes.done, notes.before) == (0, 0)
     assert making.run(parts, of_processes(), notes) and (notes.done, notes.before) == (3, 1)
     assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {"x", "xx", "xxxx"}
     with pytest.raises(ProjectError, match="File xxx: ValueError: It is too long"):
-        making.run([Part(items=["xxx"])], of_processes(), notes)
+        making.run([PassPart(items=["xxx"])], of_processes(), notes)
 
 
 def test_passes_alone_make_pieces_of_work() -> None:
