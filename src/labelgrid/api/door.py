@@ -499,7 +499,7 @@ def asks(request: Callable[..., Q], rest: str) -> Callable[[Callable[[Q], R]], C
     return asking
 
 
-def _bind(function: Callable[..., Any], call: Any, *arguments: Any, **named: Any) -> None:
+def _bind(function: Callable[..., Any], call: Any, /, *arguments: Any, **named: Any) -> None:
     """Check that a function can be called in this way, as Python itself does.
 
     Raises:

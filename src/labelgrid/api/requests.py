@@ -675,14 +675,14 @@ class SimulateRequest(
     out: Place
     _: KW_ONLY
     weights: Place | None = None
-    strategies: Iterable[str] = ()
-    only: Iterable[str] = ()
+    strategies: Iterable[str] | None = None
+    only: Iterable[str] | None = None
     seeds: Positive | None = None
     rounds: Count | None = None
     initial: Positive | None = None
     budget: Cost | None = None
     unit: Unit | None = None
-    single: bool = False
+    single: bool | None = None
     jobs: Count = 0
     on: str = "processes"
     force: bool = False
@@ -692,8 +692,8 @@ class SimulateRequest(
     def changes(self) -> dict[str, Any]:
         """The values that replace the recipe's."""
         keys = ("strategies", "only", "seeds", "rounds", "initial", "budget", "unit", "single")
-        given = self.given()
-        return {**(self.study or {}), **{key: given[key] for key in keys if key in given}}
+        named = {key: self[key] for key in keys if self[key] is not None}
+        return {**(self.study or {}), **named}
 
 
 class AnalyseRequest(

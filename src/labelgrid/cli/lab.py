@@ -43,8 +43,8 @@ def simulate(
     """
     from labelgrid.api import study
 
-    strategies = _names(request.strategies)
-    request = replace(request, strategies=strategies, only=_names(request.only))
+    strategies = _names(request.strategies) or None
+    request = replace(request, strategies=strategies, only=_names(request.only) or None)
     if dry_run:
         _print_plan(study.estimate(**request), json)
         return
@@ -165,8 +165,8 @@ def _show_means(means: "Sequence[Mean]") -> None:
     screen.print_table("", [*columns, "metric", "mean ± deviation", "seeds"], rows)
 
 
-def _names(texts: Iterable[str]) -> list[str]:
-    return [name.strip() for text in texts if text for name in text.split(",")]
+def _names(texts: Iterable[str] | None) -> list[str]:
+    return [name.strip() for text in texts or () if text for name in text.split(",")]
 
 
 @note_unchanged("Rendered scenes are kept.")

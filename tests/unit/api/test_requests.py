@@ -89,6 +89,12 @@ def test_further_names_go_into_the_mapping_of_a_request() -> None:
         analysed("study", "picks", strategies=3)
 
 
+def test_a_value_that_replaces_the_recipe_s_may_be_no_or_nothing() -> None:
+    asked = SimulateRequest(None, "flat", "out", single=False, only=[], rounds=0, study={"full": 1})
+    assert asked.changes() == {"single": False, "only": [], "rounds": 0, "full": 1}
+    assert SimulateRequest(None, "flat", "out").changes() == {}
+
+
 def test_the_commands_of_the_laboratory_are_made_of_requests() -> None:
     for command in lab.COMMANDS:
         assert "request" in inspect.signature(inspect.unwrap(command)).parameters
