@@ -13,6 +13,7 @@ from labelgrid.basics.processes import look_rarely_for_garbage
 from labelgrid.ledger import database
 from tests.e2e.killing import PRELOADED
 from tests.garbage import pytest_collection, pytest_unconfigure
+from tests.laboratory import pytest_configure
 from tests.new_ledgers import make_tables
 from tests.ray_clusters import need_ray, ray_cluster
 from tests.skips import pytest_addoption, pytest_sessionfinish, pytest_terminal_summary
@@ -21,6 +22,7 @@ from tests.support import Made, make_dataset
 __all__ = [
     "pytest_addoption",
     "pytest_collection",
+    "pytest_configure",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
     "pytest_unconfigure",

@@ -1,6 +1,7 @@
 """Loads what commands use of labelgrid, in processes of which commands are forks. Imports none of it before."""
 
 import importlib
+from contextlib import suppress
 
 #: What most commands use.
 MODULES = (
@@ -16,15 +17,18 @@ MODULES = (
     "labelgrid.rounds.query",
     "labelgrid.rounds.score",
     "labelgrid.suppliers.trust_jobs",
-    "labelgrid.lab.simulation.campaign",
-    "labelgrid.lab.simulation.run_study",
 )
+#: What studies use beside it.
+LABORATORY = ("labelgrid.lab.simulation.campaign", "labelgrid.lab.simulation.run_study")
 
 
 def load_commands() -> None:
     """Load what most commands use, and every plug-in."""
     for name in MODULES:
         importlib.import_module(name)
+    with suppress(ModuleNotFoundError):  # the laboratory can be left out
+        for name in LABORATORY:
+            importlib.import_module(name)
     plugins = importlib.import_module("labelgrid.basics.plugins")
     for key, folder in plugins.FOLDERS.items():
         for name in plugins.names(key):

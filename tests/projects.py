@@ -1,8 +1,11 @@
 """What tests of campaigns share: a tiny project over made images, its labels, and a recipe that trains in a second."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from unittest.mock import patch
+
+import pytest
 
 from labelgrid.basics.progress import Silent
 from labelgrid.imports.import_labels import LabelImport, import_labels
@@ -79,3 +82,11 @@ def answer(project: ProjectFolder, made: Made) -> int:
         path.unlink() if path.is_file() else path.rmdir()
     out.rmdir()
     return count
+
+
+def write_own(folder: Path, monkeypatch: pytest.MonkeyPatch, modules: Mapping[str, str]) -> None:
+    """Write modules of a user's own, by name, that are trusted and can be imported."""
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("LABELGRID_TRUST", ",".join(modules))
+    for name, text in modules.items():
+        (folder / f"{name}.py").write_text(text)

@@ -2,11 +2,9 @@
 
 import json
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-
-import pytest
 
 from labelgrid.basics.files import write_text
 from labelgrid.data.layouts import cityscapes, mtan_npy, nyud, pascal
@@ -103,14 +101,6 @@ def widened(request: StudyRequest) -> StudyRequest:
         return request
     study = widen_study(request.study, kept_study(earlier, request.out))
     return replace(request, study=study)
-
-
-def write_own(folder: Path, monkeypatch: pytest.MonkeyPatch, modules: Mapping[str, str]) -> None:
-    """Write modules of a user's own, by name, that are trusted and can be imported."""
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setenv("LABELGRID_TRUST", ",".join(modules))
-    for name, text in modules.items():
-        (folder / f"{name}.py").write_text(text)
 
 
 def resumable(request: StudyRequest) -> list[Run]:

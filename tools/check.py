@@ -35,6 +35,7 @@ LIGHT = (
 CHECKS: dict[str, tuple[str, ...]] = {
     "markdown": (*PYTEST, "tests/docs"),
     "mypy": (*PYTHON, "mypy", "src/labelgrid", "tools"),
+    "without_lab": (*PYTHON, "tools.without_lab"),
     "doctests": (*PYTEST, "--doctest-modules", "src", "tools", "--ignore-glob=*/migrations/*"),
     **{
         name: (*PYTHON, f"tools.{name}")

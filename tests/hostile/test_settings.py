@@ -7,7 +7,6 @@ import pytest
 from labelgrid.basics.config import as_toml, check_pattern, read_toml
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.images.places import group_of
-from labelgrid.lab.simulation.study_recipe import read_json, study_of
 from labelgrid.project.records import read_fit, read_picks
 from labelgrid.project.settings import Settings, read_settings
 from labelgrid.project.task_spec import task_row, task_rows
@@ -79,6 +78,8 @@ def test_absurd_settings_are_refused(tmp_path, key):
     [DEEP, f"[{LONG}", "{" * 99_999, "a = " + "{b=" * 50_000, "\0", b"\xff\xfe", "a=1\na=2", "﻿"],
 )
 def test_files_that_are_no_tables_are_refused(tmp_path, content):
+    from labelgrid.lab.simulation.study_recipe import read_json
+
     (tmp_path / "a").write_bytes(content if isinstance(content, bytes) else content.encode())
     for read in (read_toml, read_settings, task_rows, read_json):
         refused(read, tmp_path / "a") if content != "﻿" else None
@@ -129,6 +130,8 @@ def test_absurd_tasks_are_refused(words):
     ],
 )
 def test_absurd_studies_are_refused(tmp_path, line):
+    from labelgrid.lab.simulation.study_recipe import study_of
+
     (tmp_path / "a.toml").write_text(
         f'[simulate]\ndata = "folder"\ntasks = {{ depth = {{}} }}\n{line}\n'
     )

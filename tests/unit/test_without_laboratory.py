@@ -13,23 +13,58 @@ from tools.source import ROOT
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the package without the folder `lab`."""
+    """A copy of the package without the files below `lab`, whose compiled ones git leaves."""
     folder = tmp_path_factory.mktemp("without")
     ignored = shutil.ignore_patterns("lab", "__pycache__")
     shutil.copytree(ROOT / "src/labelgrid", folder / "labelgrid", ignore=ignored)
+    (folder / "labelgrid/lab/simulation/__pycache__").mkdir(parents=True)
     return folder
 
 
-def run(package: Path, *words: object) -> tuple[int, str]:
-    """Run a command of the copy; its exit status, and what it printed."""
+#: The page of studies alone begins with the laboratory: it is loaded for a study.
+LOAD = """
+import importlib, pkgutil
+import labelgrid
+others = ("labelgrid.lab", "labelgrid.web.study_pages", "labelgrid.ledger.migrations.", "labelgrid.__main__")
+for module in pkgutil.walk_packages(labelgrid.__path__, "labelgrid."):
+    if not module.name.startswith(others):
+        importlib.import_module(module.name)
+"""
+HELP = """
+from labelgrid.cli import app
+names = {command.name or command.callback.__name__ for command in app.registered_commands}
+for name in sorted(names):
+    print(name, app([name, "--help"], prog_name="labelgrid", standalone_mode=False))
+"""
+
+
+def python(package: Path, *words: object) -> tuple[int, str]:
+    """Run a Python with the copy; its exit status, and what it printed."""
     ran = subprocess.run(
-        [sys.executable, "-m", "labelgrid", *map(str, words)],
+        [sys.executable, *map(str, words)],
         env={**os.environ, "PYTHONPATH": str(package)},
         cwd=package,
         capture_output=True,
         text=True,
     )
     return ran.returncode, ran.stdout + ran.stderr
+
+
+def run(package: Path, *words: object) -> tuple[int, str]:
+    """Run a command of the copy; its exit status, and what it printed."""
+    return python(package, "-m", "labelgrid", *words)
+
+
+def test_every_other_module_can_be_loaded(package: Path) -> None:
+    code, said = python(package, "-c", LOAD)
+    assert code == 0, said
+
+
+def test_each_command_has_its_help(package: Path) -> None:
+    code, said = python(package, "-c", HELP)
+    assert code == 0, said
+    for name in ("init", "query", "simulate", "analyse", "scenes"):
+        assert f"labelgrid {name} [OPTIONS]" in said
 
 
 def test_its_commands_say_that_it_is_left_out(package: Path, tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ def advice_sentence(project: ProjectFolder, step: NextStep | None = None) -> str
     from labelgrid.advice.buying_advice import last_cost, purchases  # slow to load
     from labelgrid.advice.task_curves import task_curves
 
-    best, *others = purchases(project, task_curves(project), last_cost(project))
+    curves = task_curves(project.folder, project.tasks())
+    best, *others = purchases(project, curves, last_cost(project))
     told = [best] if best.answered else []
     told += [row for row in (best, *others) if not row.answered and row.task]
     return " ".join(row.text for row in told)

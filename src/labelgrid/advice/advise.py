@@ -84,9 +84,10 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
         )
     recipe = project.recipe()
     paid = last_cost(project) if budget is None else budget
-    curves = task_curves(project)
+    tasks = project.tasks()
+    curves = task_curves(project.folder, tasks)
     newest = measured_rounds(project.folder, newest=1)
-    headlines = {name: task.headline for name, task in project.tasks().items()}
+    headlines = {name: task.headline for name, task in tasks.items()}
     rows = _first(project, curves)
     rows += relation_advice(project, recipe)
     rows += purchases(project, curves, paid)

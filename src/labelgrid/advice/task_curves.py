@@ -3,14 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from labelgrid.advice.flat_rounds import FlatRounds, flat_rounds
 from labelgrid.basics.results import Result
-from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Measurement, all_fits, measured_rounds
 from labelgrid.rounds.training_history import training_history
 from labelgrid.select.curve_priors import PRIORS
 from labelgrid.select.label_curve import CurvePoint, LabelCurve, MetricScale, fit_curve, prior_of
+from labelgrid.tasks.task import TaskDefs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +35,8 @@ class TaskCurve:
     flat: FlatRounds | None = None
 
 
-def task_curves(project: ProjectFolder) -> list[TaskCurve]:
-    """The curves of all tasks with a measured round.
+def task_curves(folder: Path, tasks: TaskDefs) -> list[TaskCurve]:
+    """The curves of a project's tasks with a measured round.
 
     They are of the headline metrics on the held-out labels of today, or else of the losses on the
     val images. Labels that followed from others count for what they were worth in bought ones.
@@ -43,12 +44,12 @@ def task_curves(project: ProjectFolder) -> list[TaskCurve]:
     Raises:
         ProjectError: a file of a round is damaged.
     """
-    measured = comparable_rounds(measured_rounds(project.folder))
+    measured = comparable_rounds(measured_rounds(folder))
     if not measured:
-        return _val_curves(project)
-    derived = {fit.round: fit.derived for fit in all_fits(project.folder)}
+        return _val_curves(folder, tasks)
+    derived = {fit.round: fit.derived for fit in all_fits(folder)}
     curves = []
-    for name, task in project.tasks().items():
+    for name, task in tasks.items():
         results = {one.round: one.metrics.get(name, {}).get(task.headline) for one in measured}
         points = []
         without = []
@@ -71,10 +72,10 @@ def comparable_rounds(measured: Sequence[Measurement]) -> list[Measurement]:
     return [one for one in measured if one.is_comparable(measured[-1])]
 
 
-def _val_curves(project: ProjectFolder) -> list[TaskCurve]:
-    history = training_history(project.folder)
+def _val_curves(folder: Path, tasks: TaskDefs) -> list[TaskCurve]:
+    history = training_history(folder)
     curves = []
-    for name in project.tasks():
+    for name in tasks:
         points = []
         for trained in history:
             loss = trained.val.get(f"{name}/loss", math.nan)

@@ -60,7 +60,6 @@ POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 HOMES = {
     "LabelArray": "labelgrid.formats.codec",
     "Progress": "labelgrid.basics.progress",
-    "StudyProgress": "labelgrid.lab.simulation.run_study",
 }
 
 
@@ -462,10 +461,7 @@ def takes(
             for name in named.keys() & moved:
                 if named.pop(name) not in (None, ""):  # which ask nothing
                     raise TypeError(f"`{name}=` is of {moved[name]} now")
-            try:
-                call.__signature__.bind(self, *arguments, **named)  # type: ignore[attr-defined]
-            except TypeError as error:
-                raise TypeError(f"{method.__name__}() {error}") from None
+            _bind(method, call, self, *arguments, **named)
             return method(self, request(*arguments, **named))
 
         shown = signature(method)
@@ -476,6 +472,43 @@ def takes(
         return call
 
     return taking
+
+
+def asks(request: Callable[..., Q], rest: str) -> Callable[[Callable[[Q], R]], Callable[..., R]]:
+    """Let a function of a record be called with the record's fields, as its docstring says.
+
+    Values of other names go into the mapping `rest`, a field of the record.
+    """
+    fields = signature(request).parameters
+
+    def asking(function: Callable[[Q], R]) -> Callable[..., R]:
+        @wraps(function)
+        def call(*arguments: Any, **named: Any) -> R:
+            _bind(function, call, *arguments, **named)
+            further = {name: named.pop(name) for name in [*named] if name not in fields}
+            if further:
+                named[rest] = {**(named.get(rest) or {}), **further}
+            return function(request(*arguments, **named))
+
+        others = Parameter("further", Parameter.VAR_KEYWORD, annotation=Any)
+        shown = signature(function).replace(parameters=[*fields.values(), others])
+        call.__signature__ = shown  # type: ignore[attr-defined]
+        call.__doc__ = _documented(function.__doc__, request)
+        return call
+
+    return asking
+
+
+def _bind(function: Callable[..., Any], call: Any, /, *arguments: Any, **named: Any) -> None:
+    """Check that a function can be called in this way, as Python itself does.
+
+    Raises:
+        TypeError: it cannot.
+    """
+    try:
+        call.__signature__.bind(*arguments, **named)
+    except TypeError as error:
+        raise TypeError(f"{function.__name__}() {error}") from None
 
 
 def _documented(text: str | None, request: Any) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from labelgrid.annotate.import_options import Keep
 from labelgrid.api.door import Amount, CommandRequest, Cost, Count, Positive
 from labelgrid.api.places import Place
-from labelgrid.basics.progress import Progress
+from labelgrid.basics.progress import Progress, StudyProgress
 from labelgrid.ledger.grid import OpenSplit, Split, StateName, Unit
 
 if TYPE_CHECKING:  # most requests are carried out in this process
@@ -633,3 +633,116 @@ class CellsRequest(CommandRequest, kw_only=True):
     split: Split | None = None
     round: Count | None = None
     order: str = ""
+
+
+class SimulateRequest(
+    CommandRequest,
+    study="-",
+    progress="-",
+    recipe="[RECIPE]",
+    data="--data FOLDER!",
+    weights="--weights FILE!",
+    strategies="--strategy",
+    only="--tasks",
+    on="--on PLACE",
+):
+    """What `labelgrid.simulate` and `labelgrid.estimate` are asked.
+
+    Args:
+        recipe: a recipe with a table [simulate], by its name or path; without one, the one in
+            `out`, which is made of the project's own recipe and labels if there is none.
+        data: the data set's root; without `recipe`, the folder of a project.
+        out: the folder of all runs; an existing one is resumed.
+        weights: a local file of backbone weights. None fetches them if the recipe asks for
+            pretrained weights.
+        strategies: arms or strategies to run instead of the recipe's.
+        only: only these of the recipe's tasks.
+        seeds: the number of seeds instead of the recipe's.
+        rounds: the number of rounds instead of the recipe's.
+        initial: the number of images with all labels at first instead of the recipe's.
+        budget: the budget of a round instead of the recipe's.
+        unit: what the budget counts instead of the recipe's.
+        single: also train a network for each task alone.
+        jobs: parallel runs; 0: one per processor core.
+        on: where the runs are executed: processes of this machine, ray, ray:ADDRESS, slurm.
+        force: resume although the code of your own plug-in changed; the report notes it.
+        study: further keys of [simulate] and their values.
+        progress: receives the progress of reading images, and the status of each run; None: silent.
+    """
+
+    recipe: str | None
+    data: Place
+    out: Place
+    _: KW_ONLY
+    weights: Place | None = None
+    strategies: Iterable[str] | None = None
+    only: Iterable[str] | None = None
+    seeds: Positive | None = None
+    rounds: Count | None = None
+    initial: Positive | None = None
+    budget: Cost | None = None
+    unit: Unit | None = None
+    single: bool | None = None
+    jobs: Count = 0
+    on: str = "processes"
+    force: bool = False
+    study: Mapping[str, Any] | None = None
+    progress: StudyProgress | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """The values that replace the recipe's."""
+        keys = ("strategies", "only", "seeds", "rounds", "initial", "budget", "unit", "single")
+        named = {key: self[key] for key in keys if self[key] is not None}
+        return {**(self.study or {}), **named}
+
+
+class AnalyseRequest(
+    CommandRequest,
+    progress="-",
+    folder="STUDY",
+    name="NAME",
+    out="--out FOLDER",
+    values="--set KEY=VALUE",
+    strategies="--strategy",
+):
+    """What `labelgrid.analyse` is asked.
+
+    Args:
+        folder: the folder of a finished study.
+        name: the analysis; see `labelgrid list analyses`.
+        out: a folder for the tables (CSV) and drawings (SVG, PNG). None writes nothing.
+        values: options of the analysis.
+        strategies: only the runs of these arms or strategies; others may be unfinished.
+        progress: receives the progress; None: silent.
+    """
+
+    folder: Place
+    name: str
+    out: Place | None = None
+    _: KW_ONLY
+    values: Mapping[str, Any] | None = None
+    strategies: Iterable[str] = ()
+    progress: Progress | None = None
+
+
+class ScenesRequest(CommandRequest, out="OUT"):
+    """What `labelgrid scenes` is asked.
+
+    Args:
+        out: the data set's folder; an existing one is extended.
+        count: the total number of scenes.
+        size: HEIGHTxWIDTH in pixels.
+        seed: the seed of rooms, cameras and light.
+        samples: light paths per pixel; fewer give more noise.
+        frames: scenes of each room, from slightly moved cameras.
+        jobs: parallel processes; 0: one per processor core.
+    """
+
+    out: Place
+    _: KW_ONLY
+    count: Positive = 500
+    size: str = "96x128"
+    seed: int = 0
+    samples: Positive = 16
+    frames: Positive = 1
+    jobs: Count = 0

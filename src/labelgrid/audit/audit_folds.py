@@ -18,7 +18,7 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import drawn_places, seed_of
 from labelgrid.data.frame import Frame
 from labelgrid.evidence.doubts import Evidence, OfLabels
-from labelgrid.executors.pieces import Piece, given
+from labelgrid.executors.passes import Pass, PassPart
 from labelgrid.executors.workplace import JOBS, Workplace
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
@@ -90,7 +90,7 @@ def fold_evidence(
     pictures: dict[Cell, Path] = {}
     for fold in _folds(project, folds, progress):
         left_out = f"{len(fold.image_ids)} images are left out"
-        progress.say(f"Fold {fold.number + 1} of {folds}: {left_out}.")
+        progress.say(f"Fold {fold.name} of {folds}: {left_out}.")
         for label in fold.labels():
             cell = Cell(label.image, label.task)
             evidence[cell] = Evidence(math.log(max(label.loss, 1e-9)), label.text)
@@ -116,21 +116,19 @@ def train_folds(
     order = FoldOrder(
         folder=folder, known=project.store.known_roster(), folds=folds, threads=workplace.threads
     )
-    pieces = []
-    for place, fold in enumerate(_folds(project, folds, progress)):
-        piece = Piece(
-            name=f"Fold {fold.number + 1}",
-            amount=1,
-            unit="networks",
-            function=train_ordered_fold,
-            arguments=given(order, place),
-            is_done=fold.is_done,
-        )
-        pieces.append(piece)
-    jobs = folder / FOLDER / JOBS
-    is_whole = workplace.run("Training on folds", pieces, jobs, progress)
+    drawn = {fold.name: fold for fold in _folds(project, folds, progress)}
+    training = Pass[PassPart](
+        what="Training on folds",
+        folder=folder / FOLDER,
+        function=train_ordered_fold,
+        arguments=lambda part: (order,),
+        is_done=lambda part: drawn[part.items[0]].is_done(),
+        unit="networks",
+        title="Fold {item}",
+    )
+    is_whole = training.run([PassPart(items=[name]) for name in drawn], workplace, progress)
     if is_whole:
-        remove_folder(jobs)
+        remove_folder(training.folder / JOBS)
     return is_whole
 
 
@@ -151,11 +149,12 @@ class FoldOrder:
     threads: int
 
 
-def train_ordered_fold(order: FoldOrder, place: int, progress: Progress) -> None:
+def train_ordered_fold(part: PassPart, order: FoldOrder, progress: Progress) -> None:
     """Train a fold's network and keep its record: the function of a job."""
     set_threads(order.threads)
     with ProjectFolder.open(order.folder) as project, project.store.steady(order.known):
-        _folds(project, order.folds, progress)[place].labels()
+        drawn = {fold.name: fold for fold in _folds(project, order.folds, progress)}
+        drawn[part.items[0]].labels()
 
 
 def _folds(project: ProjectFolder, folds: int, progress: Progress) -> "list[_Fold]":
@@ -200,6 +199,11 @@ class _Fold:
     image_ids: Sequence[str]
     progress: Progress
 
+    @property
+    def name(self) -> str:
+        """Its number, from 1."""
+        return str(self.number + 1)
+
     def is_done(self) -> bool:
         return self._further.read(FoldLabels, RECORD, self._identity) is not None
 
@@ -229,7 +233,7 @@ class _Fold:
         labelled = {cell.image_id for cell in self.context.source.labels}
         if labelled.isdisjoint(learn):
             raise UsageError(
-                f"Fold {self.number + 1} leaves no label to learn from.",
+                f"Fold {self.name} leaves no label to learn from.",
                 next_step="Use more folds.",
                 unchanged="Nothing was trained.",
             )

@@ -13,7 +13,7 @@ from labelgrid.basics.progress import Progress
 from labelgrid.evidence.known_labels import Rows
 from labelgrid.evidence.label_comparison import ComparedImage, Comparing
 from labelgrid.evidence.label_evidence import LabelEvidence, gather_evidence
-from labelgrid.executors.passes import Pass, Shard, Stamped
+from labelgrid.executors.passes import RecordPass, Shard, Stamped
 from labelgrid.executors.workplace import IN_THIS_PROCESS, Workplace
 from labelgrid.ledger.roster import Roster
 from labelgrid.project.folder import ProjectFolder
@@ -75,12 +75,12 @@ def find_evidence(
     return evidence
 
 
-def label_pass(project: ProjectFolder, image_ids: Sequence[str]) -> Pass[ComparedShard]:
+def label_pass(project: ProjectFolder, image_ids: Sequence[str]) -> RecordPass[ComparedShard]:
     """The pass that compares labels with images, in shards."""
     common = stamp_of_labels(project)
     files = {row.image_id: (row.root, row.digest) for row in project.store.images()}
     arguments = (project.folder.absolute(), project.store.known_roster())
-    return Pass(
+    return RecordPass(
         what="Comparing labels",
         folder=project.folder.absolute() / FOLDER,
         kind=ComparedShard,

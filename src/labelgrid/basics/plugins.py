@@ -186,7 +186,7 @@ def _paths(folder: str) -> list[Path]:
     try:
         package = importlib.import_module(f"labelgrid.{FOLDERS[folder].package}")
     except ModuleNotFoundError as error:
-        if error.name != "labelgrid.lab":
+        if not (error.name or "").startswith("labelgrid.lab"):
             raise
         return []
     return [Path(path) for path in package.__path__]

@@ -1,6 +1,7 @@
 """Defines the interface for reports of progress of long work."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 
 class Progress(Protocol):
@@ -14,6 +15,13 @@ class Progress(Protocol):
 
     def say(self, text: str) -> None:
         """Show one line to the user."""
+
+
+class StudyProgress(Progress, Protocol):
+    """Receives the progress of a study, which reads images and then runs."""
+
+    def show(self, statuses: Mapping[str, Any]) -> None:
+        """Show the status of each run, by key; called a few times a second."""
 
 
 class Silent:

@@ -1,19 +1,18 @@
 """Commands of the laboratory: run simulated campaigns, analyse them, and render rooms."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labelgrid.api.door import Cost, Count, Positive
+from labelgrid.api.requests import AnalyseRequest, ScenesRequest, SimulateRequest
 from labelgrid.basics.errors import command, note_unchanged
-from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.cli import screen
 from labelgrid.cli.options import with_options
 from labelgrid.cli.shares import share_values
 from labelgrid.cli.study_screen import StudyBar
-from labelgrid.ledger.grid import Unit
 
 if TYPE_CHECKING:
     from labelgrid.lab.simulation.analysis import Mean
@@ -28,41 +27,13 @@ WORK = ("arm", "kind", "runs", "trainings", "labels", "steps")
 
 @note_unchanged("Finished steps of the runs are kept.")
 @with_options(
-    out="--out: the folder of all runs; an existing one is resumed",
-    data="--data FOLDER!: the data set's root; without RECIPE, a project",
     recipe="RECIPE: a recipe with a [simulate] table; without one, the project's own labels are "
     "studied",
-    weights="--weights FILE!: a local file of backbone weights",
-    strategies="--strategy: arms or strategies to run instead of the recipe's, separated by commas",
-    only="--tasks: only these of the recipe's tasks, separated by commas",
-    seeds="--seeds: number of seeds instead of the recipe's",
-    rounds="--rounds: number of rounds instead of the recipe's",
-    initial="--initial: number of images with all labels at first instead of the recipe's",
-    budget="--budget: budget of a round instead of the recipe's",
-    unit="--unit: what the budget counts instead of the recipe's",
-    single="--single: also train a network for each task alone",
-    jobs="--jobs: parallel runs; 0: one per processor core",
-    on="--on PLACE: where the runs are executed: processes of this machine, ray, ray:ADDRESS, "
-    "slurm",
-    force="--force: resume although the code of your own plug-in changed; the report notes it",
     dry_run="--dry-run: show the runs, what is left and, if known, the time; run nothing",
 )
 def simulate(
-    out: Path,
-    data: Path,
+    request: SimulateRequest,
     recipe: str | None = None,
-    weights: Path | None = None,
-    strategies: str = "",
-    only: str = "",
-    seeds: Positive | None = None,
-    rounds: Count | None = None,
-    initial: Positive | None = None,
-    budget: Cost | None = None,
-    unit: Unit | None = None,
-    single: bool = False,
-    jobs: Count = 0,
-    on: str = "processes",
-    force: bool = False,
     dry_run: bool = False,
     json: bool = False,
 ) -> None:
@@ -72,33 +43,13 @@ def simulate(
     """
     from labelgrid.api import study
 
-    options = {
-        "strategies": _names(strategies) or None,
-        "only": _names(only) or None,
-        "seeds": seeds,
-        "rounds": rounds,
-        "initial": initial,
-        "budget": budget,
-        "unit": unit,
-        "single": single or None,
-    }
-    changes = {name: value for name, value in options.items() if value is not None}
+    strategies = _names(request.strategies) or None
+    request = replace(request, strategies=strategies, only=_names(request.only) or None)
     if dry_run:
-        plan = study.estimate(recipe, data, out, weights=weights, jobs=jobs, force=force, **changes)
-        _print_plan(plan, json)
+        _print_plan(study.estimate(**request), json)
         return
     with StudyBar() as bar:
-        result = study.simulate(
-            recipe,
-            data,
-            out,
-            weights=weights,
-            progress=bar,
-            jobs=jobs,
-            force=force,
-            on=on,
-            **changes,
-        )
+        result = study.simulate(**replace(request, progress=bar))
     _print_runs(result, json)
     if result.left:
         screen.note(
@@ -177,22 +128,8 @@ def _show_plan(plan: "StudyPlan", rows: Sequence[Sequence[str | int]]) -> None:
 
 
 @note_unchanged("The study is unchanged.")
-@with_options(
-    folder="STUDY: the folder of a finished study",
-    name="NAME: the analysis; see `labelgrid list analyses`",
-    out="--out FOLDER: a folder for the tables (CSV) and drawings (SVG, PNG)",
-    values="--set KEY=VALUE: an option of the analysis",
-    strategies="--strategy: only the runs of these arms or strategies, separated by commas; others "
-    "may be unfinished",
-)
-def analyse(
-    folder: Path,
-    name: str,
-    out: Path | None = None,
-    values: Values | None = None,
-    strategies: str = "",
-    json: bool = False,
-) -> None:
+@with_options()
+def analyse(request: AnalyseRequest, json: bool = False) -> None:
     """Analyse a finished study with its hidden labels.
 
     Such as the errors on the cells that were picked.
@@ -201,16 +138,15 @@ def analyse(
     """
     from labelgrid.api import study
 
+    strategies = _names(request.strategies)
     with screen.Bar() as bar:
-        result = study.analyse(
-            folder, name, out, values=values, strategies=_names(strategies), progress=bar
-        )
+        result = study.analyse(**replace(request, strategies=strategies, progress=bar))
     if json:
         screen.print_json(result)
         return
     _show_means([mean for mean in result.means if mean.headline])
-    if out:
-        screen.say(f"Wrote {count_text(len(result.files), 'file')} in {out}")
+    if request.out:
+        screen.say(f"Wrote {count_text(len(result.files), 'file')} in {request.out}")
 
 
 def _show_means(means: "Sequence[Mean]") -> None:
@@ -229,31 +165,13 @@ def _show_means(means: "Sequence[Mean]") -> None:
     screen.print_table("", [*columns, "metric", "mean ± deviation", "seeds"], rows)
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")] if text else []
+def _names(texts: Iterable[str] | None) -> list[str]:
+    return [name.strip() for text in texts or () if text for name in text.split(",")]
 
 
 @note_unchanged("Rendered scenes are kept.")
-@with_options(
-    trust="-",
-    out="OUT: the data set's folder; an existing one is extended",
-    count="--count: total number of scenes",
-    size="--size: HEIGHTxWIDTH in pixels",
-    seed="--seed: seed of rooms, cameras and light",
-    samples="--samples: light paths per pixel; fewer give more noise",
-    frames="--frames: scenes of each room, from slightly moved cameras",
-    jobs="--jobs: parallel processes; 0: one per processor core",
-)
-def scenes(
-    out: Path,
-    count: Positive = 500,
-    size: str = "96x128",
-    seed: int = 0,
-    samples: Positive = 16,
-    frames: Positive = 1,
-    jobs: Count = 0,
-    json: bool = False,
-) -> None:
+@with_options(trust="-")
+def scenes(request: ScenesRequest, json: bool = False) -> None:
     """Render rooms with exact labels of every task, as a data set of the layout `folder`.
 
     Example: [bold]labelgrid scenes rooms --count 200 --size 96x128[/]
@@ -264,14 +182,22 @@ def scenes(
     need_laboratory()
     from labelgrid.lab.scenes.write_scenes import SceneSettings, write_scenes
 
-    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", size)
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", request.size)
     if not match:
         raise UsageError(
-            f"'{size}' is not a size.", next_step="Give height, then width: --size 96x128."
+            f"'{request.size}' is not a size.", next_step="Give height, then width: --size 96x128."
         )
-    settings = SceneSettings((int(match[1]), int(match[2])), seed, samples, frames)
+    settings = SceneSettings(
+        size=(int(match[1]), int(match[2])),
+        seed=request.seed,
+        samples=request.samples,
+        frames=request.frames,
+    )
+    out = Path(request.out)
     with screen.Bar() as bar:
-        total, new = write_scenes(out, count, settings=settings, progress=bar, jobs=jobs)
+        total, new = write_scenes(
+            out, request.count, settings=settings, progress=bar, jobs=request.jobs
+        )
     values = {"folder": str(out), "scenes": total, "rendered": new}
     text = (
         f"{out}: {count_text(total, 'scene')}, {new:,} of them rendered now. "

@@ -1,4 +1,4 @@
-"""Carries out passes: a function of many things, done in shards with a stamped file each.
+"""Carries out passes: a function of many things, done in shards with a file each.
 
 What the function computes is not known here. A record is a JSON file with a stamp, which says what
 it depends on; so any process may make it, any number of times. Loads no torch.
@@ -35,23 +35,33 @@ class Stamped:
     stamp: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class PassPart:
+    """Some of the things of a pass, whose result is a file.
+
+    Args:
+        items: the names of the things.
+    """
+
+    items: Sequence[str]
+
+
+P = TypeVar("P", bound=PassPart)
 R = TypeVar("R", bound=Stamped)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shard(Generic[R]):
+class Shard(PassPart, Generic[R]):
     """Some of the things of a pass, whose result is a record.
 
     Args:
         kind: of the record.
         path: of the record.
-        items: the names of the things.
         stamp: of the record.
     """
 
     kind: type[R]
     path: Path
-    items: Sequence[str]
     stamp: str
 
     def read(self) -> R | None:
@@ -68,33 +78,91 @@ class Shard(Generic[R]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pass(Generic[R]):
-    """A function that is carried out on shards of many things.
+class Pass(Generic[P]):
+    """A function that is carried out on parts of many things.
 
     Args:
         what: is done, in words.
-        folder: of the records.
-        kind: of the records.
-        items: the names of the things, in their order.
-        stamp: of the record of some of them.
-        function: `function(shard, *arguments, progress)` returns the record of a shard; it is of a
+        folder: of the results.
+        function: `function(part, *arguments, progress)` makes the result of a part; it is of a
             module, and can be pickled.
-        arguments: of the function for a shard, made when that is started.
+        arguments: of the function for a part, made when that is started.
+        is_done: whether all that the function makes of a part is there.
         unit: of the things.
-        is_done: whether all that a shard makes is there.
-        singly: each thing has a shard of its own, which is called by its name.
+        title: of a part, by its `place` from 1 and its first `item`.
     """
 
     what: str
     folder: Path
+    function: Callable[..., Any]
+    arguments: Callable[[P], tuple[Any, ...]]
+    is_done: Callable[[P], bool]
+    unit: str = "images"
+    title: str = "Shard {place}"
+
+    def run(self, parts: Sequence[P], workplace: Workplace, progress: Progress) -> bool:
+        """Make the results that are missing; returns whether all are there, not only a share's.
+
+        Raises:
+            ProjectError: some could not be made.
+        """
+        if workplace.executor is None:
+            progress.start(self.what, sum(len(part.items) for part in parts), self.unit)
+            for part in parts:
+                if self.is_done(part):
+                    progress.advance(len(part.items), "done before")
+                else:
+                    self._make(part, *self.arguments(part), progress)
+            return True
+        pieces = []
+        for place, part in enumerate(parts, 1):
+            piece = Piece(
+                name=self.title.format(place=place, item=part.items[0] if part.items else ""),
+                amount=len(part.items),
+                unit=self.unit,
+                function=_make_elsewhere,
+                arguments=partial(self._arguments, part),
+                is_done=partial(self.is_done, part),
+            )
+            pieces.append(piece)
+        return workplace.run(self.what, pieces, self.folder / JOBS, progress)
+
+    @property
+    def _make(self) -> Callable[..., None]:
+        return self.function
+
+    def _arguments(self, part: P) -> tuple[Any, ...]:
+        return self.what, self.unit, self._make, part, *self.arguments(part)
+
+
+def _make_elsewhere(
+    what: str, unit: str, make: Callable[..., None], part: PassPart, *others: Any
+) -> None:
+    """Make the result of a part as a job; the last argument is the progress."""
+    others[-1].start(what, len(part.items), unit)
+    make(part, *others)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordPass(Pass[Shard[R]]):
+    """A pass whose function returns the records of shards.
+
+    Args:
+        kind: of the records.
+        items: the names of the things, in their order.
+        stamp: of the record of some of them.
+        singly: each thing is a shard of its own.
+    """
+
     kind: type[R]
     items: Sequence[str]
     stamp: Callable[[Sequence[str]], str]
-    function: Callable[..., R]
-    arguments: Callable[[Shard[R]], tuple[Any, ...]]
-    unit: str = "images"
     is_done: Callable[[Shard[R]], bool] = Shard.is_done
     singly: bool = False
+
+    @property
+    def _make(self) -> Callable[..., None]:
+        return partial(_make_record, self.function)
 
     def shards(self, workplace: Workplace) -> list[Shard[R]]:
         """Cut the things into shards, of the size asked for or of the records on disk."""
@@ -119,36 +187,6 @@ class Pass(Generic[R]):
             shards.append(shard)
         return shards
 
-    def run(self, shards: Sequence[Shard[R]], workplace: Workplace, progress: Progress) -> bool:
-        """Make the records that are missing; returns whether all are there, not only a share's.
-
-        Raises:
-            ProjectError: some could not be made.
-        """
-        if workplace.executor is None:
-            progress.start(self.what, sum(len(shard.items) for shard in shards), self.unit)
-            for shard in shards:
-                if self.is_done(shard):
-                    progress.advance(len(shard.items), "done before")
-                else:
-                    _make(shard, self.function, *self.arguments(shard), progress)
-            return True
-        pieces = []
-        for place, shard in enumerate(shards, 1):
-            piece = Piece(
-                name=shard.items[0] if self.singly else f"Shard {place}",
-                amount=len(shard.items),
-                unit=self.unit,
-                function=_make_elsewhere,
-                arguments=partial(self._arguments, shard),
-                is_done=partial(self.is_done, shard),
-            )
-            pieces.append(piece)
-        return workplace.run(self.what, pieces, self.folder / JOBS, progress)
-
-    def _arguments(self, shard: Shard[R]) -> tuple[Any, ...]:
-        return self.what, self.unit, shard, self.function, *self.arguments(shard)
-
     def records(self, shards: Iterable[Shard[R]]) -> Iterator[R]:
         """The records of shards; one at a time is in memory.
 
@@ -171,12 +209,6 @@ class Pass(Generic[R]):
         )
 
 
-def _make(shard: Shard[R], function: Callable[..., R], *arguments: Any) -> None:
+def _make_record(function: Callable[..., R], shard: Shard[R], *arguments: Any) -> None:
     record = function(shard, *arguments)
     write_text(shard.path, json.dumps(asdict(record)), UNCHANGED)
-
-
-def _make_elsewhere(what: str, unit: str, shard: Shard[R], *others: Any) -> None:
-    """Make a record as a job; the last argument is the progress."""
-    others[-1].start(what, len(shard.items), unit)
-    _make(shard, *others)

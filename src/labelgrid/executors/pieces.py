@@ -40,16 +40,6 @@ class Piece:
     is_done: Callable[[], bool]
 
 
-def given(*arguments: Any) -> Callable[[], tuple[Any, ...]]:
-    """Arguments that are known before a piece starts, as `Piece.arguments`.
-
-    Example:
-        >>> given("a", 1)()
-        ('a', 1)
-    """
-    return lambda: arguments
-
-
 @dataclass(kw_only=True)
 class _Try:
     """A piece that runs."""

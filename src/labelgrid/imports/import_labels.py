@@ -398,7 +398,13 @@ class LabelImport:
             return result
         self.progress.start("Drawing labels", 1, "pictures")
         try:
-            picture = draw_import(self.project, fresh, self.numbers, result.numbers)
+            picture = draw_import(
+                self.project.store,
+                self.project.tasks(),
+                fresh,
+                gathered=self.numbers,
+                numbers=result.numbers,
+            )
             write_bytes(path, picture)
         except Exception as error:  # noqa: BLE001 a user's own kind may raise anything
             why = error.what if isinstance(error, LabelgridError) else repr(error)

@@ -20,13 +20,15 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.imports.import_numbers import ImportNumbers, drawn_images
 from labelgrid.imports.imported import Numbers
 from labelgrid.imports.validate_labels import AcceptedLabel, as_file
-from labelgrid.project.folder import ProjectFolder
-from labelgrid.tasks.task import TaskDef
+from labelgrid.ledger.store import Store
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 
 def draw_import(
-    project: ProjectFolder,
+    store: Store,
+    tasks: TaskDefs,
     labels: Sequence[AcceptedLabel],
+    *,
     gathered: ImportNumbers,
     numbers: Mapping[str, Numbers],
 ) -> bytes:
@@ -41,8 +43,7 @@ def draw_import(
         cell = label.row.cell
         by_image.setdefault(cell.image_id, {})[cell.task] = label
     chosen = sorted(drawn_images(by_image))
-    images = {row.image_id: row for row in project.store.images(names=chosen)}
-    tasks = project.tasks()
+    images = {row.image_id: row for row in store.images(names=chosen)}
     shown = {name: task.overview() for name, task in tasks.items() if name in overviews}
     layout = Layout(len(shown), len(chosen))
     rows = []

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from labelgrid.evidence.near_duplicates import (
 )
 from labelgrid.images.thumbnails import LEAST, Thumbnail
 from labelgrid.ledger.grid import Grid, ImageRow, Pick
-from labelgrid.project.folder import ProjectFolder
+from labelgrid.ledger.store import Store
 from labelgrid.project.images.image_files import size_of
 from labelgrid.project.records import newest_fit
 from labelgrid.select.strategy import Strategy
@@ -96,32 +97,32 @@ class AlikePicks:
 
 
 def say_alike(
-    project: ProjectFolder,
+    store: Store,
     picks: Sequence[Pick],
     progress: Progress,
     *,
+    folder: Path,
     picker: tuple[str, Strategy] | None,
     requested: bool,
-) -> AlikePicks | None:
-    """Say which picked images look alike; None in a simulation, which nobody watches.
+) -> AlikePicks:
+    """Say which picked images look alike.
 
     Args:
-        project: the project.
+        store: of the project.
         picks: best first.
         progress: is told.
+        folder: the project's, for commands.
         picker: the name and the strategy that picked; None: a search, whose picks are to be alike.
         requested: whether the picks were requested.
     """
-    if project.settings.oracle:
-        return None
-    alike = alike_picks(project, picks, progress)
-    text = alike.text(_advice(project, picker, requested=requested) if picker else "")
+    alike = alike_picks(store, picks, progress)
+    text = alike.text(_advice(folder, picker, requested=requested) if picker else "")
     if text:
         progress.say(text)
     return alike
 
 
-def alike_picks(project: ProjectFolder, picks: Sequence[Pick], progress: Progress) -> AlikePicks:
+def alike_picks(store: Store, picks: Sequence[Pick], progress: Progress) -> AlikePicks:
     """Compare the thumbnails of picked images, and of labelled images beside them.
 
     Of these, only the neighbours in the order of names are compared, and the nearest by features
@@ -129,17 +130,17 @@ def alike_picks(project: ProjectFolder, picks: Sequence[Pick], progress: Progres
     be read are left out.
 
     Args:
-        project: the project.
+        store: of the project.
         picks: best first.
         progress: receives the progress.
     """
     picked = list(dict.fromkeys(pick.cell.image_id for pick in picks))[:MOST]
-    others = _beside(picked, project.store.grid())
+    others = _beside(picked, store.grid())
     nearest = {pick.explanation.nearest for pick in picks if pick.cell.image_id in set(picked)}
     others |= nearest - {""} - set(picked)
     rows = [
         row
-        for row in project.store.images(names=[*picked, *others])
+        for row in store.images(names=[*picked, *others])
         if not row.height or max(row.height, row.width) >= LEAST  # the size may be unknown
     ]
     if not rows:
@@ -172,17 +173,17 @@ def _with_size(row: ImageRow) -> ImageRow:
     return row
 
 
-def _advice(project: ProjectFolder, picker: tuple[str, Strategy], *, requested: bool) -> str:
+def _advice(folder: Path, picker: tuple[str, Strategy], *, requested: bool) -> str:
     name, strategy = picker
-    spreads = SPREADS if newest_fit(project.folder) else SPREADS_COLD
+    spreads = SPREADS if newest_fit(folder) else SPREADS_COLD
     if name == spreads:
         return ""
     words = ["--strategy", spreads]
-    commands = [command("query", project.folder, *words, "--budget", "N")]
+    commands = [command("query", folder, *words, "--budget", "N")]
     if strategy.needs:
-        commands.insert(0, command("score", project.folder, *words))
+        commands.insert(0, command("score", folder, *words))
     if requested:
-        commands.insert(0, command("undo", project.folder))
+        commands.insert(0, command("undo", folder))
     shown = ", then ".join(f"`{line}`" for line in commands)
     return f"{shown} {'asks' if requested else 'would ask'} for images that are spread instead."
 

@@ -1,16 +1,14 @@
 """Trains the members of a deep ensemble: further networks beside a round's own."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from labelgrid.basics.errors import ModelError, command
 from labelgrid.basics.files import remove_folder
 from labelgrid.basics.processes import set_threads
 from labelgrid.basics.progress import Progress
-from labelgrid.executors.pieces import Piece, given
+from labelgrid.executors.passes import Pass, PassPart
 from labelgrid.ledger.roster import Roster
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members, write_member
@@ -100,32 +98,26 @@ class MemberOrder:
     threads: int
 
 
-def train_ordered_member(order: MemberOrder, name: str, progress: Progress) -> None:
+def train_ordered_member(part: PassPart, order: MemberOrder, progress: Progress) -> None:
     """Train a member in a job, from its order."""
     set_threads(order.threads)
     with ProjectFolder.open(order.folder) as project, project.store.steady(order.known):
         context = context_for_recipe(project, order.recipe)
-        train_member(context, order.fit, name, progress)
+        train_member(context, order.fit, part.items[0], progress)
 
 
-def member_pieces(project: ProjectFolder, order: MemberOrder, names: Sequence[str]) -> list[Piece]:
-    """The pieces of work that train members."""
-    folder = project.round_folder(order.fit.round)
-    return [
-        Piece(
-            name=f"Member '{name}'",
-            amount=1,
-            unit="networks",
-            function=train_ordered_member,
-            arguments=given(order, name),
-            is_done=partial(_is_trained, folder, name),
-        )
-        for name in names
-    ]
-
-
-def _is_trained(folder: Path, name: str) -> bool:
-    return name in read_members(folder)
+def member_pass(project: ProjectFolder, order: MemberOrder, folder: Path) -> Pass[PassPart]:
+    """The pass that trains members, with its jobs below `folder`."""
+    round_folder = project.round_folder(order.fit.round)
+    return Pass(
+        what="Training members",
+        folder=folder,
+        function=train_ordered_member,
+        arguments=lambda part: (order,),
+        is_done=lambda part: part.items[0] in read_members(round_folder),
+        unit="networks",
+        title="Member '{item}'",
+    )
 
 
 def _check_same_labels(project: ProjectFolder, fit: Fit, plan: Plan) -> None:

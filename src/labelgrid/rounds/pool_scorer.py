@@ -15,7 +15,7 @@ from labelgrid.basics.type_names import Values
 from labelgrid.data.frame import Frame
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.data.supplied_source import MostTrusted
-from labelgrid.executors.pieces import Piece
+from labelgrid.executors.passes import Pass, PassPart
 from labelgrid.executors.workplace import IN_THIS_PROCESS, JOBS, Workplace
 from labelgrid.ledger.grid import Grid
 from labelgrid.nets.network import Raw
@@ -34,13 +34,12 @@ from labelgrid.rounds.context import (
     tasks_by_image,
     training_context,
 )
-from labelgrid.rounds.members import MemberOrder, member_pieces, train_member
+from labelgrid.rounds.members import MemberOrder, member_pass, train_member
 from labelgrid.rounds.models import restore_model, untrained_model
 from labelgrid.rounds.round_scores import RoundScores, terms_of
 from labelgrid.rounds.shard_scorer import (
     PoolFiles,
     ScoringOrder,
-    ShardImages,
     build_statistics,
     score_ordered,
 )
@@ -48,10 +47,10 @@ from labelgrid.score.fit_statistics import FitImages, fit_statistics
 from labelgrid.score.pool import (
     Explaining,
     ScoringJob,
-    is_readable,
     pool_batches,
     pool_shards,
     score_shards,
+    scoring_pass,
 )
 from labelgrid.score.shards import PoolShard, PoolShards
 from labelgrid.score.statistic import PoolBatch, Statistic, TrainedStatistic
@@ -180,8 +179,8 @@ class PoolScorer:
         if not workplace.shard:
             shards = replace(shards, size=shards.kept_size() or shards.size)
         if workplace.executor is not None:
-            pieces = self._pieces(shards, images)
-            if not workplace.run("Scoring", pieces, folder / JOBS, self.progress):
+            parts = [replace(shard, path=shard.path.absolute()) for shard in shards]
+            if not self._scoring(shards, images).run(parts, workplace, self.progress):
                 return empty_table(self.project)
         elif job is not None:
             score_shards(job, explaining, shards, self.progress)
@@ -199,8 +198,8 @@ class PoolScorer:
             raise self._unreadable(len(images.missing))
         return joined.table
 
-    def _pieces(self, shards: PoolShards, images: "ScoredImages") -> list[Piece]:
-        """The shards as pieces of work for processes without the ledger."""
+    def _scoring(self, shards: PoolShards, images: "ScoredImages") -> Pass[PoolShard]:
+        """The pass over the shards in processes without the ledger."""
         source = self.context.source
         if not isinstance(source, ProjectSource) or self.fit.predictions:
             raise self._not_elsewhere("its images are a data set's, or its model is predictions")
@@ -220,17 +219,9 @@ class PoolScorer:
         )
         names = [task.name for task in tasks]
         files = PoolFiles(source, self.supplier_labels, names, example)
-        readable = partial(is_readable, source)
-        return [
-            Piece(
-                name=f"Shard {shard.place + 1}",
-                amount=len(shard.image_ids),
-                function=score_ordered,
-                arguments=partial(_arguments, order, shard, files),
-                is_done=partial(shards.is_done, shard, readable),
-            )
-            for shard in shards
-        ]
+        return scoring_pass(
+            shards, source, score_ordered, lambda shard: (order, files.of(shard.items))
+        )
 
     def _not_elsewhere(self, why: str) -> UsageError:
         return UsageError(
@@ -390,14 +381,9 @@ class PoolScorer:
             fit=self.fit,
             threads=workplace.threads,
         )
-        pieces = member_pieces(self.project, order, sorted(names))
-        workplace.run("Training members", pieces, folder / JOBS / "members", self.progress)
-
-
-def _arguments(
-    order: ScoringOrder, shard: PoolShard, files: PoolFiles
-) -> tuple[ScoringOrder, PoolShard, ShardImages]:
-    return order, replace(shard, path=shard.path.absolute()), files.of(shard.image_ids)
+        parts = [PassPart(items=[name]) for name in sorted(names)]
+        training = member_pass(self.project, order, folder / JOBS / "members")
+        training.run(parts, workplace, self.progress)
 
 
 def empty_table(project: ProjectFolder) -> Table:

@@ -796,12 +796,14 @@ def _compare_picks(job: _Query, result: QueryResult, *, requested: bool) -> Quer
     images = list(job.project.store.images(names=picked))
     first = [row for row in images if row.image_id in picked[:ROWS]]
     result = replace(result, places={row.image_id: (row.root, row.digest) for row in first})
-    if all(0 < max(row.height, row.width) < LEAST for row in images):
+    is_small = all(0 < max(row.height, row.width) < LEAST for row in images)
+    if is_small or job.project.settings.oracle:  # nobody watches a simulation
         return result
     alike = say_alike(
-        job.project,
+        job.project.store,
         result.picks,
         job.progress,
+        folder=job.project.folder,
         picker=None if job.search.choice else (job.name, job.strategy),
         requested=requested,
     )

@@ -7,7 +7,7 @@ from functools import partial
 from labelgrid.basics.processes import set_threads
 from labelgrid.basics.progress import Progress
 from labelgrid.data.loader import UnreadableImage
-from labelgrid.executors.passes import Pass, Shard, Stamped
+from labelgrid.executors.passes import RecordPass, Shard, Stamped
 from labelgrid.images.places import chosen_paths, file_versions
 from labelgrid.project.sources import ImageFiles
 from labelgrid.recipes.resolve import hash_of
@@ -63,11 +63,11 @@ def predict_shard(
     return PredictedShard(stamp=shard.stamp, written=written, faults=faults)
 
 
-def prediction_pass(order: PredictionOrder, source: ImageFiles) -> Pass[PredictedShard]:
+def prediction_pass(order: PredictionOrder, source: ImageFiles) -> RecordPass[PredictedShard]:
     """The pass that predicts a folder of images."""
     identity = order.identity
     versions = file_versions(source.paths)
-    return Pass(
+    return RecordPass(
         what="Predicting",
         folder=order.out / FOLDER,
         kind=PredictedShard,

@@ -95,7 +95,6 @@ class ScoringOrder:
 
     def score(self, shard: PoolShard, images: ShardImages, progress: Progress) -> None:
         """Score a shard into its file."""
-        progress.start("Scoring", len(shard.image_ids), "images")
         explaining = Explaining(build_statistics(self.explaining, self.fit.seed))
         tasks = definitions(self.tasks)
         context = ModelContext.of_training(self.recipe, tasks, self.fit.seed)
@@ -114,7 +113,7 @@ class ScoringOrder:
             supplier_labels=supplier_labels,
         )
         load_statistics(job, self.trained, seed=self.fit.seed, example=self.example)
-        score_shard(job, explaining, shard, progress)
+        score_shard(shard, job, explaining, progress)
 
     @property
     def _model_key(self) -> str:
@@ -134,7 +133,7 @@ class ScoringOrder:
 
 
 def score_ordered(
-    order: ScoringOrder, shard: PoolShard, images: ShardImages, progress: Progress
+    shard: PoolShard, order: ScoringOrder, images: ShardImages, progress: Progress
 ) -> None:
     """Score a shard: the function of its job."""
     set_threads(THREADS)

@@ -20,7 +20,7 @@ from labelgrid.basics.processes import cores
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.version import __version__
 from labelgrid.evidence.near_duplicates import Thumbnails
-from labelgrid.executors.passes import UNCHANGED, Pass, Shard, Stamped
+from labelgrid.executors.passes import UNCHANGED, RecordPass, Shard, Stamped
 from labelgrid.executors.workplace import Workplace
 from labelgrid.images.places import ImagePaths, file_versions, read_placed_image
 from labelgrid.images.thumbnails import HEIGHT, LEAST, WIDTH, Thumbnail, thumbnail_of
@@ -70,7 +70,7 @@ def _has_pixels(shard: Shard[ThumbnailRecord]) -> bool:
 class ShardedThumbnails:
     """The thumbnails of all images, in the order of names; a shard at a time is in memory."""
 
-    reading: Pass[ThumbnailRecord]
+    reading: RecordPass[ThumbnailRecord]
     shards: Sequence[Shard[ThumbnailRecord]]
 
     def __iter__(self) -> Iterator[Thumbnails]:
@@ -162,7 +162,7 @@ def sharded_thumbnails(
         row.image_id: (row.root, row.image_id, row.digest or versions[row.image_id]) for row in rows
     }
     threads = 1 if workplace.executor else cores()
-    reading = Pass(
+    reading = RecordPass(
         what="Reading images",
         folder=folder,
         kind=ThumbnailRecord,

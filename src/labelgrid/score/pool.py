@@ -1,9 +1,10 @@
 """Computes statistics of images batch by batch, shard by shard of the pool."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,9 @@ from labelgrid.data.dataset import ImageSource, Source, labels_of
 from labelgrid.data.frame import on_input
 from labelgrid.data.loader import OnFault, UnreadableImage, eval_batches
 from labelgrid.data.supplied_source import MostTrusted
+from labelgrid.executors.passes import Pass
 from labelgrid.executors.share import ALONE
+from labelgrid.executors.workplace import IN_THIS_PROCESS
 from labelgrid.nets.network import reason_to_ignore
 from labelgrid.score.shards import PoolShard, PoolShards
 from labelgrid.score.statistic import PoolBatch, Statistic
@@ -155,16 +158,28 @@ def score_shards(
     job: ScoringJob, explaining: Explaining, shards: PoolShards, progress: Progress
 ) -> None:
     """Compute the unfinished shards in turn, in this process."""
-    progress.start("Scoring", shards.image_count, "images")
-    for shard in shards:
-        if shards.is_done(shard, partial(is_readable, job.source)):
-            progress.advance(len(shard.image_ids), "done before")
-        else:
-            score_shard(job, explaining, shard, progress)
+    scoring = scoring_pass(shards, job.source, score_shard, lambda shard: (job, explaining))
+    scoring.run(list(shards), IN_THIS_PROCESS, progress)
+
+
+def scoring_pass(
+    shards: PoolShards,
+    source: ImageSource,
+    function: Callable[..., None],
+    arguments: Callable[[PoolShard], tuple[Any, ...]],
+) -> Pass[PoolShard]:
+    """The pass that writes the files of shards by a function, see `Pass`."""
+    return Pass(
+        what="Scoring",
+        folder=shards.folder,
+        function=function,
+        arguments=arguments,
+        is_done=partial(shards.is_done, is_readable=partial(is_readable, source)),
+    )
 
 
 def score_shard(
-    job: ScoringJob, explaining: Explaining, shard: PoolShard, progress: Progress
+    shard: PoolShard, job: ScoringJob, explaining: Explaining, progress: Progress
 ) -> None:
     """Compute the statistics of a shard's images, and write its file.
 
@@ -180,7 +195,7 @@ def score_shard(
         job = replace(job, statistics=explaining.statistics, definitions={})
     elif not job.reads_labels:
         job = replace(job, definitions={})
-    table = _score(job, shard.image_ids, progress)
+    table = _score(job, shard.items, progress)
     with disk_errors(shard.path, "The scores of finished shards are kept."):
         write_table(table, shard.path)
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.type_names import Texts
 from labelgrid.basics.version import __version__
+from labelgrid.executors.passes import PassPart
 from labelgrid.score.table import EXPLAINING, FILE, Table, read_table, table_parts
 
 #: The end of the names of shards' files.
@@ -23,19 +24,15 @@ GROUP = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoolShard:
-    """Images whose scores are one file.
+class PoolShard(PassPart):
+    """Sorted images whose scores are one file.
 
     Args:
-        place: among all shards, from 0.
-        image_ids: the images, sorted.
         path: of the file.
         stamp: what the file depends on beside its images.
         in_pool: whether the images are of the pool; of others, only what explains is computed.
     """
 
-    place: int
-    image_ids: Sequence[str]
     path: Path
     stamp: Texts
     in_pool: bool
@@ -49,7 +46,7 @@ class PoolShard:
         except ProjectError:
             return None
         is_own = dict(table.stamp) == dict(self.stamp)
-        return table if is_own and list(table.images) == list(self.image_ids) else None
+        return table if is_own and list(table.images) == list(self.items) else None
 
 
 class JoinedScores(NamedTuple):
@@ -102,8 +99,7 @@ class PoolShards:
         for image_ids, in_pool in ((self.pool, True), (self.further, False)):
             for start in range(0, max(len(image_ids), int(in_pool)), self.size):
                 yield PoolShard(
-                    place=place,
-                    image_ids=image_ids[start : start + self.size],
+                    items=image_ids[start : start + self.size],
                     path=self.folder / f"scores-{place:05d}{ENDING}",
                     stamp=self.file_stamp,
                     in_pool=in_pool,
@@ -151,7 +147,7 @@ class PoolShards:
                 whole = shard.read()
                 if whole is None:
                     raise ProjectError(
-                        f"The scores of {len(shard.image_ids)} images are not there, or are others "
+                        f"The scores of {len(shard.items)} images are not there, or are others "
                         "than were asked for.",
                         where=shard.path,
                         next_step="Run the same command again: it computes what is missing.",
@@ -161,7 +157,7 @@ class PoolShards:
                 table = whole.without_faults()
                 if shard.in_pool:
                     scores.add(table.only(self.statistics, self.stamp))
-                if others and shard.image_ids:
+                if others and shard.items:
                     stamp = {**self.stamp, **self.explaining_stamp}
                     others.add(table.only(self.explaining, stamp))
         for path in self.folder.glob(f"scores-*{ENDING}"):

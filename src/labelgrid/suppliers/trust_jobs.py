@@ -11,7 +11,7 @@ from pathlib import Path
 from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.basics.files import read_text, remove_folder
 from labelgrid.basics.progress import Progress
-from labelgrid.executors.passes import Pass, Shard, Stamped
+from labelgrid.executors.passes import RecordPass, Shard, Stamped
 from labelgrid.executors.workplace import Workplace
 from labelgrid.ledger.roster import Roster
 from labelgrid.project.folder import ProjectFolder
@@ -137,14 +137,14 @@ def measure_part(
     return TrustRecord(stamp=shard.stamp, rows=rows)
 
 
-def trust_pass(project: ProjectFolder, unmeasured: UnmeasuredTrust) -> Pass[TrustRecord]:
+def trust_pass(project: ProjectFolder, unmeasured: UnmeasuredTrust) -> RecordPass[TrustRecord]:
     """The pass that measures relations, suppliers and tasks, each as a job."""
     folder = project.folder
     parts = unmeasured.parts()
     roster = project.store.known_roster()
     files = [(row.image_id, row.root, row.digest) for row in project.store.images()]
     common = hash_of(str(folder), stamp_of_labels(project), files, _supplied(project))
-    return Pass(
+    return RecordPass(
         what="Measuring trust",
         folder=folder / FOLDER,
         kind=TrustRecord,
@@ -153,6 +153,7 @@ def trust_pass(project: ProjectFolder, unmeasured: UnmeasuredTrust) -> Pass[Trus
         function=measure_part,
         arguments=lambda shard: (folder, roster, parts[shard.items[0]]),
         unit="measurements",
+        title="{item}",
         singly=True,
     )
 

@@ -183,7 +183,7 @@ def test_a_budget_of_ones_own_buys_as_much(project: ProjectFolder) -> None:
 def test_rounds_on_other_heldout_labels_are_not_compared(project: ProjectFolder) -> None:
     write_round(project, *measured(1, 4, {"depth": 0.8}, heldout_set="old"))
     write_round(project, *measured(2, 8, {"depth": 0.7}, heldout_set="new"))
-    (found,) = task_curves(project)
+    (found,) = task_curves(project.folder, project.tasks())
     assert found.curve is None and len(found.points) == 1
     assert "1 round measured" in of_topic(advise(project), "buy")[0].text
 
@@ -209,7 +209,10 @@ def test_labels_that_followed_count_for_what_they_were_worth(project: ProjectFol
         fit, measurement = measured(number, labels, {"depth": 0.8, "normals": 30.0})
         derived = {"normals": 4.5} if number == 2 else {}  # older files do not say it
         write_round(project, replace(fit, filled={"normals": 10}, derived=derived), measurement)
-    points = {found.task: [point.own for point in found.points] for found in task_curves(project)}
+    points = {
+        found.task: [point.own for point in found.points]
+        for found in task_curves(project.folder, project.tasks())
+    }
     assert points == {"depth": [4, 8], "normals": [4, 12.5]}
     first = of_topic(advise(project), "buy")[0]
     assert first.task == "depth"  # it brings normals

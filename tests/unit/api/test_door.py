@@ -19,6 +19,7 @@ from labelgrid.api.cells import ProjectCell
 from labelgrid.api.door import check_arguments
 from labelgrid.basics.errors import UsageError
 from labelgrid.ledger.grid import Cell
+from tests.laboratory import need_laboratory
 from tests.projects import make_project
 
 #: What fits no parameter, whatever its annotation is; a plain text fits those of texts and paths.
@@ -102,6 +103,8 @@ def test_every_parameter_of_every_method_refuses_what_does_not_fit(
 def test_every_parameter_of_every_function_refuses_what_does_not_fit(
     function: str, parameter: str
 ) -> None:
+    if function != "trust":
+        need_laboratory()
     for value in WRONG:
         with pytest.raises(LabelgridError, match=f"{parameter}="):
             FUNCTIONS[function](**{parameter: value})
@@ -476,6 +479,7 @@ for call in calls:
 def test_without_networks_every_method_that_needs_them_names_what_installs_them(
     tmp_path: Path,
 ) -> None:
+    need_laboratory()
     project, _ = make_project(tmp_path, n=6)
     project.close()
     words = [sys.executable, "-c", WITHOUT_NETWORKS, str(project.folder)]

@@ -7,19 +7,23 @@ from typing import Any
 import numpy as np
 import pytest
 
+import labelgrid
 from labelgrid import Project
 from labelgrid.api import requests
-from labelgrid.api.door import CommandRequest, check_values, takes
+from labelgrid.api.door import CommandRequest, asks, check_values, takes
 from labelgrid.api.requests import (
+    AnalyseRequest,
     ExportRequest,
     FitRequest,
     ImportAnswersRequest,
     ImportRequest,
     QueryRequest,
     SetSplitRequest,
+    SimulateRequest,
 )
 from labelgrid.api.spelling import words_of
 from labelgrid.basics.errors import UsageError
+from labelgrid.cli import lab
 
 COVERS = ["labelgrid.api.door_words", "labelgrid.api.spelling"]
 
@@ -50,6 +54,50 @@ def test_a_method_takes_the_fields_of_its_request_and_documents_them(
     assert [each for each in taken if each not in ("self", "cls")] == [*request_class.fields()]
     text = inspect.getdoc(method) or ""
     assert all(f"\n    {field}: " in text for field in request_class.fields())
+
+
+@pytest.mark.parametrize(
+    ("function", "request_class", "rest"),
+    [
+        (labelgrid.simulate, SimulateRequest, "study"),
+        (labelgrid.estimate, SimulateRequest, "study"),
+        (labelgrid.analyse, AnalyseRequest, "values"),
+    ],
+)
+def test_a_function_takes_the_fields_of_its_request_and_further_names(
+    function: Any, request_class: type[CommandRequest], rest: str
+) -> None:
+    taken = inspect.signature(function).parameters
+    assert [*taken] == [*request_class.fields(), "further"]
+    assert taken["further"].kind is inspect.Parameter.VAR_KEYWORD
+    text = inspect.getdoc(function) or ""
+    assert all(f"\n    {field}: " in text for field in request_class.fields())
+    assert f"`{rest}`" in text
+
+
+def test_further_names_go_into_the_mapping_of_a_request() -> None:
+    @asks(AnalyseRequest, "values")
+    def analysed(request: AnalyseRequest) -> dict[str, Any]:
+        """Analyse."""
+        return request.given()
+
+    expected = {"folder": "study", "name": "picks", "values": {"sample": 200, "bins": 4}}
+    assert analysed("study", "picks", sample=200, values={"bins": 4}) == expected
+    with pytest.raises(TypeError, match=r"analysed\(\) missing a required argument: 'name'"):
+        analysed("study", sample=200)
+    with pytest.raises(UsageError, match="`strategies=` must be"):
+        analysed("study", "picks", strategies=3)
+
+
+def test_a_value_that_replaces_the_recipe_s_may_be_no_or_nothing() -> None:
+    asked = SimulateRequest(None, "flat", "out", single=False, only=[], rounds=0, study={"full": 1})
+    assert asked.changes() == {"single": False, "only": [], "rounds": 0, "full": 1}
+    assert SimulateRequest(None, "flat", "out").changes() == {}
+
+
+def test_the_commands_of_the_laboratory_are_made_of_requests() -> None:
+    for command in lab.COMMANDS:
+        assert "request" in inspect.signature(inspect.unwrap(command)).parameters
 
 
 def test_a_request_is_frozen_checked_and_given_on_as_it_is() -> None:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from labelgrid.basics.camera import Camera
-from labelgrid.lab.scenes.ray_casting import ray_directions
 
 CAMERA = Camera(fx=50.0, fy=60.0, cx=20.25, cy=11.5)
 POINTS = np.array([[0.3, -0.2, 1.5], [-1.0, 0.7, 4.0], [0.0, 0.0, 2.0]])
@@ -48,6 +47,8 @@ def test_a_turned_image_sees_a_turned_point_where_the_pixel_went(
 
 
 def test_a_field_of_view_is_that_of_the_rays_that_render_rooms() -> None:
+    from labelgrid.lab.scenes.ray_casting import ray_directions
+
     size = (24, 32)
     camera = Camera.of_view(66.0, size)
     rows, columns = np.indices(size)

@@ -12,6 +12,7 @@ from labelgrid.basics import plugins
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import PluginError
 from labelgrid.recipes.resolve import shipped_recipes
+from tests.laboratory import need_laboratory
 from tools.source import ROOT
 
 
@@ -113,17 +114,23 @@ def test_options_are_had_without_the_rest_of_their_file(tmp_path, monkeypatch):
         plugins.resolve("networks", name)
 
 
-def test_a_plugin_of_an_older_version_is_told_where_a_module_is_now(tmp_path, monkeypatch):
+@pytest.mark.parametrize("of_laboratory", [False, True])
+def test_a_plugin_of_an_older_version_is_told_where_a_module_is_now(
+    tmp_path, monkeypatch, of_laboratory
+):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("LABELGRID_TRUST", "of_older_version")
-    for before, now in (
+    moved = (
         ("labelgrid.errors", "labelgrid.basics.errors"),
-        ("labelgrid.simulation", "labelgrid.lab.simulation"),
         ("labelgrid.project.create", "labelgrid.operations.create"),
         ("labelgrid.train.own_optimisers", "labelgrid.train.active_terms"),
         ("labelgrid.pixel.matching", "labelgrid.pixel.boundaries"),
         ("labelgrid.train.options", "labelgrid.train.train_options"),
-    ):
+    )
+    if of_laboratory:
+        need_laboratory()
+        moved = [("labelgrid.simulation", "labelgrid.lab.simulation")]
+    for before, now in moved:
         (tmp_path / "of_older_version.py").write_text(f"import {before}\n")
         with pytest.raises(PluginError) as caught:
             plugins.resolve("networks", "of_older_version:build")

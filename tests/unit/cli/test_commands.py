@@ -25,6 +25,7 @@ from labelgrid.recipes.resolve import shipped_recipes
 from tests.campaigns import ask, cells_of, copy, make_project
 from tests.e2e.commands import done, refused, typed
 from tests.support import Made, make_dataset
+from tools.source import ROOT
 
 COVERS = [
     "labelgrid.cli.exchange",
@@ -64,8 +65,7 @@ def flat(data: Made, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_every_command_that_a_message_or_a_page_names_is_there() -> None:
-    root = Path(cli.__file__).parents[3]
-    texts = [*root.glob("src/labelgrid/**/*.py"), *root.glob("docs/*.md"), root / "README.md"]
+    texts = [*ROOT.glob("src/labelgrid/**/*.py"), *ROOT.glob("docs/*.md"), ROOT / "README.md"]
     written = re.compile(r"""(?:[`$] ?labelgrid |\bcommand\(["'])([a-z]+)""")
     named = {name for path in texts for name in written.findall(path.read_text("utf-8"))}
     assert len(named) > 5 and named <= set(APP.commands)

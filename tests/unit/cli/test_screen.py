@@ -9,7 +9,6 @@ from rich.console import Console
 
 from labelgrid.basics.errors import LabelError
 from labelgrid.cli import screen, study_screen
-from labelgrid.lab.simulation.runner import JobStatus
 
 LONG = "word " * 60 + "end"
 
@@ -169,6 +168,8 @@ def test_a_table_without_rows_is_its_head(capsys: pytest.CaptureFixture[str]) ->
 def test_many_runs_are_a_table_with_the_time_left_at_the_rate_of_this_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    from labelgrid.lab.simulation.runner import JobStatus
+
     seen = io.StringIO()
     monkeypatch.setattr(
         screen, "console", Console(file=seen, force_terminal=True, width=120, color_system=None)
@@ -200,6 +201,8 @@ def test_many_runs_are_a_table_with_the_time_left_at_the_rate_of_this_call(
 def test_of_many_runs_those_that_are_running_are_on_the_screen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    from labelgrid.lab.simulation.runner import JobStatus
+
     seen = io.StringIO()
     narrow = Console(file=seen, force_terminal=True, width=80, height=12, color_system=None)
     monkeypatch.setattr(screen, "console", narrow)
@@ -220,6 +223,8 @@ def test_of_many_runs_those_that_are_running_are_on_the_screen(
 def test_without_a_terminal_a_run_has_a_line_a_change_and_one_every_few_seconds(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    from labelgrid.lab.simulation.runner import JobStatus
+
     table = study_screen.Runs()
     table.seconds["a"] = 60.0
     for state, done, since in (

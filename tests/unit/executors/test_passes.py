@@ -9,11 +9,12 @@ import pytest
 
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Progress, Silent
-from labelgrid.executors.passes import Pass, Shard, Stamped
+from labelgrid.executors.passes import Pass, PassPart, RecordPass, Shard, Stamped
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
 from labelgrid.executors.workplace import Workplace
 from tests.projects import Said
+from tools.source import ROOT, modules
 
 COVERS = ["labelgrid.executors.workplace"]
 WORDS = [f"{'x' * number}" for number in range(1, 21)]
@@ -33,8 +34,8 @@ def measure(shard: Shard[Lengths], more: int, progress: Progress) -> Lengths:
     return Lengths(stamp=shard.stamp, lengths=[len(word) + more for word in shard.items])
 
 
-def lengths_of(folder: Path, more: int = 0, singly: bool = False) -> Pass[Lengths]:
-    return Pass(
+def lengths_of(folder: Path, more: int = 0, singly: bool = False) -> RecordPass[Lengths]:
+    return RecordPass(
         what="Measuring words",
         folder=folder,
         kind=Lengths,
@@ -43,6 +44,7 @@ def lengths_of(folder: Path, more: int = 0, singly: bool = False) -> Pass[Length
         function=measure,
         arguments=lambda shard: (more,),
         unit="words",
+        title="{item}" if singly else "Shard {place}",
         singly=singly,
     )
 
@@ -64,7 +66,7 @@ class Notes(Said):
         self.before += amount * (note == "done before")
 
 
-def measured(made: Pass[Lengths], workplace: Workplace) -> tuple[list[int], int]:
+def measured(made: RecordPass[Lengths], workplace: Workplace) -> tuple[list[int], int]:
     """The lengths, and how many of them were measured before."""
     notes = Notes()
     shards = made.shards(workplace)
@@ -112,3 +114,36 @@ def test_a_record_that_somebody_removed_is_named(tmp_path: Path) -> None:
     shards[1].path.unlink()
     with pytest.raises(ProjectError, match=r"(?s)of 8 words is not there.*8-00001.*same command"):
         list(made.records(shards))
+
+
+def make_file(part: PassPart, folder: Path, progress: Progress) -> None:
+    """Write a file of a word, of no format that a pass knows."""
+    if part.items[0] == "xxx":
+        raise ValueError("It is too long.")
+    (folder / part.items[0]).write_bytes(b"made")
+
+
+def test_what_has_a_file_of_its_own_is_made_here_and_elsewhere(tmp_path: Path) -> None:
+    making = Pass[PassPart](
+        what="Making files",
+        folder=tmp_path,
+        function=make_file,
+        arguments=lambda part: (tmp_path,),
+        is_done=lambda part: (tmp_path / part.items[0]).exists(),
+        unit="files",
+        title="File {item}",
+    )
+    parts = [PassPart(items=[word]) for word in ("x", "xx", "xxxx")]
+    notes = Notes()
+    assert making.run(parts[:1], Workplace(), notes) and (notes.done, notes.before) == (0, 0)
+    assert making.run(parts, of_processes(), notes) and (notes.done, notes.before) == (3, 1)
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {"x", "xx", "xxxx"}
+    with pytest.raises(ProjectError, match="File xxx: ValueError: It is too long"):
+        making.run([PassPart(items=["xxx"])], of_processes(), notes)
+
+
+def test_passes_alone_make_pieces_of_work() -> None:
+    """One engine: whatever is done in shards, folds or members is a pass."""
+    for module in modules(ROOT, "src/labelgrid"):
+        if "labelgrid.executors." not in f"{module.name}.":
+            assert "from labelgrid.executors.pieces" not in module.text, module.name

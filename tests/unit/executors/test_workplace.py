@@ -7,7 +7,7 @@ import pytest
 from labelgrid.basics.errors import PluginError, UsageError
 from labelgrid.basics.processes import cores
 from labelgrid.executors.workplace import HERE, executor_at
-from tests.studies import write_own
+from tests.projects import write_own
 
 OWN = """
 from labelgrid.executors.share import Share

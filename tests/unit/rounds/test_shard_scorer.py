@@ -233,7 +233,7 @@ def test_a_model_that_changed_meanwhile_is_scored_anew(
         assert not any("done before" in line for line in notes.lines)
 
 
-def failing(order: ScoringOrder, shard: PoolShard, images: ShardImages, progress: Progress) -> None:
+def failing(shard: PoolShard, order: ScoringOrder, images: ShardImages, progress: Progress) -> None:
     raise ValueError("It cannot be scored.")
 
 

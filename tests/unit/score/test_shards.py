@@ -224,12 +224,12 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_finished_shards(
     shards = shards_of(made, tmp_path, 8)
     first, second, *_ = shards
     explaining = Explaining({"pooled": Pooled()})
-    score_shard(job_of(made), explaining, first, Silent())
+    score_shard(first, job_of(made), explaining, Silent())
     with full_disk(), pytest.raises(ProjectError) as caught:
-        score_shard(job_of(made), explaining, second, Silent())
+        score_shard(second, job_of(made), explaining, Silent())
     text = str(caught.value)
     assert "The disk reports an error" in text and "scores of finished shards are kept" in text
     assert list(tmp_path.iterdir()) == [first.path]
     batches, joined = score(made, shards)
-    assert first.image_ids[0] not in {name for batch in batches for name in batch}
+    assert first.items[0] not in {name for batch in batches for name in batch}
     assert len(joined.table.images) == N - 3

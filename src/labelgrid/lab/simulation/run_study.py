@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Protocol
 
 from labelgrid.basics import files
 from labelgrid.basics.config import as_toml
 from labelgrid.basics.errors import ProjectError, note_unchanged
 from labelgrid.basics.files import remove_folder, write_text
-from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.progress import Silent, StudyProgress
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.version import __version__
 from labelgrid.executors.share import EVERYTHING, Share
@@ -49,13 +48,6 @@ FROZEN = "recipe.toml"
 FROM_RECORDS = (
     f"Some runs were not run here: their results are from {RECORDS}, maybe of another machine."
 )
-
-
-class StudyProgress(Progress, Protocol):
-    """Progress of a study, which reads images and then runs."""
-
-    def show(self, statuses: Statuses) -> None:
-        """The status of each run, by key; called a few times a second."""
 
 
 class SilentStudy(Silent):

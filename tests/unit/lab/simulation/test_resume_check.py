@@ -18,7 +18,8 @@ from labelgrid.lab.simulation.study_recipe import earlier_values, study_of
 from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.nets.networks import pad_net
 from labelgrid.select.strategies import random_cells
-from tests.studies import begin, resumable, study_request, train_some, widened, write_own
+from tests.projects import write_own
+from tests.studies import begin, resumable, study_request, train_some, widened
 
 
 def edited(of: StudyRequest, **values: object) -> None:

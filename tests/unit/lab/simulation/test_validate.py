@@ -24,7 +24,8 @@ from labelgrid.lab.simulation.validate import digest_images, missing_weights, va
 from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.score.statistics import learning_loss
 from labelgrid.select.strategies import random_cells
-from tests.studies import study_request, write_own
+from tests.projects import write_own
+from tests.studies import study_request
 
 #: Options of a term that lists a pair with a task that a study may leave out.
 PAIR = {"mapping": "light", "listed": [["semseg", "depth"]]}

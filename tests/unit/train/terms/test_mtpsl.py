@@ -8,7 +8,6 @@ import torch
 
 from labelgrid.basics.errors import RecipeError
 from labelgrid.data.loader import train_batch
-from labelgrid.lab.simulation.study_recipe import study_of
 from labelgrid.pixel.target import Target
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.train.joint_space import level_of_stride
@@ -418,6 +417,8 @@ def test_of_the_released_recipes_cityscapes_alone_mirrors_the_second_view():
 
 
 def test_mtan_and_uncertainty_weights_are_those_of_the_public_code_in_the_recipe_of_the_tables():
+    from labelgrid.lab.simulation.study_recipe import study_of
+
     arms = study_of("mtpsl-tables-nyuv2").arms
     network = arms["full-mtan"].changes["network"]
     assert network == {"name": "mtan", "options": {"align": "corners", "dropout": 0.0}}
