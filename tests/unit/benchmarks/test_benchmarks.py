@@ -271,7 +271,7 @@ def small(module, monkeypatch):
 #: They read records of the repository, which have one size, or are tried at another place.
 WITHOUT_TINY = {"interpolation", "report", "recipe_step"}
 #: They start servers, or processes which they kill: the tests of what they measure do the same.
-WITH_SERVERS = {"object_store", "postgres", "several_processes", "worker_deaths"}
+WITH_SERVERS = {"migrating", "object_store", "postgres", "several_processes", "worker_deaths"}
 WITH_TESTS = [
     path.stem for path in ROOT.glob("benchmarks/*.py") if "\nfrom tests" in path.read_text()
 ]
