@@ -1,6 +1,7 @@
 """Defines the label codec, which each module of `formats/codecs` implements, and label arrays."""
 
 import importlib
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, cast
@@ -219,19 +220,18 @@ class Codec(Protocol[O_contra]):
 
 
 def codec(name: str) -> Codec[Any]:
-    """The format module `name`, or your own object `"package.module:object"`.
+    """The format module `name`, an installed one, or your own object `"package.module:object"`.
 
     Raises:
         PluginError: there is no such format.
     """
-    if ":" in name:
-        return cast(
-            "Codec[Any]", plugins.check_plugin("formats", name, plugins.resolve("formats", name))
-        )
-    try:
-        return cast("Codec[Any]", importlib.import_module(f"labelgrid.formats.codecs.{name}"))
-    except ModuleNotFoundError:
+    if ":" not in name:
+        with suppress(ModuleNotFoundError):
+            return cast("Codec[Any]", importlib.import_module(f"labelgrid.formats.codecs.{name}"))
+    if not plugins.is_own("formats", name):
         return cast("Codec[Any]", plugins.module("formats", name))
+    own = plugins.resolve("formats", name)
+    return cast("Codec[Any]", plugins.check_plugin("formats", name, own))
 
 
 def options_of(name: str, values: Values, where: str) -> Any:
