@@ -201,7 +201,7 @@ class Codec(Protocol[O_contra]):
     its inverse, `to_regions(label, options)`. And, for labels of classes, `limit_classes(label,
     known, options)`: a label that is older than a class; and `legend(options, colours)`: a
     `labelgrid.formats.colours.LegendRow` for each number. And `EXAMPLES`: two or more pixels of
-    `CHANNELS` numbers that every file of the format can hold; `tests/contracts/test_formats.py`
+    `CHANNELS` numbers that every file of the format can hold; `labelgrid.testing.formats`
     makes labels of them.
     """
 
