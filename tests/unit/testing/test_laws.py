@@ -73,7 +73,9 @@ def test_the_command_prints_a_line_for_each_law_and_fails_if_one_does() -> None:
     text = run("check-plugin", "formats", RIGHT)
     count = len(laws_of("formats"))
     assert text.count("passed  ") == count - 1 and "idle  " in text
-    assert text.endswith(f"{count - 1} of {count} laws passed, none failed, 1 not for this plug-in.\n")
+    assert text.endswith(
+        f"{count - 1} of {count} laws passed, none failed, 1 not for this plug-in.\n"
+    )
     done = CliRunner().invoke(app, ["check-plugin", "formats", WRONG, "--json"])
     assert done.exit_code == 1
     values = json.loads(done.stdout)
