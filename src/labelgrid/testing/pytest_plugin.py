@@ -12,7 +12,6 @@ import pytest
 
 from labelgrid.testing.laws import NotForItError, Subject, hold, laws_of
 
-pytest.register_assert_rewrite("labelgrid.testing")
 MARKER = "labelgrid_plugin"
 
 
