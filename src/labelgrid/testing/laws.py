@@ -76,8 +76,8 @@ class Subject:
         if found is None:
             raise PluginError(
                 f"No law can hold for '{self.name}': its module has no `{attribute}`, {why}.",
-                next_step=f"Write it there, or in a module that --with names; see "
-                f"docs/plugins.md, {self.folder}.",
+                next_step="Write it there, or in a module that --with names; see "
+                "docs/how-to/own-plugin.md.",
                 unchanged="Nothing was checked.",
             )
         return found
