@@ -24,6 +24,7 @@ from labelgrid.nets.network import Network
 from labelgrid.relations.bound import declared_relations
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.tasks.task import Task, build_all, definitions
+from labelgrid.testing.trainings import TASKS, small, with_gaps
 from labelgrid.train.division import refuse_undivided
 from labelgrid.train.group import ALONE, TrainingGroup, join_group
 from labelgrid.train.objective import fixed_weights, supervised_loss
@@ -31,7 +32,7 @@ from labelgrid.train.seeding import seed_torch
 from labelgrid.train.train_options import ObjectiveOptions, TrainOptions
 from labelgrid.train.trained_model import TrainedModel
 from labelgrid.train.trainer import Trainer
-from tests.contracts.trained import TASKS, modules, small, with_gaps
+from tests.contracts.own import modules
 from tests.e2e.killing import preloaded_context
 from tests.support import Made, task_rows
 from tests.toys import ENCODER, toy_plan

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.support import CLASSES, Scene, file_pixels, make_scene
+from tests.support import CLASSES, MadeScene, file_pixels, make_scene
 
 SIZES = ((32, 48), (48, 32), (40, 40), (33, 47))
 ORIENTATIONS = (1, 2, 3, 6, 8)
@@ -40,7 +40,7 @@ class Photograph:
     """A photograph: its name below the folder, its upright scene, and the true map of classes."""
 
     name: str
-    scene: Scene
+    scene: MadeScene
     truth: Map
 
     @property

@@ -8,13 +8,13 @@ import numpy as np
 from scipy.io import savemat
 
 from labelgrid.data.layouts.cityscapes import CLASSES
-from tests.support import Scene, make_scene
+from tests.support import MadeScene, make_scene
 
 SIZE = (48, 64)
 COUNT, TRAIN = 8, 5
 
 
-def _scenes() -> list[Scene]:
+def _scenes() -> list[MadeScene]:
     return [make_scene(np.random.default_rng([7, number]), SIZE) for number in range(COUNT)]
 
 
@@ -86,7 +86,7 @@ def _person(mask: np.ndarray, number: int) -> dict[str, object]:
     }
 
 
-def _mtan(root: Path, labels: Callable[[Scene], Mapping[str, np.ndarray]]) -> None:
+def _mtan(root: Path, labels: Callable[[MadeScene], Mapping[str, np.ndarray]]) -> None:
     for number, scene in enumerate(_scenes()):
         split, index = ("train", number) if number < TRAIN else ("val", number - TRAIN)
         for folder, array in {"image": scene.image / 255.0, **labels(scene)}.items():

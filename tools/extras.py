@@ -26,6 +26,7 @@ USES = {
     "ray": "audit project --on ray",
     "s3": "init other --images s3://bucket/images/ --task depth",
     "lab": "scenes rooms --count 1",
+    "testing": "check-plugin strategies random_cells",
     "train": "fit project",
 }
 #: What each extra is for, as the code of labelgrid loads it, in the same folder.
@@ -40,6 +41,7 @@ LOADS = {
     "ray": "import labelgrid.executors.ray_driver, ray; ray.remote",
     "s3": "import fsspec; fsspec.get_filesystem_class('s3')",
     "tensorboard": "from torch.utils.tensorboard import SummaryWriter",
+    "testing": "import labelgrid.testing.strategies, labelgrid.testing.pytest_plugin",
     "train": "import labelgrid.rounds.fit, labelgrid.lab.simulation.campaign; import timm, torchvision",
 }
 #: The extras of those who change labelgrid.

@@ -12,13 +12,14 @@ from tools.source import ROOT, Module, modules, report
 #: The folder with one file for each kind.
 KINDS = Path("src/labelgrid/tasks/kinds")
 #: Folders that may name kinds: readers of published layouts and formats, relations between kinds,
-#: recipes, and the generator of scenes.
+#: recipes, the generator of scenes, and the made tasks in which plug-ins are held to laws.
 READERS = (
     "src/labelgrid/data",
     "src/labelgrid/formats/codecs",
     "src/labelgrid/relations/derivations",
     "src/labelgrid/recipes",
     "src/labelgrid/lab/scenes",
+    "src/labelgrid/testing",
 )
 
 

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from labelgrid.testing.laws import WATCH
 from tools.source import ROOT, modules, report
 
 PACKAGE = "src/labelgrid"
@@ -50,17 +51,6 @@ COMMANDS = (
     "report project --out report.html",
 )
 
-#: Blocks imports of torch and records attempts, even if the caller catches the error.
-WATCH = """
-import importlib, sys
-class Watch:
-    asked = False
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "torch":
-            Watch.asked = True
-            raise ImportError("torch is not for here")
-sys.meta_path.insert(0, Watch())
-"""
 IMPORTS = """
 for name in sys.argv[1:]:
     Watch.asked = False

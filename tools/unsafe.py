@@ -23,8 +23,15 @@ FORBIDDEN = frozenset(
     }
     | {"joblib.load", "shelve.open"}
 )
-#: Calls that take what another process of this program sends, not a file.
-MESSAGES = frozenset({("src/labelgrid/executors/ray_worker.py", "pickle.loads")})
+#: Calls that take what another process of this program sends, or what this one has just made, and
+#: not a file.
+MESSAGES = frozenset(
+    {
+        ("src/labelgrid/executors/ray_worker.py", "pickle.loads"),
+        ("src/labelgrid/testing/kinds.py", "pickle.loads"),
+        ("src/labelgrid/testing/layouts.py", "pickle.loads"),
+    }
+)
 #: Keywords with the only value that they may have.
 ONLY = {"weights_only": True, "allow_pickle": False}
 

@@ -4,8 +4,9 @@ The environment has what the wheel asks for and none of the developers' tools. T
 three images is made, labelled and reported, as the README says. The releases that the wheel asks
 for are linked from this environment, where pip has put them by the same constraints; what is not
 here, pip fetches. Without the links it would fetch and unpack gigabytes a second time. Then what
-each extra is for is loaded with nothing else beside the environment. At last pip is asked whether
-all extras go together.
+each extra is for is loaded with nothing else beside the environment. Then pip is asked whether all
+extras go together. At last a package with a plug-in of each sort is installed there, and the
+plug-ins are held to their laws.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from tools import extras
+from tools import extras, own_plugins
 from tools.notorch import make_images
 from tools.source import ROOT
 
@@ -171,11 +172,16 @@ def main(words: Sequence[str] | None = None) -> int:
         faults += extras.unsaid(programs, place / "work")
         faults += unloaded(wheel, programs, place / "work", more=place / "alone")
         faults += conflicts(wheel, environment)
+        own_plugins.install(pip_of(environment), place / "packages")
+        faults += own_plugins.faults(programs, place / "work")
     for fault in faults:
         print(fault)
     if not faults:
         print(f"The wheel works in a clean environment: {len(COMMANDS)} commands.")
         print(f"Each of {len(extras.LOADS)} extras loads what it is for, alone; all fit together.")
+        print(
+            f"A package with a plug-in of each of {len(own_plugins.OWN)} sorts keeps its laws there."
+        )
     return 1 if faults else 0
 
 

@@ -6,7 +6,12 @@ is edited for it.
 
 import importlib
 import importlib.util
+import inspect
+from pathlib import Path
+from types import ModuleType
 from typing import Any
+
+from labelgrid.basics import plugins
 
 #: The folder of plug-ins -> the package of their test modules.
 TESTS = {
@@ -26,11 +31,31 @@ def place_of_test(folder: str, name: str) -> str:
     return f"{TESTS[folder]}.test_{name}".replace(".", "/") + ".py"
 
 
+def told(folder: str, name: str) -> ModuleType | None:
+    """The plug-in's test module; None if there is none."""
+    module = f"{TESTS[folder]}.test_{name}"
+    if ":" in name or importlib.util.find_spec(module) is None:
+        return None
+    return importlib.import_module(module)
+
+
 def declared(folder: str, name: str, attribute: str) -> Any:
     """What the plug-in's test module holds under this name; None if there is none."""
-    if ":" in name:
-        return None
-    module = f"{TESTS[folder]}.test_{name}"
-    if importlib.util.find_spec(module) is None:
-        return None
-    return getattr(importlib.import_module(module), attribute, None)
+    return getattr(told(folder, name), attribute, None)
+
+
+def modules(folder: str, arguments: list[str]) -> dict[str, ModuleType]:
+    """The shipped plug-ins of a folder, and those of tests/plugins whose `build` takes such arguments."""
+    shipped = {name: plugins.module(folder, name) for name in plugins.names(folder)}
+    files = sorted((Path(__file__).parents[1] / "plugins").glob("*.py"))
+    own = {
+        path.stem: importlib.import_module(f"tests.plugins.{path.stem}")
+        for path in files
+        if "test_" not in path.stem
+    }
+    takes = {
+        name: list(inspect.signature(m.build).parameters)
+        for name, m in own.items()
+        if hasattr(m, "build")
+    }
+    return shipped | {name: own[name] for name, found in takes.items() if found == arguments}

@@ -9,7 +9,7 @@ import numpy as np
 from labelgrid.ledger.grid import Cell, Grid, State
 from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.select.strategy import Budget, PoolView, TrainedRound
-from tests.contracts.strategy_laws import TASKS, grid_of
+from labelgrid.testing.strategies import TASKS, grid_of
 
 #: The tasks' scores have these scales, so that scores of different tasks do not compare as they
 #: are.

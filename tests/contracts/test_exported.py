@@ -10,7 +10,7 @@ from labelgrid.exporting.export_model import IMAGES
 from labelgrid.exporting.exported_network import ExportedNetwork
 from labelgrid.exporting.onnx_file import differences, write_onnx
 from labelgrid.nets.network import Network, example_output
-from tests.network_laws import TASKS, made
+from labelgrid.testing.networks import TASKS, made
 
 COVERS = ["labelgrid.exporting.exported_network"]
 

@@ -13,7 +13,9 @@ from labelgrid.basics import plugins
 from labelgrid.nets.network import Features, Network, Output
 from labelgrid.nets.networks.pad_net import Options, PadNet
 from labelgrid.tasks.task import Task
-from tests.network_laws import LAWS, TASKS, Law, images, made, variants
+from labelgrid.testing.networks import LAWS, TASKS, Law, images, made, variants
+
+COVERS = ["labelgrid.testing.networks"]
 
 every = pytest.mark.parametrize(
     "name, options",

@@ -4,14 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 
 import pytest
 
 from labelgrid.basics import plugins
 from labelgrid.recipes.recipe import PluginChoice
-from tools.notorch import WATCH
+from labelgrid.testing.laws import WATCH, shown_options
 
 ROOT = Path(__file__).parents[2]
 #: Prints the options of plug-ins, checked where torch cannot be imported, and all shipped recipes
@@ -23,8 +22,8 @@ from labelgrid.recipes.resolve import load_recipe
 from labelgrid.recipes.resolve import shipped_recipes
 from labelgrid.recipes.resolve import check_recipe
 from labelgrid.recipes.resolve import shipped_recipes
-from tests.contracts.test_options import shown
-print(json.dumps({{name: shown(plugins.options_class(*name.split(" "))) for name in sys.argv[1:]}}))
+from labelgrid.testing.laws import shown_options
+print(json.dumps({{name: shown_options(plugins.options_class(*name.split(" "))) for name in sys.argv[1:]}}))
 for name in shipped_recipes():
     check_recipe(load_recipe(name))
 sys.exit("torch was asked for" if Watch.asked else 0)
@@ -53,22 +52,6 @@ def build(tasks, encoder, options):
 """
 
 
-def shown(options):
-    """The fields of options with their types and defaults, and what they are called."""
-    assert is_dataclass(options) and options.__dataclass_params__.frozen
-    return [
-        options.__qualname__,
-        *([field.name, str(field.type), repr(default_of(field))] for field in fields(options)),
-    ]
-
-
-def default_of(field):
-    """The default, of whichever sort; the marker of a missing one has another address each time."""
-    if field.default_factory is not MISSING:
-        return field.default_factory()
-    return "none" if field.default is MISSING else field.default
-
-
 def alone(*names, place=ROOT):
     """The options of plug-ins (`FOLDER NAME`) in a process without torch.
 
@@ -85,7 +68,7 @@ def assert_light(*names, place=ROOT):
     """The law: options without torch are those of the plug-in's module."""
     ended = alone(*names, place=place)
     assert ended.returncode == 0, ended.stderr
-    own = {name: shown(plugins.module(*name.split(" ")).Options) for name in names}
+    own = {name: shown_options(plugins.module(*name.split(" ")).Options) for name in names}
     assert json.loads(ended.stdout) == own
 
 

@@ -13,7 +13,9 @@ from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.rounds.round_scores import terms_of
 from labelgrid.score.statistic import Statistic
-from tests.contracts import statistic_laws as laws
+from labelgrid.testing import statistics as laws
+
+COVERS = ["labelgrid.testing.statistics"]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,9 @@ def case(request, made, tmp_path_factory):
     options = plugins.module("statistics", request.param).Options
     short = {"epochs": 2} if any(field.name == "epochs" for field in fields(options)) else {}
     statistic = build_plugin("statistics", PluginChoice(request.param, short), 0)
-    return laws.case_of(statistic, made, tmp_path_factory.mktemp("case"), terms_of(request.param))
+    return laws.trained_case(
+        statistic, made, tmp_path_factory.mktemp("case"), terms_of(request.param)
+    )
 
 
 @pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.__name__)
@@ -101,4 +105,4 @@ class LeavesItTraining(Statistic):
 )
 def test_a_wrong_statistic_breaks_the_law(wrong, law, made, tmp_path):
     with pytest.raises(AssertionError):
-        law(laws.case_of(wrong(), made, tmp_path))
+        law(laws.trained_case(wrong(), made, tmp_path))

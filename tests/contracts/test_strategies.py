@@ -15,7 +15,9 @@ from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult, best_cells, best_images
 from labelgrid.select.strategy import Budget, Selection
-from tests.contracts import strategy_laws as laws
+from labelgrid.testing import strategies as laws
+
+COVERS = ["labelgrid.testing.strategies"]
 
 
 @pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.__name__)

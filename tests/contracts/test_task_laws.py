@@ -16,7 +16,7 @@ from labelgrid.pixel.target import Target
 from labelgrid.tasks.placement import Placement, same_values
 from labelgrid.tasks.scale import Scale
 from labelgrid.tasks.task import TaskDef, spec_of
-from tests.task_laws import (
+from labelgrid.testing.worlds import (
     TRUTHS,
     a_flip_undone_is_the_label,
     a_mirrored_prediction_is_that_of_the_image,

@@ -3,7 +3,6 @@
 Each law fails a wrong term.
 """
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,21 +10,13 @@ import pytest
 import torch
 
 from labelgrid.basics.errors import PluginError, TrainingError
-from labelgrid.basics.progress import Silent
-from labelgrid.data.loader import train_batch
-from labelgrid.pixel.target import Target
+from labelgrid.testing.terms import LAWS, TermCase
+from labelgrid.testing.trainings import dataset, small, trainer
 from labelgrid.train.mappings import MAPPINGS, SEGNET, segnet_encoder
 from labelgrid.train.term import OwnOptimiser, Term
-from tests.contracts.trained import (
-    dataset,
-    different,
-    modules,
-    resumes_exactly,
-    small,
-    states,
-    trainer,
-    with_gaps,
-)
+from tests.contracts.own import modules
+
+COVERS = ["labelgrid.testing.terms"]
 
 MODULES = modules("terms", ["tasks", "network", "options"])
 every = pytest.mark.parametrize(
@@ -50,95 +41,10 @@ def test_there_are_terms_to_hold_to_the_laws():
     assert MODULES
 
 
-def missing_labels_have_no_effect(folder, term):
-    """Label values of invalid pixels do not affect a step's results: weights, terms, optimisers."""
-    made = dataset(folder)
-    left = []
-    for poison in (False, True):
-        training = trainer(made, term, known=0.0)
-        training.prepare(folder / "terms", Silent(), resumed=False)
-        plan = training.plan
-        batch = train_batch(
-            plan.source, plan.definitions, made.names[:4], plan.data, seed=0, soft={}
-        )
-        targets = {
-            n: t.where(torch.arange(4) != i) for i, (n, t) in enumerate(batch.targets.items())
-        }
-        if poison:
-            targets = {n: Target(garbage(t), t.valid) for n, t in targets.items()}
-        training.network.train()
-        for index in range(2):
-            torch.manual_seed(index)
-            training.train_step(
-                replace(batch, targets=targets, soft=soft_of(training, batch)), index
-            )
-        left.append(states(training))
-    assert not different(*left)
-
-
-def soft_of(training, batch):
-    """A batch as from `train_batch` for a term with soft labels, if none of these images has one."""
-    plan = training.plan
-    if not training.terms.soft:
-        return {}
-    names = [name for name in plan.train if name in batch.ids]
-    return train_batch(
-        plan.source, plan.definitions, names, plan.data, seed=0, soft=training.terms.soft
-    ).soft
-
-
-def garbage(target):
-    worst = float("nan") if target.value.is_floating_point() else 999
-    return torch.where(target.valid, target.value, torch.as_tensor(worst, dtype=target.value.dtype))
-
-
-def one_seed_one_construction(folder, term):
-    """A term that is built twice from one stream is bitwise the same."""
-    made = dataset(folder)
-    assert not different(*(states(trainer(made, term)) for _ in range(2)))
-
-
-def losses_are_a_number_an_image(folder, term):
-    training = trainer(with_gaps(folder), term)
-    training.prepare(folder / "terms", Silent(), resumed=False)
-    found = []
-    losses = training.terms.losses
-    training.terms.losses = lambda steps: found.append(losses(steps)) or found[-1]
-    batch = next(training._batches(0))
-    training.train_step(batch, 0)
-    assert all(
-        loss.shape == (len(batch.ids),) and torch.isfinite(loss).all() for loss in found[0].values()
-    )
-
-
-def the_network_is_changed_by_the_optimiser_alone(folder, term):
-    """Without a gradient, a step does not change the network's weights."""
-    training = trainer(with_gaps(folder), term)
-    training.prepare(folder / "terms", Silent(), resumed=False)
-    training.optimiser.step = lambda: None
-    before = {name: p.detach().clone() for name, p in training.network.named_parameters()}
-    for index in range(2):
-        training.train_step(next(training._batches(0)), index)
-    assert not different(before, dict(training.network.named_parameters()))
-
-
-LAWS = [
-    missing_labels_have_no_effect,
-    one_seed_one_construction,
-    losses_are_a_number_an_image,
-    the_network_is_changed_by_the_optimiser_alone,
-]
-
-
 @every
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 def test_every_term_keeps_the_law(tmp_path, term, law):
-    law(tmp_path, term)
-
-
-@every
-def test_every_term_resumes_exactly(tmp_path, term):
-    resumes_exactly(tmp_path, term=term)
+    law(TermCase(term, tmp_path))
 
 
 class Leaking(Term):
@@ -190,7 +96,13 @@ class Forgetful(Term):
     list(
         zip(
             LAWS,
-            [lambda t, n: Leaking(), Whim, lambda t, n: Scalar(), lambda t, n: Meddling()],
+            [
+                lambda t, n: Leaking(),
+                Whim,
+                lambda t, n: Scalar(),
+                lambda t, n: Meddling(),
+                Forgetful,
+            ],
             strict=True,
         )
     ),
@@ -198,12 +110,7 @@ class Forgetful(Term):
 )
 def test_the_law_fails_a_term_that_breaks_it(tmp_path, law, wrong):
     with pytest.raises((AssertionError, TrainingError)):
-        law(tmp_path, wrong)
-
-
-def test_a_term_whose_state_is_not_kept_fails_to_resume(tmp_path):
-    with pytest.raises(AssertionError):
-        resumes_exactly(tmp_path, term=Forgetful)
+        law(TermCase(wrong, tmp_path))
 
 
 class Keeping(Term):

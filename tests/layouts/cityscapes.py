@@ -10,6 +10,7 @@ from labelgrid.ledger.grid import TaskRow
 from tests.support import Made
 
 LAYOUT = "cityscapes"
+PICTURES = ("*_leftImg8bit.png",)
 ROWS = tuple(TaskRow(name, name, 1.0, TASKS[name]) for name in ("semseg", "depth"))
 
 

@@ -10,6 +10,7 @@ from labelgrid.ledger.grid import TaskRow
 from tests.support import Made
 
 LAYOUT = "mtan_npy"
+PICTURES = ("image/*.npy",)
 ROWS = tuple(TaskRow(name, name, 1.0, NYUV2[name]) for name in ("semseg", "depth"))
 
 

@@ -4,7 +4,7 @@ import csv
 import shutil
 from pathlib import Path
 
-from tests.support import Made
+from labelgrid.testing.scenes import Made
 
 LAYOUT = "table_dataset:build"
 

@@ -29,7 +29,7 @@ from labelgrid.select.strategy import Budget
 from labelgrid.tasks.pictures import colour_map
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import TaskDef
-from tests import task_laws
+from labelgrid.testing import worlds
 from tests.plugins import optical_flow
 from tests.projects import RECIPE
 from tests.stopping import round_of
@@ -47,7 +47,7 @@ AWAY = np.stack(np.meshgrid(np.linspace(-1, 1, 64), np.linspace(-1, 1, 32)), -1)
 def motion(mirrored: bool, zoom: float) -> NDArray[np.generic]:
     """The flow in the synthetic scene if the camera moves sideways: near objects move farther."""
     side = -1 if mirrored else 1
-    depth = task_laws.depth(mirrored, zoom).astype(np.float32)
+    depth = worlds.depth(mirrored, zoom).astype(np.float32)
     return np.concatenate([side * 6 / depth, -2 / depth], 2).astype(np.float32)
 
 
@@ -61,19 +61,19 @@ def forgets_the_zoom(value: Any, valid: Any, geometry: Placement, options: Any) 
 
 
 def test_flow_keeps_the_laws_of_tasks(tmp_path: Path) -> None:
-    task_laws.views_show_the_world(FLOW, motion)
-    valid = np.random.default_rng(0).random(task_laws.SIZE) < 0.7
-    task_laws.a_flip_undone_is_the_label(FLOW, LabelArray(motion(False, 1.0), valid))
+    worlds.views_show_the_world(FLOW, motion)
+    valid = np.random.default_rng(0).random(worlds.SIZE) < 0.7
+    worlds.a_flip_undone_is_the_label(FLOW, LabelArray(motion(False, 1.0), valid))
     raw = 5 * torch.randn(1, 2, 6, 7)
     raw[0, 1, 2, 3] = torch.nan
-    task_laws.a_prediction_survives_the_label_file(FLOW, FLOW.build(), raw, tmp_path)
+    worlds.a_prediction_survives_the_label_file(FLOW, FLOW.build(), raw, tmp_path)
 
 
 @pytest.mark.parametrize("wrong", [forgets_the_sign, forgets_the_zoom])
 def test_a_flow_whose_view_forgets_a_sign_or_a_zoom_is_found(wrong: Any) -> None:
     broken = dataclasses.replace(FLOW, spec=dataclasses.replace(FLOW.spec, transform=wrong))
     with pytest.raises(AssertionError, match="of the values are the world's"):
-        task_laws.views_show_the_world(broken, motion)
+        worlds.views_show_the_world(broken, motion)
 
 
 def test_the_chosen_metrics_are_the_papers() -> None:

@@ -10,8 +10,8 @@ import torch
 
 from labelgrid.basics.progress import Silent
 from labelgrid.rounds import predict
+from labelgrid.testing.networks import LAWS, TASKS, Law, images, known, made
 from labelgrid.train.objective import task_losses
-from tests.network_laws import LAWS, TASKS, Law, images, known, made
 from tests.plugins import three_scale
 from tests.projects import answer, make_project
 from tests.stopping import round_of

@@ -9,10 +9,10 @@ import torch
 from torch.nn import functional
 
 from labelgrid.data.loader import train_batch
+from labelgrid.testing.trainings import dataset, trainer
 from labelgrid.train.objective import task_losses
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.terms.jtr import MapEncoder, Options, build
-from tests.contracts.trained import dataset, trainer
 
 #: Which labels of semseg, depth and normals the six images have.
 LABELLED = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 1, 0], [1, 1, 1], [0, 0, 0], [0, 1, 1]]).bool()

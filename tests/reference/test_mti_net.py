@@ -9,7 +9,7 @@ from labelgrid.nets.blocks import known_prediction
 from labelgrid.nets.network import Raw
 from labelgrid.nets.networks import mti_net
 from labelgrid.pixel.target import Target
-from tests.network_laws import TASKS, images, known, made
+from labelgrid.testing.networks import TASKS, images, known, made
 from tests.slow_layers import Layers
 
 COVERS = ["labelgrid.nets.networks.mti_net", "labelgrid.nets.networks.mti_net"]

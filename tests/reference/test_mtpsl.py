@@ -8,12 +8,12 @@ import torch
 from torch.nn import functional
 
 from labelgrid.data.loader import train_batch
+from labelgrid.testing.trainings import dataset, trainer
 from labelgrid.train.crop_boxes import draw_boxes
 from labelgrid.train.mappings import MAPPINGS, SEGNET, segnet_encoder
 from labelgrid.train.objective import task_losses
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.terms import crop, mtpsl
-from tests.contracts.trained import dataset, trainer
 from tests.reference import slow_mappings
 
 CLASSES = 4

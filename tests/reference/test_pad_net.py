@@ -15,7 +15,7 @@ from labelgrid.nets.network import Raw
 from labelgrid.nets.networks import pad_net
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import build_all, definitions
-from tests.network_laws import TASKS, images, known, made
+from labelgrid.testing.networks import TASKS, images, known, made
 from tests.slow_layers import Layers
 
 COVERS = [

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from labelgrid.nets.encoder_options import Stages
 from labelgrid.nets.network import Network
 from labelgrid.nets.networks import mtan, segnet
-from tests.network_laws import TASKS
+from labelgrid.testing.networks import TASKS
 from tests.slow_layers import Layers
 
 COVERS = ["labelgrid.nets.one_stage", "labelgrid.nets.unpooling"]

@@ -27,7 +27,8 @@ from labelgrid.basics.progress import Silent
 from labelgrid.basics.recognition import recognitions
 from labelgrid.imports.validate_labels import validate_labels
 from labelgrid.project.folder import ProjectFolder
-from tests.contracts.test_connectors import ANNOTATORS, Place, listing
+from labelgrid.testing.tools import listing
+from tests.contracts.test_connectors import ANNOTATORS, place_of
 from tests.torture.mutated import MUTATIONS
 
 #: Of what is JSON or XML, the files that are mutated; the others hold pixels or lists.
@@ -64,7 +65,7 @@ def make(folder: Path) -> list[Sound]:
         annotator: Any = importlib.import_module(f"tests.annotators.{name}")
         if ":" in annotator.CONNECTOR:
             continue
-        place = Place(folder / name, annotator.CONNECTOR, annotator)
+        place = place_of(name, folder / name)
         answer = place.answer(place.send())
         options = getattr(annotator, "OPTIONS", None)
         made.append(Sound(annotator.CONNECTOR, options, place.project.folder, answer))

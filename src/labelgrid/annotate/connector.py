@@ -190,7 +190,7 @@ class Connector(Protocol):
     `send`, which a connector that only receives does not have; `labelgrid import --format NAME`
     calls `receive`. Without `--format`, the surest `recognise` of the package's connectors chooses;
     a connector need not have it. With `--url`, `upload` and `download` exchange them with a server.
-    `tests/contracts/test_connectors.py` tests every connector.
+    `labelgrid.testing.tools` has the laws of connectors.
     """
 
     def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Finds plug-ins: each file in a plug-in folder is one.
+"""Finds plug-ins: the files in plug-in folders, and the entry points of installed packages.
 
 Their options are loaded without the rest of the module.
 """
@@ -15,10 +15,13 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labelgrid.basics.errors import PluginError
 from labelgrid.basics.trusted_code import check_trusted
+
+if TYPE_CHECKING:
+    from labelgrid.basics.entry_points import InstalledPlugin
 
 
 @dataclass(frozen=True)
@@ -206,7 +209,7 @@ def module(folder: str, name: str) -> ModuleType:
             or it cannot be imported or is not trusted; see `labelgrid.basics.trusted_code`.
     """
     path = _path(folder, name)
-    if ":" not in name:
+    if not is_own(folder, name):
         return importlib.import_module(path)
     try:
         return importlib.import_module(path)
@@ -235,13 +238,13 @@ def resolve_in_folders(folders: Sequence[str], name: str) -> Any:
             cannot be imported.
     """
     for folder in folders:
-        if ":" in name or name in names(folder):
+        if ":" in name or is_known(folder, name):
             source = module(folder, name)
             break
     else:
         raise _unknown_error(folders, name)
     try:
-        return getattr(source, name.partition(":")[2] or "build")
+        return getattr(source, target_of(folder, name).partition(":")[2])
     except AttributeError as error:
         raise _import_error(name, error) from error
 
@@ -270,7 +273,7 @@ def call(folder: str, name: str, build: Any, *arguments: Any) -> Any:
         built = build(*arguments)
     except (TypeError, AttributeError) as error:
         # An object that is no plug-in raises these; others are errors of a plug-in's code.
-        if ":" not in name:
+        if not is_own(folder, name):
             raise
         noun = FOLDERS[folder].noun
         raise PluginError(
@@ -410,12 +413,70 @@ def _alias(alias: ast.alias) -> str:
     return (alias.asname or alias.name).partition(".")[0]
 
 
+def is_own(folder: str, name: str) -> bool:
+    """Whether a name means code from outside the package.
+
+    Such code is named as "package.module:object", or comes with an installed package.
+
+    Example:
+        >>> is_own("networks", "mine:build"), is_own("networks", "pad_net")
+        (True, False)
+    """
+    return ":" in name or name not in names(folder)
+
+
+def is_known(folder: str, name: str) -> bool:
+    """Whether the package or an installed one has a plug-in of this name."""
+    return name in names(folder) or name in _installed(folder)
+
+
+def target_of(folder: str, name: str) -> str:
+    """The code of a plug-in, as "package.module:object".
+
+    Raises:
+        PluginError: there is no such plug-in, or two packages bring it.
+
+    Example:
+        >>> target_of("networks", "pad_net")
+        'labelgrid.nets.networks.pad_net:build'
+    """
+    if ":" in name:
+        return name
+    if name in names(folder):
+        return f"labelgrid.{FOLDERS[folder].package}.{name}:build"
+    return _installed_plugin(folder, name).target
+
+
+def _installed(folder: str) -> "dict[str, list[InstalledPlugin]]":
+    from labelgrid.basics.entry_points import installed_plugins  # reads each package's metadata
+
+    return installed_plugins(folder)
+
+
+def _installed_plugin(folder: str, name: str) -> "InstalledPlugin":
+    found = _installed(folder).get(name, [])
+    if not found:
+        raise _unknown_error((folder,), name)
+    if len(found) > 1:
+        packages = " and ".join(f"{one.package} ('{one.target}')" for one in found)
+        raise PluginError(
+            f"Two packages bring a {FOLDERS[folder].noun} '{name}': {packages}.",
+            next_step="Name the code of the one that you mean, or remove the other package.",
+            unchanged="None of them was run.",
+        )
+    return found[0]
+
+
 def _path(folder: str, name: str) -> str:
+    """The module of a plug-in, which is not imported; checks that its code may run."""
     if ":" in name:
         return check_trusted(name)
-    if name not in names(folder):
-        raise _unknown_error((folder,), name)
-    return f"labelgrid.{FOLDERS[folder].package}.{name}"
+    if name in names(folder):
+        return f"labelgrid.{FOLDERS[folder].package}.{name}"
+    plugin = _installed_plugin(folder, name)
+    return check_trusted(
+        plugin.target, f"'{name}' of the package {plugin.package} ('{plugin.target}')"
+    )
 
 
 def _unknown_error(folders: Sequence[str], name: str) -> PluginError:
@@ -423,7 +484,7 @@ def _unknown_error(folders: Sequence[str], name: str) -> PluginError:
     lists: list[str] = []
     every: list[str] = []
     for folder in folders:
-        plugins = names(folder)
+        plugins = sorted({*names(folder), *_installed(folder)})
         every += plugins
         lists.append(f"{'the' if lists else 'The'} {folder} are: {', '.join(plugins)}")
     hint = ""
@@ -462,9 +523,22 @@ def _new_place(name: str) -> str:
 
 
 def describe(folder: str) -> dict[str, str]:
-    """The first lines of the docstrings of a folder's plug-ins, without imports."""
+    """The first lines of the docstrings of a folder's plug-ins, without imports.
+
+    Those of installed packages follow, with the package that brings each.
+    """
     bases = _paths(folder)
-    return {name: _first_line(bases[0] / f"{name}.py") for name in names(folder)} if bases else {}
+    lines = {name: _first_line(bases[0] / f"{name}.py") for name in names(folder)} if bases else {}
+    for name, plugins in _installed(folder).items():
+        if name in lines:
+            others = ", ".join(f"{one.package} ('{one.target}')" for one in plugins)
+            lines[name] += f" Another one of this name, in {others}, is not used."
+        elif len(plugins) > 1:
+            others = ", ".join(f"{one.package} ('{one.target}')" for one in plugins)
+            lines[name] = f"It is refused, since two packages bring it: {others}."
+        else:
+            lines[name] = plugins[0].summary
+    return lines
 
 
 def _first_line(path: Path) -> str:

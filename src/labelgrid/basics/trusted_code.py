@@ -62,8 +62,12 @@ def is_trusted(module: str) -> bool:
     return any(module == prefix or module.startswith(f"{prefix}.") for prefix in prefixes)
 
 
-def check_trusted(name: str) -> str:
+def check_trusted(name: str, shown: str = "") -> str:
     """Check that the code "package.module:object" may run; returns the module.
+
+    Args:
+        name: the code.
+        shown: what a refusal calls it, if not by its name.
 
     Raises:
         PluginError: the name has another form, the module is labelgrid's or Python's, or the user
@@ -71,25 +75,26 @@ def check_trusted(name: str) -> str:
     """
     if not NAME.fullmatch(name):
         raise PluginError(
-            f"{name!r} is not the name of a plug-in.",
+            f"{shown or repr(name)} is not the name of a plug-in.",
             next_step="Name your own code as 'package.module:name'.",
         )
     module = name.partition(":")[0]
+    shown = shown or f"'{name}'"
     if _is_of_python(module):
         raise PluginError(
-            f"'{name}' is not a plug-in: the module is Python's own.", unchanged="It was not run."
+            f"{shown} is not a plug-in: the module is Python's own.", unchanged="It was not run."
         )
     if _is_of_labelgrid(module):
         plugin = module.rpartition(".")[2]
         raise PluginError(
-            f"'{name}' is not code of your own: the module is labelgrid's.",
+            f"{shown} is not code of your own: the module is labelgrid's.",
             next_step=f"Name a plug-in of labelgrid without its module: '{plugin}'.",
             unchanged="It was not run.",
         )
     if not is_trusted(module):
         package = module.partition(".")[0]
         raise PluginError(
-            f"'{name}' is code from outside labelgrid, and you have not said that you trust it.",
+            f"{shown} is code from outside labelgrid, and you have not said that you trust it.",
             next_step=f"If you know its author, add `--trust {package}` to the command, "
             f"or set {VARIABLE}={package}.",
             unchanged="It was not run.",

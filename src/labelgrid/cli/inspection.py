@@ -1,5 +1,6 @@
-"""Commands that show findings: report, verify, audit, time, advise, relate, list."""
+"""Commands that show findings: report, verify, audit, time, advise, relate, list, check-plugin."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from json import dumps
@@ -308,5 +309,43 @@ def list_(
         screen.print_table(name, ["name", "what it is"], list(lines.items()))
 
 
+@with_options(
+    folder="FOLDER!: the sort of the plug-in, as `labelgrid list` heads it",
+    name="NAME!: the plug-in, such as module:build",
+    told="--with MODULE: a module that tells the laws what the plug-in does not, such as how "
+    "somebody answers a request; by default the plug-in's own",
+)
+def check_plugin(
+    folder: str,
+    name: str,
+    told: str = "",
+    json: bool = False,
+) -> None:
+    """Hold a plug-in to the laws of its sort, one per line.
+
+    Exits with 1 if it breaks any.
+
+    Example: [bold]labelgrid check-plugin strategies mine:build --trust mine[/]
+    """
+    from labelgrid.testing.laws import outcomes, subject_of
+
+    found = []
+    for outcome in outcomes(subject_of(folder, name, told)):
+        found.append(outcome)
+        if not json:
+            screen.say(f"{outcome.state:6}  {outcome.law.replace('_', ' ')}")
+            for line in outcome.message.splitlines():
+                screen.say(f"        {line}")
+    counts = Counter(outcome.state for outcome in found)
+    words = f"{counts['passed']} of {count_text(len(found), 'law')} passed"
+    words += f", {counts['failed'] or 'none'} failed"
+    if counts["idle"]:
+        words += f", {counts['idle']} not for this plug-in"
+    values = {"folder": folder, "name": name, "laws": [asdict(outcome) for outcome in found]}
+    screen.print_result(values, json, f"{words}.")
+    if counts["failed"]:
+        raise typer.Exit(1)
+
+
 #: The commands of this module.
-COMMANDS = (report, verify, audit, time, advise, relate, list_)
+COMMANDS = (report, verify, audit, time, advise, relate, list_, check_plugin)

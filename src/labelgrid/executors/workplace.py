@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labelgrid.basics.errors import UsageError
-from labelgrid.basics.plugins import create, names
+from labelgrid.basics.plugins import create, is_known, target_of
 from labelgrid.basics.processes import cores
 from labelgrid.basics.progress import Progress
 from labelgrid.executors.executor import Executor
@@ -107,7 +107,8 @@ def executor_at(on: str, workers: int, preload: str) -> Executor:
         3
     """
     name, mark, address = on.partition(":")
-    if name not in names("executors"):  # nobody's, or a user's own, whose name has a colon
+    is_code = not is_known("executors", name) or on == target_of("executors", name)
+    if is_code:  # nobody's, or a user's own, whose name has a colon
         name = on
         address = ""
     elif mark and not address:

@@ -2,6 +2,7 @@
 
 import importlib
 import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, cast
@@ -221,7 +222,7 @@ class Codec(Protocol[O_contra]):
     its inverse, `to_regions(label, options)`. And, for labels of classes, `limit_classes(label,
     known, options)`: a label that is older than a class; and `legend(options, colours)`: a
     `labelgrid.formats.colours.LegendRow` for each number. And `EXAMPLES`: two or more pixels of
-    `CHANNELS` numbers that every file of the format can hold; `tests/contracts/test_formats.py`
+    `CHANNELS` numbers that every file of the format can hold; `labelgrid.testing.formats`
     makes labels of them.
     """
 
@@ -240,19 +241,18 @@ class Codec(Protocol[O_contra]):
 
 
 def codec(name: str) -> Codec[Any]:
-    """The format module `name`, or your own object `"package.module:object"`.
+    """The format module `name`, an installed one, or your own object `"package.module:object"`.
 
     Raises:
         PluginError: there is no such format.
     """
-    if ":" in name:
-        return cast(
-            "Codec[Any]", plugins.check_plugin("formats", name, plugins.resolve("formats", name))
-        )
-    try:
-        return cast("Codec[Any]", importlib.import_module(f"labelgrid.formats.codecs.{name}"))
-    except ModuleNotFoundError:
+    if ":" not in name:
+        with suppress(ModuleNotFoundError):
+            return cast("Codec[Any]", importlib.import_module(f"labelgrid.formats.codecs.{name}"))
+    if not plugins.is_own("formats", name):
         return cast("Codec[Any]", plugins.module("formats", name))
+    own = plugins.resolve("formats", name)
+    return cast("Codec[Any]", plugins.check_plugin("formats", name, own))
 
 
 def options_of(name: str, values: Values, where: str) -> Any:

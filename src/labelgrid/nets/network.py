@@ -113,7 +113,7 @@ class Network(nn.Module):
 
     `known` holds labels of any size that replace initial predictions where they are valid;
     one-stage networks, and those that say why in `ignores_known`, ignore it. Laws
-    (tests/contracts/test_networks.py): in evaluation mode, known labels without a valid pixel give
+    (labelgrid.testing.networks): in evaluation mode, known labels without a valid pixel give
     bitwise the output without `known`; an image's labels do not change the outputs of other images;
     a task's own label never reaches its own output.
 

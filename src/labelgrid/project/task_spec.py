@@ -183,7 +183,7 @@ def _row(name: str, values: Mapping[str, Any], folder: Path) -> TaskRow:
 
 def _check_kind(name: str, kind: str) -> None:
     kinds = plugins.names("kinds")
-    if ":" in kind or kind in kinds:
+    if ":" in kind or plugins.is_known("kinds", kind):
         return
     close = difflib.get_close_matches(kind, kinds, 1)
     if close:

@@ -56,7 +56,7 @@ class Relation:
     """A relation between kinds of tasks: plain data, and a function. Loads no torch.
 
     A module of `labelgrid.relations.derivations` has a frozen dataclass `Options` and
-    `build(options)`, which returns one. Laws: `tests/contracts/test_relations.py`.
+    `build(options)`, which returns one. Laws: `labelgrid.testing.relations`.
 
     Args:
         reads: the kinds of the labels that it reads, in their order.

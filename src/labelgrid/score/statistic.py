@@ -87,7 +87,7 @@ class Statistic:
 
     A subclass sets the attributes and implements `__call__`.
 
-    Laws (tests/contracts/test_statistics.py): an image's values depend on that image only, not on
+    Laws (labelgrid.testing.statistics): an image's values depend on that image only, not on
     its position or on the rest of its batch; label values of invalid pixels have no effect; the
     model is not changed.
 

@@ -136,7 +136,7 @@ class Selection:
 class Strategy(Protocol):
     """Picks cells. Most strategies are composed of `labelgrid.select.parts`.
 
-    Laws (tests/contracts/test_strategies.py): picks are missing cells worth at most the budget;
+    Laws (labelgrid.testing.strategies): picks are missing cells worth at most the budget;
     they do not depend on the order of the pool; a budget of the whole pool buys the whole pool; a
     task without any label is picked beside the others.
 

@@ -505,8 +505,9 @@ def binary_task(
 
 def spec_of(kind: str) -> Spec:
     """The plain data of a kind, without torch."""
-    if ":" in kind:
-        path, _, _ = kind.partition(":")
+    if plugins.is_own("kinds", kind):
+        path, _, _ = plugins.target_of("kinds", kind).partition(":")
+        plugins.module("kinds", kind)  # refuses it under the name that the user knows
         spec = plugins.resolve("kinds", f"{path}:SPEC")
         if not isinstance(spec, Spec):
             raise PluginError(f"'{kind}' is not a kind of task: the module's SPEC is not a `Spec`.")

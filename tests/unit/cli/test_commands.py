@@ -66,7 +66,7 @@ def flat(data: Made, tmp_path: Path) -> Iterator[Path]:
 
 def test_every_command_that_a_message_or_a_page_names_is_there() -> None:
     texts = [*ROOT.glob("src/labelgrid/**/*.py"), *ROOT.glob("docs/*.md"), ROOT / "README.md"]
-    written = re.compile(r"""(?:[`$] ?labelgrid |\bcommand\(["'])([a-z]+)""")
+    written = re.compile(r"""(?:[`$] ?labelgrid |\bcommand\(["'])([a-z]+(?:-[a-z]+)*)""")
     named = {name for path in texts for name in written.findall(path.read_text("utf-8"))}
     assert len(named) > 5 and named <= set(APP.commands)
 

@@ -13,7 +13,7 @@ from labelgrid.basics.errors import ModelError
 from labelgrid.nets import backbones
 from labelgrid.nets.backbones import Encoder, TransformerPyramid, is_transformer, load_weights
 from labelgrid.nets.encoder_options import BackboneOptions
-from tests.network_laws import TASKS
+from labelgrid.testing.networks import TASKS
 
 COVERS = ["labelgrid.nets.encoder_options", "labelgrid.nets.padding"]
 TINY = BackboneOptions(name="mobilenetv2_035", pretrained=True, fused=16)

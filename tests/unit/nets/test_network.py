@@ -9,7 +9,7 @@ from torch import Tensor
 
 from labelgrid.nets.network import Features, Network, Output, reason_to_ignore
 from labelgrid.nets.networks import mti_net, pad_net, shared_heads
-from tests.network_laws import made
+from labelgrid.testing.networks import made
 
 
 @dataclass(frozen=True)

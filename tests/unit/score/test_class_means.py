@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from labelgrid.score.statistics import class_entropy, classes
-from tests.contracts import statistic_laws as laws
+from labelgrid.testing import statistics as laws
 from tests.support import make_dataset
 
 COVERS = ["labelgrid.score.statistics.classes", "labelgrid.score.statistics.class_entropy"]
@@ -66,13 +66,13 @@ def entropy(p):
 
 @pytest.mark.parametrize("module, of", [(classes, share), (class_entropy, entropy)])
 def test_values_are_those_of_slow_loops(module, of, made, tmp_path):
-    case = laws.case_of(module.build(0, module.Options()), made, tmp_path)
+    case = laws.trained_case(module.build(0, module.Options()), made, tmp_path)
     for batch in case.batches(case.names, 2):
         np.testing.assert_allclose(case.statistic(batch), slow(batch, of), rtol=1e-4, atol=1e-6)
 
 
 def test_shares_add_up_to_one_and_a_task_without_classes_has_zeros(made, tmp_path):
-    case = laws.case_of(classes.build(0, classes.Options()), made, tmp_path)
+    case = laws.trained_case(classes.build(0, classes.Options()), made, tmp_path)
     (batch,) = case.batches(case.names, 4)
     found = np.asarray(case.statistic(batch)).reshape(4, 3, -1)
     expected = [0.0 if task == "depth" else 1.0 for task in batch.tasks]
@@ -80,7 +80,7 @@ def test_shares_add_up_to_one_and_a_task_without_classes_has_zeros(made, tmp_pat
 
 
 def test_a_task_without_a_label_in_training_has_zeros(made, tmp_path):
-    case = laws.case_of(classes.build(0, classes.Options()), made, tmp_path)
+    case = laws.trained_case(classes.build(0, classes.Options()), made, tmp_path)
     (batch,) = case.batches(case.names, 4)
     column = list(batch.tasks).index("semseg")
     for trained, total in ((frozenset({"depth", "semseg"}), 1.0), (frozenset({"depth"}), 0.0)):
@@ -90,7 +90,7 @@ def test_a_task_without_a_label_in_training_has_zeros(made, tmp_path):
 
 
 def test_entropies_of_the_classes_add_up_to_the_mean_entropy(made, tmp_path):
-    case = laws.case_of(class_entropy.build(0, class_entropy.Options()), made, tmp_path)
+    case = laws.trained_case(class_entropy.build(0, class_entropy.Options()), made, tmp_path)
     (batch,) = case.batches(case.names[:1], 1)
     column = list(batch.tasks).index("semseg")
     found = np.asarray(case.statistic(batch)).reshape(1, 3, -1)[0, column].sum()
@@ -102,6 +102,6 @@ def test_entropies_of_the_classes_add_up_to_the_mean_entropy(made, tmp_path):
 
 def test_without_any_class_task_there_is_a_column_of_zeros_for_each_task(tmp_path):
     made = make_dataset(tmp_path / "made", n=2, size=(32, 64), tasks=("depth", "normals"))
-    case = laws.case_of(classes.build(0, classes.Options()), made, tmp_path)
+    case = laws.trained_case(classes.build(0, classes.Options()), made, tmp_path)
     (batch,) = case.batches(case.names, 2)
     assert np.asarray(case.statistic(batch)).tolist() == [[0, 0], [0, 0]]

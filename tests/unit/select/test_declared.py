@@ -10,8 +10,8 @@ from labelgrid.basics.errors import PluginError
 from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.select.strategy import Budget
+from labelgrid.testing.strategies import TASKS, grid_of, pool_of
 from tests.contracts import own
-from tests.contracts.strategy_laws import TASKS, grid_of, pool_of
 
 #: Strategy and options; unit, statistics, named tasks; reasons, terms, what is left out.
 DECLARED = [

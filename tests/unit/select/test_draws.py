@@ -21,7 +21,7 @@ from labelgrid.select.draws import (
     read_share,
 )
 from labelgrid.select.strategy import Budget
-from tests.contracts.strategy_laws import grid_of
+from labelgrid.testing.strategies import grid_of
 
 PAIRED = ("depth", "normals")
 TWELVE = [f"image-{number}" for number in range(12)]

@@ -8,7 +8,7 @@ from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.rounds.round_scores import check_expected_options, score_tables
 from labelgrid.select.strategy import Budget, PoolView
-from tests.contracts.strategy_laws import grid_of
+from labelgrid.testing.strategies import grid_of
 
 COVERS = [
     "labelgrid.select.strategies.bald",

@@ -9,7 +9,7 @@ from labelgrid.ledger.grid import State
 from labelgrid.select.budget import cell_costs, image_costs, payable_amount
 from labelgrid.select.shares import Group, alternate, deal, interleave, random_order
 from labelgrid.select.strategy import Budget
-from tests.contracts.strategy_laws import grid_of
+from labelgrid.testing.strategies import grid_of
 
 KEYS = np.arange(100, dtype=np.uint64)
 

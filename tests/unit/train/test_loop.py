@@ -15,6 +15,7 @@ from lightning_fabric.plugins import MixedPrecision
 from labelgrid.basics.errors import TrainingError
 from labelgrid.basics.progress import Silent
 from labelgrid.nets.network import Network
+from labelgrid.testing.trainings import different, flat
 from labelgrid.train.balance import uncertainty
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.group import TrainingGroup
@@ -24,7 +25,6 @@ from labelgrid.train.term import Term
 from labelgrid.train.terms import mtpsl
 from labelgrid.train.train_options import TrainOptions
 from labelgrid.train.trainer import Trainer
-from tests.contracts.trained import different, flat
 from tests.e2e.killing import preloaded_context
 from tests.support import make_dataset
 from tests.toys import toy_plan, weights_of

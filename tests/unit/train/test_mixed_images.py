@@ -13,12 +13,12 @@ from labelgrid.basics.streams import stream
 from labelgrid.data.batch import Batch, SoftTarget
 from labelgrid.data.loader import train_batch
 from labelgrid.pixel.target import Target
+from labelgrid.testing.trainings import different, states
 from labelgrid.train.checkpoint import save
 from labelgrid.train.loop import fit
 from labelgrid.train.mixed_images import mix_images
 from labelgrid.train.train_options import TrainOptions
 from labelgrid.train.trainer import Trainer
-from tests.contracts.trained import different, states
 from tests.support import make_dataset
 from tests.toys import toy_plan, weights_of
 

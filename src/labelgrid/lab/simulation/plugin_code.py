@@ -7,24 +7,29 @@ import ast
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from importlib.util import find_spec, resolve_name
+from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
+
+from labelgrid.basics.entry_points import installed_plugins, source_file
+from labelgrid.basics.plugins import FOLDERS, names
 
 #: The name of a plug-in outside this package.
 OWN = re.compile(r"(?!labelgrid[.:])[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 def digests(values: Any) -> dict[str, str]:
-    """Digest the source of each plug-in that JSON values name as "package.module:object".
+    """Digest the source of each plug-in from outside this package that JSON values name.
 
-    The source is the module's file and the modules of the same package that it imports, directly or
-    indirectly. Words that look like a plug-in, but have no source, are left out.
+    They name it as "package.module:object", or as an installed package does. The source is the
+    module's file and the modules of the same package that it imports, directly or indirectly.
+    Words that look like a plug-in, but have no source, are left out.
     """
     code = {}
-    for name in sorted(set(_plugin_names(values))):
-        files = _sources(name.partition(":")[0])
+    for name in sorted(set(_words(values))):
+        files: dict[str, Path] = {}
+        for target in _targets(name):
+            files |= _sources(target.partition(":")[0])
         hasher = hashlib.blake2b(digest_size=16)
         for module, path in sorted(files.items()):
             content = path.read_bytes()
@@ -45,16 +50,26 @@ def changed_plugins(before: Mapping[str, str], now: Mapping[str, str]) -> list[s
     return [name for name, digest in before.items() if now.get(name, digest) != digest]
 
 
-def _plugin_names(values: Any) -> Iterator[str]:
-    """Find the words among nested keys and values that are written like a plug-in's name."""
+def _targets(name: str) -> list[str]:
+    """The code that a word may mean."""
+    if OWN.fullmatch(name):
+        return [name]
+    found = []
+    for folder in FOLDERS:
+        if name not in names(folder):
+            found += [plugin.target for plugin in installed_plugins(folder).get(name, ())]
+    return found
+
+
+def _words(values: Any) -> Iterator[str]:
+    """Find the words among nested keys and values."""
     if isinstance(values, Mapping):
         values = [*values.keys(), *values.values()]
     if isinstance(values, str):
-        if OWN.fullmatch(values):
-            yield values
+        yield values
     elif isinstance(values, Sequence):
         for value in values:
-            yield from _plugin_names(value)
+            yield from _words(value)
 
 
 def _sources(module: str) -> dict[str, Path]:
@@ -66,34 +81,12 @@ def _sources(module: str) -> dict[str, Path]:
         name = waiting.pop()
         if name in files:
             continue
-        path = _file(name)
+        path = source_file(name)
         if path:
             files[name] = path
             imported = _imports(name, path)
             waiting += [other for other in imported if other.split(".")[0] == package]
     return files
-
-
-def _file(module: str) -> Path | None:
-    """Find the source file of a module without importing a package above it.
-
-    None if there is none.
-    """
-    top, *rest = module.split(".")
-    spec = None
-    with suppress(ImportError, ValueError):
-        spec = find_spec(top)
-    if spec is None:
-        return None
-    candidates = []
-    if rest:
-        for folder in spec.submodule_search_locations or ():
-            base = Path(folder).joinpath(*rest)
-            candidates += [base.with_name(f"{base.name}.py"), base / "__init__.py"]
-    else:
-        candidates.append(Path(spec.origin or ""))
-    sources = (path for path in candidates if path.suffix == ".py" and path.is_file())
-    return next(sources, None)
 
 
 def _imports(module: str, path: Path) -> Iterator[str]:

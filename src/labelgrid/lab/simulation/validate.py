@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, combinations
 from pathlib import Path
 
+from labelgrid.basics import plugins
 from labelgrid.basics.config import check_pattern
 from labelgrid.basics.errors import ModelError, ProjectError, RecipeError, note_unchanged
 from labelgrid.basics.progress import Progress
@@ -226,7 +227,7 @@ def _check_scoring(recipe: str, study: Study, run: Run) -> None:
     for name in sorted(strategy.needs):
         if reads_suppliers(name) and not trusts:
             raise no_supplier_error(name)
-        if ":" in name:
+        if plugins.is_own("statistics", name):
             build_plugin("statistics", PluginChoice(name, score.get(name, {})), 0)
 
 

@@ -263,7 +263,7 @@ from pathlib import Path
 from labelgrid.executors.workplace import executor_at
 from labelgrid.executors.pieces import Piece, PieceList
 from labelgrid.basics.progress import Silent
-from tests.contracts.test_executors import work_on
+from labelgrid.testing.executors import work_on
 from tests.unit.executors.places.test_ray import write_then_die
 
 class Loud(Silent):

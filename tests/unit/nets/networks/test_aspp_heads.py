@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from labelgrid.nets.networks import aspp_heads
 from labelgrid.nets.networks.aspp_heads import NormOfMeans, Options
-from tests.network_laws import images, made
+from labelgrid.testing.networks import images, made
 
 
 def test_one_image_can_be_trained_on_and_outputs_have_the_coarsest_resolution() -> None:

@@ -7,7 +7,7 @@ from torch import nn
 from labelgrid.nets.network import Features
 from labelgrid.nets.networks import mtan, segnet
 from labelgrid.nets.networks.mtan import Mtan, Options
-from tests.network_laws import TASKS, images, made
+from labelgrid.testing.networks import TASKS, images, made
 
 
 def small(dropout: float = 0.2) -> Mtan:

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from labelgrid.nets.networks import segnet
 from labelgrid.nets.networks.segnet import Options, SegNet
-from tests.network_laws import TASKS, made
+from labelgrid.testing.networks import TASKS, made
 
 COVERS = ["labelgrid.nets.unpooling"]
 

@@ -20,9 +20,9 @@ from labelgrid.score.pool import ScoringJob, pool_batches
 from labelgrid.score.statistic import PoolBatch
 from labelgrid.score.statistics.committee import Block, Committee, Options, initial_predictions
 from labelgrid.tasks.task import build_all, definitions
+from labelgrid.testing.networks import TASKS, images, made
 from labelgrid.train.train_options import ObjectiveOptions
 from labelgrid.train.trained_model import TrainedModel
-from tests.network_laws import TASKS, images, made
 from tests.plugins import three_scale
 from tests.slow_layers import convolved, normalised
 from tests.support import make_dataset

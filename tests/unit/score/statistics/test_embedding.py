@@ -19,9 +19,9 @@ from labelgrid.score.statistics.embedding import (
 )
 from labelgrid.score.training import Rows
 from labelgrid.tasks.task import build_all, definitions
+from labelgrid.testing.networks import TASKS, images, made
 from labelgrid.train.train_options import ObjectiveOptions
 from labelgrid.train.trained_model import TrainedModel
-from tests.network_laws import TASKS, images, made
 from tests.plugins import three_scale
 from tests.slow_layers import convolved, normalised
 from tests.support import make_dataset

@@ -7,7 +7,7 @@ import pytest
 
 from labelgrid.data.frame import Frame
 from labelgrid.score.statistics import features
-from tests.contracts import statistic_laws as laws
+from labelgrid.testing import statistics as laws
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def made(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["fused", "deepest"])
 def test_features_are_the_mean_of_the_map_without_padding(name, made, tmp_path):
-    case = laws.case_of(features.build(0, features.Options(map=name)), made, tmp_path)
+    case = laws.trained_case(features.build(0, features.Options(map=name)), made, tmp_path)
     for batch in case.batches(case.names, 3):
         maps = {"fused": batch.features.shared, "deepest": batch.features.levels[-1]}[name]
         found = case.statistic(batch)
@@ -31,7 +31,7 @@ def test_features_are_the_mean_of_the_map_without_padding(name, made, tmp_path):
 
 
 def test_padding_does_not_count(made, tmp_path):
-    case = laws.case_of(features.build(0, features.Options()), made, tmp_path)
+    case = laws.trained_case(features.build(0, features.Options()), made, tmp_path)
     (batch,) = case.batches(case.names[:1], 1)
     upper = Frame((16, 64), (32, 64), (slice(0, 16), slice(0, 64)))
     padded = replace(batch, batch=replace(batch.batch, frames=(upper,)))

@@ -13,7 +13,7 @@ from labelgrid.select.explain import explain_picks
 from labelgrid.select.parts import DRAWN
 from labelgrid.select.strategies import clasp_pe
 from labelgrid.select.strategy import Budget, PoolView, TrainedRound
-from tests.contracts.strategy_laws import grid_of
+from labelgrid.testing.strategies import grid_of
 
 TASKS = ["depth", "semseg"]
 N = 60

@@ -7,7 +7,7 @@ from labelgrid.basics.streams import image_key
 from labelgrid.ledger.grid import State
 from labelgrid.select.strategies import core_set
 from labelgrid.select.strategy import Budget, PoolView
-from tests.contracts.strategy_laws import grid_of
+from labelgrid.testing.strategies import grid_of
 from tests.reference.k_centre import brute_force
 
 STRATEGY = core_set.build(core_set.Options())

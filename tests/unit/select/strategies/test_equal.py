@@ -6,7 +6,7 @@ import pytest
 from labelgrid.basics.errors import PluginError
 from labelgrid.select.strategies.equal import Options, build
 from labelgrid.select.strategy import Budget, PoolView
-from tests.contracts.strategy_laws import TASKS, grid_of
+from labelgrid.testing.strategies import TASKS, grid_of
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from labelgrid.ledger.grid import State
 from labelgrid.select.strategies import joint, random_images
 from labelgrid.select.strategies.joint import LEAST, task_gains
 from labelgrid.select.strategy import Budget, PoolView, TrainedRound
+from labelgrid.testing.strategies import grid_of
 from tests.contracts.planted import Planted
-from tests.contracts.strategy_laws import grid_of
 
 #: What `test_declared.py` compares with.
 DECLARED = [

@@ -6,7 +6,7 @@ import pytest
 from labelgrid.ledger.grid import Grid
 from labelgrid.select.strategies.learning_loss import Options, build
 from labelgrid.select.strategy import Budget, PoolView
-from tests.contracts.strategy_laws import grid_of
+from labelgrid.testing.strategies import grid_of
 
 NAN = float("nan")
 

@@ -6,8 +6,8 @@ import pytest
 from labelgrid.ledger.grid import State
 from labelgrid.select.strategies import like
 from labelgrid.select.strategy import Budget, PoolView
+from labelgrid.testing.strategies import TASKS, grid_of
 from tests.contracts.planted import Planted
-from tests.contracts.strategy_laws import TASKS, grid_of
 
 #: What `test_declared.py` compares with.
 DECLARED = [

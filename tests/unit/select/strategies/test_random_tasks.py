@@ -9,8 +9,8 @@ from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.select.strategies import random_cells, random_tasks
 from labelgrid.select.strategy import Budget, PoolView
-from tests.contracts import strategy_laws as laws
-from tests.contracts.strategy_laws import TASKS, grid_of
+from labelgrid.testing import strategies as laws
+from labelgrid.testing.strategies import TASKS, grid_of
 
 
 def counts(grid, budget, shares="equal", seed=0):

@@ -9,7 +9,7 @@ from labelgrid.basics.errors import PluginError
 from labelgrid.ledger.grid import Grid
 from labelgrid.select.strategies.rbal import Options, build
 from labelgrid.select.strategy import Budget, PoolView
-from tests.contracts.strategy_laws import grid_of
+from labelgrid.testing.strategies import grid_of
 
 NAN = float("nan")
 

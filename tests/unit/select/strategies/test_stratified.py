@@ -7,7 +7,7 @@ from labelgrid.ledger.grid import State
 from labelgrid.select.strategies import stratified
 from labelgrid.select.strategies.stratified import rarest_classes
 from labelgrid.select.strategy import Budget, PoolView
-from tests.contracts.strategy_laws import grid_of
+from labelgrid.testing.strategies import grid_of
 
 TASKS = ["depth", "semseg"]
 #: Images of three kinds: 84 with class 0 alone, 12 with a little of class 1, 4 with a little of

@@ -8,7 +8,7 @@ from labelgrid.select import clusters
 from labelgrid.select.strategies import typiclust
 from labelgrid.select.strategies.typiclust import affordable_count, typicalities
 from labelgrid.select.strategy import Budget, PoolView
-from tests.contracts.strategy_laws import grid_of
+from labelgrid.testing.strategies import grid_of
 
 #: Images in clusters of 40, 30, 20 and 6, and two strays.
 SIZES = [40, 30, 20, 6, 1, 1]

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from labelgrid.basics.progress import Silent
+from labelgrid.testing.trainings import dataset, different, states, trainer
 from labelgrid.train.balance.dwa import Options, build
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.objective import supervised_loss
 from tests.balancing import FULL, Toy
-from tests.contracts.trained import dataset, different, states, trainer
 
 WEIGHTS = {"a": 1.0, "b": 2.0, "c": 0.5}
 REDUCE = partial(supervised_loss, reduction="task_sum")

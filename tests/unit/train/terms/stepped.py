@@ -6,10 +6,10 @@ import torch
 
 from labelgrid.data.loader import train_batch
 from labelgrid.pixel.target import Target
+from labelgrid.testing.trainings import OPTIONS, dataset, trainer
 from labelgrid.train.objective import task_losses
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.term import Preparation
-from tests.contracts.trained import OPTIONS, dataset, trainer
 from tests.support import make_dataset
 from tests.toys import toy_plan
 

@@ -11,11 +11,11 @@ import torch
 from labelgrid.basics.progress import Silent
 from labelgrid.data.loader import train_batch
 from labelgrid.nets.network import Features, Network, Output
+from labelgrid.testing.trainings import OPTIONS, dataset, trainer
 from labelgrid.train.crop_boxes import Box, crop_batch, crop_prediction, draw_boxes
 from labelgrid.train.step_draws import Draws
 from labelgrid.train.terms.crop import Options, build
 from labelgrid.train.trainer import Trainer
-from tests.contracts.trained import OPTIONS, dataset, trainer
 from tests.toys import toy_plan
 
 COVERS = ["labelgrid.train.crop_boxes"]

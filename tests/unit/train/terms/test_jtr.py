@@ -10,9 +10,9 @@ import torch
 
 from labelgrid.basics.progress import Silent
 from labelgrid.recipes.resolve import load_recipe
+from labelgrid.testing.trainings import OPTIONS, trainer
 from labelgrid.train.terms import jtr
 from labelgrid.train.terms.jtr import Options, build
-from tests.contracts.trained import OPTIONS, trainer
 from tests.support import make_dataset
 from tests.toys import toy_plan
 from tests.unit.train.terms import stepped

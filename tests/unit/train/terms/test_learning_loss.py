@@ -11,11 +11,11 @@ import torch
 
 from labelgrid.data.loader import train_batch
 from labelgrid.nets.network import Features
+from labelgrid.testing.trainings import dataset, trainer
 from labelgrid.train.objective import task_losses
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.terms.learning_loss import LearningLoss, Options, build, ranking_loss
 from labelgrid.train.train_options import ObjectiveOptions, TrainOptions
-from tests.contracts.trained import dataset, trainer
 from tests.support import make_dataset
 from tests.toys import DATA, toy_plan, train
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from labelgrid.basics.progress import Silent
+from labelgrid.testing.trainings import dataset, different, trainer
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.terms import mean_teacher
 from labelgrid.train.terms.mean_teacher import Options, build, smallest_gaps
-from tests.contracts.trained import dataset, different, trainer
 from tests.support import make_dataset
 from tests.unit.train.terms import stepped
 from tests.unit.train.terms.stepped import ONE, step_of, without_depth

@@ -10,12 +10,12 @@ from labelgrid.basics.errors import RecipeError
 from labelgrid.data.loader import train_batch
 from labelgrid.pixel.target import Target
 from labelgrid.recipes.resolve import load_recipe
+from labelgrid.testing.trainings import OPTIONS, dataset, trainer
 from labelgrid.train.joint_space import level_of_stride
 from labelgrid.train.objective import fixed_weights, supervised_loss, task_losses
 from labelgrid.train.pairs import Pairs
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.terms.mtpsl import Options, build
-from tests.contracts.trained import OPTIONS, dataset, trainer
 from tests.support import make_dataset
 from tests.toys import toy_plan
 from tests.unit.train.terms.stepped import Said, prepared

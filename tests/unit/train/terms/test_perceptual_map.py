@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from labelgrid.basics.errors import RecipeError
+from labelgrid.testing.trainings import different, resumes_exactly
 from labelgrid.train.terms import perceptual_map
 from labelgrid.train.terms.perceptual_map import Options
-from tests.contracts.trained import different, resumes_exactly
 from tests.unit.train.terms.stepped import (
     ONE,
     alone,

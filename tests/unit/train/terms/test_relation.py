@@ -17,10 +17,10 @@ from labelgrid.lab.scenes.write_scenes import TASKS, scene_labels
 from labelgrid.relations.bound import bind
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.tasks.task import definitions
+from labelgrid.testing.trainings import OPTIONS
 from labelgrid.train.terms import relation
 from labelgrid.train.terms.relation import Options
 from labelgrid.train.trainer import Trainer
-from tests.contracts.trained import OPTIONS
 from tests.support import Made
 from tests.toys import toy_plan
 from tests.unit.train.terms.stepped import (

@@ -10,10 +10,10 @@ import torch
 
 from labelgrid.basics.errors import ModelError, ProjectError, TrainingError
 from labelgrid.basics.progress import Silent
+from labelgrid.testing.trainings import dataset, different
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.terms import x_task
 from labelgrid.train.terms.x_task import Options, Unfinished
-from tests.contracts.trained import dataset, different
 from tests.unit.train.terms.stepped import (
     ONE,
     Said,

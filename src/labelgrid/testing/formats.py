@@ -1,12 +1,9 @@
-"""The laws of label formats, each a function that a format passes or that raises AssertionError.
+"""Defines the laws of label formats, each a function that raises AssertionError if it is broken.
 
 The labels follow from what a format declares: `EXAMPLES` are its pixels, `Options` gives the
 options. Nothing here imports torch, since a law runs it where torch cannot be imported.
 """
 
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
@@ -20,9 +17,8 @@ from labelgrid.basics import plugins
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition, recognitions
 from labelgrid.formats.codec import Codec, Form, LabelArray, codec
-from tools.notorch import WATCH
+from labelgrid.testing.laws import WATCH, NotForItError, Subject, expect, run_alone
 
-ROOT = Path(__file__).parents[2]
 #: The accepted error of floating-point values that a format rounds, as a share of the largest.
 PRECISION = 1e-4
 #: The size of the labels; its sides differ, so that swapped ones are noticed.
@@ -49,14 +45,14 @@ FOREIGN = {
 #: Uses a format where torch cannot be imported.
 ALONE = f"""{WATCH}
 from pathlib import Path
-from tests.contracts.format_laws import Case, use
-use(Case(sys.argv[1], Path(sys.argv[2])))
+from labelgrid.testing.formats import FormatCase, use
+use(FormatCase(sys.argv[1], Path(sys.argv[2])))
 sys.exit(3 if Watch.asked else 0)
 """
 
 
 @dataclass(frozen=True)
-class Case:
+class FormatCase:
     """A format and a folder for its files.
 
     Args:
@@ -139,13 +135,7 @@ class Case:
             ) from error
 
 
-def expect(condition: bool, message: str) -> None:
-    """Raise AssertionError with what was expected of the format's author."""
-    if not condition:
-        raise AssertionError(message)
-
-
-def examples(case: Case) -> Any:
+def examples(case: FormatCase) -> Any:
     found = getattr(case.codec, "EXAMPLES", None)
     expect(
         found is not None,
@@ -159,7 +149,7 @@ def names_of(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def it_declares_what_it_holds(case: Case) -> None:
+def it_declares_what_it_holds(case: FormatCase) -> None:
     form = case.codec
     pixels = examples(case)
     extensions_are_right = (
@@ -184,27 +174,27 @@ def it_declares_what_it_holds(case: Case) -> None:
     )
     options = case.codec_options()
     expect(
-        is_dataclass(options) and issubclass(options, Form),
+        isinstance(options, type) and is_dataclass(options) and issubclass(options, Form),
         f"Options of {case.name} must be a frozen dataclass that extends "
         f"labelgrid.formats.codec.Form, which has `stride`; it is {options!r}.",
     )
 
 
-def what_it_writes_it_reads(case: Case) -> None:
+def what_it_writes_it_reads(case: FormatCase) -> None:
     label = case.label()
     for options in case.all_options():
         read = case.read(case.write(label, options), options)
         same_label(case, read, label, PRECISION)
 
 
-def written_again_a_label_stays_the_same(case: Case) -> None:
+def written_again_a_label_stays_the_same(case: FormatCase) -> None:
     for options in case.all_options():
         once = case.read(case.write(case.label(), options), options)
         twice = case.read(case.write(once, options), options)
         same_label(case, twice, once, 0.0)
 
 
-def same_label(case: Case, read: LabelArray, label: LabelArray, precision: float) -> None:
+def same_label(case: FormatCase, read: LabelArray, label: LabelArray, precision: float) -> None:
     """Check that two labels are the same where they are valid.
 
     Class indices must be equal; other values may differ by this share of the largest one.
@@ -238,7 +228,7 @@ def same_label(case: Case, read: LabelArray, label: LabelArray, precision: float
     )
 
 
-def pixels_without_a_label_come_back_or_are_refused(case: Case) -> None:
+def pixels_without_a_label_come_back_or_are_refused(case: FormatCase) -> None:
     label = label_with_gaps(case)
     for options in case.all_options():
         path = case.place()
@@ -255,7 +245,7 @@ def pixels_without_a_label_come_back_or_are_refused(case: Case) -> None:
         same_label(case, case.read(path, options), label, PRECISION)
 
 
-def label_with_gaps(case: Case) -> LabelArray:
+def label_with_gaps(case: FormatCase) -> LabelArray:
     """A label of which some pixels are not valid, whose values are then undefined."""
     label = case.label()
     valid = np.random.default_rng(1).random(label.size) < 0.6
@@ -265,7 +255,7 @@ def label_with_gaps(case: Case) -> LabelArray:
     return LabelArray(np.where(valid[..., None], label.value, undefined), valid)
 
 
-def it_writes_one_file_with_its_first_extension(case: Case) -> None:
+def it_writes_one_file_with_its_first_extension(case: FormatCase) -> None:
     path = case.write(case.label(), case.options())
     expect(
         names_of(path.parent) == [path.name],
@@ -274,7 +264,7 @@ def it_writes_one_file_with_its_first_extension(case: Case) -> None:
     )
 
 
-def a_truncated_file_is_refused(case: Case) -> None:
+def a_truncated_file_is_refused(case: FormatCase) -> None:
     options = case.options()
     data = case.write(case.label(), options).read_bytes()
     for size in (0, 1, len(data) // 2, len(data) - 1):
@@ -283,7 +273,7 @@ def a_truncated_file_is_refused(case: Case) -> None:
         refuses(case, path, f"a file cut after {size} of {len(data)} bytes")
 
 
-def a_foreign_file_is_refused(case: Case) -> None:
+def a_foreign_file_is_refused(case: FormatCase) -> None:
     for extension in case.codec.EXTENSIONS:
         for what, data in FOREIGN.items():
             path = case.place().with_suffix(extension)
@@ -292,7 +282,7 @@ def a_foreign_file_is_refused(case: Case) -> None:
         refuses(case, case.place().with_suffix(extension), "a file that does not exist")
 
 
-def refuses(case: Case, path: Path, what: str) -> None:
+def refuses(case: FormatCase, path: Path, what: str) -> None:
     try:
         case.codec.read(path, case.options())
     except LabelError as error:
@@ -308,7 +298,7 @@ def refuses(case: Case, path: Path, what: str) -> None:
     )
 
 
-def names_the_file(case: Case, error: LabelError, path: Path, what: str) -> None:
+def names_the_file(case: FormatCase, error: LabelError, path: Path, what: str) -> None:
     expect(
         str(path) in str(error),
         f"The LabelError of {case.name} about {what} must name the file (where=str(path)); "
@@ -316,7 +306,7 @@ def names_the_file(case: Case, error: LabelError, path: Path, what: str) -> None
     )
 
 
-def it_describes_its_file_in_a_sentence_first(case: Case) -> None:
+def it_describes_its_file_in_a_sentence_first(case: FormatCase) -> None:
     for options in case.all_options():
         lines = case.codec.describe(options).split("\n")
         first = lines[0]
@@ -332,10 +322,10 @@ def it_describes_its_file_in_a_sentence_first(case: Case) -> None:
         )
 
 
-def the_size_in_the_header_is_the_label_s(case: Case) -> None:
+def the_size_in_the_header_is_the_label_s(case: FormatCase) -> None:
     stored_size = getattr(case.codec, "stored_size", None)
-    if stored_size is None:  # a format need not have it
-        return
+    if stored_size is None:
+        raise NotForItError("it has no `stored_size`, which is optional")
     size = stored_size(case.write(case.label(), case.options()))
     expect(
         size in (None, (HEIGHT, WIDTH)),
@@ -344,14 +334,14 @@ def the_size_in_the_header_is_the_label_s(case: Case) -> None:
     )
 
 
-def what_it_writes_it_recognises_before_all_others(case: Case) -> None:
+def what_it_writes_it_recognises_before_all_others(case: FormatCase) -> None:
     """Others may be as sure, since some labels are valid files of several formats.
 
     A grey PNG of 8 bits that holds 0 alone is a binary map and a class map.
     """
     recognise = getattr(case.codec, "recognise", None)
-    if recognise is None:  # a format need not have it
-        return
+    if recognise is None:
+        raise NotForItError("it has no `recognise`, which is optional")
     path = case.write(case.label(), case.options())
     answer = recognise(path)
     expect(
@@ -368,9 +358,9 @@ def what_it_writes_it_recognises_before_all_others(case: Case) -> None:
     )
 
 
-def what_it_cannot_read_it_does_not_recognise(case: Case) -> None:
+def what_it_cannot_read_it_does_not_recognise(case: FormatCase) -> None:
     if not hasattr(case.codec, "recognise"):
-        return
+        raise NotForItError("it has no `recognise`, which is optional")
     data = case.write(case.label(), case.options()).read_bytes()
     contents = {"random bytes": np.random.default_rng(0).bytes(500), **FOREIGN}
     for size in (1, len(data) // 2, len(data) - 1):
@@ -386,7 +376,7 @@ def what_it_cannot_read_it_does_not_recognise(case: Case) -> None:
             does_not_recognise(case, path, f"{what} whose name ends in {extension}")
 
 
-def does_not_recognise(case: Case, path: Path, what: str) -> None:
+def does_not_recognise(case: FormatCase, path: Path, what: str) -> None:
     try:
         answer = case.codec.recognise(path)  # type: ignore[attr-defined]
     except Exception as error:
@@ -400,18 +390,7 @@ def does_not_recognise(case: Case, path: Path, what: str) -> None:
     )
 
 
-def run_alone(code: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a Python process of its own, which finds the package and the tests."""
-    return subprocess.run(
-        [sys.executable, "-c", code, *words],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))},
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-
-
-def it_does_not_import_torch(case: Case) -> None:
+def it_does_not_import_torch(case: FormatCase) -> None:
     run = run_alone(ALONE, case.name, str(case.folder))
     expect(
         run.returncode == 0,
@@ -420,7 +399,7 @@ def it_does_not_import_torch(case: Case) -> None:
     )
 
 
-def use(case: Case) -> None:
+def use(case: FormatCase) -> None:
     """Use all functions of a format once."""
     options = case.options()
     path = case.write(case.label(), options)
@@ -429,7 +408,12 @@ def use(case: Case) -> None:
     recognitions({case.name: case.codec}, path)
 
 
-LAWS: tuple[Callable[[Case], None], ...] = (
+def case_of(subject: Subject, place: Path) -> FormatCase:
+    """A format, whose files go into a folder."""
+    return FormatCase(subject.name, place)
+
+
+LAWS: tuple[Callable[[FormatCase], None], ...] = (
     it_declares_what_it_holds,
     what_it_writes_it_reads,
     written_again_a_label_stays_the_same,

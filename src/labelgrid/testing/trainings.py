@@ -1,45 +1,25 @@
-"""Provides trainings for the laws of terms and balancers, and lists their plug-ins."""
+"""Makes the trainings in which terms and balancers are held to their laws."""
 
-import importlib
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 
-from labelgrid.basics import plugins
 from labelgrid.basics.progress import Silent
+from labelgrid.testing.laws import expect
+from labelgrid.testing.scenes import Made, make_dataset
+from labelgrid.testing.toys import ENCODER, toy_network, toy_plan
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.train_options import TrainOptions
 from labelgrid.train.trained_model import TrainedModel
 from labelgrid.train.trainer import Trainer
-from tests.support import Made, make_dataset
-from tests.toys import ENCODER, toy_network, toy_plan
 
 OPTIONS = TrainOptions(epochs=2, batch=3, learning_rate=1e-3, known=0.5)
-
-
-def modules(folder: str, arguments: list[str]) -> dict[str, ModuleType]:
-    """The shipped plug-ins of a folder, and those of tests/plugins whose `build` takes such arguments."""
-    shipped = {name: plugins.module(folder, name) for name in plugins.names(folder)}
-    files = sorted((Path(__file__).parents[1] / "plugins").glob("*.py"))
-    own = {
-        path.stem: importlib.import_module(f"tests.plugins.{path.stem}")
-        for path in files
-        if "test_" not in path.stem
-    }
-    takes = {
-        name: list(inspect.signature(m.build).parameters)
-        for name, m in own.items()
-        if hasattr(m, "build")
-    }
-    return shipped | {name: own[name] for name, found in takes.items() if found == arguments}
 
 
 #: The largest values of these options: the laws hold for networks of any width and preparations of
@@ -131,9 +111,18 @@ def resumes_exactly(folder: Path, **parts: Any) -> None:
     whole.run_epoch(Silent())
     before = states(whole)
     save(whole.checkpoint(), folder / "last.ckpt")
-    assert not different(before, states(whole))
-    assert load(folder / "last.ckpt").epoch == 1 and second.resume(folder / "last.ckpt")
+    expect(not different(before, states(whole)), "To save a checkpoint must change nothing.")
+    expect(
+        load(folder / "last.ckpt").epoch == 1 and second.resume(folder / "last.ckpt"),
+        "A training must be taken up from the checkpoint of its first epoch; it was not.",
+    )
     second.prepare(folder / "terms", Silent(), resumed=True)
     for training in (whole, second):
         training.run_epoch(Silent())
-    assert not different(states(whole), states(second))
+    moved = different(states(whole), states(second))
+    expect(
+        not moved,
+        "A training that is taken up after an epoch must end as one that went on; these differ: "
+        f"{', '.join(moved[:5])}. Keep all changing state in parameters, buffers or "
+        "`get_extra_state`, which the checkpoint holds.",
+    )

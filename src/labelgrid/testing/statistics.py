@@ -1,14 +1,16 @@
-"""The laws of statistics, each a function that a trained statistic passes or that raises AssertionError."""
+"""Defines the laws of statistics, each a function that raises AssertionError if it is broken."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
+from labelgrid.basics import plugins
 from labelgrid.basics.files import digest
 from labelgrid.basics.progress import Silent
 from labelgrid.data.supplied_source import MostTrusted, SuppliedFile, SuppliedLabels
@@ -19,16 +21,17 @@ from labelgrid.score.fit_statistics import FitImages, fit_statistics
 from labelgrid.score.pool import ScoringJob, pool_batches
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.tasks.task import build_all, definitions
+from labelgrid.testing.laws import Subject, expect
+from labelgrid.testing.scenes import Made, make_dataset
+from labelgrid.testing.toys import DATA, source_of, toy_network
 from labelgrid.train.train_options import ObjectiveOptions
 from labelgrid.train.trained_model import TrainedModel
-from tests.support import Made, make_dataset
-from tests.toys import DATA, source_of, toy_network
 
 KINDS = ("semseg", "depth")
 
 
 @dataclass(frozen=True)
-class Case:
+class StatisticCase:
     """A statistic, trained if it has modules, and a synthetic pool in batches, with images of two sizes."""
 
     statistic: Statistic
@@ -38,9 +41,9 @@ class Case:
     def batches(self, names: list[str], batch: int) -> list[PoolBatch]:
         return list(pool_batches(replace(self.job, batch=batch), names))
 
-    def rows(self, batches: list[PoolBatch]) -> dict[str, np.ndarray]:
+    def rows(self, batches: list[PoolBatch]) -> dict[str, NDArray[Any]]:
         """The values of each image."""
-        found = {}
+        found: dict[str, NDArray[Any]] = {}
         for batch in batches:
             with torch.inference_mode():
                 values = np.asarray(self.statistic(batch), np.float64)
@@ -62,9 +65,21 @@ def supplier_labels(made: Made) -> dict[str, list[SuppliedLabels]]:
     return labels
 
 
-def case_of(
+def case_of(subject: Subject, place: Path) -> StatisticCase:
+    """A statistic with short trainings, over made images in a folder."""
+    options = plugins.options_class("statistics", subject.name)
+    values = dict(subject.says("OPTIONS", {}))
+    if any(field.name == "epochs" for field in fields(options)):
+        values["epochs"] = 2
+    statistic = build_plugin("statistics", PluginChoice(subject.name, values), 0)
+    terms: frozenset[str] = getattr(options, "terms", frozenset())
+    return trained_case(statistic, dataset(place / "made"), place / "case", terms)
+
+
+def trained_case(
     statistic: Statistic, made: Made, folder: Path, terms_read: Collection[str] = ()
-) -> Case:
+) -> StatisticCase:
+    """A statistic, trained if it has modules, beside the terms that it reads."""
     found = definitions(list(made.rows))
     tasks = build_all(found)
     network = toy_network(tasks)
@@ -94,28 +109,45 @@ def case_of(
         train_member=lambda _: model,
         objective=ObjectiveOptions(),
     )
-    return Case(statistic, fit_statistics(job, images, folder, Silent()), names)
+    return StatisticCase(statistic, fit_statistics(job, images, folder, Silent()), names)
 
 
-def its_numbers_have_the_shape_of_its_axis(case: Case) -> None:
+def its_numbers_have_the_shape_of_its_axis(case: StatisticCase) -> None:
     for batch in case.batches(case.names, 3):
         with torch.inference_mode():
             values = np.asarray(case.statistic(batch))
-        b, t = len(batch.batch.ids), len(batch.tasks)
-        assert values.ndim == {"cell": 2, "image": 1, "feature": 2}[case.statistic.axis]
-        assert values.shape[0] == b and (case.statistic.axis != "cell" or values.shape[1] == t)
-        assert np.isfinite(values).all()
+        b = len(batch.batch.ids)
+        t = len(batch.tasks)
+        axis = case.statistic.axis
+        dimensions = {"cell": 2, "image": 1, "feature": 2}[axis]
+        fits = values.ndim == dimensions and values.shape[0] == b
+        expect(
+            fits and (axis != "cell" or values.shape[1] == t),
+            f"A statistic whose `axis` is {axis!r} must return of {b} images and {t} tasks values "
+            f"[b, t] for 'cell', [b] for 'image' and [b, d] for 'feature'; it returned "
+            f"{values.shape}.",
+        )
+        expect(
+            np.isfinite(values).all(),
+            "A statistic of images whose tasks have learnt must be finite numbers; "
+            f"{int((~np.isfinite(values)).sum())} of {values.size} are not.",
+        )
 
 
-def an_images_numbers_depend_on_the_image_alone(case: Case) -> None:
+def an_images_numbers_depend_on_the_image_alone(case: StatisticCase) -> None:
     first = case.rows(case.batches(case.names, 3))
     other = case.rows(case.batches(case.names[::-1], 2))
     assert first.keys() == other.keys()
     for name, values in first.items():
-        np.testing.assert_allclose(other[name], values, rtol=1e-4, atol=1e-4)
+        expect(
+            np.allclose(other[name], values, rtol=1e-4, atol=1e-4),
+            f"The numbers of an image must not depend on the other images of its batch, nor on "
+            f"their order; those of {name} are {values.ravel()[:4]} in one batch and "
+            f"{other[name].ravel()[:4]} in another.",
+        )
 
 
-def what_lies_behind_invalid_pixels_changes_nothing(case: Case) -> None:
+def what_lies_behind_invalid_pixels_changes_nothing(case: StatisticCase) -> None:
     for batch in case.batches(case.names, 3):
         assert any(not target.valid.all() for target in batch.batch.targets.values())
         spoilt = {name: _spoilt(target) for name, target in batch.batch.targets.items()}
@@ -126,9 +158,14 @@ def what_lies_behind_invalid_pixels_changes_nothing(case: Case) -> None:
                 name: _spoilt(target) for name, target in batch.supplier_labels.items()
             },
         )
-        plain, changed = case.rows([batch]), case.rows([other])
+        plain = case.rows([batch])
+        changed = case.rows([other])
         for name, values in plain.items():
-            np.testing.assert_array_equal(changed[name], values)
+            expect(
+                np.array_equal(changed[name], values, equal_nan=True),
+                f"Values of a label where it is not `valid` must change nothing; those of {name} "
+                "did: read `target.safe()`, or multiply by `target.valid`.",
+            )
 
 
 def _spoilt(target: Target) -> Target:
@@ -138,14 +175,20 @@ def _spoilt(target: Target) -> Target:
     return Target(torch.where(target.valid, target.value, garbage), target.valid)
 
 
-def the_model_is_left_as_it_was(case: Case) -> None:
+def the_model_is_left_as_it_was(case: StatisticCase) -> None:
     before = _state(case.job.model)
     case.rows(case.batches(case.names, 3))
     after = _state(case.job.model)
-    assert before.keys() == after.keys()
-    assert all(torch.equal(after[name], value) for name, value in before.items())
+    expect(before.keys() == after.keys(), "A statistic must add no parameters to the model.")
+    moved = [name for name, value in before.items() if not torch.equal(after[name], value)]
+    expect(
+        not moved,
+        f"A statistic must leave all weights and buffers of the model as they are; it changed "
+        f"{moved[:5]}: run the network in evaluation mode.",
+    )
     modules = [case.job.model.network, *case.job.model.terms.values()]
-    assert not any(part.training for module in modules for part in module.modules())
+    trains = [part for module in modules for part in module.modules() if part.training]
+    expect(not trains, "A statistic must leave the model in evaluation mode; it is training.")
 
 
 def _state(model: TrainedModel) -> Mapping[str, torch.Tensor]:
@@ -158,7 +201,7 @@ def _state(model: TrainedModel) -> Mapping[str, torch.Tensor]:
     }
 
 
-LAWS: tuple[Callable[[Case], Any], ...] = (
+LAWS: tuple[Callable[[StatisticCase], Any], ...] = (
     its_numbers_have_the_shape_of_its_axis,
     an_images_numbers_depend_on_the_image_alone,
     what_lies_behind_invalid_pixels_changes_nothing,

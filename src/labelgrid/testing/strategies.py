@@ -1,12 +1,14 @@
-"""The laws of strategies, each a function that a strategy passes or that raises AssertionError."""
+"""Defines the laws of strategies, each a function that raises AssertionError if it is broken."""
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from labelgrid.basics.streams import image_key
 from labelgrid.ledger.grid import Grid, Pick, State
@@ -15,11 +17,12 @@ from labelgrid.recipes.resolve import build_plugin
 from labelgrid.select.budget import check_picks
 from labelgrid.select.explain import explain_picks
 from labelgrid.select.strategy import Budget, PoolView, Strategy
+from labelgrid.testing.laws import Subject
 
 TASKS = ["depth", "normals", "semseg"]
 SEVEN = [*TASKS, "edges", "saliency", "parts", "far"]
 law = settings(
-    max_examples=40, report_multiple_bugs=False, deadline=None
+    max_examples=40, report_multiple_bugs=False, deadline=None, database=None
 )  # a first call may import libraries
 
 
@@ -40,13 +43,15 @@ def grid_of(
 
 
 def statistics_of(
-    strategy: Strategy, grid: Grid, draw: Callable[[str, tuple[int, ...]], np.ndarray]
+    strategy: Strategy, grid: Grid, draw: Callable[[str, tuple[int, ...]], NDArray[Any]]
 ) -> dict[str, Any]:
     """Synthetic statistics for a strategy, by the declared scope and axis of each.
 
     The arrays are read-only.
 
     Args:
+        strategy: its `needs` say which.
+        grid: gives the rows.
         draw: axis and shape -> values.
     """
     found = {}
@@ -80,7 +85,7 @@ def _pools(draw: Any, strategy: Strategy) -> PoolView:
     states = st.lists(st.integers(0, 3), min_size=3, max_size=3)
     grid = grid_of(images, draw(st.lists(states, min_size=n, max_size=n)))
 
-    def values(axis: str, shape: tuple[int, ...]) -> np.ndarray:
+    def values(axis: str, shape: tuple[int, ...]) -> NDArray[Any]:
         """None, half or all of them are among a few that hypothesis draws; drawing each takes long."""
         unknown = (
             [st.just(float("nan"))] if axis == "cell" else []
@@ -113,11 +118,14 @@ def at_most_the_budget_is_spent_and_on_missing_cells_alone(strategy: Strategy) -
         unit=st.sampled_from(["labels", "cost", "images"]),
     )
     def check(pool: PoolView, amount: float, unit: Any) -> None:
-        picks, grid = strategy.select(pool, Budget(amount, unit)).picks, pool.grid
+        picks = strategy.select(pool, Budget(amount, unit)).picks
+        grid = pool.grid
         if unit == "images" and strategy.unit == "cells":  # worth the labels of as many images
-            most, used = amount * len(TASKS), float(len(picks))
+            most = amount * len(TASKS)
+            used = float(len(picks))
         else:
-            most, used = amount, spent(list(picks), grid, unit)
+            most = amount
+            used = spent(list(picks), grid, unit)
         assert used <= most + 1e-6, (
             f"`select` must spend at most the budget, here {most:g} {unit}; it spent {used:g}. "
             "`best_cells` and `best_images` of labelgrid.select.parts keep it."
@@ -141,7 +149,8 @@ def the_same_cells_are_picked_in_any_pool_order(strategy: Strategy) -> None:
     @law
     @given(pool=pools(strategy), order=st.randoms(use_true_random=False))
     def check(pool: PoolView, order: Any) -> None:
-        grid, rows = pool.grid, list(range(len(pool.grid.images)))
+        grid = pool.grid
+        rows = list(range(len(pool.grid.images)))
         order.shuffle(rows)
         shuffled = Grid(
             images=[grid.images[r] for r in rows],
@@ -204,7 +213,7 @@ def a_budget_of_the_whole_pool_buys_the_whole_pool(strategy: Strategy) -> None:
 def a_task_nobody_knows_about_and_a_pool_of_one_task_are_picked_from(strategy: Strategy) -> None:
     grid = grid_of(["a", "b"], [[0, 2, 2], [0, 2, 2]])
 
-    def unknown(axis: str, shape: tuple[int, ...]) -> np.ndarray:
+    def unknown(axis: str, shape: tuple[int, ...]) -> NDArray[Any]:
         return np.full(shape, np.nan if axis == "cell" else 0.0)
 
     pool = PoolView(grid=grid, statistics=statistics_of(strategy, grid, unknown))
@@ -221,7 +230,8 @@ def a_task_nobody_knows_about_and_a_pool_of_one_task_are_picked_from(strategy: S
 
 def a_task_without_any_label_is_picked_beside_the_others(strategy: Strategy) -> None:
     for unknown in range(len(TASKS)):
-        nothing, apart = np.zeros((40, 3)), np.full((40, 3), State.LABELLED)
+        nothing = np.zeros((40, 3))
+        apart = np.full((40, 3), State.LABELLED)
         apart[::2, unknown] = (
             State.MISSING
         )  # every other image lacks this task alone; the rest lacks one other task
@@ -246,7 +256,7 @@ def what_is_kept_of_a_choice_can_be_kept(strategy: Strategy) -> None:
         assert json.loads(json.dumps(dict(found.calibration))) == dict(found.calibration), (
             f"`calibration` must be plain JSON values; it is {found.calibration}."
         )
-        bad = [p for p in found.picks if not (np.isfinite(p.score) and p.why)]
+        bad = [p for p in found.picks if not (_is_finite(p.score) and p.why)]
         assert not bad, f"Each pick must have a finite score and a reason `why`; {bad} have not."
         n, t = pool.grid.state.shape
         shapes = {name: values.shape for name, values in found.terms.items()}
@@ -266,6 +276,10 @@ def what_is_kept_of_a_choice_can_be_kept(strategy: Strategy) -> None:
     check()
 
 
+def _is_finite(score: float | None) -> bool:
+    return score is not None and bool(np.isfinite(score))
+
+
 def pool_of(strategy: Strategy, state: Any, seed: int = 0, unknown: int | None = None) -> PoolView:
     """A pool with the given states.
 
@@ -275,7 +289,7 @@ def pool_of(strategy: Strategy, state: Any, seed: int = 0, unknown: int | None =
     grid = grid_of([f"i{row}" for row in range(n)], state, SEVEN[:t], (1.0, 2.0, 10.0, 1, 3, 4, 5))
     rng = np.random.default_rng(seed)
 
-    def draw(axis: str, shape: tuple[int, ...]) -> np.ndarray:
+    def draw(axis: str, shape: tuple[int, ...]) -> NDArray[Any]:
         values = rng.random(shape)
         if axis == "cell" and unknown is not None:
             values[:, unknown] = np.nan
@@ -285,7 +299,8 @@ def pool_of(strategy: Strategy, state: Any, seed: int = 0, unknown: int | None =
 
 
 def pools_at_the_edge_are_picked_from(strategy: Strategy) -> None:
-    missing, labelled = 0, 2
+    missing = 0
+    labelled = 2
     for tasks in (1, 2, 7):
         empty = {
             "a pool without images": np.zeros((0, tasks), np.int8),
@@ -299,7 +314,7 @@ def pools_at_the_edge_are_picked_from(strategy: Strategy) -> None:
         one_left = np.full((5, tasks), labelled)
         one_left[3, tasks - 1] = missing
         for budget in (Budget(1), Budget(1, "images"), Budget(99), Budget(99, "cost")):
-            picks = strategy.select(pool_of(strategy, one_left), budget).picks
+            picks = list(strategy.select(pool_of(strategy, one_left), budget).picks)
             cells = [(pick.cell.image_id, pick.cell.task) for pick in picks]
             last = ("i3", SEVEN[tasks - 1])
             assert cells == [last], (
@@ -307,13 +322,19 @@ def pools_at_the_edge_are_picked_from(strategy: Strategy) -> None:
             )
         for rows in (1, 6):  # no label anywhere
             budget = Budget(rows * tasks + 5)  # more than the pool holds
-            picks = strategy.select(
-                pool_of(strategy, np.full((rows, tasks), missing)), budget
-            ).picks
+            unlabelled = pool_of(strategy, np.full((rows, tasks), missing))
+            picks = list(strategy.select(unlabelled, budget).picks)
             assert len({pick.cell for pick in picks}) == len(picks) == rows * tasks, (
                 f"A budget above the pool's worth must buy all its {rows * tasks} cells, each once, "
                 f"before there is any label; it bought {len(picks)}."
             )
+
+
+def case_of(subject: Subject, _place: Path) -> Strategy:
+    """A strategy with the options that its author declares as `OPTIONS`, or its own."""
+    options = subject.says("OPTIONS", {})
+    strategy: Strategy = build_plugin("strategies", PluginChoice(subject.name, options))
+    return strategy
 
 
 LAWS: tuple[Callable[[Strategy], None], ...] = (

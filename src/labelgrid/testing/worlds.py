@@ -1,4 +1,4 @@
-"""Laws of a kind of task as functions, so that a task of one's own is held to them in its own test."""
+"""Makes a world as each label format has it, and laws of kinds that look at its views."""
 
 from collections.abc import Callable
 from itertools import product
@@ -54,7 +54,8 @@ def disparity(mirrored: bool, zoom: float) -> NDArray[np.generic]:
 def normals(mirrored: bool, zoom: float) -> NDArray[np.generic]:
     """A bowl that opens to one side (x right, y up)."""
     x, y, side = seen(mirrored, zoom)
-    across, up = side * (0.4 + 0.2 * x), 0.3 - 0.2 * y
+    across = side * (0.4 + 0.2 * x)
+    up = 0.3 - 0.2 * y
     return np.stack([across, up, np.sqrt(1 - across**2 - up**2)], -1).astype(np.float32)
 
 
@@ -86,7 +87,8 @@ def views_show_the_world(definition: TaskDef, truth: Truth) -> None:
     plain = truth(False, 1.0)
     label = LabelArray(plain, np.ones(plain.shape[:2], np.bool_))
     for flip, zoom in product((False, True), (1.0, 2.0)):
-        view, wanted = place_label(label, placement(flip, zoom), definition), truth(flip, zoom)
+        view = place_label(label, placement(flip, zoom), definition)
+        wanted = truth(flip, zoom)
         assert view.valid.all() and view.value.dtype == plain.dtype
         close = np.isclose(view.value, wanted, rtol=0.1, atol=0.03).all(2)
         assert close.mean() > 0.9, (

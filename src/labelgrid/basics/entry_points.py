@@ -1,0 +1,94 @@
+"""Finds the plug-ins that installed packages bring as entry points, without importing them."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+from labelgrid.basics.trusted_code import is_trusted
+
+
+@dataclass(frozen=True)
+class InstalledPlugin:
+    """A plug-in that an installed package brings.
+
+    Args:
+        name: what recipes and commands call it.
+        target: its code, as "package.module:object".
+        package: the package and its version.
+    """
+
+    name: str
+    target: str
+    package: str
+
+    @property
+    def summary(self) -> str:
+        """What a list of plug-ins says about it."""
+        module = self.target.partition(":")[0]
+        trust = ""
+        if not is_trusted(module):
+            trust = f"; runs with --trust {module.partition('.')[0]}"
+        return f"{_first_line(module)} From the package {self.package}: {self.target}{trust}."
+
+
+def installed_plugins(folder: str) -> dict[str, list[InstalledPlugin]]:
+    """Find the plug-ins of one sort, such as "strategies", by name.
+
+    A name has several plug-ins if several packages bring it.
+    """
+    found: dict[str, list[InstalledPlugin]] = {}
+    for plugin in _of_group(f"labelgrid.{folder}", tuple(sys.path)):
+        found.setdefault(plugin.name, []).append(plugin)
+    return found
+
+
+@lru_cache
+def _of_group(group: str, _path: tuple[str, ...]) -> tuple[InstalledPlugin, ...]:
+    plugins = []
+    for point in entry_points(group=group):
+        package = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown"
+        plugins.append(InstalledPlugin(point.name, point.value, package))
+    return tuple(sorted(plugins, key=lambda plugin: (plugin.name, plugin.package)))
+
+
+def source_file(module: str) -> Path | None:
+    """Find the source file of a module without importing a package above it.
+
+    None if there is none.
+    """
+    top, *rest = module.split(".")
+    spec = None
+    with suppress(ImportError, ValueError):
+        spec = find_spec(top)
+    if spec is None:
+        return None
+    sources = (path for path in _candidates(spec.origin, spec.submodule_search_locations, rest))
+    return next((path for path in sources if path.suffix == ".py" and path.is_file()), None)
+
+
+def _candidates(origin: str | None, folders: list[str] | None, inner: list[str]) -> Iterator[Path]:
+    if not inner:
+        yield Path(origin or "")
+        return
+    for folder in folders or ():
+        base = Path(folder).joinpath(*inner)
+        yield base.with_name(f"{base.name}.py")
+        yield base / "__init__.py"
+
+
+def _first_line(module: str) -> str:
+    """The first line of a module's docstring, or why it cannot be read."""
+    path = source_file(module)
+    if path is None:
+        return f"There is no module `{module}`."
+    try:
+        text = ast.get_docstring(ast.parse(path.read_bytes()))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return f"Its module is no Python: {type(error).__name__}."
+    return (text or "It has no description.").partition("\n")[0]

@@ -1,0 +1,139 @@
+"""Laws of `labelgrid check-plugin`: each law of a sort is run on a plug-in from outside, and each says how it ended."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+from typer.testing import CliRunner
+
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import PluginError, UsageError
+from labelgrid.cli import app
+from labelgrid.testing import laws
+from labelgrid.testing.laws import LawOutcome, Subject, laws_of, outcomes
+from tests.commands import run
+
+COVERS = ["labelgrid.testing.analyses", "labelgrid.testing.scenes", "labelgrid.testing.toys"]
+RIGHT = "tests.contracts.wrong_formats:Right"
+WRONG = "tests.contracts.wrong_formats:HasLongExamples"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of `build`, a wrong strategy: its options are none."""
+
+
+def test_every_sort_of_plug_in_has_laws() -> None:
+    for folder in plugins.FOLDERS:
+        names = [law.__name__ for law in laws_of(folder)]
+        assert len(names) > 3 and len(set(names)) == len(names), folder
+
+
+def test_each_law_of_a_right_plug_in_passes_or_says_why_it_says_nothing() -> None:
+    found = list(outcomes(Subject("formats", RIGHT)))
+    assert [outcome.law for outcome in found] == [law.__name__ for law in laws_of("formats")]
+    assert all(outcome.state != "failed" for outcome in found), found
+    assert all(bool(outcome.message) == (outcome.state == "idle") for outcome in found)
+    idle = {outcome.law: outcome.message for outcome in found if outcome.state == "idle"}
+    assert idle == {"its_options_need_no_torch": "this sort takes no table of options."}
+
+
+def test_a_law_that_fails_says_what_was_expected_and_where() -> None:
+    found = {outcome.law: outcome for outcome in outcomes(Subject("formats", WRONG))}
+    outcome = found["it_declares_what_it_holds"]
+    assert outcome.state == "failed"
+    assert "EXAMPLES of tests.contracts.wrong_formats:HasLongExamples must be" in outcome.message
+    assert "testing/laws.py:" not in outcome.message.splitlines()[0]
+    assert "testing/formats.py:" in outcome.message
+
+
+def test_what_a_plug_in_raises_is_a_law_that_fails(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYPOTHESIS_STORAGE_DIRECTORY", raising=False)
+    (tmp_path / "raising_strategy.py").write_text(
+        '"""Raises."""\nfrom dataclasses import dataclass\n\n\n@dataclass(frozen=True)\n'
+        "class Options:\n    pass\n\n\nclass Raises:\n    needs = frozenset()\n    unit = 'cells'\n\n"
+        "    def select(self, pool, budget):\n        return {}['nothing']\n\n\n"
+        "def build(options):\n    return Raises()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("LABELGRID_TRUST", "raising_strategy")
+    found = list(outcomes(Subject("strategies", "raising_strategy:build")))
+    failed = [outcome for outcome in found if outcome.state == "failed"]
+    assert len(failed) == 7
+    assert not (tmp_path / ".hypothesis").exists()
+    for outcome in failed:
+        assert outcome.message.startswith("it raised KeyError: 'nothing'")
+        assert "raising_strategy.py:15" in outcome.message
+
+
+def test_the_command_prints_a_line_for_each_law_and_fails_if_one_does() -> None:
+    text = run("check-plugin", "formats", RIGHT)
+    count = len(laws_of("formats"))
+    assert text.count("passed  ") == count - 1 and "idle  " in text
+    assert text.endswith(
+        f"{count - 1} of {count} laws passed, none failed, 1 not for this plug-in.\n"
+    )
+    done = CliRunner().invoke(app, ["check-plugin", "formats", WRONG, "--json"])
+    assert done.exit_code == 1
+    values = json.loads(done.stdout)
+    assert (values["folder"], values["name"]) == ("formats", WRONG)
+    assert {law["state"] for law in values["laws"]} == {"passed", "failed", "idle"}
+    assert list(values["laws"][0]) == ["law", "state", "message"]
+
+
+def test_a_sort_a_module_and_an_untrusted_plug_in_that_cannot_be_are_refused(monkeypatch) -> None:
+    with pytest.raises(UsageError, match="There is no sort of plug-ins 'formatz'") as refused:
+        run("check-plugin", "formatz", RIGHT)
+    assert "formats" in str(refused.value)
+    for name in (
+        "tests.no_such_module:build",
+        "tests.contracts.wrong_formats:Nothing",
+        "no_format",
+    ):
+        with pytest.raises(PluginError):
+            run("check-plugin", "formats", name)
+    with pytest.raises(PluginError, match="cannot be imported"):
+        run("check-plugin", "formats", RIGHT, "--with", "tests.no_such_module")
+    monkeypatch.setenv("LABELGRID_TRUST", "tests")
+    with pytest.raises(PluginError, match="have not said that you trust"):
+        run("check-plugin", "formats", RIGHT, "--with", "somebodys")
+    monkeypatch.setenv("LABELGRID_TRUST", "")
+    with pytest.raises(PluginError, match="have not said that you trust"):
+        run("check-plugin", "formats", RIGHT)
+
+
+def test_a_connector_and_a_layout_that_nobody_answers_for_say_why_no_law_runs() -> None:
+    with pytest.raises(PluginError, match=r"No law can hold for 'folder': .* no `answer`") as told:
+        run("check-plugin", "tools", "folder")
+    assert "--with" in str(told.value) and "Nothing was checked." in str(told.value)
+    with pytest.raises(PluginError, match="no `lay_out`"):
+        run("check-plugin", "layouts", "nyud")
+    found = run("check-plugin", "layouts", "folder", "--with", "tests.layouts.folder")
+    assert "none failed" in found
+
+
+def test_an_extra_that_lacks_is_told_with_its_command(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    monkeypatch.delitem(sys.modules, "labelgrid.testing.strategies", raising=False)
+    with pytest.raises(PluginError, match=r"pip install 'labelgrid\[testing\]'"):
+        laws_of("strategies")
+
+
+def test_no_command_but_this_one_loads_the_laws() -> None:
+    code = (
+        "import sys; import labelgrid, labelgrid.cli, labelgrid.api.project; "
+        "print([name for name in sys.modules if 'labelgrid.testing' in name or name == 'pytest'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_message_names_the_line_of_a_bare_assertion() -> None:
+    def broken(_case: object) -> None:
+        assert LawOutcome("a", "idle").state == "passed"
+
+    outcome = laws._outcome(broken, Subject("formats", RIGHT), None)
+    assert outcome.state == "failed"
