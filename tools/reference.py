@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from labelgrid import cli
-from labelgrid.api.door import argument_meanings
+from labelgrid.api.door import field_meanings
 from labelgrid.basics import plugins
 from labelgrid.recipes.resolve import shipped_recipes
 from tools.documented import keys
@@ -263,11 +263,7 @@ def option_rows(options: Any) -> list[Row]:
     Raises:
         ValueError: the docstring does not document a key.
     """
-    documented = {
-        name: text
-        for one in reversed(options.__mro__)
-        for name, text in argument_meanings(getdoc(one) or "").items()
-    }
+    documented = field_meanings(options)
     missing = [field.name for field in fields(options) if field.name not in documented]
     if missing:
         raise ValueError(

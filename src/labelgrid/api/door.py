@@ -422,10 +422,7 @@ class CommandRequest:
     @cache
     def meanings(cls) -> dict[str, str]:
         """The meaning of each field, by name, also of inherited fields."""
-        found: dict[str, str] = {}
-        for each in reversed(cls.__mro__):
-            found |= argument_meanings(cleandoc(each.__doc__ or ""))
-        return found
+        return field_meanings(cls)
 
     def keys(self) -> KeysView[str]:
         """The names of the fields."""
@@ -483,6 +480,14 @@ def _documented(text: str | None, request: Any) -> str:
     meanings = request.meanings()
     lines = [f"    {name}: {meanings[name]}." for name in request.fields()]
     return "\n\n".join([head, "\n".join(["Args:", *lines]), *tail])
+
+
+def field_meanings(kind: type[Any]) -> dict[str, str]:
+    """The meanings of the fields of a dataclass, by name, also of inherited fields."""
+    found: dict[str, str] = {}
+    for each in reversed(kind.__mro__):
+        found |= argument_meanings(cleandoc(each.__doc__ or ""))
+    return found
 
 
 def argument_meanings(docstring: str) -> dict[str, str]:

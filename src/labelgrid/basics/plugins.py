@@ -23,7 +23,12 @@ from labelgrid.basics.trusted_code import check_trusted
 
 @dataclass(frozen=True)
 class PluginChoice:
-    """A plug-in and its options."""
+    """A plug-in and its options.
+
+    Args:
+        name: a plug-in of its folder, or your own: "package.module:object".
+        options: of the plug-in.
+    """
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -22,7 +22,12 @@ _IN_DATABASE = f"the database that `{KEY}` names"
 
 @dataclass(frozen=True)
 class Oracle:
-    """The data set of a simulated campaign: a plug-in of `labelgrid.data` and its folder."""
+    """The data set of a simulated campaign.
+
+    Args:
+        data: a plug-in of `labelgrid.data`.
+        root: the folder of the data set.
+    """
 
     data: str
     root: str
