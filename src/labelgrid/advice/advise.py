@@ -25,6 +25,7 @@ from labelgrid.advice.further_advice import (
 )
 from labelgrid.advice.task_curves import TaskCurve, task_curves
 from labelgrid.basics.errors import UsageError, command
+from labelgrid.basics.files import install_first
 from labelgrid.basics.shown import Shown
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.wording import number
@@ -131,7 +132,7 @@ def _first(project: ProjectFolder, curves: Sequence[TaskCurve]) -> list[Advice]:
     step = next_step(project)
     newest = newest_fit(project.folder)
     changed = changed_text(project, newest) if newest else ""
-    train = command("fit", project.folder)
+    train = ", then ".join([*install_first(), command("fit", project.folder)])
     if changed:
         text = f"{changed} `{train}` trains again: what follows is from the labels of before."
         rows.append(Advice(topic="first", text=text, command=train))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from labelgrid.basics.errors import command
+from labelgrid.basics.files import install_first
 from labelgrid.basics.words import count_text
 from labelgrid.ledger.grid import Unit
 from labelgrid.ledger.views import TaskCount
@@ -63,7 +64,8 @@ def next_step(project: ProjectFolder, counts: Mapping[str, TaskCount] | None = N
     if labelled:
         why = _why_train(project, labelled)
         if why:
-            return NextStep(command="fit", typed=[command("fit", folder)], why=why)
+            typed = [*install_first(), command("fit", folder)]
+            return NextStep(command="fit", typed=typed, why=why)
     missing = _to_buy(project, pool)
     if not sum(missing.values()):
         follow = any(count.missing for count in pool.values())

@@ -123,6 +123,11 @@ class Search:
                 "--budget leaves these out."
             )
 
+    def lacks_example(self, table: Table) -> bool:
+        """Whether the features of an example are not among the scores."""
+        example = self.example
+        return example is not None and (bool(example.root) or example.name not in table.images)
+
     def features(self, table: Table, make_scorer: Callable[[], "PoolScorer"]) -> Array | None:
         """The features [d] of the example, from the scores or computed by their network.
 
@@ -140,7 +145,7 @@ class Search:
         example = self.example
         if example is None:
             return None
-        if not example.root and example.name in table.images:
+        if not self.lacks_example(table):
             return table.aligned([example.name])[FEATURES][0]
         scorer = make_scorer()
         if scorer.fit.predictions and example.root:
