@@ -5,7 +5,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from labelgrid.basics.errors import LabelError, LabelgridError
@@ -289,8 +289,13 @@ def join_answers(parts: Iterable[Answers]) -> Answers:
     """
     whole = Answers()
     for part in parts:
-        for row in fields(Answers):
-            total = getattr(whole, row.name)
-            total += getattr(part, row.name)
-            setattr(whole, row.name, total)
+        whole.labels += part.labels
+        whole.skips += part.skips
+        whole.faults += part.faults
+        whole.foreign += part.foreign
+        whole.empty += part.empty
+        whole.stray += part.stray
+        whole.removed += part.removed
+        whole.closed += part.closed
+        whole.notes += part.notes
     return whole

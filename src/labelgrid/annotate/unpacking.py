@@ -172,9 +172,13 @@ def inner_folder(folder: Path) -> Path | None:
     A link is none. It raises nothing.
     """
     try:
-        inside = [path for path in folder.iterdir() if path.name[0] != "." and path.name != _BESIDE]
+        inside = [path for path in folder.iterdir() if not _is_hidden(path)]
     except OSError:
         return None
     if len(inside) != 1 or inside[0].is_symlink() or not inside[0].is_dir():
         return None
     return inside[0]
+
+
+def _is_hidden(path: Path) -> bool:
+    return path.name.startswith(".") or path.name == _BESIDE

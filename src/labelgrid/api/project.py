@@ -79,9 +79,6 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.storage.addresses import Address
     from labelgrid.suppliers.relate import Related
 
-#: The fields of a `QueryRequest` that say how cells are picked.
-PICKING = ("strategy", "tasks", "dry_run", "new", "pairs", "audit", "control", "class_name")
-
 
 @check_methods
 @steady
@@ -436,15 +433,21 @@ class Project(ProjectContents):
             if request.picks:
                 kept = Path(request.picks)
                 return request_kept(self._project, kept, progress, prelabels=prelabels)
-            asked = {name: request[name] for name in PICKING}
             budget = request.budget
             return query(
                 self._project,
                 None if budget is None else Budget(budget, request.unit),
                 progress,
-                **asked,
+                strategy=request.strategy,
+                tasks=request.tasks,
+                dry_run=request.dry_run,
+                new=request.new,
+                pairs=request.pairs,
+                audit=request.audit,
+                control=request.control,
                 prelabels=prelabels,
                 save=Path(request.save) if request.save else None,
+                class_name=request.class_name,
                 like=str(request.like),
             )
 

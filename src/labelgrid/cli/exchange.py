@@ -80,9 +80,9 @@ def import_(
 
     Example: [bold]labelgrid import flat flat/rounds/0001/request[/]
     """
-    request = replace(request, format=_plugin_name(request.format))
     from labelgrid.annotate.answers import ImportRefused
 
+    request = replace(request, format=_plugin_name(request.format))
     with open_project(folder) as project:
         before = project.offered_relations(labelled=True)
         try:

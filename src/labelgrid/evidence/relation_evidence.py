@@ -151,7 +151,9 @@ class RelationEvidence:
         """
         before = list(self.agreements(relation, earlier).values())
         is_known = len(before) >= figure_doubts.FEW
-        if (median(before) < USUAL) if is_known else not relation.trust:
+        if is_known and median(before) < USUAL:
+            return []
+        if not is_known and not relation.trust:
             return []
         values = list(self.agreements(relation, fresh).values())
         if len(values) < LEAST or mean(values) >= MEAN:

@@ -42,8 +42,10 @@ def keep_rest(project: ProjectFolder, rest: str, drawn: Collection[Drawn]) -> No
     Raises:
         ProjectError: the file cannot be written. The labels are imported all the same.
     """
+    if not rest:
+        return
     kept = {task: dict(tools) for task, tools in project.settings.rest.items()}
-    for task, tool in drawn if rest else ():
+    for task, tool in drawn:
         names = project.tasks()[task].region_names
         kept.setdefault(task, {}).pop(tool, None)
         if rest != NONE or NONE in names:

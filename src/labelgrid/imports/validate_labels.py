@@ -168,7 +168,7 @@ class LabelValidator:
         self._sizes = dict[str, Size]()
 
     def validate(self, answer: Answer) -> AcceptedLabel | Fault | None:
-        """Return the label if it can be imported, or a fault; None without a label.
+        """Return the label if it can be imported, or a fault.
 
         None if the source has no label for this cell.
         """

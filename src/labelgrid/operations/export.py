@@ -5,7 +5,7 @@ import io
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from labelgrid.annotate.connector import Connector, ToolServer
@@ -232,19 +232,8 @@ def _request(
         task = tasks[cell.task]
         is_whole = cell.image_id in whole
         name = label_name(cell.image_id, task.codec.EXTENSIONS[0], is_whole)
-        explained = picks.get((move.round, cell)) or Pick(cell=cell, score=None)
-        pick = Pick(
-            cell=move.cell,
-            score=move.score,
-            weight=move.weight,
-            why=move.why,
-            cost=move.cost,
-            request_id=move.request_id,
-            terms=explained.terms,
-            explanation=explained.explanation,
-        )
         item = RequestItem(
-            pick=pick,
+            pick=_requested_pick(move, picks.get((move.round, cell))),
             path=f"labels/{cell.task}/{name}",
             format=task.spec.codec,
             round=move.round,
@@ -264,6 +253,21 @@ def _request(
         sizes={row.image_id: size_of(row) for row in rows},
         prelabels=prelabels,
     )
+
+
+def _requested_pick(move: Move, explained: Pick | None) -> Pick:
+    """The pick of a request, with the explanation of the round's files where they have one."""
+    pick = Pick(
+        cell=move.cell,
+        score=move.score,
+        weight=move.weight,
+        why=move.why,
+        cost=move.cost,
+        request_id=move.request_id,
+    )
+    if explained is None:
+        return pick
+    return replace(pick, terms=explained.terms, explanation=explained.explanation)
 
 
 def _picks(

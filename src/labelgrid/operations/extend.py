@@ -210,10 +210,12 @@ def _refuse_answered(
     These may belong to another picture. If the old content is unknown, a label of another size
     shows that the picture differs.
     """
+    if not changed:
+        return
     rows = {row.image_id: row for row in changed}
     tasks = project.tasks()
     answered = set()
-    for cell in project.store.cells() if rows else ():
+    for cell in project.store.cells():
         row = rows.get(cell.cell.image_id)
         if row is None or row.image_id in answered:
             continue

@@ -1,4 +1,4 @@
-"""Finds a project's open requests and their prelabels."""
+"""Finds a project's open requests and their prelabels. Loads no torch."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -81,7 +81,8 @@ def prelabel_folder(project: ProjectFolder, round: int, task: str) -> Path | Non
 
 def prelabel_in(folder: Path, image_id: str, task: "TaskDef", whole: bool = False) -> Path | None:
     """As `prelabel`, in the folder of the request's round and task."""
-    for keep_extension in (True,) if whole else (True, False):
+    spellings = [True] if whole else [True, False]
+    for keep_extension in spellings:
         for extension in task.codec.EXTENSIONS:
             path = folder / label_name(image_id, extension, whole=keep_extension)
             if path.is_file():

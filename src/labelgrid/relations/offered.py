@@ -53,9 +53,10 @@ def _among(plugin: str, tasks: TaskDefs) -> dict[str, RelationChoice]:
     names: defaultdict[str, list[str]] = defaultdict(list)
     for task in tasks.values():
         names[task.kind].append(task.name)
+    ends_by_place = [names[kind] for kind in (*relation.reads, relation.gives)]
     choices = [
         RelationChoice(plugin=plugin, reads=ends[:-1], gives=ends[-1])
-        for ends in product(*map(names.__getitem__, (*relation.reads, relation.gives)))
+        for ends in product(*ends_by_place)
         if len(set(ends)) == len(ends)
     ]
     fitting = [choice for choice in choices if _is_possible(bind, choice, tasks)]

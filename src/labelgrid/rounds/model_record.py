@@ -100,9 +100,11 @@ def measure_heldout(
             data=context.recipe.data,
         ),
     )
-    for task, metrics in result.metrics.items() if result else ():
+    if result is None:
+        return None
+    for task, metrics in result.metrics.items():
         names = [name for name, metric in metrics.items() if not math.isfinite(metric.value)]
-        if result and names and result.labels.get(task):  # such as labels without an edge
+        if names and result.labels.get(task):  # such as labels without an edge
             progress.say(
                 f"{task}: {', '.join(names)} cannot be measured on its held-out labels: they hold "
                 "nothing of what is looked for."

@@ -1,4 +1,4 @@
-"""Finds labels of training images that are a random sample, for measuring.
+"""Finds labels of training images that are a random sample, for measuring. Loads no torch.
 
 These are the labels that queries drew at random, or else the labels that no strategy picked.
 Held-out images are never among them.
