@@ -186,19 +186,19 @@ def _upcoming(curve: TaskCurve, most: Mapping[str, int]) -> tuple[float, float]:
 
 def flat_advice(curves: Sequence[TaskCurve]) -> list[Advice]:
     """Name the tasks whose further labels hardly help, by their newest rounds or curves."""
-    rows = [
-        Advice(
-            topic="flat",
-            text=f"{curve.task}: {curve.flat.text}: {EXPECT}.",
-            task=curve.task,
-            metric=curve.metric,
-            unit=curve.unit,
-            measured=curve.points[-1].value,
-            rounds=curve.flat.count,
-        )
-        for curve in curves
-        if curve.flat
-    ]
+    rows = []
+    for curve in curves:
+        if curve.flat:
+            advice = Advice(
+                topic="flat",
+                text=f"{curve.task}: {curve.flat.text}: {EXPECT}.",
+                task=curve.task,
+                metric=curve.metric,
+                unit=curve.unit,
+                measured=curve.points[-1].value,
+                rounds=curve.flat.count,
+            )
+            rows.append(advice)
     for task_curve in rising_curves(curves):
         fitted = fitted_curve(task_curve)
         newest = fitted.newest

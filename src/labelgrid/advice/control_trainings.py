@@ -150,11 +150,10 @@ class ControlTrainings:
 
     def _identity(self, training: ExtraTraining) -> str:
         heldout = set(labelled_images(self.context.project, "heldout"))
-        labels = [
-            (cell.image_id, cell.task, label.digest)
-            for cell, label in self.context.source.labels.items()
-            if cell.image_id in heldout
-        ]
+        labels = []
+        for cell, label in self.context.source.labels.items():
+            if cell.image_id in heldout:
+                labels.append((cell.image_id, cell.task, label.digest))
         return hash_of(training.identity, sorted(labels))
 
     def _measure(self, training: ExtraTraining, identity: str) -> SideMetrics:

@@ -44,9 +44,9 @@ class ClassNames:
         self._tasks = _chosen(drawn, options.task)
         self._numbers: dict[str, dict[str, int]] = {}
         for name, task in self._tasks.items():
-            plain = {
-                plain_spelling(region): number for number, region in enumerate(task.region_names)
-            }
+            plain = {}
+            for number, region in enumerate(task.region_names):
+                plain[plain_spelling(region)] = number
             self._numbers[name] = plain
         known = set[str]().union(*self._numbers.values())
         rest = [options.rest] if options.rest not in ("", NONE) else []

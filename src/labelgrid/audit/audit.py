@@ -103,10 +103,10 @@ class Audited(Shown):
         return f"Something speaks against {doubtful:,} of {labels}; all are in {self.table}."
 
     def _parts(self) -> Iterator[str]:
-        rows = [
-            (label.doubt, label.task, label.image, "; ".join(label.reasons))
-            for label in self.doubtful()
-        ]
+        rows = []
+        for label in self.doubtful():
+            row = (label.doubt, label.task, label.image, "; ".join(label.reasons))
+            rows.append(row)
         yield table(("doubt", "task", "image", "what speaks against the label"), rows)
         yield picture_of(self.sheet, "the most doubtful labels on their photographs")
 

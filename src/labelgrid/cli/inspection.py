@@ -250,10 +250,10 @@ def _show_related(related: "Related") -> None:
             relations.append(("as declared", "", *_figures(row.as_declared), now, options))
     if relations:
         screen.print_table("", ["relation", *figures, "options"], relations)
-    suppliers = [
-        (row.supplier, row.task, row.sample, *_figures(row.measured), f"{row.now:g}")
-        for row in related.suppliers
-    ]
+    suppliers = []
+    for row in related.suppliers:
+        cells = (row.supplier, row.task, row.sample, *_figures(row.measured), f"{row.now:g}")
+        suppliers.append(cells)
     if suppliers:
         screen.print_table("", ["supplier", "task", *figures], suppliers)
     remarks = [(row.name, row.remark) for row in related.relations]

@@ -84,11 +84,13 @@ def times_of(project: ProjectFolder, splits: Splits = None) -> dict[str, TaskTim
         seconds = project.store.seconds(splits)
     import numpy as np
 
-    return {
-        name: TaskTimes(len(times), float(np.median(times)), float(np.mean(times)), costs[name])
-        for name, times in seconds.items()
-        if times
-    }
+    found = {}
+    for name, times in seconds.items():
+        if times:
+            found[name] = TaskTimes(
+                len(times), float(np.median(times)), float(np.mean(times)), costs[name]
+            )
+    return found
 
 
 def few_times(labels: int) -> str:

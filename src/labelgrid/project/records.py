@@ -292,8 +292,9 @@ def _pick(row: Any, path: Path) -> Pick:
 
 def write_picks(folder: Path, picks: Sequence[Pick]) -> None:
     """Write the picks of a round, best first; terms and explanations only where there are some."""
-    rows = [
-        {
+    rows = []
+    for pick in picks:
+        values = {
             "image": pick.cell.image_id,
             "task": pick.cell.task,
             "score": pick.score,
@@ -304,8 +305,7 @@ def write_picks(folder: Path, picks: Sequence[Pick]) -> None:
             "weight": pick.weight,
             "explanation": pick.explanation,
         }
-        for pick in picks
-    ]
+        rows.append(values)
     _write(folder / "picks.json", list(map(explained_row, rows)))
 
 

@@ -28,18 +28,18 @@ def request_outside_rounds(store: Store, cells: Sequence[Cell], why: str) -> Non
     """Request the missing cells among some cells, as round 0; `why` is the reason."""
     costs = {task.name: task.cost for task in store.tasks()}
     rows = store.find(cells)
-    moves = [
-        Move(
-            cell=cell,
-            to=State.REQUESTED,
-            round=0,
-            request_id=request_id(0, cell),
-            cost=costs[cell.task],
-            why=why,
-        )
-        for cell in cells
-        if rows[cell].state == State.MISSING
-    ]
+    moves = []
+    for cell in cells:
+        if rows[cell].state == State.MISSING:
+            move = Move(
+                cell=cell,
+                to=State.REQUESTED,
+                round=0,
+                request_id=request_id(0, cell),
+                cost=costs[cell.task],
+                why=why,
+            )
+            moves.append(move)
     store.move(moves)
 
 
@@ -93,8 +93,8 @@ def prelabel_in(folder: Path, image_id: str, task: "TaskDef", whole: bool = Fals
 def predicted_requests(project: ProjectFolder, cells: Iterable[Cell]) -> set[Cell]:
     """Those of the cells whose request came with a prediction; unknown cells are left out."""
     tasks = project.tasks()
-    return {
-        cell
-        for cell, row in project.store.find(cells).items()
-        if cell.task in tasks and prelabel(project, row, tasks[cell.task])
-    }
+    found = set()
+    for cell, row in project.store.find(cells).items():
+        if cell.task in tasks and prelabel(project, row, tasks[cell.task]):
+            found.add(cell)
+    return found

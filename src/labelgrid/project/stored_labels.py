@@ -143,10 +143,9 @@ def name_task_commands(project: ProjectFolder, task: str) -> Iterator[None]:
         yield
     except LabelError as error:
         if error.declare:
-            commands = [
-                f"`{command('task', project.folder, task, *_words(key, value))}`"
-                for key, value in error.declare.items()
-            ]
+            commands = []
+            for key, value in error.declare.items():
+                commands.append(f"`{command('task', project.folder, task, *_words(key, value))}`")
             error.next_step += f" In this project: {' or '.join(commands)}."
         raise
 

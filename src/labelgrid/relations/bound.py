@@ -103,11 +103,11 @@ def bind_relations(choices: RelationChoices, tasks: TaskDefs) -> list[BoundRelat
 
 def declared_relations(choices: RelationChoices, tasks: TaskDefs) -> list[BoundRelation]:
     """The relations of a recipe, on or off, in its order; see `bind_relations`."""
-    return [
-        bind(name, choice, tasks)
-        for name, choice in choices.items()
-        if not choice.if_possible or _has_tasks(name, choice, tasks)
-    ]
+    found = []
+    for name, choice in choices.items():
+        if not choice.if_possible or _has_tasks(name, choice, tasks):
+            found.append(bind(name, choice, tasks))
+    return found
 
 
 def related_tasks(choices: RelationChoices, tasks: TaskDefs) -> list[str]:

@@ -54,11 +54,11 @@ def _among(plugin: str, tasks: TaskDefs) -> dict[str, RelationChoice]:
     for task in tasks.values():
         names[task.kind].append(task.name)
     ends_by_place = [names[kind] for kind in (*relation.reads, relation.gives)]
-    choices = [
-        RelationChoice(plugin=plugin, reads=ends[:-1], gives=ends[-1])
-        for ends in product(*ends_by_place)
-        if len(set(ends)) == len(ends)
-    ]
+    choices = []
+    for ends in product(*ends_by_place):
+        if len(set(ends)) == len(ends):
+            choice = RelationChoice(plugin=plugin, reads=ends[:-1], gives=ends[-1])
+            choices.append(choice)
     fitting = [choice for choice in choices if _is_possible(bind, choice, tasks)]
     fitting = fitting or [choice for choice in choices if _is_possible(connect, choice, tasks)]
     if len(fitting) == 1:

@@ -199,10 +199,9 @@ def chance_error(truths: Sequence[LabelArray], task: TaskDef) -> float:
 def _resized(label: LabelArray, size: Size) -> LabelArray:
     if label.size == size:
         return label
-    places = [
-        ((2 * np.arange(wanted) + 1) * length) // (2 * wanted)
-        for length, wanted in zip(label.size, size, strict=True)
-    ]
+    places = []
+    for length, wanted in zip(label.size, size, strict=True):
+        places.append(((2 * np.arange(wanted) + 1) * length) // (2 * wanted))
     here = np.ix_(*places)
     return replace(label, value=label.value[here], valid=label.valid[here])
 

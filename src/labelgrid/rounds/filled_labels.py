@@ -31,9 +31,9 @@ class FilledLabels:
     def by_image(self) -> dict[str, dict[str, Filler]]:
         """The most trusted filler of each missing label, by image and task."""
         context = self.context
-        fillers: dict[str, dict[str, Filler]] = {
-            image_id: dict(relations) for image_id, relations in self._derivable.items()
-        }
+        fillers: dict[str, dict[str, Filler]] = {}
+        for image_id, relations in self._derivable.items():
+            fillers[image_id] = dict(relations)
         if not context.suppliers:
             return fillers
         labelled = dict.fromkeys(self.image_ids, frozenset[str]()) | self._labelled

@@ -149,11 +149,10 @@ def identity_of(filled: FilledLabels, val: Sequence[str], start: str) -> str:
     context = filled.context
     train = filled.image_ids
     used = {*train, *val}
-    labels = [
-        (cell.image_id, cell.task, label.path.name, label.weight)
-        for cell, label in context.source.labels.items()
-        if cell.image_id in used
-    ]
+    labels = []
+    for cell, label in context.source.labels.items():
+        if cell.image_id in used:
+            labels.append((cell.image_id, cell.task, label.path.name, label.weight))
     recipe = context.recipe.effective()
     recipe["train"] = context.recipe.train.shaping()
     del recipe["score"]

@@ -111,8 +111,9 @@ def train_ordered_member(order: MemberOrder, name: str, progress: Progress) -> N
 def member_pieces(project: ProjectFolder, order: MemberOrder, names: Sequence[str]) -> list[Piece]:
     """The pieces of work that train members."""
     folder = project.round_folder(order.fit.round)
-    return [
-        Piece(
+    found = []
+    for name in names:
+        piece = Piece(
             name=f"Member '{name}'",
             amount=1,
             unit="networks",
@@ -120,8 +121,8 @@ def member_pieces(project: ProjectFolder, order: MemberOrder, names: Sequence[st
             arguments=given(order, name),
             is_done=partial(_is_trained, folder, name),
         )
-        for name in names
-    ]
+        found.append(piece)
+    return found
 
 
 def _is_trained(folder: Path, name: str) -> bool:

@@ -221,16 +221,17 @@ class PoolScorer:
         names = [task.name for task in tasks]
         files = PoolFiles(source, self.supplier_labels, names, example)
         readable = partial(is_readable, source)
-        return [
-            Piece(
+        found = []
+        for shard in shards:
+            piece = Piece(
                 name=f"Shard {shard.place + 1}",
                 amount=len(shard.image_ids),
                 function=score_ordered,
                 arguments=partial(_arguments, order, shard, files),
                 is_done=partial(shards.is_done, shard, readable),
             )
-            for shard in shards
-        ]
+            found.append(piece)
+        return found
 
     def _not_elsewhere(self, why: str) -> UsageError:
         return UsageError(
@@ -295,10 +296,9 @@ class PoolScorer:
             return None
         context = self.context
         known = tasks_by_image(context.source.labels)
-        labelled = {
-            row.image_id: known.get(row.image_id, frozenset[str]())
-            for row in self.project.store.images(("train",))
-        }
+        labelled = {}
+        for row in self.project.store.images(("train",)):
+            labelled[row.image_id] = known.get(row.image_id, frozenset[str]())
         supplied = supplied_by_task(
             self.project,
             self.scores.suppliers,

@@ -897,8 +897,9 @@ def request_proposal(project: ProjectFolder, proposal: Proposal, advice: str) ->
             unit=proposal.unit,
         )
         write_picks(project.round_folder(number), proposal.picks)
-        moves = [
-            Move(
+        moves = []
+        for pick in proposal.picks:
+            move = Move(
                 cell=pick.cell,
                 to=State.REQUESTED,
                 round=number,
@@ -908,6 +909,5 @@ def request_proposal(project: ProjectFolder, proposal: Proposal, advice: str) ->
                 weight=pick.weight,
                 why=pick.why,
             )
-            for pick in proposal.picks
-        ]
+            moves.append(move)
         store.close_round(row, moves)

@@ -158,9 +158,9 @@ def sharded_thumbnails(
     images = {row.image_id: row for row in rows}
     unknown = ImagePaths({row.image_id: (row.root, "") for row in rows if not row.digest})
     versions = file_versions(unknown)
-    contents = {
-        row.image_id: (row.root, row.image_id, row.digest or versions[row.image_id]) for row in rows
-    }
+    contents = {}
+    for row in rows:
+        contents[row.image_id] = (row.root, row.image_id, row.digest or versions[row.image_id])
     threads = 1 if workplace.executor else cores()
     reading = Pass(
         what="Reading images",

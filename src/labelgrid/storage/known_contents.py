@@ -52,9 +52,10 @@ def known_contents(stamps: Mapping[Address, Stamp]) -> dict[Address, Content]:
 
 def remember(contents: Iterable[tuple[Address, Stamp, Content]]) -> None:
     """Remember the contents of versions of objects; versions without a tag are left out."""
-    rows = [
-        (_version((address, stamp)), *content) for address, stamp, content in contents if stamp.tag
-    ]
+    rows = []
+    for address, stamp, content in contents:
+        if stamp.tag:
+            rows.append((_version((address, stamp)), *content))
     if not rows:
         return
     # It may be locked, or its disk full.

@@ -58,10 +58,10 @@ def value_names(task: TaskDef) -> list[tuple[str, str]]:
         colours = np.array([BLACK, WHITE], np.uint8)
         return list(zip(("no", "yes"), _as_text(colours), strict=True))
     texts = _as_text(task.region_colours)
-    return [
-        (name, text + CLEAR if is_background(name) else text)
-        for name, text in zip(names, texts, strict=True)
-    ]
+    found = []
+    for name, text in zip(names, texts, strict=True):
+        found.append((name, text + CLEAR if is_background(name) else text))
+    return found
 
 
 def _as_text(colours: NDArray[np.uint8]) -> list[str]:

@@ -82,10 +82,10 @@ def mean_differences(
     """
     runs = results.finished(strategy)
     reference_runs = results.finished(reference)
-    by_seed = [
-        _seed_differences(runs[seed], reference_runs[seed], value_of, x_of)
-        for seed in sorted(runs.keys() & reference_runs.keys())
-    ]
+    by_seed = []
+    for seed in sorted(runs.keys() & reference_runs.keys()):
+        of_seed = _seed_differences(runs[seed], reference_runs[seed], value_of, x_of)
+        by_seed.append(of_seed)
     by_seed = [in_seed for in_seed in by_seed if in_seed]
     if not by_seed:
         return []

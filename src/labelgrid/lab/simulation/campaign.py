@@ -148,18 +148,18 @@ def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: P
         return
     rows = project.store.find(_planned_cells(project, run, study))
     costs = {row.name: row.cost for row in project.store.tasks()}
-    moves = [
-        Move(
-            cell=cell,
-            to=State.REQUESTED,
-            round=1,
-            request_id=request_id(1, cell),
-            cost=costs[cell.task],
-            why=f"initial: {plan.plan}",
-        )
-        for cell, row in rows.items()
-        if row.state == State.MISSING
-    ]
+    moves = []
+    for cell, row in rows.items():
+        if row.state == State.MISSING:
+            move = Move(
+                cell=cell,
+                to=State.REQUESTED,
+                round=1,
+                request_id=request_id(1, cell),
+                cost=costs[cell.task],
+                why=f"initial: {plan.plan}",
+            )
+            moves.append(move)
     with project.store.transaction("query"):
         row = replace(
             project.open_round(),
@@ -231,9 +231,11 @@ def _returned_budget(project: ProjectFolder, study: Study) -> float:
     images come back.
     """
     costs = {row.name: row.cost for row in project.store.tasks()}
-    skipped = [
-        costs[row.cell.task] for row in project.store.cells(state=State.SKIPPED) if row.round > 1
-    ]
+    skipped = []
+    for row in project.store.cells(state=State.SKIPPED):
+        if row.round > 1:
+            price = costs[row.cell.task]
+            skipped.append(price)
     amounts = {"labels": len(skipped), "images": len(skipped) / len(costs), "cost": sum(skipped)}
     bought = [row for row in project.store.rounds() if row.state == "closed" and row.number > 1]
     returned = sum(row.budget - study.budget for row in bought)

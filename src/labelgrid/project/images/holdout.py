@@ -158,9 +158,10 @@ def free_images(
 
     `family` is as by `families`; `used` are images that trainings may have used.
     """
-    fixed = {
-        family[row.image_id] for row in rows if row.image_id in used or row.split in ("val", "test")
-    }
+    fixed = set()
+    for row in rows:
+        if row.image_id in used or row.split in ("val", "test"):
+            fixed.add(family[row.image_id])
     return [row for row in rows if row.split == "train" and family[row.image_id] not in fixed]
 
 

@@ -185,9 +185,9 @@ class DistanceOverview(Overview):
             return ""
         (middle,) = self.histogram.quantiles((0.5,))
         others = {"centimetres": 0.01, "1/256 m": 1 / 256}
-        texts = [
-            f"{name}: {two_digits(middle * scale / MILLIMETRE)} m" for name, scale in others.items()
-        ]
+        texts = []
+        for name, scale in others.items():
+            texts.append(f"{name}: {two_digits(middle * scale / MILLIMETRE)} m")
         return f", read as millimetres ({', '.join(texts)})"
 
     def values(self) -> Json:
