@@ -111,7 +111,11 @@ class ClassNames:
         if target == IGNORE:
             return set(self._tasks)
         plain = plain_spelling(target)
-        return {task for task, numbers in self._numbers.items() if plain in numbers}
+        found = set()
+        for task, numbers in self._numbers.items():
+            if plain in numbers:
+                found.add(task)
+        return found
 
     def _target(self, name: str, task: str) -> NameTarget:
         plain = plain_spelling(self._meanings.get(name, name))

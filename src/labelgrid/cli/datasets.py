@@ -120,7 +120,10 @@ def check(
         screen.print_json(contents)
     else:
         _show(contents)
-    wrong = {fault.cell.image_id for fault in contents.faults if fault.cell}
+    wrong = set()
+    for fault in contents.faults:
+        if fault.cell:
+            wrong.add(fault.cell.image_id)
     sound = [image_id for image_id in chosen if image_id not in wrong]
     if out and sound:
         contact_sheet(source, definitions, spread(sound, 12), out)

@@ -251,9 +251,9 @@ def _show_related(related: "Related") -> None:
     if relations:
         screen.print_table("", ["relation", *figures, "options"], relations)
     suppliers = []
-    for row in related.suppliers:
-        cells = (row.supplier, row.task, row.sample, *_figures(row.measured), f"{row.now:g}")
-        suppliers.append(cells)
+    for supplied in related.suppliers:
+        start = (supplied.supplier, supplied.task, supplied.sample)
+        suppliers.append((*start, *_figures(supplied.measured), f"{supplied.now:g}"))
     if suppliers:
         screen.print_table("", ["supplier", "task", *figures], suppliers)
     remarks = [(row.name, row.remark) for row in related.relations]

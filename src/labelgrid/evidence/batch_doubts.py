@@ -178,7 +178,9 @@ class BatchDoubts:
         that are used for several images are doubted for that alone.
         """
         images = [cell.image_id for cell in self._cells(task)]
-        repeated = {cell for group in self._repeated(task) for cell in group}
+        repeated = set()
+        for group in self._repeated(task):
+            repeated.update(group)
         single = [cell for cell in self.sample(task) if cell not in repeated]
         doubts = self.edges.doubts(task, _outlines(self._summaries(single)), images)
         if not doubts:

@@ -237,7 +237,10 @@ class EdgeEvidence:
         group = dict(islice(outlines.items(), LABELS))
         self._find(group)
         images = {image_id: self.edges_of(image_id) for image_id in group}
-        pairs = [(group[name], own) for name, own in images.items() if own is not None]
+        pairs = []
+        for name, own in images.items():
+            if own is not None:
+                pairs.append((group[name], own))
         shift = common_shift(pairs) if len(pairs) >= MANY else None
         if shift is None:
             return None

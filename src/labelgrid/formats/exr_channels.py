@@ -63,7 +63,10 @@ def normal_names(names: Iterable[str]) -> dict[str, list[str]]:
     by_colours = _triples(set(names), _COLOURS)
     colours = by_colours.pop(_COLOURS, None)
     for triples in (by_axes, by_colours):
-        normals = {name: triples[name] for name in triples if _layer_of(name) in _LAYERS}
+        normals = {}
+        for name in triples:
+            if _layer_of(name) in _LAYERS:
+                normals[name] = triples[name]
         if normals:
             return normals
     return {_COLOURS: colours} if colours else {}
@@ -187,4 +190,8 @@ def names_in(path: Path) -> list[str]:
             channels = channels_of(data)
     except LabelError:
         return []
-    return [name for name, channel in channels.items() if _is_usable(channel)]
+    found = []
+    for name, channel in channels.items():
+        if _is_usable(channel):
+            found.append(name)
+    return found

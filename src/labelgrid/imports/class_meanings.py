@@ -72,7 +72,10 @@ def names_note(options: ImportOptions, asked: Collection[str]) -> list[str]:
         ['Names as in earlier imports: car = vehicle (labelgrid.toml, [names]).']
     """
     earlier = set(asked) - options.names.keys()
-    used = [f"{name} = {meaning}" for name, meaning in options.known.items() if name in earlier]
+    used = []
+    for name, meaning in options.known.items():
+        if name in earlier:
+            used.append(f"{name} = {meaning}")
     if not used:
         return []
     return [f"Names as in earlier imports: {', '.join(used)} ({SETTINGS}, [names])."]

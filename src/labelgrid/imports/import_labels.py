@@ -384,7 +384,11 @@ class LabelImport:
         for row in self.project.store.cells(state=State.REQUESTED):
             if row.cell not in answered:
                 requested[row.cell.task].append(row.cell.image_id)
-        return {task: tuple(images) for task, images in requested.items() if images}
+        found = {}
+        for task, images in requested.items():
+            if images:
+                found[task] = tuple(images)
+        return found
 
     def _draw(self, result: Imported, validated: ValidatedLabels, name: str) -> Imported:
         """Draw some of the new labels; the import goes on whatever happens."""

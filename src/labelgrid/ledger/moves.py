@@ -176,7 +176,10 @@ def _check(working: _Working, old: CellRow, step: Move) -> None:
             unchanged=UNCHANGED,
         )
     if (old.state, step.to) not in LEGAL:
-        allowed = [_word(after) for before, after in sorted(LEGAL) if before == old.state]
+        allowed = []
+        for before, after in sorted(LEGAL):
+            if before == old.state:
+                allowed.append(_word(after))
         raise StateError(
             f"{_name(step.cell)} is {_word(old.state)} and cannot become {_word(step.to)}.",
             next_step=f"It may become {' or '.join(allowed)}.",

@@ -244,7 +244,10 @@ def _request(
         if prelabel_path and not measuring.purpose_of(cell, splits[cell.image_id], [move.why]):
             prelabels[cell] = prelabel_path
     images = {row.image_id: _image_file(row, held) for row in rows}
-    copied = [image_id for image_id, path in images.items() if not is_shown_as_read(path)]
+    copied = []
+    for image_id, path in images.items():
+        if not is_shown_as_read(path):
+            copied.append(image_id)
     return Request(
         items=items,
         tasks=tasks,

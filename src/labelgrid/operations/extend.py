@@ -143,7 +143,10 @@ def _request_heldout(
 ) -> None:
     """Request all labels of newly held-out images, and labels of new tasks of all held out."""
     now = [row.image_id for row in store.images(("heldout",))]
-    before = {name for name, row in old_rows.items() if row.split == "heldout"}
+    before = set()
+    for name, row in old_rows.items():
+        if row.split == "heldout":
+            before.add(name)
     names = [task.name for task in store.tasks()]
     request_heldout(store, [name for name in now if name not in before], names)
     request_heldout(store, sorted(before), [task.name for task in tasks])
@@ -234,7 +237,10 @@ def _refuse_answered(
 
 
 def _refuse_twins(rows: Sequence[ImageRow], old_rows: Mapping[str, ImageRow]) -> None:
-    measuring = {old.digest: old for old in old_rows.values() if old.split != "train"}
+    measuring = {}
+    for old in old_rows.values():
+        if old.split != "train":
+            measuring[old.digest] = old
     for row in rows:
         twin = measuring.get(row.digest) if row.digest else None
         if twin and row.split == "train" and row.image_id not in old_rows:

@@ -65,7 +65,10 @@ def brought_labels(project: ProjectFolder, cells: Collection[Cell]) -> dict[Cell
     brought = {}
     for cell in cells:
         of_image = states[cell.image_id]
-        bought = {name for name, state in of_image.items() if state != State.SKIPPED}
+        bought = set()
+        for name, state in of_image.items():
+            if state != State.SKIPPED:
+                bought.add(name)
         given = [
             relation.gives
             for relation in relations

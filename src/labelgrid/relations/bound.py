@@ -160,7 +160,11 @@ def relations_with_camera(choices: RelationChoices) -> list[str]:
         RecipeError: an option is wrong.
     """
     trusted = {name: choice for name, choice in choices.items() if choice.trust}
-    return [name for name, choice in trusted.items() if relation_of(name, choice).needs_camera]
+    found = []
+    for name, choice in trusted.items():
+        if relation_of(name, choice).needs_camera:
+            found.append(name)
+    return found
 
 
 def relation_of(name: str, choice: RelationChoice) -> Relation:

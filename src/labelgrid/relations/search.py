@@ -151,7 +151,10 @@ class OptionSearch:
 
 def _joined(outcomes: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """The mean error over the reached pixels (inf without any), and the share of reached pixels."""
-    reached = [(error, coverage) for error, coverage in outcomes if coverage]
+    reached = []
+    for error, coverage in outcomes:
+        if coverage:
+            reached.append((error, coverage))
     if not reached:
         return np.inf, 0.0
     errors, coverages = zip(*reached, strict=True)

@@ -71,7 +71,11 @@ class FilledLabels:
     def following(self, relation: BoundRelation) -> list[str]:
         """The images whose label follows by a relation, if their cameras are known."""
         labelled = self._labelled.items()
-        return [image_id for image_id, tasks in labelled if relation.follows(tasks)]
+        found = []
+        for image_id, tasks in labelled:
+            if relation.follows(tasks):
+                found.append(image_id)
+        return found
 
     @cached_property
     def _derivable(self) -> dict[str, dict[str, BoundRelation]]:

@@ -75,7 +75,10 @@ def _split_labelled_images(context: RoundContext) -> Splits:
         rows = list(project.store.images(("train",)))
         keys = image_keys([row.group or row.image_id for row in rows])  # whole groups are drawn
         chosen = keyed_uniform(keys, seed_of(context.seed, "val")) < options.val_share
-        drawn = {row.image_id for row, is_drawn in zip(rows, chosen, strict=True) if is_drawn}
+        drawn = set()
+        for row, is_drawn in zip(rows, chosen, strict=True):
+            if is_drawn:
+                drawn.add(row.image_id)
         val = [image_id for image_id in train if image_id in drawn]
         train = [image_id for image_id in train if image_id not in drawn]
         if not train:

@@ -103,7 +103,10 @@ def measure_heldout(
     if result is None:
         return None
     for task, metrics in result.metrics.items():
-        names = [name for name, metric in metrics.items() if not math.isfinite(metric.value)]
+        names = []
+        for name, metric in metrics.items():
+            if not math.isfinite(metric.value):
+                names.append(name)
         if names and result.labels.get(task):  # such as labels without an edge
             progress.say(
                 f"{task}: {', '.join(names)} cannot be measured on its held-out labels: they hold "

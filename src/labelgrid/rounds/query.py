@@ -480,7 +480,10 @@ def _repeated_result(job: _Query, budget: Budget) -> QueryResult | None:
         return None
     picks = read_picks(project.round_folder(last.number))
     requested = project.store.cells(state=State.REQUESTED)
-    open_cells = {row.cell for row in requested if row.round == last.number}
+    open_cells = set()
+    for row in requested:
+        if row.round == last.number:
+            open_cells.add(row.cell)
     if not picks or {pick.cell for pick in picks} != open_cells:
         return None
     return QueryResult(

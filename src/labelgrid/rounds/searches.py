@@ -114,7 +114,10 @@ class Search:
 
     def say_without(self, picks: Sequence[Pick], progress: Progress) -> None:
         """Say how many picked images are predicted to show nothing of the class."""
-        scores = {pick.cell.image_id: pick.score for pick in picks if pick.score is not None}
+        scores = {}
+        for pick in picks:
+            if pick.score is not None:
+                scores[pick.cell.image_id] = pick.score
         without = sum(share == 0 for share in scores.values())
         if without:
             progress.say(

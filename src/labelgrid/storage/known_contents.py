@@ -35,7 +35,10 @@ class Content(NamedTuple):
 
 def known_contents(stamps: Mapping[Address, Stamp]) -> dict[Address, Content]:
     """The remembered contents of versions of objects; versions without a tag are unknown."""
-    versions = {_version(item): item[0] for item in stamps.items() if item[1].tag}
+    versions = {}
+    for item in stamps.items():
+        if item[1].tag:
+            versions[_version(item)] = item[0]
     keys = list(versions)
     known: dict[Address, Content] = {}
     with _database() as database, suppress(sqlite3.Error):

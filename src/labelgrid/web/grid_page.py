@@ -167,7 +167,10 @@ def shown_task(query: GridQuery, image: ListedImage, suspects: Sequence[str]) ->
         suspects: the tasks of its suspects.
     """
     state = STATE_NAMES.get(query.state)
-    in_state = [task for task, each in image.states.items() if each == state]
+    in_state = []
+    for task, each in image.states.items():
+        if each == state:
+            in_state.append(task)
     wanted = [*suspects, *query.tasks(), *in_state]
     return next((task for task in wanted if task in image.states), "")
 

@@ -107,7 +107,10 @@ class Order(BaseModel):
             ProjectError: a folder leads out of the project.
         """
         names = self.model_fields_set - {"command"}
-        said = {name: getattr(self, name) for name in names if getattr(self, name) != ""}
+        said = {}
+        for name in names:
+            if getattr(self, name) != "":
+                said[name] = getattr(self, name)
         started = STARTED[self.command]
         return words_of(started.request(**started.complete(said, project, folder)))
 

@@ -161,13 +161,13 @@ def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: P
             )
             moves.append(move)
     with project.store.transaction("query"):
-        row = replace(
+        closed = replace(
             project.open_round(),
             strategy=f"initial/{plan.plan}",
             seed=project.settings.seed,
             budget=len(moves),
         )
-        project.store.close_round(row, moves)
+        project.store.close_round(closed, moves)
 
 
 def _planned_cells(project: ProjectFolder, run: Run, study: Study) -> list[Cell]:

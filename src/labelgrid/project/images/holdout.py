@@ -262,4 +262,8 @@ def images_trained_on(store: Store, rows: Sequence[ImageRow], fits: Sequence[Fit
         return set()
     if any(fit.recipe.get("train", {}).get("images") == "all" for fit in fits):
         return {row.image_id for row in rows}
-    return {event.move.cell.image_id for event in store.events() if event.move.to == State.LABELLED}
+    found = set()
+    for event in store.events():
+        if event.move.to == State.LABELLED:
+            found.add(event.move.cell.image_id)
+    return found

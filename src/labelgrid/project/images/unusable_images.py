@@ -176,7 +176,10 @@ def _note(project: ProjectFolder, checked: Collection[str], faults: Mapping[str,
         return
     with store.transaction():
         before = store.get(SET_ASIDE, {})
-        others = {image_id: before[image_id] for image_id in before if image_id not in checked}
+        others = {}
+        for image_id in before:
+            if image_id not in checked:
+                others[image_id] = before[image_id]
         after = {**others, **faults}
         if after != before:
             store.put(SET_ASIDE, after)

@@ -93,7 +93,10 @@ def depth_figures(value: Array, valid: Bools, options: files.Options) -> LabelFi
         disparity = LabelFigure(value=middle, tolerance=FACTOR_DISPARITY, ratio=True)
         return {"the median disparity": disparity}
     step = options.step or _likely_step(numbers)
-    scales = {f"scale = {name}": scale for name, scale in files.SCALES.items() if scale != step}
+    scales = {}
+    for name, scale in files.SCALES.items():
+        if scale != step:
+            scales[f"scale = {name}"] = scale
     median = LabelFigure(
         value=middle,
         tolerance=FACTOR,
