@@ -232,7 +232,9 @@ def spelling_hint(name: str, names: Sequence[str]) -> str:
     index = bisect.bisect(names, name)
     neighbours = names[max(0, index - NEIGHBOURS) : index + NEIGHBOURS]
     near = difflib.get_close_matches(name, neighbours, 1)
-    return f"Did you mean '{near[0]}'?" if near else ""
+    if not near:
+        return ""
+    return f"Did you mean '{near[0]}'?"
 
 
 def plain_spelling(name: str) -> str:

@@ -149,7 +149,10 @@ class ClassNames:
 
 
 def _chosen(drawn: TaskDefs, name: str) -> dict[str, TaskDef]:
-    chosen = {task: drawn[task] for task in drawn if name in ("", task)}
+    chosen = {}
+    for task in drawn:
+        if name in ("", task):
+            chosen[task] = drawn[task]
     if not chosen:
         what = "No task of the project has labels that can be drawn as regions."
         if drawn:

@@ -357,7 +357,9 @@ class _Matching:
             return None
         images = annotation.drawn.find(self._names)
         cells = [cell for cell in self._requested if cell.image_id in images]
-        return cells[0] if len(cells) == 1 else None
+        if len(cells) != 1:
+            return None
+        return cells[0]
 
     @cached_property
     def _names(self) -> ImageNames:

@@ -83,7 +83,9 @@ def _zip_files(path: Path) -> list[Path]:
         return [path] if _is_zip(path) else []
     with files.disk_errors(path, "Nothing was imported."):
         inside = sorted(file for file in path.iterdir() if not file.name.startswith("."))
-    return inside if all(_is_zip(file) and not file.is_symlink() for file in inside) else []
+    if not all(_is_zip(file) and not file.is_symlink() for file in inside):
+        return []
+    return inside
 
 
 def _is_zip(path: Path) -> bool:

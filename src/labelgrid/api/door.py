@@ -263,7 +263,9 @@ def _admit_number(kind: Any, value: Any) -> Any:
         _require(math.isfinite(value))
     except OverflowError:
         raise _UnfitError from None
-    return int(value) if isinstance(value, Integral) else float(value)
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value)
 
 
 def _admit_text(kind: Any, value: Any) -> Any:

@@ -87,4 +87,6 @@ class ProjectReader(Project):
         if not following:
             first = store.image_page(wanted, count=1).images
             following = first[0].image_id if first else ""
-        return Cell(following, cell.task) if following not in ("", cell.image_id) else None
+        if following in ("", cell.image_id):
+            return None
+        return Cell(following, cell.task)

@@ -463,13 +463,17 @@ def _new_place(name: str) -> str:
     files = sorted([*root.rglob(f"{last}.py"), *root.rglob(f"{last}/__init__.py")])
     places = [file.relative_to(root.parent).with_suffix("").parts for file in files]
     names = [".".join(parts).removesuffix(".__init__") for parts in places]
-    return names[0] if len(names) == 1 else ""
+    if len(names) != 1:
+        return ""
+    return names[0]
 
 
 def describe(folder: str) -> dict[str, str]:
     """The first lines of the docstrings of a folder's plug-ins, without imports."""
     bases = _paths(folder)
-    return {name: _first_line(bases[0] / f"{name}.py") for name in names(folder)} if bases else {}
+    if not bases:
+        return {}
+    return {name: _first_line(bases[0] / f"{name}.py") for name in names(folder)}
 
 
 def _first_line(path: Path) -> str:

@@ -219,7 +219,10 @@ def relation_remarks(
     for relation in known.relations:
         both = [name for name in image_ids if by_image[name].keys() >= connected_tasks(relation)]
         values = evidence.agreements(relation, both[:SAMPLE])
-        against = [name for name, value in values.items() if value < REMARKED]
+        against = []
+        for name, value in values.items():
+            if value < REMARKED:
+                against.append(name)
         if against and (relation.trust or usually_holds(list(values.values()))):
             remarks.append(
                 f"{relation.gives} contradicts what follows from {join_names(relation.reads)} "

@@ -156,10 +156,14 @@ class RayPool:
             if self._lost > LOST:
                 return [RayReply(-1, text=f"{self._lost} workers died one after another: {text}")]
             self._add_worker()
-            return [] if number is None else [RayReply(number, text=text)]
+            if number is None:
+                return []
+            return [RayReply(number, text=text)]
         self._lost = 0
         self._free.append(worker)
-        return [] if number is None else [RayReply(number, end)]
+        if number is None:
+            return []
+        return [RayReply(number, end)]
 
     def stop(self) -> None:
         """End all workers, and the cluster if it was started here."""

@@ -69,7 +69,9 @@ def normal_names(names: Iterable[str]) -> dict[str, list[str]]:
                 normals[name] = triples[name]
         if normals:
             return normals
-    return {_COLOURS: colours} if colours else {}
+    if not colours:
+        return {}
+    return {_COLOURS: colours}
 
 
 def _layer_of(name: str) -> str:

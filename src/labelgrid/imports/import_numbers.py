@@ -174,7 +174,11 @@ class ImportNumbers:
 
 
 def _occurring(overview: Overview) -> set[str]:
-    return {name for name, occurs in overview.names().items() if occurs}
+    found = set()
+    for name, occurs in overview.names().items():
+        if occurs:
+            found.add(name)
+    return found
 
 
 def _occurred(noted: object, names: Iterable[str], labels: int) -> set[str] | None:

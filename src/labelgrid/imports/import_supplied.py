@@ -99,7 +99,9 @@ def import_supplied(
             declared=declared,
             known=read_index(project, supplier),
         )
-        return run.try_out() if dry_run else run.carry_out()
+        if dry_run:
+            return run.try_out()
+        return run.carry_out()
 
 
 def _declared(places: Iterable[Source]) -> Supplier:

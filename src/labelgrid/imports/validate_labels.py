@@ -181,7 +181,9 @@ class LabelValidator:
                 name_task_commands(self.project, answer.cell.task),
                 as_file(answer, self.tasks[answer.cell.task], self._size(answer)) as path,
             ):
-                return self._compare(answer, path) if path else None
+                if not path:
+                    return None
+                return self._compare(answer, path)
         except LabelSizeError as error:
             return Fault(answer.where, error.what, error.next_step, answer.cell)
         except (LabelError, ImageError) as error:

@@ -194,7 +194,9 @@ def _chosen_tasks(connection: Connection, wanted: ImageFilter) -> list[int]:
         raise LedgerError(
             f"There is no task '{wanted.task}'.", next_step=f"The tasks are: {', '.join(tasks)}."
         )
-    return [tasks[wanted.task]] if wanted.task else list(tasks.values())
+    if wanted.task:
+        return [tasks[wanted.task]]
+    return list(tasks.values())
 
 
 def _rows(connection: Connection, statement: Select[Any]) -> list[Any]:

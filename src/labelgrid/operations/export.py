@@ -178,7 +178,9 @@ def _untaken(
     tasks = project.tasks()
     counts = Counter(cell.task for cell in requested)
     left = {name: count for name, count in counts.items() if takes and not takes(tasks[name])}
-    return left if len(left) < len(counts) else {}
+    if len(left) < len(counts):
+        return left
+    return {}
 
 
 def _rest_text(

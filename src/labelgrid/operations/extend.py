@@ -157,7 +157,9 @@ def _wanted_thumbnails(
 ) -> dict[str, Thumbnail] | None:
     """An empty collection of thumbnails; None if no images for measuring can be compared."""
     measuring = store.count_images(MEASURED) or holdout_count(holdout, 1)
-    return {} if check == "full" and measuring and store.count_images() <= MOST else None
+    if check == "full" and measuring and store.count_images() <= MOST:
+        return {}
+    return None
 
 
 def _without_removed(

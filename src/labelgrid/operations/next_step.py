@@ -138,7 +138,9 @@ def budget_options(budget: float, unit: Unit) -> Sequence[str]:
         ['--budget', '200', '--unit', 'cost']
     """
     options = ["--budget", f"{budget:.12g}"]
-    return options if unit == "labels" else [*options, "--unit", unit]
+    if unit == "labels":
+        return options
+    return [*options, "--unit", unit]
 
 
 def _why_train(project: ProjectFolder, labelled: int) -> str:
@@ -148,4 +150,6 @@ def _why_train(project: ProjectFolder, labelled: int) -> str:
     if not fit or redeclared_tasks(fit, project.tasks()):
         return f"Train on the {count_text(labelled, 'label')}, and measure."
     changed = changed_text(project, fit)
-    return f"{changed} Train again, and measure." if changed else ""
+    if not changed:
+        return ""
+    return f"{changed} Train again, and measure."

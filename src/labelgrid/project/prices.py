@@ -100,7 +100,9 @@ def few_times(labels: int) -> str:
         >>> few_times(1), few_times(FEW_TIMES)
         ('from 1 timed label', '')
     """
-    return f"from {count_text(labels, 'timed label')}" if 0 < labels < FEW_TIMES else ""
+    if 0 < labels < FEW_TIMES:
+        return f"from {count_text(labels, 'timed label')}"
+    return ""
 
 
 def apply_learned_costs(project: ProjectFolder, grid: Grid, progress: Progress) -> Grid:

@@ -168,7 +168,9 @@ def read_fit(folder: Path) -> Fit | None:
         ProjectError: the file is damaged.
     """
     path = folder / "fit.json"
-    return _record(Fit, _json(path), path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    return _record(Fit, _json(path), path)
 
 
 def all_fits(project_folder: Path) -> list[Fit]:
@@ -216,7 +218,9 @@ def read_measurement(folder: Path) -> Measurement | None:
         ProjectError: the file is damaged.
     """
     path = folder / "heldout.json"
-    return _record(Measurement, _nan_for_null(_json(path)), path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    return _record(Measurement, _nan_for_null(_json(path)), path)
 
 
 def _nan_for_null(value: Any) -> Any:

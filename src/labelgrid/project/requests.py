@@ -70,7 +70,9 @@ def prelabel(
     `whole` accepts only a file with the image's whole name; see `naming.whole_names`.
     """
     folder = prelabel_folder(project, row.round, task.name)
-    return prelabel_in(folder, row.cell.image_id, task, whole) if folder else None
+    if not folder:
+        return None
+    return prelabel_in(folder, row.cell.image_id, task, whole)
 
 
 def prelabel_folder(project: ProjectFolder, round: int, task: str) -> Path | None:

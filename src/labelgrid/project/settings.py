@@ -281,4 +281,6 @@ def ledger_url(word: str, folder: Path) -> str:
         >>> ledger_url("postgresql://db.lab/labels", Path("flat"))
         'postgresql+psycopg://db.lab/labels?schema=flat'
     """
-    return str(database_url(word, schema_name(folder))) if word else ""
+    if not word:
+        return ""
+    return str(database_url(word, schema_name(folder)))

@@ -35,7 +35,9 @@ def limit_to_known(store: Store, row: CellRow, label: LabelArray, task: TaskDef)
     It says nothing about these, unless all labels were declared complete.
     """
     known = max(len(row.classes), complete_classes(store).get(task.name, 0))
-    return task.limit_classes(label, known) if row.classes else label
+    if row.classes:
+        return task.limit_classes(label, known)
+    return label
 
 
 def check_stored_label(

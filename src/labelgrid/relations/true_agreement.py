@@ -193,7 +193,9 @@ def chance_error(truths: Sequence[LabelArray], task: TaskDef) -> float:
             results = task.agreement(other, truth)
             if results:
                 errors.append(error_of(results[0]))
-    return float(np.mean(errors)) if errors else 0.0
+    if not errors:
+        return 0.0
+    return float(np.mean(errors))
 
 
 def _resized(label: LabelArray, size: Size) -> LabelArray:

@@ -161,4 +161,6 @@ class CountedSource(WrappedImages):
             least, most = self.range
             depth = np.where(valid, label.value[..., 0], 0)  # others may be anything
             valid = valid & (depth > least) & (depth < most)
-        return replace(label, valid=valid) if valid.any() else None
+        if not valid.any():
+            return None
+        return replace(label, valid=valid)

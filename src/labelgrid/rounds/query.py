@@ -365,7 +365,9 @@ class _Query:
         note = f"{key}/{draws.pairs} pairs of {list(draws.tasks)}/control {draws.control}"
         if draws.audit:
             note += f"/audit {draws.audit}"
-        return f"{note}{ALONE}" if draws.alone else note
+        if draws.alone:
+            return f"{note}{ALONE}"
+        return note
 
     def kept_table(self) -> Table | None:
         """The scores that are there before the query."""
@@ -778,7 +780,9 @@ def _explained(job: _Query, pool: _Pool, picks: Sequence[Pick]) -> Sequence[Pick
             f"{error.what} {error.where}"
         )
         return picks
-    return explain_by_nearest(picks, features, pool.grid) if features else picks
+    if features:
+        return explain_by_nearest(picks, features, pool.grid)
+    return picks
 
 
 # Requesting

@@ -133,7 +133,9 @@ def _thumbnail(row: ImageRow) -> Thumbnail | ImageError | None:
         image = read_placed_image(row.root, row.image_id, row.digest)
     except ImageError as error:
         return error
-    return thumbnail_of(Image.fromarray(image)) if max(image.shape[:2]) >= LEAST else None
+    if max(image.shape[:2]) >= LEAST:
+        return thumbnail_of(Image.fromarray(image))
+    return None
 
 
 def sharded_thumbnails(
@@ -178,4 +180,6 @@ def sharded_thumbnails(
         if record and record.faults:
             shard.path.unlink(missing_ok=True)
     is_whole = reading.run(shards, workplace, progress)
-    return ShardedThumbnails(reading, shards) if is_whole else None
+    if not is_whole:
+        return None
+    return ShardedThumbnails(reading, shards)

@@ -181,7 +181,9 @@ def reason_of(error: BaseException) -> str:
     """
     text = next(iter(str(error).splitlines()), "").strip().rstrip(".")
     text = without_secrets(text)[:300]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if text:
+        return f"{type(error).__name__}: {text}"
+    return type(error).__name__
 
 
 def without_secrets(text: str) -> str:

@@ -188,7 +188,10 @@ def supplied_by_task(
         for name in supplier.trust:
             usual = None
             if is_aligned(supplier, tasks[name]):
-                known = [image_id for image_id, of in labelled.items() if name in of]
+                known = []
+                for image_id, of in labelled.items():
+                    if name in of:
+                        known.append(image_id)
                 inverted = is_inverted(supplier, tasks[name])
                 usual = usual_extent(
                     extents(source, tasks[name], known, inverted=inverted).values()

@@ -188,7 +188,9 @@ def _borders_at_thin(here: Bools, index: NDArray[np.uint16]) -> float:
         borderType=cv2.BORDER_REPLICATE,
     )
     thin = 1 - np.count_nonzero(thick) / np.count_nonzero(here)
-    return at / borders if thin > THIN else 0.0
+    if thin > THIN:
+        return at / borders
+    return 0.0
 
 
 def line_width(value: Array, valid: Bools, _options: object) -> LabelFigures:

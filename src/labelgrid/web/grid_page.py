@@ -155,7 +155,9 @@ def shape_of(sizes: Iterable[tuple[int, int]]) -> str:
         ('upright', 'wide')
     """
     ratio = median([width / height for height, width in sizes if height and width] or [1.5])
-    return "wide" if ratio > 1.2 else "square" if ratio > 0.87 else "upright"
+    if ratio > 1.2:
+        return "wide"
+    return "square" if ratio > 0.87 else "upright"
 
 
 def shown_task(query: GridQuery, image: ListedImage, suspects: Sequence[str]) -> str:

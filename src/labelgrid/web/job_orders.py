@@ -209,7 +209,9 @@ class Started:
 
 
 def _keep_picks(said: Json, project: ProjectReader, folder: Path) -> Json:
-    return {**said, "save": folder.absolute() / PICKS} if said.get("dry_run") else said
+    if said.get("dry_run"):
+        return {**said, "save": folder.absolute() / PICKS}
+    return said
 
 
 def _place_requests(said: Json, project: ProjectReader, folder: Path) -> Json:

@@ -240,7 +240,9 @@ def _returned_budget(project: ProjectFolder, study: Study) -> float:
     bought = [row for row in project.store.rounds() if row.state == "closed" and row.number > 1]
     returned = sum(row.budget - study.budget for row in bought)
     value = round(amounts[study.unit] - returned, 9)
-    return float(math.floor(value)) if study.unit == "images" else value
+    if study.unit == "images":
+        return float(math.floor(value))
+    return value
 
 
 def _has_reached_goal(project: ProjectFolder, study: Study, folder: Path) -> bool:

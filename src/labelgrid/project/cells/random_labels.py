@@ -122,5 +122,8 @@ class RandomLabels:
         both = set(whole).intersection(drawn)
         if len(both) >= FEWEST:
             return sorted(both, key=image_key), DRAWN
-        picked = {cell.image_id for cell in self.picked if cell.task in tasks}
+        picked = set()
+        for cell in self.picked:
+            if cell.task in tasks:
+                picked.add(cell.image_id)
         return sorted(set(whole) - picked, key=image_key), NOT_PICKED
