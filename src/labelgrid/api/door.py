@@ -101,7 +101,7 @@ Amount = Annotated[float, Above(0)]
 
 
 def check_values(function: Callable[P, R]) -> Callable[P, R]:
-    """Wrap a function to refuse arguments that do not fit its signature.
+    """Wrap a function to refuse arguments that do not fit the signature.
 
     Example:
         >>> @check_values
@@ -356,7 +356,7 @@ def _steady_method(
 
 @contextmanager
 def needed_packages() -> Iterator[None]:
-    """Turn a missing package of an extra into an error that says how to install it.
+    """Turn a missing package of an extra into an error with the command for installing the package.
 
     Raises:
         ProjectError: networks are needed, and torch is not installed.

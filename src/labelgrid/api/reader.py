@@ -40,7 +40,7 @@ class ProjectReader(Project):
         return each_cell(self.disk, **request)
 
     def offered_relations(self, *, labelled: bool = False) -> str:
-        """The relations that may give labels, and the command to measure them, as a sentence.
+        """The relations that may give labels, and the command to measure, as a sentence.
 
         By shipped relations that fit the tasks and that nobody declared; "" without one.
 

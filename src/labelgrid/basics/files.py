@@ -193,12 +193,12 @@ def missing_for_networks() -> str:
 
 
 def install_first() -> Sequence[str]:
-    """What to type before a command that needs networks: nothing where they are installed."""
+    """The commands to type before a command of networks: none where networks are installed."""
     return (INSTALL,) if missing_for_networks() else ()
 
 
 def need_networks() -> None:
-    """Refuse work of networks before it begins where they are not installed.
+    """Refuse work of networks before it begins where networks are not installed.
 
     Raises:
         ProjectError: they are not.

@@ -96,7 +96,7 @@ def check(
     out: Path | None = None,
     json: bool = False,
 ) -> None:
-    """Read the images and labels of a data set, and say what is there and what is wrong.
+    """Read the images and labels of a data set, and list the contents and the faults.
 
     Exits with 1 if anything is.
 
@@ -186,7 +186,7 @@ def evaluate(
 
 @with_options(name=NAME)
 def layout(name: str, json: bool = False) -> None:
-    """Print the layout of a data set: where to get it, and which files it has.
+    """Print the layout of a data set: where to get it, and the files.
 
     Example: [bold]labelgrid data layout nyud[/]
     """

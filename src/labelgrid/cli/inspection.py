@@ -68,7 +68,7 @@ def verify(
     folder: Path,
     json: bool = False,
 ) -> None:
-    """Read every image and label of a project, and list those that are damaged or changed.
+    """Read every image and label of a project, and list damaged and changed files.
 
     Exits with 1 if any is.
 
@@ -157,7 +157,7 @@ def time(
     request: TimeRequest,
     json: bool = False,
 ) -> None:
-    """Measure how long a round takes on this machine, by recipe, and say which recipe fits.
+    """Measure the time of a round on this machine, by recipe, and name a fitting recipe.
 
     Times a few training steps with random weights; changes nothing.
 
@@ -198,7 +198,7 @@ def advise(
     request: AdviseRequest,
     json: bool = False,
 ) -> None:
-    """Say which labels to buy next, what they may gain, and what else would help.
+    """Say which labels to buy next, with the gain to expect, and how else to improve.
 
     Foresees metrics from the measured rounds; trains nothing and changes nothing.
 

@@ -43,7 +43,7 @@ def share_values(share: "Share") -> Json:
 
 
 def said_share(on: str, json: bool) -> bool:
-    """Whether a command did only a share of its work; says which share."""
+    """Whether a command did only a share of the work; says which share."""
     share = share_at(on)
     if json and not share.is_all:
         screen.print_json(share_values(share))

@@ -261,7 +261,7 @@ def _request(
 
 
 def _requested_pick(move: Move, explained: Pick | None) -> Pick:
-    """The pick of a request, with the explanation of the round's files where they have one."""
+    """The pick of a request, with the explanation from the round's files if there is any."""
     pick = Pick(
         cell=move.cell,
         score=move.score,

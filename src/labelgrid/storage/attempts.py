@@ -85,7 +85,7 @@ def within(seconds: float, action: Callable[[], T], grown: Callable[[], int] | N
 
 
 def persist(address: Address, action: Callable[[], T], grown: Callable[[], int] | None = None) -> T:
-    """Do an action on a store, again and again while it fails for a reason that may pass.
+    """Do an action on a store, again and again while the failure may pass.
 
     `within` does every attempt.
 

@@ -88,7 +88,7 @@ def mirror_target(task: Task, target: Target) -> Target:
 
 
 def crop_at_random(batch: Batch, tasks: Tasks, draws: Draws, zooms: Sequence[float]) -> Batch:
-    """Crop a batch to boxes that `draw_boxes` draws, and resize the crops to its size."""
+    """Crop a batch to the boxes of `draw_boxes`, and resize the crops to the batch's size."""
     boxes = draw_boxes(draws, batch.ids, batch.image_size, zooms)
     return crop_batch(batch, tasks, boxes, batch.image_size)
 

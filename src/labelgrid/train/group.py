@@ -104,7 +104,7 @@ class TrainingGroup:
         """Replace tensors by their means over the processes."""
 
     def tell(self, value: Any = None) -> Any:
-        """Return the JSON value of the first process; the rest wait for it, as long as it takes."""
+        """Return the JSON value of the first process; the rest wait for it, without a limit."""
         return value
 
 

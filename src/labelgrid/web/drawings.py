@@ -116,7 +116,7 @@ def drawn_label(project: ProjectReader, cell: Cell, drawing: bytes) -> LabelArra
 
 
 def known_names(task: TaskDef, label: LabelArray) -> list[str] | None:
-    """The classes that a label knows; the rest was not annotated in it. None: all."""
+    """The annotated classes of a label; None: all."""
     if label.annotated is None:
         return None
     return [task.class_names[place] for place in np.flatnonzero(label.annotated).tolist()]

@@ -1,4 +1,4 @@
-"""Says which commands the page starts, with which values of a browser; paths are excluded."""
+"""Lists the commands of the page, each with the values a browser may give; paths are excluded."""
 
 import re
 from collections.abc import Callable, Mapping

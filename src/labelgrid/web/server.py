@@ -169,7 +169,7 @@ def _read_token(file: Path) -> str:
 
 
 def _check_token(text: str, where: str) -> None:
-    """Refuse, without showing it, a token that is easy to guess or unfit for an address."""
+    """Refuse, without showing it, a token easy to guess or unfit for an address."""
     if not re.fullmatch(r"[A-Za-z0-9_-]{16,200}", text):
         raise UsageError(
             "The token is not 16 to 200 letters, digits, _ and -.",
