@@ -14,6 +14,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from io import BufferedReader
 from pathlib import Path
@@ -189,7 +190,11 @@ def disk_errors(path: Path, unchanged: str = "") -> Iterator[None]:
 
 def missing_for_networks() -> str:
     """The first module of the extra [train] that is not installed; "" if all are."""
-    return next((name for name in TRAINING if find_spec(name) is None), "")
+    for name in TRAINING:
+        # The path comes first: to ask all finders looks like an import to who watches for one.
+        if PathFinder.find_spec(name) is None and find_spec(name) is None:
+            return name
+    return ""
 
 
 def install_first() -> Sequence[str]:
