@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.source import ROOT, Module, modules, report
+from tools.source import ROOT, Module, modules, modules_by_package, report
 
 #: The folders that are checked.
 FOLDERS = ("src", "tools", "research", "examples")
@@ -117,12 +117,13 @@ def _is_long_record(node: ast.ClassDef) -> bool:
 def counts(root: Path) -> dict[str, Counter[str]]:
     """How many lines, assignments, comprehensions and so on each package has, and all."""
     found: dict[str, Counter[str]] = {}
-    for module in modules(root, "src"):
-        parts = module.path.parent.parts
-        package = parts[2] if len(parts) > 2 else "(root)"
-        for name in (package, "all"):
-            found.setdefault(name, Counter()).update(_counts_of(module))
-    return found
+    everything: Counter[str] = Counter()
+    for package, files in modules_by_package(root).items():
+        found[package] = Counter()
+        for module in files:
+            found[package].update(_counts_of(module))
+        everything.update(found[package])
+    return {**found, "all": everything}
 
 
 def _counts_of(module: Module) -> Counter[str]:

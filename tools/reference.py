@@ -22,7 +22,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import labelgrid
 from labelgrid import Project, ProjectCell, cli
-from labelgrid.api.door import argument_meanings
+from labelgrid.api.door import field_meanings
 from labelgrid.basics import plugins
 from labelgrid.data.data_options import DataOptions
 from labelgrid.lab.simulation.arms import Arm, InitialLabels
@@ -409,11 +409,7 @@ def option_rows(options: Any) -> list[Row]:
 
 def _described_rows(options: Any) -> list[Row]:
     """The rows of the keys that the docstring of a dataclass documents."""
-    documented = {
-        name: text
-        for one in reversed(options.__mro__)
-        for name, text in argument_meanings(getdoc(one) or "").items()
-    }
+    documented = field_meanings(options)
     return [
         (f"`{name}`", text if text in WORDS else f"`{text}`", documented[name])
         for name, text in keys(options).items()

@@ -7,13 +7,13 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import is_dataclass
-from inspect import cleandoc
+from inspect import getdoc
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter
 
-from labelgrid.api.door import argument_meanings
+from labelgrid.api.door import field_meanings
 from labelgrid.basics import plugins
 from labelgrid.lab.simulation.study_recipe import Study
 from labelgrid.project.settings import Settings
@@ -26,23 +26,22 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 CHOSEN = {"network": "networks", "balance": "balance"}
 TABLES = {"terms": "terms", "score": "statistics"}
 EXTENDS = "the recipe whose tables this one changes: a shipped one, or a path"
+STUDY = "a study"
 
 
 def schemas() -> dict[str, dict[str, Any]]:
     """The schemas by file name."""
     settings = _schema(Settings, "Settings of a project: labelgrid.toml")
-    settings["properties"]["strategy"] = _choice("strategies")
-    settings["properties"]["changes"] = {"$ref": "recipe.json"}
+    _replace(settings, "strategy", _choice("strategies"))
+    _replace(settings, "changes", {"$ref": "recipe.json"})
     recipe = _schema(Recipe, "A recipe: how a network is built and trained")
     recipe["properties"]["extends"] = {"description": EXTENDS, "type": "string"}
     for name, folder in CHOSEN.items():
-        recipe["properties"][name] = _choice(folder)
+        _replace(recipe, name, _choice(folder))
     for name, folder in TABLES.items():
-        # A recipe that extends another one turns a term off by `false`.
-        tables = {key: {"anyOf": [table, {"const": False}]} for key, table in _options(folder)}
-        recipe["properties"][name] = {"type": "object", "properties": tables}
-    recipe["properties"]["simulate"] = {"$ref": "study.json"}
-    study = _schema(Study, "The table [simulate] of a recipe: a study")
+        _replace(recipe, name, {"type": "object", "properties": _tables(folder)})
+    recipe["properties"]["simulate"] = {"description": STUDY, "$ref": "study.json"}
+    study = _schema(Study, f"The table [simulate] of a recipe: {STUDY}")
     study.pop("required", None)  # a recipe that extends another one may say only what differs
     return {"labelgrid.json": settings, "recipe.json": recipe, "study.json": study}
 
@@ -50,40 +49,56 @@ def schemas() -> dict[str, dict[str, Any]]:
 def _schema(kind: type[Any], title: str) -> dict[str, Any]:
     """The schema of a dataclass, which allows no other keys, with the meanings of all keys."""
     schema = TypeAdapter(kind).json_schema()
+    classes = _classes(kind)
     for name, part in schema.get("$defs", {}).items():
-        part["additionalProperties"] = False
-        part.pop("description", None)
-        _describe(part, _classes(kind).get(name))
+        _describe(part, classes[name])
     _describe(schema, kind)
-    schema.pop("description", None)
-    return {"$schema": DIALECT, "title": title, **schema, "additionalProperties": False}
+    return {"$schema": DIALECT, "title": title, **schema}
 
 
-def _describe(schema: dict[str, Any], kind: type[Any] | None) -> None:
-    """Add what the docstring of a dataclass says of its fields."""
-    meanings = argument_meanings(cleandoc((kind and kind.__doc__) or ""))
+def _describe(schema: dict[str, Any], kind: type[Any]) -> None:
+    """Allow no other keys than the fields of a dataclass, and add what its docstrings say of them."""
+    meanings = field_meanings(kind)
     for name, part in schema.get("properties", {}).items():
-        if name in meanings:
-            part["description"] = meanings[name]
+        part["description"] = meanings[name]
         part.pop("title", None)
+    for key in ("title", "description"):
+        schema.pop(key, None)
+    schema["additionalProperties"] = False
 
 
 def _classes(kind: type[Any]) -> dict[str, type[Any]]:
-    """The dataclasses in the module of a dataclass and in those of its fields, by name."""
+    """A dataclass and those of its fields, also within lists and tables, by name."""
     found: dict[str, type[Any]] = {}
-    waiting = [kind]
+    waiting: list[Any] = [kind]
     while waiting:
         here = waiting.pop()
-        for value in vars(sys.modules[here.__module__]).values():
-            if isinstance(value, type) and is_dataclass(value) and value.__name__ not in found:
-                found[value.__name__] = value
-                waiting.append(value)
+        waiting += get_args(here)
+        if is_dataclass(here) and isinstance(here, type) and here.__name__ not in found:
+            found[here.__name__] = here
+            waiting += get_type_hints(here).values()
+    return found
+
+
+def _replace(schema: dict[str, Any], name: str, part: dict[str, Any]) -> None:
+    """Replace a property by a closer schema; the description stays."""
+    description = schema["properties"][name]["description"]
+    schema["properties"][name] = {"description": description, **part}
+
+
+def _tables(folder: str) -> dict[str, dict[str, Any]]:
+    """The tables of options by plug-in; a recipe that extends another one turns a term off by `false`."""
+    found = {}
+    for name, table in _options(folder):
+        description = table.pop("description")
+        found[name] = {"description": description, "anyOf": [table, {"const": False}]}
     return found
 
 
 def _choice(folder: str) -> dict[str, Any]:
     """A plug-in by name, with its options; a plug-in of the user's has a colon in its name."""
     tables = dict(_options(folder))
+    meanings = field_meanings(plugins.PluginChoice)
     cases = []
     for name, table in tables.items():
         is_named = {"properties": {"name": {"const": name}}, "required": ["name"]}
@@ -91,8 +106,11 @@ def _choice(folder: str) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {
-            "name": {"anyOf": [{"enum": list(tables)}, {"type": "string", "pattern": ":"}]},
-            "options": {"type": "object"},
+            "name": {
+                "description": meanings["name"],
+                "anyOf": [{"enum": list(tables)}, {"type": "string", "pattern": ":"}],
+            },
+            "options": {"description": meanings["options"], "type": "object"},
         },
         "additionalProperties": False,
         "allOf": cases,
@@ -102,12 +120,23 @@ def _choice(folder: str) -> dict[str, Any]:
 def _options(folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the name of each plug-in of a folder with the schema of its options."""
     for name in sorted(plugins.names(folder)):
-        options = plugins.options_class(folder, name)
-        table = TypeAdapter(options).json_schema()
-        _describe(table, options)
-        for key in ("title", "description"):
-            table.pop(key, None)
-        yield name, table | {"additionalProperties": False}
+        table = options_schema(plugins.options_class(folder, name))
+        purpose, *_ = str(getdoc(plugins.module(folder, name))).splitlines()
+        yield name, {"description": purpose, **table}
+
+
+def options_schema(options: type[Any]) -> dict[str, Any]:
+    """The schema of the options of a plug-in.
+
+    Raises:
+        ValueError: a field is a dataclass, to which a reference would point nowhere.
+    """
+    schema = TypeAdapter(options).json_schema()
+    if "$defs" in schema:
+        inner = ", ".join(schema["$defs"])
+        raise ValueError(f"{options.__qualname__} holds {inner}; options of a plug-in are flat")
+    _describe(schema, options)
+    return schema
 
 
 def faults(root: Path) -> list[str]:

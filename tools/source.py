@@ -38,6 +38,15 @@ def modules(root: Path, *folders: str) -> Iterator[Module]:
             yield Module(file.relative_to(root), text, _parse(text, str(file)))
 
 
+def modules_by_package(root: Path) -> dict[str, list[Module]]:
+    """The modules of the program by its packages; "(root)" has those outside of all packages."""
+    found: dict[str, list[Module]] = {}
+    for module in modules(root, "src"):
+        _, _, package, *rest = module.path.parts
+        found.setdefault(package if rest else "(root)", []).append(module)
+    return found
+
+
 def sections(markdown: str) -> dict[str, str]:
     r"""The text below each heading, including deeper headings; code marks in headings are ignored.
 

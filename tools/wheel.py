@@ -1,7 +1,8 @@
 """Builds the wheel that users install; `--try` also installs it in a clean environment and uses it.
 
 The environment has what the wheel asks for and none of the developers' tools. There a project of
-three images is made, labelled and reported, as the README says. The releases that the wheel asks
+three images is made, labelled and reported, as the README says, and one that was scored elsewhere
+is queried and reported. The releases that the wheel asks
 for are linked from this environment, where pip has put them by the same constraints; what is not
 here, pip fetches. Without the links it would fetch and unpack gigabytes a second time. Then what
 each extra is for is loaded with nothing else beside the environment. Then pip is asked whether all
@@ -19,13 +20,14 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from importlib.util import cache_from_source
 from pathlib import Path
 
+import numpy as np
 from packaging.requirements import Requirement
 
 from tools import extras, own_plugins
 from tools.notorch import make_images
 from tools.source import ROOT
 
-#: What is tried, in this order, in a folder with images and labels.
+#: What is tried, in this order, in a folder with images, labels and a project with scores.
 COMMANDS = (
     "--help",
     "init project --images images --task depth --holdout 1",
@@ -35,6 +37,14 @@ COMMANDS = (
     "advise project",
     "status project --json",
     "report project --out report.html",
+    "query scored --budget 1 --dry-run",
+    "report scored --out scored.html",
+)
+#: What makes the project with scores, where networks are installed.
+PREPARING = (
+    "init scored --images images --task depth --strategy partal --holdout 0 --no-time",
+    "import scored labels",
+    "score scored --predictions predictions",
 )
 #: A developers' tool, which the environment must not have.
 TOOL = "pytest"
@@ -114,19 +124,37 @@ def link_file(source: Path, target: Path) -> None:
         target.hardlink_to(source)
 
 
+def prepare(place: Path) -> None:
+    """Write images and labels, and make a project with scores in this environment."""
+    make_images(place)
+    write_predictions(place / "predictions")
+    for line in PREPARING:
+        words = [sys.executable, "-m", "labelgrid", *line.split()]
+        subprocess.run(words, cwd=place, capture_output=True, check=True)
+
+
 def failures(programs: Path, place: Path) -> list[str]:
-    """The commands that fail in an environment, run one after another in a folder."""
+    """The commands that fail in an environment, run one after another in a prepared folder."""
     faults = []
     tool = subprocess.run([str(programs / "python"), "-c", f"import {TOOL}"], capture_output=True)
     if tool.returncode == 0:
         faults.append(f"the environment has {TOOL}, a developers' tool")
-    make_images(place)
     for line in COMMANDS:
         command = [str(programs / "labelgrid"), *line.split()]
         run = subprocess.run(command, cwd=place, capture_output=True, check=False, text=True)
         if run.returncode:
             faults.append(f"`labelgrid {line}` exits with {run.returncode}: {run.stderr.strip()}")
     return faults
+
+
+def write_predictions(folder: Path) -> None:
+    """Write two predictions of depth for each image of `make_images`, as another program would."""
+    folder.mkdir()
+    for number, name in enumerate("abc", 1):
+        depth = np.full((2, 1, 24, 32), number, np.float32)
+        depth[1] += number / 10
+        arrays = {"depth.values": depth, "features": depth[:, 0, 0, 0]}
+        np.savez(folder / f"{name}.npz", allow_pickle=False, **arrays)
 
 
 def unloaded(wheel: Path, programs: Path, place: Path, *, more: Path) -> list[str]:
@@ -168,6 +196,7 @@ def main(words: Sequence[str] | None = None) -> int:
         environment = place / "environment"
         programs = install(wheel, environment)
         (place / "work").mkdir()
+        prepare(place / "work")
         faults = failures(programs, place / "work")
         faults += extras.unsaid(programs, place / "work")
         faults += unloaded(wheel, programs, place / "work", more=place / "alone")

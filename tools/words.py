@@ -8,10 +8,10 @@ import ast
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tools.source import ROOT, Module, modules, report
+from tools.source import ROOT, Module, modules, modules_by_package, report
 
 #: Words that point at something named elsewhere.
 PRONOUNS = frozenset(
@@ -179,25 +179,24 @@ def _documented(module: Module) -> Iterator[tuple[Documented, str]]:
                 yield node, text
 
 
-def _is_private(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.FunctionDef)
-        and node.name.startswith("_")
-        and not node.name.startswith("__")
-    )
-
-
-def _counts(files: Iterator[Module]) -> Counter[str]:
+def _counts(files: Iterable[Module]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for module in files:
         for node in ast.walk(module.tree):
-            counts["functions"] += isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-            counts["private"] += _is_private(node)
-        for node, text in _documented(module):
-            counts["docstrings"] += 1
-            counts["riddles"] += is_riddle(text)
-            counts["described"] += isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-            counts["repeats"] += _is_private(node) and repeats(node.name, text)  # type: ignore[union-attr]
+            if isinstance(node, Documented):
+                counts += _counts_of(node)
+    return counts
+
+
+def _counts_of(node: Documented) -> Counter[str]:
+    text = ast.get_docstring(node) or ""
+    counts = Counter({"docstrings": int(bool(text)), "riddles": int(is_riddle(text))})
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        is_private = node.name.startswith("_") and not node.name.startswith("__")
+        counts["functions"] = 1
+        counts["private"] = int(is_private)
+        counts["described"] = int(bool(text))
+        counts["repeats"] = int(bool(text) and is_private and repeats(node.name, text))
     return counts
 
 
@@ -214,11 +213,8 @@ def _shares(counts: Counter[str]) -> tuple[float, ...]:
 
 def count(root: Path) -> str:
     """Markdown tables of the figures of each package and page."""
-    packages: dict[str, list[Module]] = {}
-    for module in modules(root, "src"):
-        parts = module.path.relative_to("src/labelgrid").parts
-        packages.setdefault(parts[0] if len(parts) > 1 else "(root)", []).append(module)
-    rows = [(name, _counts(iter(files))) for name, files in sorted(packages.items())]
+    packages = modules_by_package(root)
+    rows = [(name, _counts(files)) for name, files in sorted(packages.items())]
     rows.append(("all", sum((counts for _, counts in rows), Counter())))
     lines = [
         "| package | " + " | ".join(FIGURES) + " |",

@@ -122,7 +122,10 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'labelgrid' has no attribute '{name}'")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    from labelgrid.api.door import needed_packages
+
+    with needed_packages():
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -25,6 +25,7 @@ from labelgrid.advice.further_advice import (
 )
 from labelgrid.advice.task_curves import TaskCurve, task_curves
 from labelgrid.basics.errors import UsageError, command
+from labelgrid.basics.files import install_first
 from labelgrid.basics.shown import Shown
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.wording import number
@@ -132,7 +133,7 @@ def _first(project: ProjectFolder, curves: Sequence[TaskCurve]) -> list[Advice]:
     step = next_step(project)
     newest = newest_fit(project.folder)
     changed = changed_text(project, newest) if newest else ""
-    train = command("fit", project.folder)
+    train = ", then ".join([*install_first(), command("fit", project.folder)])
     if changed:
         text = f"{changed} `{train}` trains again: what follows is from the labels of before."
         rows.append(Advice(topic="first", text=text, command=train))
@@ -186,19 +187,19 @@ def _upcoming(curve: TaskCurve, most: Mapping[str, int]) -> tuple[float, float]:
 
 def flat_advice(curves: Sequence[TaskCurve]) -> list[Advice]:
     """Name the tasks whose further labels hardly help, by their newest rounds or curves."""
-    rows = [
-        Advice(
-            topic="flat",
-            text=f"{curve.task}: {curve.flat.text}: {EXPECT}.",
-            task=curve.task,
-            metric=curve.metric,
-            unit=curve.unit,
-            measured=curve.points[-1].value,
-            rounds=curve.flat.count,
-        )
-        for curve in curves
-        if curve.flat
-    ]
+    rows = []
+    for curve in curves:
+        if curve.flat:
+            advice = Advice(
+                topic="flat",
+                text=f"{curve.task}: {curve.flat.text}: {EXPECT}.",
+                task=curve.task,
+                metric=curve.metric,
+                unit=curve.unit,
+                measured=curve.points[-1].value,
+                rounds=curve.flat.count,
+            )
+            rows.append(advice)
     for task_curve in rising_curves(curves):
         fitted = fitted_curve(task_curve)
         newest = fitted.newest

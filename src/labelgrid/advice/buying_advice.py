@@ -113,10 +113,12 @@ def purchases(project: ProjectFolder, curves: Sequence[TaskCurve], budget: float
 def most_labels(project: ProjectFolder) -> Mapping[str, int]:
     """How many labels of each task a training can learn from once all are there."""
     counts = project.store.counts(("train",))
-    return {
-        row.name: counts[row.name].missing + counts[row.name].requested + counts[row.name].labelled
-        for row in project.store.tasks()
-    }
+    found = {}
+    for row in project.store.tasks():
+        found[row.name] = (
+            counts[row.name].missing + counts[row.name].requested + counts[row.name].labelled
+        )
+    return found
 
 
 def last_cost(project: ProjectFolder) -> float:
@@ -239,11 +241,11 @@ def _comparison(purchases: Sequence[_Purchase]) -> str:
     if best.price > 0:
         rate = f"{100 * best.rate:.2g} % for each 1 of the price"
     text = f"; the most for its price by the relative gain ({rate})"
-    equal = [
-        other.curve.task
-        for other in others
-        if best.rate - other.rate < math.hypot(best.rate_error, other.rate_error)
-    ]
+    equal = []
+    for other in others:
+        if best.rate - other.rate < math.hypot(best.rate_error, other.rate_error):
+            task = other.curve.task
+            equal.append(task)
     if not equal:
         return text
     return (
@@ -323,10 +325,9 @@ def _no_gain(curves: Sequence[TaskCurve]) -> list[Advice]:
             tasks.setdefault((curve.flat.count, curve.flat.finding), []).append(curve.task)
     if not tasks:
         return []
-    parts = [
-        f"the last {count} rounds of {join_names(names)} {finding}"
-        for (count, finding), names in tasks.items()
-    ]
+    parts = []
+    for (count, finding), names in tasks.items():
+        parts.append(f"the last {count} rounds of {join_names(names)} {finding}")
     text = (
         f"No purchase is advised: {', and '.join(parts)}; {EXPECT}. Try a longer training or "
         "another recipe first; more held-out images show smaller gains."

@@ -56,10 +56,10 @@ class ControlComparison(Shown):
         return self.text
 
     def _parts(self) -> Iterator[str]:
-        rows = [
-            (row.name, row.metric, fmean(row.picks), fmean(row.control), row.unit)
-            for row in self.measures
-        ]
+        rows = []
+        for row in self.measures:
+            cells = (row.name, row.metric, fmean(row.picks), fmean(row.control), row.unit)
+            rows.append(cells)
         yield table(("task", "metric", "with the picks", "with random labels", "unit"), rows)
 
 

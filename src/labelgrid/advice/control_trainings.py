@@ -124,7 +124,10 @@ class ControlTrainings:
     def _training(self, seed: int, side: Side) -> ExtraTraining:
         project = self.context.project
         cells = self.chosen.picks if side == "picks" else self.chosen.control
-        counts = {row.task: row.compared for row in self.labels if row.compared}
+        counts = {}
+        for row in self.labels:
+            if row.compared:
+                counts[row.task] = row.compared
         drawn = draw_equal(cells, counts, seed_of(self.context.seed, "control", side, seed))
         left_out = {*self.chosen.picks, *self.chosen.control}.difference(drawn)
         labels = {
@@ -150,11 +153,10 @@ class ControlTrainings:
 
     def _identity(self, training: ExtraTraining) -> str:
         heldout = set(labelled_images(self.context.project, "heldout"))
-        labels = [
-            (cell.image_id, cell.task, label.digest)
-            for cell, label in self.context.source.labels.items()
-            if cell.image_id in heldout
-        ]
+        labels = []
+        for cell, label in self.context.source.labels.items():
+            if cell.image_id in heldout:
+                labels.append((cell.image_id, cell.task, label.digest))
         return hash_of(training.identity, sorted(labels))
 
     def _measure(self, training: ExtraTraining, identity: str) -> SideMetrics:

@@ -108,7 +108,9 @@ def answer_of(loss: MeasureRow) -> Answer:
     """
     if loss.compared is None or not loss.compared.is_difference:
         return "cannot tell"
-    return "pay" if loss.compared.verdict == "better" else "cost"
+    if loss.compared.verdict == "better":
+        return "pay"
+    return "cost"
 
 
 def sentence(loss: MeasureRow) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labelgrid.basics.errors import command
+from labelgrid.basics.files import install_first, missing_for_networks
 from labelgrid.basics.processes import end_with_parent
 from labelgrid.basics.words import duration
 from labelgrid.executors.command_job import python_words
@@ -37,7 +38,7 @@ class FirstTime:
 
     def __str__(self) -> str:
         """The time in a sentence, with the command that says more."""
-        more = command("time", self.folder)
+        more = ", then ".join([*install_first(), command("time", self.folder)])
         if self.is_late:
             return (
                 f"On this machine {LIMIT:g} s are too short to measure the recipe. Which one fits: "
@@ -56,6 +57,8 @@ class FirstTime:
 
 def first_time(folder: Path) -> FirstTime:
     """Measure a round of a project's recipe; whatever happens, Ctrl-C too, there is an answer."""
+    if missing_for_networks():
+        return FirstTime(folder=folder)
     words = [*python_words(), "-m", "labelgrid", "time", str(folder), "--own-recipe", "--json"]
     try:
         done = subprocess.run(

@@ -62,10 +62,10 @@ def flat_rounds(
     count = 1
     while count < len(points):
         first = len(points) - count - 1
-        changes = [
-            _change(curve, (points[first], without[first]), later)
-            for later in zip(points[first + 1 :], without[first + 1 :], strict=True)
-        ]
+        changes = []
+        for later in zip(points[first + 1 :], without[first + 1 :], strict=True):
+            change = _change(curve, (points[first], without[first]), later)
+            changes.append(change)
         if any(verdict == "better" for verdict, _ in changes):
             break
         verdicts += [verdict for verdict, _ in changes]

@@ -91,7 +91,7 @@ class RoundTimes(Shown):
         Args:
             folder: of the project, for the command.
         """
-        (best,) = (recipe_time for recipe_time in self.times if recipe_time.recipe == self.fits)
+        (best,) = (each for each in self.times if each.recipe == self.fits)
         if best.seconds <= LONGEST:
             return f"Fits: {best.recipe}."
         takes = f"{best.recipe} is the fastest, with {duration(best.seconds)}."
@@ -104,16 +104,14 @@ class RoundTimes(Shown):
         return f"{text} With fewer steps it fits: {shorter}"
 
     def __str__(self) -> str:
-        (best,) = (recipe_time for recipe_time in self.times if recipe_time.recipe == self.fits)
+        (best,) = (each for each in self.times if each.recipe == self.fits)
         return f"A round with the recipe {best.recipe} takes {duration(best.seconds)}."
 
     def _parts(self) -> Iterator[str]:
         rows = []
-        for recipe_time in self.times:
-            size = "x".join(map(str, recipe_time.size))
-            rows.append(
-                (recipe_time.recipe, size, recipe_time.steps, duration(recipe_time.seconds))
-            )
+        for each in self.times:
+            size = "x".join(map(str, each.size))
+            rows.append((each.recipe, size, each.steps, duration(each.seconds)))
         yield table(("recipe", "size", "steps", "a round"), rows)
 
 
@@ -150,15 +148,14 @@ def round_times(
     """
     project_recipe = project.settings.recipe
     contexts = {project_recipe: context_for_recipe(project, recipe_of(project))}
-    for name in () if own_recipe else _shipped():
+    shipped = [] if own_recipe else _shipped()
+    for name in shipped:
         if name not in contexts:
             contexts[name] = replace(contexts[project_recipe], recipe=load_recipe(name))
     for_gpu = []
-    if not torch.cuda.is_available():
-        precisions = {name: context.recipe.train.precision for name, context in contexts.items()}
-        for_gpu = [
-            name for name in contexts if name != project_recipe and precisions[name] != ANY_MACHINE
-        ]
+    for name, context in contexts.items():
+        if name != project_recipe and _lacks_gpu(context):
+            for_gpu.append(name)
     timed = [name for name in contexts if name not in for_gpu]
     progress.start("Timing steps", len(timed), "recipes")
     times = []
@@ -166,11 +163,7 @@ def round_times(
         times.append(_time(name, contexts[name]))
         progress.advance()
     network = load_recipe(RECIPE).network.name
-    first = [
-        recipe_time
-        for recipe_time in times
-        if contexts[recipe_time.recipe].recipe.network.name == network
-    ]
+    first = [each for each in times if contexts[each.recipe].recipe.network.name == network]
     return RoundTimes(times=times, fits=_fitting(first or times), for_gpu=for_gpu)
 
 
@@ -184,11 +177,15 @@ def _shipped() -> list[str]:
     return names
 
 
+def _lacks_gpu(context: RoundContext) -> bool:
+    return context.recipe.train.precision != ANY_MACHINE and not torch.cuda.is_available()
+
+
 def _fitting(times: Sequence[RecipeTime]) -> str:
-    short = [recipe_time for recipe_time in times if recipe_time.seconds <= LONGEST]
+    short = [each for each in times if each.seconds <= LONGEST]
     if short:
-        return max(short, key=lambda recipe_time: recipe_time.seconds).recipe
-    return min(times, key=lambda recipe_time: recipe_time.seconds).recipe
+        return max(short, key=lambda each: each.seconds).recipe
+    return min(times, key=lambda each: each.seconds).recipe
 
 
 def _steps_within(seconds: float, time: RecipeTime) -> int:
@@ -246,8 +243,9 @@ def _plan(context: RoundContext) -> Plan:
     network = network_of(context, None, pretrained=False)
     terms = terms_of(context, network)
     lacking = set()
-    for image_id in image_ids[1::2] if terms else ():  # some terms learn only where labels lack
-        lacking |= {Cell(image_id, name) for name in list(context.tasks)[::2]}
+    if terms:  # some of them learn only where labels lack
+        for image_id in image_ids[1::2]:
+            lacking |= {Cell(image_id, name) for name in list(context.tasks)[::2]}
     return Plan(
         network=network,
         tasks=context.tasks,

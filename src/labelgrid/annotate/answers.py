@@ -5,7 +5,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from labelgrid.basics.errors import LabelError, LabelgridError
@@ -232,7 +232,9 @@ def spelling_hint(name: str, names: Sequence[str]) -> str:
     index = bisect.bisect(names, name)
     neighbours = names[max(0, index - NEIGHBOURS) : index + NEIGHBOURS]
     near = difflib.get_close_matches(name, neighbours, 1)
-    return f"Did you mean '{near[0]}'?" if near else ""
+    if not near:
+        return ""
+    return f"Did you mean '{near[0]}'?"
 
 
 def plain_spelling(name: str) -> str:
@@ -289,8 +291,13 @@ def join_answers(parts: Iterable[Answers]) -> Answers:
     """
     whole = Answers()
     for part in parts:
-        for row in fields(Answers):
-            total = getattr(whole, row.name)
-            total += getattr(part, row.name)
-            setattr(whole, row.name, total)
+        whole.labels += part.labels
+        whole.skips += part.skips
+        whole.faults += part.faults
+        whole.foreign += part.foreign
+        whole.empty += part.empty
+        whole.stray += part.stray
+        whole.removed += part.removed
+        whole.closed += part.closed
+        whole.notes += part.notes
     return whole

@@ -44,9 +44,9 @@ class ClassNames:
         self._tasks = _chosen(drawn, options.task)
         self._numbers: dict[str, dict[str, int]] = {}
         for name, task in self._tasks.items():
-            plain = {
-                plain_spelling(region): number for number, region in enumerate(task.region_names)
-            }
+            plain = {}
+            for number, region in enumerate(task.region_names):
+                plain[plain_spelling(region)] = number
             self._numbers[name] = plain
         known = set[str]().union(*self._numbers.values())
         rest = [options.rest] if options.rest not in ("", NONE) else []
@@ -111,7 +111,11 @@ class ClassNames:
         if target == IGNORE:
             return set(self._tasks)
         plain = plain_spelling(target)
-        return {task for task, numbers in self._numbers.items() if plain in numbers}
+        found = set()
+        for task, numbers in self._numbers.items():
+            if plain in numbers:
+                found.add(task)
+        return found
 
     def _target(self, name: str, task: str) -> NameTarget:
         plain = plain_spelling(self._meanings.get(name, name))
@@ -145,7 +149,10 @@ class ClassNames:
 
 
 def _chosen(drawn: TaskDefs, name: str) -> dict[str, TaskDef]:
-    chosen = {task: drawn[task] for task in drawn if name in ("", task)}
+    chosen = {}
+    for task in drawn:
+        if name in ("", task):
+            chosen[task] = drawn[task]
     if not chosen:
         what = "No task of the project has labels that can be drawn as regions."
         if drawn:

@@ -60,7 +60,9 @@ class _Trial:
             return ""
         image_name = f"{folder}{slash}{affixes.image_prefix}{core}{affixes.image_suffix}"
         images = self.by_name.get(image_name, ())
-        return images[0] if len(images) == 1 else ""
+        if len(images) != 1:
+            return ""
+        return images[0]
 
     def match(self, labels: Iterable[str]) -> dict[str, str]:
         images = {label: self.image_of(label) for label in labels}

@@ -78,7 +78,9 @@ class _Index:
                 rank = _rank(path, image)
                 if rank is not None:
                     ranks[rank].append(image_id)
-        return sorted(ranks[min(ranks)]) if ranks else []
+        if not ranks:
+            return []
+        return sorted(ranks[min(ranks)])
 
 
 def _composed(name: str) -> str:

@@ -70,7 +70,7 @@ def read_names(text: str) -> dict[str, str]:
         except (OSError, ValueError) as error:
             raise UsageError(
                 f"The map of names cannot be read: {error}.",
-                where=text,
+                where=Path(text),
                 next_step=getattr(error, "advice", "")
                 or "Write --map 'car=vehicle,person=ignore', or name a file with such a pair a "
                 "line.",

@@ -297,7 +297,10 @@ class _Matching:
     def __init__(self, annotations: list[_Annotation], index: ProjectIndex) -> None:
         self._annotations = annotations
         self._index = index
-        ids = {annotation.request_id for annotation in annotations if annotation.request_id}
+        ids = set()
+        for annotation in annotations:
+            if annotation.request_id:
+                ids.add(annotation.request_id)
         self._requests = index.requests(ids)
         unknown = ids - self._requests.keys()
         self._removed = index.removed().requests if unknown else frozenset[str]()
@@ -354,7 +357,9 @@ class _Matching:
             return None
         images = annotation.drawn.find(self._names)
         cells = [cell for cell in self._requested if cell.image_id in images]
-        return cells[0] if len(cells) == 1 else None
+        if len(cells) != 1:
+            return None
+        return cells[0]
 
     @cached_property
     def _names(self) -> ImageNames:

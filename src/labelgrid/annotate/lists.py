@@ -171,10 +171,10 @@ def skip_lines(
     folder: Path, faults: list[Fault], decoder: Decoder = plain_text
 ) -> list[tuple[str, str, str]]:
     """The line, request id and reason of each skip; `decoder` makes a text of the file's bytes."""
-    return [
-        (where, row["request_id"].strip(), row["reason"].strip())
-        for where, row in _table(folder / SKIPS, faults, decoder)
-    ]
+    found = []
+    for where, row in _table(folder / SKIPS, faults, decoder):
+        found.append((where, row["request_id"].strip(), row["reason"].strip()))
+    return found
 
 
 def _files(rows: Rows, faults: list[Fault]) -> dict[str, ListedLabel]:

@@ -51,7 +51,9 @@ def head_of_first(folder: Path, matches: Callable[[str], object]) -> Head | None
         for name in islice(png_names(folder), LOOKED_AT):
             if matches(name.rpartition("/")[2]):
                 path = folder / name
-                return head_of(path, (".png",)) if is_inside(folder, path) else None
+                if not is_inside(folder, path):
+                    return None
+                return head_of(path, (".png",))
     return None
 
 

@@ -61,7 +61,9 @@ class DrawnImage:
 
     def find(self, names: ImageNames) -> list[str]:
         """The images that the name can mean."""
-        return names.find_uploaded(self.image) if self.uploaded else names.find(self.image)
+        if self.uploaded:
+            return names.find_uploaded(self.image)
+        return names.find(self.image)
 
 
 @dataclass

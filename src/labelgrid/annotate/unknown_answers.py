@@ -124,7 +124,9 @@ def _kind_of_text(path: Path, start: bytes) -> str:
         return "an empty file"
     if text.startswith("<"):
         element = re.search(r"<([A-Za-z_][\w.:-]*)", text)
-        return f"an XML file that begins with <{element[1]:.40}>" if element else "an XML file"
+        if element:
+            return f"an XML file that begins with <{element[1]:.40}>"
+        return "an XML file"
     if path.suffix.lower() == ".json" or text[0] in "[{":
         return _kind_of_json(path)
     return f"a file that ends in '{path.suffix}'"

@@ -83,7 +83,9 @@ def _zip_files(path: Path) -> list[Path]:
         return [path] if _is_zip(path) else []
     with files.disk_errors(path, "Nothing was imported."):
         inside = sorted(file for file in path.iterdir() if not file.name.startswith("."))
-    return inside if all(_is_zip(file) and not file.is_symlink() for file in inside) else []
+    if not all(_is_zip(file) and not file.is_symlink() for file in inside):
+        return []
+    return inside
 
 
 def _is_zip(path: Path) -> bool:
@@ -172,9 +174,13 @@ def inner_folder(folder: Path) -> Path | None:
     A link is none. It raises nothing.
     """
     try:
-        inside = [path for path in folder.iterdir() if path.name[0] != "." and path.name != _BESIDE]
+        inside = [path for path in folder.iterdir() if not _is_hidden(path)]
     except OSError:
         return None
     if len(inside) != 1 or inside[0].is_symlink() or not inside[0].is_dir():
         return None
     return inside[0]
+
+
+def _is_hidden(path: Path) -> bool:
+    return path.name.startswith(".") or path.name == _BESIDE

@@ -182,7 +182,9 @@ class ProjectContents(Shown):
         """
         from labelgrid.operations.operation_log import operation_rows
 
-        return self.cell(cell).history() if cell else operation_rows(self._project, last)
+        if cell:
+            return self.cell(cell).history()
+        return operation_rows(self._project, last)
 
     def image(self, image_id: str) -> "NDArray[np.uint8]":
         """An image as RGB, uint8 [h, w, 3], upright.

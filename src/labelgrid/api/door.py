@@ -100,7 +100,7 @@ Amount = Annotated[float, Above(0)]
 
 
 def check_values(function: Callable[P, R]) -> Callable[P, R]:
-    """Wrap a function to refuse arguments that do not fit its signature.
+    """Wrap a function to refuse arguments that do not fit the signature.
 
     Example:
         >>> @check_values
@@ -262,7 +262,9 @@ def _admit_number(kind: Any, value: Any) -> Any:
         _require(math.isfinite(value))
     except OverflowError:
         raise _UnfitError from None
-    return int(value) if isinstance(value, Integral) else float(value)
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value)
 
 
 def _admit_text(kind: Any, value: Any) -> Any:
@@ -353,7 +355,7 @@ def _steady_method(
 
 @contextmanager
 def needed_packages() -> Iterator[None]:
-    """Turn a missing package of an extra into an error that says how to install it.
+    """Turn a missing package of an extra into an error with the command for installing the package.
 
     Raises:
         ProjectError: networks are needed, and torch is not installed.
@@ -421,10 +423,7 @@ class CommandRequest:
     @cache
     def meanings(cls) -> dict[str, str]:
         """The meaning of each field, by name, also of inherited fields."""
-        found: dict[str, str] = {}
-        for each in reversed(cls.__mro__):
-            found |= argument_meanings(cleandoc(each.__doc__ or ""))
-        return found
+        return field_meanings(cls)
 
     def keys(self) -> KeysView[str]:
         """The names of the fields."""
@@ -516,6 +515,14 @@ def _documented(text: str | None, request: Any) -> str:
     meanings = request.meanings()
     lines = [f"    {name}: {meanings[name]}." for name in request.fields()]
     return "\n\n".join([head, "\n".join(["Args:", *lines]), *tail])
+
+
+def field_meanings(kind: type[Any]) -> dict[str, str]:
+    """The meanings of the fields of a dataclass, by name, also of inherited fields."""
+    found: dict[str, str] = {}
+    for each in reversed(kind.__mro__):
+        found |= argument_meanings(cleandoc(each.__doc__ or ""))
+    return found
 
 
 def argument_meanings(docstring: str) -> dict[str, str]:

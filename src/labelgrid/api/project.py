@@ -79,9 +79,6 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.storage.addresses import Address
     from labelgrid.suppliers.relate import Related
 
-#: The fields of a `QueryRequest` that say how cells are picked.
-PICKING = ("strategy", "tasks", "dry_run", "new", "pairs", "audit", "control", "class_name")
-
 
 @check_methods
 @steady
@@ -220,7 +217,7 @@ class Project(ProjectContents):
 
     @takes(ChangeTaskRequest)
     def change_task(self, request: ChangeTaskRequest) -> "Changed":
-        """Change what a task declares, after checking its labels; without a change, show it.
+        """Change the declaration of a task after a check of the labels; without changes, show it.
 
         If this fails, the task is unchanged.
 
@@ -234,7 +231,7 @@ class Project(ProjectContents):
         return change_task(self._project, request.name, change, self._progress)
 
     def drop_task(self, name: str) -> "Changed":
-        """Drop a task; its labels stay on disk, and `restore_task` brings it back."""
+        """Drop a task; the labels stay on disk, and `restore_task` brings it back."""
         from labelgrid.operations.task_change import Changed, drop_task
 
         rows = {row.name: row for row in self._project.store.tasks()}
@@ -436,15 +433,21 @@ class Project(ProjectContents):
             if request.picks:
                 kept = Path(request.picks)
                 return request_kept(self._project, kept, progress, prelabels=prelabels)
-            asked = {name: request[name] for name in PICKING}
             budget = request.budget
             return query(
                 self._project,
                 None if budget is None else Budget(budget, request.unit),
                 progress,
-                **asked,
+                strategy=request.strategy,
+                tasks=request.tasks,
+                dry_run=request.dry_run,
+                new=request.new,
+                pairs=request.pairs,
+                audit=request.audit,
+                control=request.control,
                 prelabels=prelabels,
                 save=Path(request.save) if request.save else None,
+                class_name=request.class_name,
                 like=str(request.like),
             )
 
@@ -473,7 +476,7 @@ class Project(ProjectContents):
 
     @takes(CancelRequest)
     def cancel(self, request: CancelRequest) -> ChangedCells:
-        """Cancel requests; without cells and round, all open ones except those of held-out images.
+        """Cancel requests; without cells and round, all open ones outside the held-out images.
 
         Returns:
             the cells that are missing now or, if they are of held-out images and with `requeue`,
@@ -560,14 +563,14 @@ class Project(ProjectContents):
         return draw_sheet(self._project, optional_path(out), count, self._progress)
 
     def verify(self) -> "Verified":
-        """Read every image and label of a project, and list those that are damaged or changed."""
+        """Read every image and label of a project, and list damaged and changed files."""
         from labelgrid.operations.verify import verify
 
         return verify(self._project, self._progress)
 
     @takes(SpreadRequest)
     def duplicates(self, request: SpreadRequest) -> "FoundDuplicates | None":
-        """Find held-out images that look like training images, such as frames of one video.
+        """Find held-out images that look like training images, as frames of a video do.
 
         Every image is read once. If a call is killed, the same call reads those that are left.
 
@@ -615,7 +618,7 @@ class Project(ProjectContents):
 
     @takes(TimeRequest)
     def time(self, request: TimeRequest) -> "RoundTimes":
-        """Measure how long a round takes on this machine, by recipe, and say which recipe fits.
+        """Measure the time of a round on this machine, by recipe, and name a fitting recipe.
 
         Times a few training steps with random weights on the project's images; changes nothing.
         """
@@ -625,7 +628,7 @@ class Project(ProjectContents):
 
     @takes(AdviseRequest)
     def advise(self, request: AdviseRequest) -> "Advised":
-        """Say which labels to buy next, what they may gain, and what else would help.
+        """Say which labels to buy next, with the gain to expect, and how else to improve.
 
         Foresees metrics from the measured rounds and from recorded campaigns, with 80 % intervals;
         trains nothing and changes nothing.
@@ -667,7 +670,7 @@ class Project(ProjectContents):
         return self._changed(unlabel(self._project, list(cells)))
 
     def request(self, cells: Iterable[str]) -> ChangedCells:
-        """Request labels that you chose yourself, beside what queries pick.
+        """Request labels of your own choice, beside the picks of queries.
 
         Args:
             cells: missing cells as `IMAGE:TASK`.
@@ -678,14 +681,14 @@ class Project(ProjectContents):
 
     @takes(SkipRequest)
     def skip(self, request: SkipRequest) -> ChangedCells:
-        """Skip requests that nobody can answer: no query picks these cells again."""
+        """Skip requests that nobody can answer: no query picks the cells again."""
         from labelgrid.operations.by_hand import skip
 
         return self._changed(skip(self._project, list(request.cells), request.why))
 
     @takes(SetSplitRequest)
     def set_split(self, request: SetSplitRequest) -> list[str]:
-        """Put images that are in no split into one; `status` names them.
+        """Put images without a split into a split; `status` names them.
 
         A labelgrid of before let Python put images into splits that no command reads.
 

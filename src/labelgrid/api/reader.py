@@ -40,7 +40,7 @@ class ProjectReader(Project):
         return each_cell(self.disk, **request)
 
     def offered_relations(self, *, labelled: bool = False) -> str:
-        """The relations that may give labels, and the command to measure them, as a sentence.
+        """The relations that may give labels, and the command to measure, as a sentence.
 
         By shipped relations that fit the tasks and that nobody declared; "" without one.
 
@@ -87,4 +87,6 @@ class ProjectReader(Project):
         if not following:
             first = store.image_page(wanted, count=1).images
             following = first[0].image_id if first else ""
-        return Cell(following, cell.task) if following not in ("", cell.image_id) else None
+        if following in ("", cell.image_id):
+            return None
+        return Cell(following, cell.task)

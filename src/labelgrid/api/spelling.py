@@ -7,7 +7,7 @@ from labelgrid.api.door import CommandRequest
 
 
 def spelling(name: str, words: str = "") -> tuple[list[str], str]:
-    """The options for a field, and the word that stands for its value.
+    """The options for a field, and the word for its value.
 
     Example:
         >>> spelling("leave_out"), spelling("format", "--format --from"), spelling("cells", "CELLS")

@@ -44,7 +44,6 @@ def need_laboratory() -> None:
 
 
 def _of_laboratory(function: Callable[P, T]) -> Callable[P, T]:
-
     @wraps(function)
     def checked(*arguments: P.args, **named: P.kwargs) -> T:
         need_laboratory()

@@ -9,7 +9,7 @@ from pathlib import Path
 from labelgrid.audit.confirmed_labels import confirmed_paths
 from labelgrid.audit.label_shards import find_evidence
 from labelgrid.basics.errors import ProjectError, UsageError
-from labelgrid.basics.files import write_bytes, write_text
+from labelgrid.basics.files import need_networks, write_bytes, write_text
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.shown import Shown, picture_of, table
 from labelgrid.basics.spreadsheets import csv_text
@@ -103,10 +103,10 @@ class Audited(Shown):
         return f"Something speaks against {doubtful:,} of {labels}; all are in {self.table}."
 
     def _parts(self) -> Iterator[str]:
-        rows = [
-            (label.doubt, label.task, label.image, "; ".join(label.reasons))
-            for label in self.doubtful()
-        ]
+        rows = []
+        for label in self.doubtful():
+            row = (label.doubt, label.task, label.image, "; ".join(label.reasons))
+            rows.append(row)
         yield table(("doubt", "task", "image", "what speaks against the label"), rows)
         yield picture_of(self.sheet, "the most doubtful labels on their photographs")
 
@@ -135,7 +135,8 @@ def audit(
 
     Raises:
         UsageError: there is one fold.
-        ProjectError: there is no label, or the project is a run of a simulation.
+        ProjectError: there is no label, networks are not installed, or the project is a run of a
+            simulation.
         LabelgridError: a network cannot be trained.
     """
     _refuse(project, folds)
@@ -208,6 +209,8 @@ def _refuse(project: ProjectFolder, folds: int) -> None:
             where=str(project.folder),
             next_step="Import labels first.",
         )
+    if folds:
+        need_networks()
 
 
 def _note_losses(project: ProjectFolder, found: LabelEvidence, of_model: OfLabels) -> None:

@@ -1,4 +1,4 @@
-"""Compares labels with predictions of networks from training without the images."""
+"""Compares each label with the prediction of a network whose training left the image out."""
 
 import math
 from collections.abc import Sequence

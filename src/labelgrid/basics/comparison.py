@@ -225,7 +225,9 @@ def is_seen(p: float, seeds: int, pairs: int) -> bool | None:
     """
     if p <= LEVEL:
         return True
-    return False if smallest_p(seeds) * pairs <= LEVEL else None
+    if smallest_p(seeds) * pairs <= LEVEL:
+        return False
+    return None
 
 
 def sign_flip_p(differences: Floats) -> float:

@@ -295,11 +295,10 @@ def as_toml(value: object) -> str:
         '{ "steps" = 500, "zoom" = [0.8, 1.0] }'
     """
     if isinstance(value, Mapping):
-        items = [
-            f"{as_toml(str(key))} = {as_toml(item)}"
-            for key, item in value.items()
-            if item is not None
-        ]
+        items = []
+        for key, item in value.items():
+            if item is not None:
+                items.append(f"{as_toml(str(key))} = {as_toml(item)}")
         return "{ " + ", ".join(items) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(as_toml, value)) + "]"

@@ -99,7 +99,9 @@ def wide_encoding(start: bytes) -> str:
     odd = start[1:_START:2].count(0)
     if odd > 1 and not even:
         return "utf-16-le"
-    return "utf-16-be" if even > 1 and not odd else ""
+    if even > 1 and not odd:
+        return "utf-16-be"
+    return ""
 
 
 def begin(start: bytes) -> bytes:
@@ -110,7 +112,9 @@ def begin(start: bytes) -> bytes:
         (b'{}', b'{}')
     """
     wide = wide_encoding(start)
-    return start.decode(wide, errors="replace").encode("utf-8", "replace") if wide else start
+    if wide:
+        return start.decode(wide, errors="replace").encode("utf-8", "replace")
+    return start
 
 
 def words_in(texts: Collection[str]) -> frozenset[str]:

@@ -11,9 +11,11 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from io import BufferedReader
 from pathlib import Path
 
@@ -24,6 +26,8 @@ from labelgrid.basics.errors import ProjectError, shortage
 _NO_MATCH = "torchvision::"
 #: The modules that the extra [train] installs.
 TRAINING = ("torch", "torchvision", "timm", "lightning_fabric", "safetensors")
+#: The command that installs them.
+INSTALL = "pip install 'labelgrid[train]'"
 #: The names of files and folders that are being written.
 _HIDDEN = re.compile(r"\.[0-9a-f]{16}\.part")
 #: Without O_NONBLOCK, opening a pipe waits for a writer.
@@ -184,6 +188,38 @@ def disk_errors(path: Path, unchanged: str = "") -> Iterator[None]:
         raise reported from error
 
 
+def missing_for_networks() -> str:
+    """The first module of the extra [train] that is not installed; "" if all are."""
+    for name in TRAINING:
+        # The path comes first: to ask all finders looks like an import to who watches for one.
+        if PathFinder.find_spec(name) is None and find_spec(name) is None:
+            return name
+    return ""
+
+
+def install_first() -> Sequence[str]:
+    """The commands to type before a command of networks: none where networks are installed."""
+    return (INSTALL,) if missing_for_networks() else ()
+
+
+def need_networks() -> None:
+    """Refuse work of networks before it begins where networks are not installed.
+
+    Raises:
+        ProjectError: they are not.
+    """
+    missing = missing_for_networks()
+    if missing:
+        raise _left_out(missing)
+
+
+def _left_out(module: str) -> ProjectError:
+    return ProjectError(
+        f"This needs {module}, which the base install leaves out.",
+        next_step=f"Install it: {INSTALL}.",
+    )
+
+
 def of_system(error: BaseException) -> ProjectError | None:
     """The error for a user, where the cause is this machine; None for an error of another cause.
 
@@ -198,11 +234,8 @@ def of_system(error: BaseException) -> ProjectError | None:
     short = shortage(error)
     if short:
         return ProjectError(short[0], next_step=short[1])
-    if isinstance(error, ModuleNotFoundError) and error.name in TRAINING:
-        return ProjectError(
-            f"This needs {error.name}, which the base install leaves out.",
-            next_step="Install it: pip install 'labelgrid[train]'.",
-        )
+    if isinstance(error, ModuleNotFoundError) and error.name and error.name in TRAINING:
+        return _left_out(error.name)
     if isinstance(error, RuntimeError) and _NO_MATCH in str(error):
         return ProjectError(
             "The installed torch and torchvision do not match: they are of different builds or "

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PluginChoice:
-    """A plug-in and its options."""
+    """A plug-in and its options.
+
+    Args:
+        name: a plug-in of its folder, or your own: "package.module:object".
+        options: of the plug-in.
+    """
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -519,7 +524,9 @@ def _new_place(name: str) -> str:
     files = sorted([*root.rglob(f"{last}.py"), *root.rglob(f"{last}/__init__.py")])
     places = [file.relative_to(root.parent).with_suffix("").parts for file in files]
     names = [".".join(parts).removesuffix(".__init__") for parts in places]
-    return names[0] if len(names) == 1 else ""
+    if len(names) != 1:
+        return ""
+    return names[0]
 
 
 def describe(folder: str) -> dict[str, str]:
@@ -528,7 +535,9 @@ def describe(folder: str) -> dict[str, str]:
     Those of installed packages follow, with the package that brings each.
     """
     bases = _paths(folder)
-    lines = {name: _first_line(bases[0] / f"{name}.py") for name in names(folder)} if bases else {}
+    lines = {}
+    if bases:
+        lines = {name: _first_line(bases[0] / f"{name}.py") for name in names(folder)}
     for name, plugins in _installed(folder).items():
         if name in lines:
             others = ", ".join(f"{one.package} ('{one.target}')" for one in plugins)

@@ -71,7 +71,9 @@ def verdict_on(difference: float, better: Better, seen: bool | None) -> Verdict:
         return "cannot tell"
     if not seen:
         return "within noise"
-    return "better" if (difference > 0) == (better == "higher") else "worse"
+    if (difference > 0) == (better == "higher"):
+        return "better"
+    return "worse"
 
 
 def delta_mtl(results: Mapping[str, Result], single: Mapping[str, Result]) -> float:

@@ -140,7 +140,9 @@ def _text(value: Any) -> str:
         return "–"
     if not _is_number(value):
         return str(value)
-    return f"{value:z.4g}" if isinstance(value, float) else f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:z.4g}"
+    return f"{value:,}"
 
 
 def _is_number(value: Any) -> bool:

@@ -33,7 +33,7 @@ def task(
     restore: bool = False,
     json: bool = False,
 ) -> None:
-    """Show a task, change what it declares, drop it, or bring it back.
+    """Show a task, change the declaration, drop the task, or bring it back.
 
     Example: [bold]labelgrid task flat depth --set scale=0.01 --set cost=2[/]
     """
@@ -109,7 +109,7 @@ def request(
     cells: Sequence[str],
     json: bool = False,
 ) -> None:
-    """Request labels that you chose yourself, beside what queries pick.
+    """Request labels of your own choice, beside the picks of queries.
 
     Example: [bold]labelgrid request flat kitchen/0004.jpg:depth[/]
     """
@@ -130,7 +130,7 @@ def skip(
     request: SkipRequest,
     json: bool = False,
 ) -> None:
-    """Skip requests that nobody can answer: no query picks these cells again.
+    """Skip requests that nobody can answer: no query picks the cells again.
 
     Example: [bold]labelgrid skip flat kitchen/0004.jpg:depth --why "too dark"[/]
     """
@@ -152,7 +152,7 @@ def remove(
     restore: bool = False,
     json: bool = False,
 ) -> None:
-    """Take images out of the project, or bring them back; their files, labels and history are kept.
+    """Take images out of the project, or bring them back; files, labels and history are kept.
 
     Example: [bold]labelgrid remove flat kitchen/0004.jpg[/]
     """
@@ -168,7 +168,7 @@ def split(
     request: SetSplitRequest,
     json: bool = False,
 ) -> None:
-    """Put images that are in no split into one; `status` names them.
+    """Put images without a split into a split; `status` names them.
 
     Example: [bold]labelgrid split flat train --was training-2[/]
     """

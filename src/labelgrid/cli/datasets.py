@@ -96,7 +96,7 @@ def check(
     out: Path | None = None,
     json: bool = False,
 ) -> None:
-    """Read the images and labels of a data set, and say what is there and what is wrong.
+    """Read the images and labels of a data set, and list the contents and the faults.
 
     Exits with 1 if anything is.
 
@@ -120,7 +120,10 @@ def check(
         screen.print_json(contents)
     else:
         _show(contents)
-    wrong = {fault.cell.image_id for fault in contents.faults if fault.cell}
+    wrong = set()
+    for fault in contents.faults:
+        if fault.cell:
+            wrong.add(fault.cell.image_id)
     sound = [image_id for image_id in chosen if image_id not in wrong]
     if out and sound:
         contact_sheet(source, definitions, spread(sound, 12), out)
@@ -183,7 +186,7 @@ def evaluate(
 
 @with_options(name=NAME)
 def layout(name: str, json: bool = False) -> None:
-    """Print the layout of a data set: where to get it, and which files it has.
+    """Print the layout of a data set: where to get it, and the files.
 
     Example: [bold]labelgrid data layout nyud[/]
     """

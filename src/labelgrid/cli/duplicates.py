@@ -20,7 +20,7 @@ def duplicates(
     request: SpreadRequest,
     json: bool = False,
 ) -> None:
-    """Find held-out images that look like training images, such as frames of one video.
+    """Find held-out images that look like training images, as frames of a video do.
 
     Writes the pairs to DIR/duplicates.csv, and pictures of the most alike to
     DIR/duplicates.png.

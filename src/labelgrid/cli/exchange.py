@@ -80,9 +80,9 @@ def import_(
 
     Example: [bold]labelgrid import flat flat/rounds/0001/request[/]
     """
-    request = replace(request, format=_plugin_name(request.format))
     from labelgrid.annotate.answers import ImportRefused
 
+    request = replace(request, format=_plugin_name(request.format))
     with open_project(folder) as project:
         before = project.offered_relations(labelled=True)
         try:
@@ -133,7 +133,7 @@ def cancel(
     request: CancelRequest,
     json: bool = False,
 ) -> None:
-    """Cancel requests; without cells and --round, all open ones except those of held-out images.
+    """Cancel requests; without cells and --round, all open ones outside the held-out images.
 
     Example: [bold]labelgrid cancel flat kitchen/0004.jpg:depth[/]
     """

@@ -69,7 +69,7 @@ def verify(
     folder: Path,
     json: bool = False,
 ) -> None:
-    """Read every image and label of a project, and list those that are damaged or changed.
+    """Read every image and label of a project, and list damaged and changed files.
 
     Exits with 1 if any is.
 
@@ -158,7 +158,7 @@ def time(
     request: TimeRequest,
     json: bool = False,
 ) -> None:
-    """Measure how long a round takes on this machine, by recipe, and say which recipe fits.
+    """Measure the time of a round on this machine, by recipe, and name a fitting recipe.
 
     Times a few training steps with random weights; changes nothing.
 
@@ -199,7 +199,7 @@ def advise(
     request: AdviseRequest,
     json: bool = False,
 ) -> None:
-    """Say which labels to buy next, what they may gain, and what else would help.
+    """Say which labels to buy next, with the gain to expect, and how else to improve.
 
     Foresees metrics from the measured rounds; trains nothing and changes nothing.
 
@@ -251,10 +251,10 @@ def _show_related(related: "Related") -> None:
             relations.append(("as declared", "", *_figures(row.as_declared), now, options))
     if relations:
         screen.print_table("", ["relation", *figures, "options"], relations)
-    suppliers = [
-        (row.supplier, row.task, row.sample, *_figures(row.measured), f"{row.now:g}")
-        for row in related.suppliers
-    ]
+    suppliers = []
+    for supplied in related.suppliers:
+        start = (supplied.supplier, supplied.task, supplied.sample)
+        suppliers.append((*start, *_figures(supplied.measured), f"{supplied.now:g}"))
     if suppliers:
         screen.print_table("", ["supplier", "task", *figures], suppliers)
     remarks = [(row.name, row.remark) for row in related.relations]

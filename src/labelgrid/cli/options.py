@@ -152,7 +152,9 @@ class TypedOption:
         """The first sentence of the meaning, in words of the command line."""
 
         def spelled(named: re.Match[str]) -> str:
-            return others[named[1]].word if named[1] in others else named[0]
+            if named[1] in others:
+                return others[named[1]].word
+            return named[0]
 
         text, *_ = re.split(r"\.(?= [A-Z])", self.meaning)
         text = FIELD.sub(spelled, WITHOUT.sub("by default ", text)).replace("[", r"\[")

@@ -137,7 +137,9 @@ def as_options(text: str, spelled: Mapping[str, str] | None = None) -> str:
 
     def option(keyword: re.Match[str]) -> str:
         word = words.get(keyword[1], f"--{keyword[1].replace('_', '-')}")
-        return word.replace("--", "--no-", 1) if keyword[2] else word
+        if keyword[2]:
+            return word.replace("--", "--no-", 1)
+        return word
 
     # Nobody types None; what is not given is it.
     text = re.sub(r"(must be [^\n]*?) or None\. Found", r"\1. Found", text)

@@ -24,7 +24,9 @@ def share_at(on: str) -> "Share":
     from labelgrid.executors.share import EVERYTHING
     from labelgrid.executors.workplace import executor_at
 
-    return executor_at(on, 1, "labelgrid").share if on else EVERYTHING
+    if on:
+        return executor_at(on, 1, "labelgrid").share
+    return EVERYTHING
 
 
 def share_values(share: "Share") -> Json:
@@ -35,11 +37,13 @@ def share_values(share: "Share") -> Json:
         >>> share_values(Share(0, 2))
         {'share': {'index': 0, 'count': 2}}
     """
-    return {} if share.is_all else {"share": asdict(share)}
+    if share.is_all:
+        return {}
+    return {"share": asdict(share)}
 
 
 def said_share(on: str, json: bool) -> bool:
-    """Whether a command did only a share of its work; says which share."""
+    """Whether a command did only a share of the work; says which share."""
     share = share_at(on)
     if json and not share.is_all:
         screen.print_json(share_values(share))

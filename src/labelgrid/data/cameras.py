@@ -244,7 +244,10 @@ def _read_table(path: Path) -> dict[str, View]:
                 where=where,
                 next_step="Remove one of the lines.",
             )
-        values = {name: _number(name, text, where) for name, text in row.items() if text}
+        values = {}
+        for name, text in row.items():
+            if text:
+                values[name] = _number(name, text, where)
         views[image_id] = _parse_view(values, where)
     return views
 

@@ -43,7 +43,9 @@ class DerivedSource(WrappedImages):
             label = self._derived(image_id, filler)
         else:
             label = filler.label(image_id, task)
-        return label if label is not None and label.valid.any() else None
+        if label is not None and label.valid.any():
+            return label
+        return None
 
     def _derived(self, image_id: str, relation: BoundRelation) -> LabelArray | None:
         labels = {}

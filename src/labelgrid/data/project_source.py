@@ -73,7 +73,9 @@ class ProjectSource:
             check_digest(entry.path, entry.digest)
             self._checked[entry.path] = now
         label = task.read(entry.path)
-        return label if entry.classes is None else task.limit_classes(label, entry.classes)
+        if entry.classes is None:
+            return label
+        return task.limit_classes(label, entry.classes)
 
     def weight(self, image_id: str, task: str) -> float:
         """As `Weighted.weight`."""

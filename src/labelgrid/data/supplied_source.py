@@ -57,7 +57,9 @@ class SuppliedLabels:
             label = task.limit_classes(label, file.classes)
         if self.usual:
             label = align_to(label, self.usual, self.align)
-        return invert(label) if self.inverted else label
+        if self.inverted:
+            return invert(label)
+        return label
 
 
 @dataclass(frozen=True)

@@ -167,9 +167,9 @@ def place(
     jitter: Jitter | None = None,
 ) -> Example:
     """Place an image, the labels and the camera on the canvas of a placement."""
-    labels = {
-        name: place_label(label, placement, tasks[name]) for name, label in example.labels.items()
-    }
+    labels = {}
+    for name, label in example.labels.items():
+        labels[name] = place_label(label, placement, tasks[name])
     maps = {name: placement.nearest(values) for name, values in example.maps.items()}
     camera = example.camera
     if camera is not None:

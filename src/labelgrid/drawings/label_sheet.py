@@ -140,7 +140,9 @@ def label_sheet(
         page.down(26)
     for start in range(0, len(rows), layout.blocks):
         _draw_rows(page, rows[start : start + layout.blocks], tasks, layout)
-    for task in tasks if legends is None else legends:
+    if legends is None:
+        legends = tasks
+    for task in legends:
         _draw_legend(page, task)
     if stripes:
         down, across = np.indices((SWATCH, 2 * SWATCH))

@@ -88,8 +88,7 @@ def overlay_legend(overview: Overview) -> Legend:
     if overview.yes_or_no:
         return Legend(swatches=[(MARK, "yes")])
     legend = overview.legend(overview.limits())
-    swatches = [
-        (colour, f"{name} (transparent)" if is_background(name) else name)
-        for colour, name in legend.swatches
-    ]
+    swatches = []
+    for colour, name in legend.swatches:
+        swatches.append((colour, f"{name} (transparent)" if is_background(name) else name))
     return replace(legend, swatches=swatches)

@@ -178,13 +178,17 @@ class BatchDoubts:
         that are used for several images are doubted for that alone.
         """
         images = [cell.image_id for cell in self._cells(task)]
-        repeated = {cell for group in self._repeated(task) for cell in group}
+        repeated = set()
+        for group in self._repeated(task):
+            repeated.update(group)
         single = [cell for cell in self.sample(task) if cell not in repeated]
         doubts = self.edges.doubts(task, _outlines(self._summaries(single)), images)
         if not doubts:
             return []
         earlier = self._summaries(self.earlier(task)[: edge_evidence.LABELS])
-        return [] if self.edges.usually_off(_outlines(earlier)) else doubts
+        if self.edges.usually_off(_outlines(earlier)):
+            return []
+        return doubts
 
     def _compare_order(
         self,
@@ -207,7 +211,9 @@ class BatchDoubts:
             if label.classes is not None and guess.classes is not None:
                 both.append((label.classes, guess.classes))
         order = order_in_predictions(both, len(names))
-        return [Doubt(task, prediction_text(order, names))] if order else []
+        if not order:
+            return []
+        return [Doubt(task, prediction_text(order, names))]
 
     def _find_repeated(self, task: str) -> list[list[Cell]]:
         """The groups of cells whose label is the same file, without empty labels."""
@@ -280,7 +286,10 @@ class BatchDoubts:
             self._related.add(relation.name)
             few = edge_evidence.LABELS
             fresh = [cell.image_id for cell in self.sample(task)[:few]]
-            images = {cell.image_id for cell in self.digests if cell.task in tasks}
+            images = set()
+            for cell in self.digests:
+                if cell.task in tasks:
+                    images.add(cell.image_id)
             earlier = [cell.image_id for cell in self.earlier(task) if cell.image_id not in images]
             doubts += self._relations.doubts(task, relation, fresh, earlier[:few])
         return doubts
@@ -298,7 +307,9 @@ class BatchDoubts:
     def _make_part_maps(self, image_id: str) -> PartMaps:
         summaries = self._summaries(Cell(image_id, name) for name in self.tasks)
         labels = {cell.task: summary for cell, summary in summaries.items()}
-        return self._parting.contradictions(image_id, labels) if len(labels) > 1 else PartMaps()
+        if len(labels) > 1:
+            return self._parting.contradictions(image_id, labels)
+        return PartMaps()
 
     def _cells(self, task: str) -> list[Cell]:
         return [cell for cell in self.digests if cell.task == task]

@@ -65,7 +65,9 @@ def label_facts(label: LabelArray, task: TaskDef) -> LabelFacts:
 def check_remarks(task: TaskDef, facts: Iterable[LabelFacts]) -> Iterator[str]:
     """Remarks of the checks of a task's kind on all labels."""
     measured = [label.measured for label in facts if label.valid]
-    for place, check in enumerate(task.spec.checks if measured else ()):
+    if not measured:
+        return
+    for place, check in enumerate(task.spec.checks):
         what = check.judge([found[place] for found in measured], task.options)
         if what:
             yield f"{task.name}: {what}"

@@ -243,4 +243,6 @@ def _peak(surfaces: Array) -> tuple[int, int] | None:
         return None
     gains = surfaces[:, row, column] - surfaces[:, REACH + down, REACH + right]
     error = gains.std(ddof=1) / np.sqrt(len(gains))
-    return (down, right) if gains.mean() > SURE * error else None
+    if gains.mean() > SURE * error:
+        return (down, right)
+    return None

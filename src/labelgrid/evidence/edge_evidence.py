@@ -237,7 +237,10 @@ class EdgeEvidence:
         group = dict(islice(outlines.items(), LABELS))
         self._find(group)
         images = {image_id: self.edges_of(image_id) for image_id in group}
-        pairs = [(group[name], own) for name, own in images.items() if own is not None]
+        pairs = []
+        for name, own in images.items():
+            if own is not None:
+                pairs.append((group[name], own))
         shift = common_shift(pairs) if len(pairs) >= MANY else None
         if shift is None:
             return None
@@ -248,7 +251,9 @@ class EdgeEvidence:
         # Outlines drawn loosely agree as well if they are moved other ways.
         back = self._changed(group, shifted, -down, -right)
         further = max(self._changed(group, shifted, *other) for other in others)
-        return shift if back > further + BETTER else None
+        if back > further + BETTER:
+            return shift
+        return None
 
     def _changed(self, group: Outlines, change: Callable[..., Edges], *how: float | str) -> float:
         """The mean agreement of labels that are changed."""
@@ -271,7 +276,9 @@ class EdgeEvidence:
             return None
         best = max(self._elsewhere(group), key=lambda cause: cause.agreement)
         shifted_back = [cause.agreement for cause in self._commonly_shifted(group)]
-        return best if best.agreement > max(mean + BETTER, *shifted_back, 0) else None
+        if best.agreement > max(mean + BETTER, *shifted_back, 0):
+            return best
+        return None
 
     def _elsewhere(self, group: Outlines) -> list[_Cause]:
         tried = []
@@ -291,7 +298,9 @@ class EdgeEvidence:
         tried += self._shifted(group)
         tried += self._commonly_shifted(group)
         best = max(tried, key=lambda cause: cause.agreement)
-        return best if best.agreement > mean + BETTER else None
+        if best.agreement > mean + BETTER:
+            return best
+        return None
 
     def _of_neighbours(self, group: Outlines, images: Sequence[str]) -> list[_Cause]:
         """The agreements of labels with the next image, and with the previous one."""

@@ -315,7 +315,9 @@ def _group_by_name(labels: FigureSet) -> dict[str, list[LabelFigure]]:
 
 def scale_value(figure: LabelFigure) -> float:
     """A figure's value; as a logarithm if its ratio counts."""
-    return math.log(max(figure.value, 1e-30)) if figure.ratio else figure.value
+    if figure.ratio:
+        return math.log(max(figure.value, 1e-30))
+    return figure.value
 
 
 def least_spread(figure: LabelFigure) -> float:

@@ -80,7 +80,10 @@ class Comparing:
     """
 
     def __init__(self, known: KnownLabels, rows: Mapping[str, Rows]) -> None:
-        several = [image_id for image_id, found in rows.items() if len(found) > 1]
+        several = []
+        for image_id, found in rows.items():
+            if len(found) > 1:
+                several.append(image_id)
         self._known = known
         self._rows = rows
         self._relations = RelationEvidence(known, drawn_images(several))

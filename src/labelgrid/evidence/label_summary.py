@@ -100,7 +100,9 @@ def summary_of(task: TaskDef, label: LabelArray, thin: LabelArray, figures: Figu
 def thin_label(label: LabelArray) -> LabelArray:
     """A label with at most `SIDE` rows and columns; whole if no pixel of these is valid."""
     valid = thinned(label.valid, SIDE)
-    return replace(label, value=thinned(label.value, SIDE), valid=valid) if valid.any() else label
+    if valid.any():
+        return replace(label, value=thinned(label.value, SIDE), valid=valid)
+    return label
 
 
 def sparse(slope: Array) -> Array:

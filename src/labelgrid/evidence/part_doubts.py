@@ -85,7 +85,10 @@ def _by_relations(
     images: Mapping[str, PartMaps], relations: Sequence[BoundRelation], task: str
 ) -> Iterator[Contradiction]:
     for relation in relations:
-        names = [name for name, maps in images.items() if relation.name in maps.distances]
+        names = []
+        for name, maps in images.items():
+            if relation.name in maps.distances:
+                names.append(name)
         if task not in connected_tasks(relation) or len(names) < SEVERAL:
             continue
         known, apart = apart_cells([images[name].distances[relation.name] for name in names])
@@ -99,7 +102,10 @@ def _by_relations(
 def _by_lines(images: Mapping[str, PartMaps], task: str) -> Iterator[Contradiction]:
     others = dict.fromkeys(other for maps in images.values() for other in maps.alone.get(task, {}))
     for other in others:
-        names = [name for name, maps in images.items() if other in maps.alone.get(task, {})]
+        names = []
+        for name, maps in images.items():
+            if other in maps.alone.get(task, {}):
+                names.append(name)
         if len(names) < SEVERAL:
             continue
         excesses = _line_excesses([images[name] for name in names], task, other)

@@ -125,7 +125,9 @@ class PartEvidence:
             texts = [image.marks.get(source) for image in self._images]
             if sum(text is not None for text in texts) >= LEAST:
                 marks[source] = texts
-        drawn = {task for image in self._images for task in image.lines}
+        drawn: set[str] = set()
+        for image in self._images:
+            drawn.update(image.lines)
         return Outlines(self._names, marks, [task for task in self._values if task in drawn])
 
     @cached_property

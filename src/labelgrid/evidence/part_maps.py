@@ -173,8 +173,14 @@ class PartMapping:
 def _fine_and_lines(
     labels: Mapping[str, Summary],
 ) -> tuple[dict[str, FineLabel], dict[str, Bools]]:
-    fine = {task: found.fine for task, found in labels.items() if found.fine is not None}
-    lines = {task: found.lines for task, found in labels.items() if found.lines is not None}
+    fine = {}
+    for task, found in labels.items():
+        if found.fine is not None:
+            fine[task] = found.fine
+    lines = {}
+    for task, found in labels.items():
+        if found.lines is not None:
+            lines[task] = found.lines
     return fine, lines
 
 

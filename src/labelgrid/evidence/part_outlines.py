@@ -306,9 +306,8 @@ def _blame(place: Places, likely: Sequence[tuple[Floats32, Floats32]]) -> Floats
     found = []
     for image, index in enumerate(place.tolist()):
         inside = grid.mask(index, grown=True)
-        means = [
-            float(odds[image][inside].sum() / (alone[image][inside].sum() + FEW))
-            for odds, alone in likely
-        ]
+        means = []
+        for odds, alone in likely:
+            means.append(float(odds[image][inside].sum() / (alone[image][inside].sum() + FEW)))
         found.append(means[1] - means[0])
     return np.array(found)

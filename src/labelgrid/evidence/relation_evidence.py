@@ -151,7 +151,9 @@ class RelationEvidence:
         """
         before = list(self.agreements(relation, earlier).values())
         is_known = len(before) >= figure_doubts.FEW
-        if (median(before) < USUAL) if is_known else not relation.trust:
+        if is_known and median(before) < USUAL:
+            return []
+        if not is_known and not relation.trust:
             return []
         values = list(self.agreements(relation, fresh).values())
         if len(values) < LEAST or mean(values) >= MEAN:
@@ -217,7 +219,10 @@ def relation_remarks(
     for relation in known.relations:
         both = [name for name in image_ids if by_image[name].keys() >= connected_tasks(relation)]
         values = evidence.agreements(relation, both[:SAMPLE])
-        against = [name for name, value in values.items() if value < REMARKED]
+        against = []
+        for name, value in values.items():
+            if value < REMARKED:
+                against.append(name)
         if against and (relation.trust or usually_holds(list(values.values()))):
             remarks.append(
                 f"{relation.gives} contradicts what follows from {join_names(relation.reads)} "

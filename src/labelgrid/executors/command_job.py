@@ -102,7 +102,9 @@ def log_tail(folder: JobFolder, size: int = PART) -> str:
             tail = file.read(size).decode(errors="replace")
     except OSError:
         return ""
-    return tail if length <= size else tail.partition("\n")[2]
+    if length <= size:
+        return tail
+    return tail.partition("\n")[2]
 
 
 def python_words() -> list[str]:
@@ -111,7 +113,9 @@ def python_words() -> list[str]:
     With -m alone it would also look into the current folder.
     """
     is_searched = {"", str(Path.cwd())} & set(sys.path)
-    return [sys.executable] if is_searched else [sys.executable, "-P"]
+    if is_searched:
+        return [sys.executable]
+    return [sys.executable, "-P"]
 
 
 def _end(code: int, folder: JobFolder, is_asked: bool) -> JobEnd:

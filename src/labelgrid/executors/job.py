@@ -188,7 +188,9 @@ class JobFolder:
             return "unknown"
         if end:
             return end.state
-        return "running" if owner else "waiting"
+        if owner:
+            return "running"
+        return "waiting"
 
     @property
     def owner(self) -> JobOwner | None:

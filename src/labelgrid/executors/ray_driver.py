@@ -139,7 +139,10 @@ class RayPool:
         over, _ = self._ray.wait(list(self._running), num_returns=1, timeout=POLL)
         if not any(node["Alive"] for node in self._ray.nodes()):
             raise SystemExit("Its cluster has ended.")
-        return [reply for reference in over for reply in self._finish(reference)]
+        found = []
+        for reference in over:
+            found += self._finish(reference)
+        return found
 
     def _finish(self, reference: Any) -> list[RayReply]:
         worker, number = self._running.pop(reference)
@@ -153,10 +156,14 @@ class RayPool:
             if self._lost > LOST:
                 return [RayReply(-1, text=f"{self._lost} workers died one after another: {text}")]
             self._add_worker()
-            return [] if number is None else [RayReply(number, text=text)]
+            if number is None:
+                return []
+            return [RayReply(number, text=text)]
         self._lost = 0
         self._free.append(worker)
-        return [] if number is None else [RayReply(number, end)]
+        if number is None:
+            return []
+        return [RayReply(number, end)]
 
     def stop(self) -> None:
         """End all workers, and the cluster if it was started here."""

@@ -75,7 +75,10 @@ class Workplace:
         if self.executor is None:
             return False
         share = self.executor.share
-        of_share = [piece for place, piece in enumerate(pieces) if share.takes(place)]
+        of_share = []
+        for place, piece in enumerate(pieces):
+            if share.takes(place):
+                of_share.append(piece)
         unit = pieces[0].unit if pieces else "images"
         progress.start(what, sum(piece.amount for piece in of_share), unit)
         PieceList(pieces=pieces, executor=self.executor, folder=folder, progress=progress).run()

@@ -87,4 +87,6 @@ def shown_grey(stored: Array, path: Path) -> Array:
     if palette is None:
         return stored
     used = palette[np.unique(stored)]
-    return palette[stored][..., 0] if (used == used[:, :1]).all() else stored
+    if (used == used[:, :1]).all():
+        return palette[stored][..., 0]
+    return stored

@@ -17,7 +17,7 @@ def decode_runs(text: str, size: Size) -> Bools:
     """The mask [h, w] of run lengths, separated by commas.
 
     Args:
-        text: the run lengths: no more than a box of this size can have, none larger than it.
+        text: the run lengths.
         size: height and width of the box; check it before: so many pixels are made.
 
     Raises:

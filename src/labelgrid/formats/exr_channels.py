@@ -63,10 +63,15 @@ def normal_names(names: Iterable[str]) -> dict[str, list[str]]:
     by_colours = _triples(set(names), _COLOURS)
     colours = by_colours.pop(_COLOURS, None)
     for triples in (by_axes, by_colours):
-        normals = {name: triples[name] for name in triples if _layer_of(name) in _LAYERS}
+        normals = {}
+        for name in triples:
+            if _layer_of(name) in _LAYERS:
+                normals[name] = triples[name]
         if normals:
             return normals
-    return {_COLOURS: colours} if colours else {}
+    if not colours:
+        return {}
+    return {_COLOURS: colours}
 
 
 def _layer_of(name: str) -> str:
@@ -187,4 +192,8 @@ def names_in(path: Path) -> list[str]:
             channels = channels_of(data)
     except LabelError:
         return []
-    return [name for name, channel in channels.items() if _is_usable(channel)]
+    found = []
+    for name, channel in channels.items():
+        if _is_usable(channel):
+            found.append(name)
+    return found

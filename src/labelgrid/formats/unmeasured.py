@@ -55,4 +55,6 @@ def number_text(number: float) -> str:
         >>> number_text(65504.0), number_text(2147483647.0), number_text(9999.9)
         ('65504', '2147483647', '9999.9')
     """
-    return str(int(number)) if float(number).is_integer() else str(number)
+    if float(number).is_integer():
+        return str(int(number))
+    return str(number)

@@ -54,9 +54,12 @@ def scan_folder(folder: Path, left_out: LeftOut = None) -> tuple[list[str], Coun
             else:
                 others[extension] += 1
     if not image_ids:
-        counts = ", ".join(f"{count} {extension}" for extension, count in sorted(others.items()))
+        what = "The folder holds no images"
+        if others:
+            counts = [f"{count} {extension}" for extension, count in sorted(others.items())]
+            what += f", but {', '.join(counts)}"
         raise ImageError(
-            f"The folder holds no images{counts and f', but {counts}'}.",
+            f"{what}.",
             where=folder,
             next_step=f"Images are files that end in {', '.join(sorted(EXTENSIONS))}.",
         )

@@ -232,4 +232,6 @@ def group_of(pattern: str, image_id: str) -> str:
     match = re.search(pattern, image_id)
     if match is None:
         return image_id
-    return match.group(1) if match.re.groups else match.group(0)
+    if match.re.groups:
+        return match.group(1)
+    return match.group(0)

@@ -287,7 +287,9 @@ def film_focal_length(path: Path) -> int | None:
         if image.format == "PNG" and "exif" not in image.info:
             return None
         value = image.getexif().get_ifd(_PHOTOGRAPH).get(_FILM_FOCAL_LENGTH)
-    return value if isinstance(value, int) and value > 0 else None
+    if isinstance(value, int) and value > 0:
+        return value
+    return None
 
 
 def _empty(path: Path) -> ImageError:

@@ -42,8 +42,10 @@ def keep_rest(project: ProjectFolder, rest: str, drawn: Collection[Drawn]) -> No
     Raises:
         ProjectError: the file cannot be written. The labels are imported all the same.
     """
+    if not rest:
+        return
     kept = {task: dict(tools) for task, tools in project.settings.rest.items()}
-    for task, tool in drawn if rest else ():
+    for task, tool in drawn:
         names = project.tasks()[task].region_names
         kept.setdefault(task, {}).pop(tool, None)
         if rest != NONE or NONE in names:
@@ -70,7 +72,10 @@ def names_note(options: ImportOptions, asked: Collection[str]) -> list[str]:
         ['Names as in earlier imports: car = vehicle (labelgrid.toml, [names]).']
     """
     earlier = set(asked) - options.names.keys()
-    used = [f"{name} = {meaning}" for name, meaning in options.known.items() if name in earlier]
+    used = []
+    for name, meaning in options.known.items():
+        if name in earlier:
+            used.append(f"{name} = {meaning}")
     if not used:
         return []
     return [f"Names as in earlier imports: {', '.join(used)} ({SETTINGS}, [names])."]

@@ -72,7 +72,10 @@ def refuse_doubted(
     if not fresh or project.settings.oracle:
         return
     digests = {cell: label.digest for cell, label in fresh.items()}
-    drawn = {cell for cell, label in fresh.items() if not isinstance(label.answer.label, Path)}
+    drawn = set()
+    for cell, label in fresh.items():
+        if not isinstance(label.answer.label, Path):
+            drawn.add(cell)
     batch = BatchDoubts(_LabelsWith(project, fresh), digests, drawn, summaries)
     tasks = {cell.task for cell in fresh}
     names = [name for name in batch.tasks if name in tasks]

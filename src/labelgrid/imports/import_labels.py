@@ -121,7 +121,9 @@ def import_labels(
             index=ProjectIndex(project.store, project.tasks(), options or ImportOptions()),
             progress=progress or Silent(),
         )
-        return run.try_out() if dry_run else run.carry_out()
+        if dry_run:
+            return run.try_out()
+        return run.carry_out()
 
 
 @dataclass(kw_only=True)
@@ -230,7 +232,9 @@ class LabelImport:
         result = self._result(answers, validated)
         result = dataclasses.replace(result, found=self._found(answers))
         result = self._draw(result, validated, DRY_PICTURE)
-        return self._refused(result, refusal) if refusal else result
+        if refusal:
+            return self._refused(result, refusal)
+        return result
 
     def _refusal(self, answers: Answers, validated: ValidatedLabels) -> LabelError | None:
         try:
@@ -386,7 +390,11 @@ class LabelImport:
         for row in self.project.store.cells(state=State.REQUESTED):
             if row.cell not in answered:
                 requested[row.cell.task].append(row.cell.image_id)
-        return {task: tuple(images) for task, images in requested.items() if images}
+        found = {}
+        for task, images in requested.items():
+            if images:
+                found[task] = tuple(images)
+        return found
 
     def _draw(self, result: Imported, validated: ValidatedLabels, name: str) -> Imported:
         """Draw some of the new labels; the import goes on whatever happens."""

@@ -125,9 +125,7 @@ class ImportNumbers:
         for task in self._before:
             names = self.overviews[task].names()
             labels_now = self._count_labels(task)
-            before = _occurred(known.pop(task, None), names, labels_now)
-            if before is None and labels_now == self._counted[task]:
-                before = self._before[task]
+            before = self._known_before(task, known.pop(task, None), labels_now)
             if before is not None:
                 known[task] = {
                     "names": list(names),
@@ -137,6 +135,13 @@ class ImportNumbers:
         with suppress(ProjectError):
             text = json.dumps(known, ensure_ascii=False, indent=1)
             files.write_text(self.project.folder / OCCURRED, f"{text}\n")
+
+    def _known_before(self, task: str, noted: object, labels: int) -> set[str] | None:
+        """The names in the `labels` labels of a task; None if they are not known."""
+        occurred = _occurred(noted, self.overviews[task].names(), labels)
+        if occurred is not None or labels != self._counted[task]:
+            return occurred
+        return self._before[task]
 
     def _note_classes(self, labels: Iterable[AcceptedLabel]) -> None:
         found = defaultdict[str, dict[str, bytes]](dict)
@@ -156,11 +161,8 @@ class ImportNumbers:
             overview = self.overviews[task]
             text = overview.text()
             values = {"labels": overview.labels, **overview.values()}
-            occurs = overview.names()
-            if occurs:
-                # Without earlier labels, none is new.
-                before = self._before.get(task) or occurs
-                new = [name for name in occurs if occurs[name] and name not in before]
+            if overview.names():
+                new = self._new_names(task)
                 values["new_here"] = new
                 if new:
                     text = f"{text}; new here: {join_names(new)}"
@@ -186,9 +188,21 @@ class ImportNumbers:
                 lines.append(f"{task}: no label so far holds {join_names(never, SHOWN)}.")
         return lines
 
+    def _new_names(self, task: str) -> list[str]:
+        """The names in no earlier label; none if there are no earlier labels."""
+        before = self._before.get(task)
+        if not before:
+            return []
+        names = self.overviews[task].names()
+        return [name for name in names if names[name] and name not in before]
+
 
 def _occurring(overview: Overview) -> set[str]:
-    return {name for name, occurs in overview.names().items() if occurs}
+    found = set()
+    for name, occurs in overview.names().items():
+        if occurs:
+            found.add(name)
+    return found
 
 
 def _occurred(noted: object, names: Iterable[str], labels: int) -> set[str] | None:

@@ -243,7 +243,9 @@ class _ImportSource:
         if self.format and self.format not in found:
             return f"labels in the format '{self.format}'"
         tool = self.format or next(iter(found), "")
-        return found[tool].what if tool else "a folder of labels"
+        if tool:
+            return found[tool].what
+        return "a folder of labels"
 
     @cached_property
     def connectors(self) -> dict[str, Connector]:

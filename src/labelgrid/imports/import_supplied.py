@@ -99,7 +99,9 @@ def import_supplied(
             declared=declared,
             known=read_index(project, supplier),
         )
-        return run.try_out() if dry_run else run.carry_out()
+        if dry_run:
+            return run.try_out()
+        return run.carry_out()
 
 
 def _declared(places: Iterable[Source]) -> Supplier:
@@ -127,7 +129,10 @@ class SuppliedImport(LabelImport):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.folder = f"{SUPPLIED}/{self.name}"
-        scaled = {name for name, task in self.project.tasks().items() if task.spec.scaled}
+        scaled = set()
+        for name, task in self.project.tasks().items():
+            if task.spec.scaled:
+                scaled.add(name)
         is_other = self.declared.align != "none" or self.declared.larger_is_nearer is not None
         self.rescaled = frozenset(scaled if is_other else ())
 

@@ -168,7 +168,7 @@ class LabelValidator:
         self._sizes = dict[str, Size]()
 
     def validate(self, answer: Answer) -> AcceptedLabel | Fault | None:
-        """Return the label if it can be imported, or a fault; None without a label.
+        """Return the label if it can be imported, or a fault.
 
         None if the source has no label for this cell.
         """
@@ -181,7 +181,9 @@ class LabelValidator:
                 name_task_commands(self.project, answer.cell.task),
                 as_file(answer, self.tasks[answer.cell.task], self._size(answer)) as path,
             ):
-                return self._compare(answer, path) if path else None
+                if not path:
+                    return None
+                return self._compare(answer, path)
         except LabelSizeError as error:
             return Fault(answer.where, error.what, error.next_step, answer.cell)
         except (LabelError, ImageError) as error:

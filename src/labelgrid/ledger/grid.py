@@ -308,7 +308,10 @@ class Grid:
         if not image_ids:
             return self
         removed = set(image_ids)
-        numbers = [row for row, image_id in enumerate(self.images) if image_id not in removed]
+        numbers = []
+        for row, image_id in enumerate(self.images):
+            if image_id not in removed:
+                numbers.append(row)
         images = [self.images[row] for row in numbers]
         rows = np.array(numbers, np.int64)
         return Grid(

@@ -194,7 +194,9 @@ def _chosen_tasks(connection: Connection, wanted: ImageFilter) -> list[int]:
         raise LedgerError(
             f"There is no task '{wanted.task}'.", next_step=f"The tasks are: {', '.join(tasks)}."
         )
-    return [tasks[wanted.task]] if wanted.task else list(tasks.values())
+    if wanted.task:
+        return [tasks[wanted.task]]
+    return list(tasks.values())
 
 
 def _rows(connection: Connection, statement: Select[Any]) -> list[Any]:
@@ -248,16 +250,17 @@ def _listed(connection: Connection, statement: Select[Any]) -> list[ListedImage]
         for image, task, state in connection.execute(cells.where(CELLS.c.image_id.in_(ids))):
             if task in tasks:
                 states[image][tasks[task]] = State(state)
-    return [
-        ListedImage(
+    found = []
+    for row in images:
+        image = ListedImage(
             image_id=row.name,
             split=row.split,
             digest=row.digest,
             states=states[row.id],
             size=(row.height, row.width),
         )
-        for row in images
-    ]
+        found.append(image)
+    return found
 
 
 def _matching(connection: Connection, statement: Select[Any], wanted: ImageFilter) -> Select[Any]:

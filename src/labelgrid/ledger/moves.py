@@ -122,11 +122,11 @@ def find(connection: Connection, cells: Iterable[Cell]) -> dict[Cell, CellRow]:
     """
     wanted = list(cells)
     working = _load(connection, wanted)
-    return {
-        cell: working.row(cell)
-        for cell in wanted
-        if cell.image_id in working.image_ids and cell.task in working.task_ids
-    }
+    found = {}
+    for cell in wanted:
+        if cell.image_id in working.image_ids and cell.task in working.task_ids:
+            found[cell] = working.row(cell)
+    return found
 
 
 def move(connection: Connection, moves: Sequence[Move]) -> None:
@@ -176,7 +176,10 @@ def _check(working: _Working, old: CellRow, step: Move) -> None:
             unchanged=UNCHANGED,
         )
     if (old.state, step.to) not in LEGAL:
-        allowed = [_word(after) for before, after in sorted(LEGAL) if before == old.state]
+        allowed = []
+        for before, after in sorted(LEGAL):
+            if before == old.state:
+                allowed.append(_word(after))
         raise StateError(
             f"{_name(step.cell)} is {_word(old.state)} and cannot become {_word(step.to)}.",
             next_step=f"It may become {' or '.join(allowed)}.",

@@ -163,15 +163,16 @@ def _summaries(connection: Connection, rows: Select[Any]) -> list[OperationSumma
         moves[number][State(before), State(after)] += cells
         rounds[number].add(round)
     undone = without_effect(connection)
-    return [
-        OperationSummary(
+    found = []
+    for operation in operations:
+        summary = OperationSummary(
             operation=operation,
             moves=moves[operation.id],
             rounds=sorted(rounds[operation.id]),
             undone=operation.id in undone and operation.undid is None,
         )
-        for operation in operations
-    ]
+        found.append(summary)
+    return found
 
 
 def _counts(after: int) -> Select[Any]:

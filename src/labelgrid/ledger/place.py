@@ -152,7 +152,9 @@ def read_place(text: str) -> LedgerPlace:
         >>> read_place("flat/labelgrid.db").name
         'labelgrid.db'
     """
-    return database_url(text) if "://" in text else Path(text)
+    if "://" in text:
+        return database_url(text)
+    return Path(text)
 
 
 def place_in(folder: Path, ledger: str) -> LedgerPlace:

@@ -23,7 +23,7 @@ def rebuild(connection: Connection) -> int:
 
 
 def differing_cells(connection: Connection) -> list[Cell]:
-    """The cells whose row is not what the events say, which only damage explains; ordered."""
+    """The cells whose row contradicts the events, as only damage explains; ordered."""
     current = select(*(CELLS.c[name] for name in _COLUMNS), CELLS.c.state)
     # Each has one row a cell, so a row that both have is there twice.
     both = current.union_all(_expected()).subquery()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 from sqlalchemy import URL, Connection, Engine, Table, event
 
@@ -209,8 +209,15 @@ class SQLite(Dialect):
         return getattr(cause, "sqlite_errorname", "") == INTERRUPTED
 
 
-#: This process's copies and the stamps of their sources, by the source's path, the newest last.
-_COPIES: dict[Path, list[tuple[Path, object]]] = {}
+class _LedgerCopy(NamedTuple):
+    """A copy of a ledger's file, and the stamp of the file when the copy was made."""
+
+    path: Path
+    stamp: object
+
+
+#: This process's copies by the file they are of, the newest last.
+_COPIES: dict[Path, list[_LedgerCopy]] = {}
 _COPYING = threading.Lock()
 
 
@@ -234,15 +241,15 @@ def readable_copy(path: Path) -> Path:
     with _COPYING, disk_errors(Path(tempfile.gettempdir()), _UNCHANGED):
         kept = _COPIES.setdefault(path, [])
         stamp = _stamp(path)
-        if not kept or kept[-1][1] != stamp:
+        if not kept or kept[-1].stamp != stamp:
             folder = Path(tempfile.mkdtemp(prefix="labelgrid-ledger-"))
             atexit.register(shutil.rmtree, folder, ignore_errors=True)
             _copy(path, folder / path.name)
-            kept.append((folder / path.name, stamp))
-            for old, _ in kept[:-2]:  # somebody may be opening the last one
-                shutil.rmtree(old.parent, ignore_errors=True)
+            kept.append(_LedgerCopy(folder / path.name, stamp))
+            for old in kept[:-2]:  # somebody may be opening the last one
+                shutil.rmtree(old.path.parent, ignore_errors=True)
             del kept[:-2]
-        return kept[-1][0]
+        return kept[-1].path
 
 
 def _stamp(path: Path) -> object:

@@ -183,7 +183,7 @@ def example_output(network: Network) -> Output:
 
 
 def reason_to_ignore(network: Network) -> str:
-    """Say why a network ignores known labels, such as "has one stage"; else ""."""
+    """Say why a network ignores known labels: "has one stage"; else ""."""
     if not example_output(network).initial:
         return "has one stage"
     return network.ignores_known

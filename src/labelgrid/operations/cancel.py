@@ -118,7 +118,10 @@ def heldout_cells(store: Store, cells: Collection[Cell]) -> list[Cell]:
 def _request_again(store: Store, cells: Collection[Cell]) -> list[Cell]:
     """Request the missing labels of held-out images among the cells, and return the cells."""
     rows = store.find(heldout_cells(store, cells))
-    missing = [cell for cell, row in rows.items() if row.state == State.MISSING]
+    missing = []
+    for cell, row in rows.items():
+        if row.state == State.MISSING:
+            missing.append(cell)
     for task in dict.fromkeys(cell.task for cell in missing):
         request_heldout(store, [cell.image_id for cell in missing if cell.task == task], [task])
     return missing

@@ -40,9 +40,10 @@ def class_rows(measured: Sequence[Measurement]) -> dict[str, list[ClassRow]]:
         return {}
     previous = comparable_round(measured)
     earlier = previous.classes if previous else {}
-    return {
-        task: _rows(scores, earlier.get(task, {})) for task, scores in measured[-1].classes.items()
-    }
+    found = {}
+    for task, scores in measured[-1].classes.items():
+        found[task] = _rows(scores, earlier.get(task, {}))
+    return found
 
 
 def _rows(scores: Mapping[str, ClassScore], earlier: Mapping[str, ClassScore]) -> list[ClassRow]:

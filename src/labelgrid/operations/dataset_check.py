@@ -235,7 +235,11 @@ def _label_place(dataset: Dataset, image_id: str, task: TaskDef) -> str:
 
 
 def _labels(task: str, images: Sequence[_ImageFacts]) -> dict[str, LabelFacts]:
-    return {image.image_id: image.labels[task] for image in images if task in image.labels}
+    found = {}
+    for image in images:
+        if task in image.labels:
+            found[image.image_id] = image.labels[task]
+    return found
 
 
 def _contents(task: TaskDef, images: Sequence[_ImageFacts]) -> TaskContents:

@@ -5,7 +5,7 @@ import io
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from labelgrid.annotate.connector import Connector, ToolServer
@@ -178,7 +178,9 @@ def _untaken(
     tasks = project.tasks()
     counts = Counter(cell.task for cell in requested)
     left = {name: count for name, count in counts.items() if takes and not takes(tasks[name])}
-    return left if len(left) < len(counts) else {}
+    if len(left) < len(counts):
+        return left
+    return {}
 
 
 def _rest_text(
@@ -232,19 +234,8 @@ def _request(
         task = tasks[cell.task]
         is_whole = cell.image_id in whole
         name = label_name(cell.image_id, task.codec.EXTENSIONS[0], is_whole)
-        explained = picks.get((move.round, cell)) or Pick(cell=cell, score=None)
-        pick = Pick(
-            cell=move.cell,
-            score=move.score,
-            weight=move.weight,
-            why=move.why,
-            cost=move.cost,
-            request_id=move.request_id,
-            terms=explained.terms,
-            explanation=explained.explanation,
-        )
         item = RequestItem(
-            pick=pick,
+            pick=_requested_pick(move, picks.get((move.round, cell))),
             path=f"labels/{cell.task}/{name}",
             format=task.spec.codec,
             round=move.round,
@@ -255,7 +246,10 @@ def _request(
         if prelabel_path and not measuring.purpose_of(cell, splits[cell.image_id], [move.why]):
             prelabels[cell] = prelabel_path
     images = {row.image_id: _image_file(row, held) for row in rows}
-    copied = [image_id for image_id, path in images.items() if not is_shown_as_read(path)]
+    copied = []
+    for image_id, path in images.items():
+        if not is_shown_as_read(path):
+            copied.append(image_id)
     return Request(
         items=items,
         tasks=tasks,
@@ -264,6 +258,21 @@ def _request(
         sizes={row.image_id: size_of(row) for row in rows},
         prelabels=prelabels,
     )
+
+
+def _requested_pick(move: Move, explained: Pick | None) -> Pick:
+    """The pick of a request, with the explanation from the round's files if there is any."""
+    pick = Pick(
+        cell=move.cell,
+        score=move.score,
+        weight=move.weight,
+        why=move.why,
+        cost=move.cost,
+        request_id=move.request_id,
+    )
+    if explained is None:
+        return pick
+    return replace(pick, terms=explained.terms, explanation=explained.explanation)
 
 
 def _picks(

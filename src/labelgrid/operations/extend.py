@@ -143,7 +143,10 @@ def _request_heldout(
 ) -> None:
     """Request all labels of newly held-out images, and labels of new tasks of all held out."""
     now = [row.image_id for row in store.images(("heldout",))]
-    before = {name for name, row in old_rows.items() if row.split == "heldout"}
+    before = set()
+    for name, row in old_rows.items():
+        if row.split == "heldout":
+            before.add(name)
     names = [task.name for task in store.tasks()]
     request_heldout(store, [name for name in now if name not in before], names)
     request_heldout(store, sorted(before), [task.name for task in tasks])
@@ -154,7 +157,9 @@ def _wanted_thumbnails(
 ) -> dict[str, Thumbnail] | None:
     """An empty collection of thumbnails; None if no images for measuring can be compared."""
     measuring = store.count_images(MEASURED) or holdout_count(holdout, 1)
-    return {} if check == "full" and measuring and store.count_images() <= MOST else None
+    if check == "full" and measuring and store.count_images() <= MOST:
+        return {}
+    return None
 
 
 def _without_removed(
@@ -210,10 +215,12 @@ def _refuse_answered(
     These may belong to another picture. If the old content is unknown, a label of another size
     shows that the picture differs.
     """
+    if not changed:
+        return
     rows = {row.image_id: row for row in changed}
     tasks = project.tasks()
     answered = set()
-    for cell in project.store.cells() if rows else ():
+    for cell in project.store.cells():
         row = rows.get(cell.cell.image_id)
         if row is None or row.image_id in answered:
             continue
@@ -232,7 +239,10 @@ def _refuse_answered(
 
 
 def _refuse_twins(rows: Sequence[ImageRow], old_rows: Mapping[str, ImageRow]) -> None:
-    measuring = {old.digest: old for old in old_rows.values() if old.split != "train"}
+    measuring = {}
+    for old in old_rows.values():
+        if old.split != "train":
+            measuring[old.digest] = old
     for row in rows:
         twin = measuring.get(row.digest) if row.digest else None
         if twin and row.split == "train" and row.image_id not in old_rows:

@@ -46,8 +46,9 @@ def copy_labelled(
         for row in rows:
             _copy_label(project, row.path, row.digest, target / row.path)
             progress.advance()
-        moves = [
-            Move(
+        moves = []
+        for row in rows:
+            move = Move(
                 cell=row.cell,
                 to=State.LABELLED,
                 path=row.path,
@@ -56,8 +57,7 @@ def copy_labelled(
                 annotator=row.annotator,
                 classes=row.classes,
             )
-            for row in rows
-        ]
+            moves.append(move)
         store.move(moves)
         for task, classes in complete_classes(project.store).items():
             declare_complete(store, task, classes)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from labelgrid.basics.errors import command
+from labelgrid.basics.files import install_first
 from labelgrid.basics.words import count_text
 from labelgrid.ledger.grid import Unit
 from labelgrid.ledger.views import TaskCount
@@ -63,7 +64,8 @@ def next_step(project: ProjectFolder, counts: Mapping[str, TaskCount] | None = N
     if labelled:
         why = _why_train(project, labelled)
         if why:
-            return NextStep(command="fit", typed=[command("fit", folder)], why=why)
+            typed = [*install_first(), command("fit", folder)]
+            return NextStep(command="fit", typed=typed, why=why)
     missing = _to_buy(project, pool)
     if not sum(missing.values()):
         follow = any(count.missing for count in pool.values())
@@ -136,7 +138,9 @@ def budget_options(budget: float, unit: Unit) -> Sequence[str]:
         ['--budget', '200', '--unit', 'cost']
     """
     options = ["--budget", f"{budget:.12g}"]
-    return options if unit == "labels" else [*options, "--unit", unit]
+    if unit == "labels":
+        return options
+    return [*options, "--unit", unit]
 
 
 def _why_train(project: ProjectFolder, labelled: int) -> str:
@@ -146,4 +150,6 @@ def _why_train(project: ProjectFolder, labelled: int) -> str:
     if not fit or redeclared_tasks(fit, project.tasks()):
         return f"Train on the {count_text(labelled, 'label')}, and measure."
     changed = changed_text(project, fit)
-    return f"{changed} Train again, and measure." if changed else ""
+    if not changed:
+        return ""
+    return f"{changed} Train again, and measure."

@@ -18,10 +18,9 @@ def operation_rows(project: ProjectFolder, last: int) -> list[Json]:
 
 
 def _row(summary: OperationSummary) -> Json:
-    moves = [
-        {"before": before.name.lower(), "after": after.name.lower(), "cells": cells}
-        for (before, after), cells in sorted(summary.moves.items())
-    ]
+    moves = []
+    for (before, after), cells in sorted(summary.moves.items()):
+        moves.append({"before": before.name.lower(), "after": after.name.lower(), "cells": cells})
     return {
         "operation": summary.operation.id,
         "at": summary.operation.at,

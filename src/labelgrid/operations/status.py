@@ -75,16 +75,17 @@ def status_of(
 
 def round_rows(project: ProjectFolder) -> list[Json]:
     """The rounds as JSON values, in their order."""
-    return [
-        {
+    found = []
+    for row in project.store.rounds():
+        values = {
             "round": row.number,
             "strategy": row.strategy,
             "budget": row.budget,
             "unit": row.unit,
             "state": row.state,
         }
-        for row in project.store.rounds()
-    ]
+        found.append(values)
+    return found
 
 
 def _suppliers(project: ProjectFolder) -> Json:

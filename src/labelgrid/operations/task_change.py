@@ -231,7 +231,10 @@ def _keep_indices(before: TaskDef, after: TaskDef, progress: Progress) -> None:
                 "files hold indices.",
                 next_step="Keep the order of the classes; new ones come last.",
             )
-    renamed = [f"'{a}' is '{b}' now" for a, b in zip(old, new, strict=False) if a != b]
+    renamed = []
+    for a, b in zip(old, new, strict=False):
+        if a != b:
+            renamed.append(f"'{a}' is '{b}' now")
     if renamed:
         progress.say(f"Renamed: {', '.join(renamed)}.")
 

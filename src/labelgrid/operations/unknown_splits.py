@@ -1,4 +1,4 @@
-"""Finds images without a split, and puts them into a split.
+"""Finds images without a split, and puts them into a split. Loads no torch.
 
 A labelgrid of before let Python put images into splits that no command reads.
 """

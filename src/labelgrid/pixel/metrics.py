@@ -153,10 +153,10 @@ class SegmentationMetric(SumMetric):
         """The IoU of each class in percent, and the number of its pixels in the labels."""
         shares = (100 * self._iou()).tolist()
         pixels = self.sums.sum(1).tolist()
-        return [
-            ClassScore(iou, 0 if math.isnan(count) else int(count))
-            for iou, count in zip(shares, pixels, strict=True)
-        ]
+        found = []
+        for iou, count in zip(shares, pixels, strict=True):
+            found.append(ClassScore(iou, 0 if math.isnan(count) else int(count)))
+        return found
 
     def _iou(self) -> Tensor:
         # NaN of a class that is neither in labels nor in predictions.

@@ -1,4 +1,4 @@
-"""Counts the labels of a training that changed since."""
+"""Counts the labels of a training that changed since. Loads no torch."""
 
 from collections.abc import Iterable
 
@@ -16,7 +16,10 @@ def changed_labels(project: ProjectFolder, fit: Fit) -> int:
     if fit.event is None:
         return 0
     events = project.store.events(after=fit.event)
-    touched = {event.move.cell for event in events if event.before == State.LABELLED}
+    touched = set()
+    for event in events:
+        if event.before == State.LABELLED:
+            touched.add(event.move.cell)
     if not touched:
         return 0
     names = {cell.image_id for cell in touched}

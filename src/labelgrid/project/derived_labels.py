@@ -31,11 +31,11 @@ def derived_counts(project: ProjectFolder) -> dict[str, DerivedCount]:
     counts = known_labels(grid, relations).sum(0).tolist()
     costs = grid.cost.tolist()
     derived = {relation.gives for relation in relations}
-    return {
-        task: DerivedCount(count, count * cost)
-        for task, count, cost in zip(grid.tasks, counts, costs, strict=True)
-        if task in derived
-    }
+    found = {}
+    for task, count, cost in zip(grid.tasks, counts, costs, strict=True):
+        if task in derived:
+            found[task] = DerivedCount(count, count * cost)
+    return found
 
 
 def grid_to_buy(project: ProjectFolder) -> Grid:
@@ -65,7 +65,10 @@ def brought_labels(project: ProjectFolder, cells: Collection[Cell]) -> dict[Cell
     brought = {}
     for cell in cells:
         of_image = states[cell.image_id]
-        bought = {name for name, state in of_image.items() if state != State.SKIPPED}
+        bought = set()
+        for name, state in of_image.items():
+            if state != State.SKIPPED:
+                bought.add(name)
         given = [
             relation.gives
             for relation in relations

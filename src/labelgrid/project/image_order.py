@@ -185,7 +185,9 @@ def class_shares(project: ProjectFolder, class_name: str) -> dict[str, float]:
     path = _newest(project)
     name, _, class_name = class_name.partition(":")
     number = project.tasks()[name].class_names.index(class_name)
-    return read_component(path, CLASSES, name, number) if path else {}
+    if not path:
+        return {}
+    return read_component(path, CLASSES, name, number)
 
 
 def _newest(project: ProjectFolder) -> Path | None:

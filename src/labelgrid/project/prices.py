@@ -84,11 +84,13 @@ def times_of(project: ProjectFolder, splits: Splits = None) -> dict[str, TaskTim
         seconds = project.store.seconds(splits)
     import numpy as np
 
-    return {
-        name: TaskTimes(len(times), float(np.median(times)), float(np.mean(times)), costs[name])
-        for name, times in seconds.items()
-        if times
-    }
+    found = {}
+    for name, times in seconds.items():
+        if times:
+            found[name] = TaskTimes(
+                len(times), float(np.median(times)), float(np.mean(times)), costs[name]
+            )
+    return found
 
 
 def few_times(labels: int) -> str:
@@ -98,7 +100,9 @@ def few_times(labels: int) -> str:
         >>> few_times(1), few_times(FEW_TIMES)
         ('from 1 timed label', '')
     """
-    return f"from {count_text(labels, 'timed label')}" if 0 < labels < FEW_TIMES else ""
+    if 0 < labels < FEW_TIMES:
+        return f"from {count_text(labels, 'timed label')}"
+    return ""
 
 
 def apply_learned_costs(project: ProjectFolder, grid: Grid, progress: Progress) -> Grid:

@@ -168,7 +168,9 @@ def read_fit(folder: Path) -> Fit | None:
         ProjectError: the file is damaged.
     """
     path = folder / "fit.json"
-    return _record(Fit, _json(path), path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    return _record(Fit, _json(path), path)
 
 
 def all_fits(project_folder: Path) -> list[Fit]:
@@ -216,7 +218,9 @@ def read_measurement(folder: Path) -> Measurement | None:
         ProjectError: the file is damaged.
     """
     path = folder / "heldout.json"
-    return _record(Measurement, _nan_for_null(_json(path)), path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    return _record(Measurement, _nan_for_null(_json(path)), path)
 
 
 def _nan_for_null(value: Any) -> Any:
@@ -292,8 +296,9 @@ def _pick(row: Any, path: Path) -> Pick:
 
 def write_picks(folder: Path, picks: Sequence[Pick]) -> None:
     """Write the picks of a round, best first; terms and explanations only where there are some."""
-    rows = [
-        {
+    rows = []
+    for pick in picks:
+        values = {
             "image": pick.cell.image_id,
             "task": pick.cell.task,
             "score": pick.score,
@@ -304,8 +309,7 @@ def write_picks(folder: Path, picks: Sequence[Pick]) -> None:
             "weight": pick.weight,
             "explanation": pick.explanation,
         }
-        for pick in picks
-    ]
+        rows.append(values)
     _write(folder / "picks.json", list(map(explained_row, rows)))
 
 

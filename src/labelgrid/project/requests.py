@@ -1,4 +1,4 @@
-"""Finds a project's open requests and their prelabels."""
+"""Finds a project's open requests and their prelabels. Loads no torch."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -28,18 +28,18 @@ def request_outside_rounds(store: Store, cells: Sequence[Cell], why: str) -> Non
     """Request the missing cells among some cells, as round 0; `why` is the reason."""
     costs = {task.name: task.cost for task in store.tasks()}
     rows = store.find(cells)
-    moves = [
-        Move(
-            cell=cell,
-            to=State.REQUESTED,
-            round=0,
-            request_id=request_id(0, cell),
-            cost=costs[cell.task],
-            why=why,
-        )
-        for cell in cells
-        if rows[cell].state == State.MISSING
-    ]
+    moves = []
+    for cell in cells:
+        if rows[cell].state == State.MISSING:
+            move = Move(
+                cell=cell,
+                to=State.REQUESTED,
+                round=0,
+                request_id=request_id(0, cell),
+                cost=costs[cell.task],
+                why=why,
+            )
+            moves.append(move)
     store.move(moves)
 
 
@@ -70,7 +70,9 @@ def prelabel(
     `whole` accepts only a file with the image's whole name; see `naming.whole_names`.
     """
     folder = prelabel_folder(project, row.round, task.name)
-    return prelabel_in(folder, row.cell.image_id, task, whole) if folder else None
+    if not folder:
+        return None
+    return prelabel_in(folder, row.cell.image_id, task, whole)
 
 
 def prelabel_folder(project: ProjectFolder, round: int, task: str) -> Path | None:
@@ -81,7 +83,8 @@ def prelabel_folder(project: ProjectFolder, round: int, task: str) -> Path | Non
 
 def prelabel_in(folder: Path, image_id: str, task: "TaskDef", whole: bool = False) -> Path | None:
     """As `prelabel`, in the folder of the request's round and task."""
-    for keep_extension in (True,) if whole else (True, False):
+    spellings = [True] if whole else [True, False]
+    for keep_extension in spellings:
         for extension in task.codec.EXTENSIONS:
             path = folder / label_name(image_id, extension, whole=keep_extension)
             if path.is_file():
@@ -92,8 +95,8 @@ def prelabel_in(folder: Path, image_id: str, task: "TaskDef", whole: bool = Fals
 def predicted_requests(project: ProjectFolder, cells: Iterable[Cell]) -> set[Cell]:
     """Those of the cells whose request came with a prediction; unknown cells are left out."""
     tasks = project.tasks()
-    return {
-        cell
-        for cell, row in project.store.find(cells).items()
-        if cell.task in tasks and prelabel(project, row, tasks[cell.task])
-    }
+    found = set()
+    for cell, row in project.store.find(cells).items():
+        if cell.task in tasks and prelabel(project, row, tasks[cell.task]):
+            found.add(cell)
+    return found

@@ -1,4 +1,4 @@
-"""Lists the settings of a training that changed since the round before."""
+"""Lists the settings of a training that changed since the round before. Loads no torch."""
 
 import json
 from collections.abc import Mapping, Sequence

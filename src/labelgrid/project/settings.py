@@ -22,7 +22,12 @@ _IN_DATABASE = f"the database that `{KEY}` names"
 
 @dataclass(frozen=True)
 class Oracle:
-    """The data set of a simulated campaign: a plug-in of `labelgrid.data` and its folder."""
+    """The data set of a simulated campaign.
+
+    Args:
+        data: a plug-in of `labelgrid.data`.
+        root: the folder of the data set.
+    """
 
     data: str
     root: str
@@ -276,4 +281,6 @@ def ledger_url(word: str, folder: Path) -> str:
         >>> ledger_url("postgresql://db.lab/labels", Path("flat"))
         'postgresql+psycopg://db.lab/labels?schema=flat'
     """
-    return str(database_url(word, schema_name(folder))) if word else ""
+    if not word:
+        return ""
+    return str(database_url(word, schema_name(folder)))

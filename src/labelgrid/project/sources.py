@@ -186,4 +186,6 @@ def labels_folder(folder: Path) -> Path:
             "There is no such folder of labels.", where=folder, next_step="Check the path."
         )
     inner = folder / "labels"
-    return inner if inner.is_dir() else folder
+    if inner.is_dir():
+        return inner
+    return folder

@@ -35,7 +35,9 @@ def limit_to_known(store: Store, row: CellRow, label: LabelArray, task: TaskDef)
     It says nothing about these, unless all labels were declared complete.
     """
     known = max(len(row.classes), complete_classes(store).get(task.name, 0))
-    return task.limit_classes(label, known) if row.classes else label
+    if row.classes:
+        return task.limit_classes(label, known)
+    return label
 
 
 def check_stored_label(
@@ -143,10 +145,9 @@ def name_task_commands(project: ProjectFolder, task: str) -> Iterator[None]:
         yield
     except LabelError as error:
         if error.declare:
-            commands = [
-                f"`{command('task', project.folder, task, *_words(key, value))}`"
-                for key, value in error.declare.items()
-            ]
+            commands = []
+            for key, value in error.declare.items():
+                commands.append(f"`{command('task', project.folder, task, *_words(key, value))}`")
             error.next_step += f" In this project: {' or '.join(commands)}."
         raise
 

@@ -148,7 +148,11 @@ class SupplierIndex:
     def paths(self) -> set[str]:
         """The label files of all tasks."""
         tables = self.labels.values()
-        return {label.path for labels in tables for label in labels.values()}
+        found = set()
+        for labels in tables:
+            for label in labels.values():
+                found.add(label.path)
+        return found
 
     def classes(self, task: str, label: IndexedLabel) -> int | None:
         """The number of classes of a label's task at the label's delivery."""

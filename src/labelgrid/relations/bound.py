@@ -105,11 +105,11 @@ def bind_relations(choices: RelationChoices, tasks: TaskDefs) -> list[BoundRelat
 
 def declared_relations(choices: RelationChoices, tasks: TaskDefs) -> list[BoundRelation]:
     """The relations of a recipe, on or off, in its order; see `bind_relations`."""
-    return [
-        bind(name, choice, tasks)
-        for name, choice in choices.items()
-        if not choice.if_possible or _has_tasks(name, choice, tasks)
-    ]
+    found = []
+    for name, choice in choices.items():
+        if not choice.if_possible or _has_tasks(name, choice, tasks):
+            found.append(bind(name, choice, tasks))
+    return found
 
 
 def related_tasks(choices: RelationChoices, tasks: TaskDefs) -> list[str]:
@@ -162,7 +162,11 @@ def relations_with_camera(choices: RelationChoices) -> list[str]:
         RecipeError: an option is wrong.
     """
     trusted = {name: choice for name, choice in choices.items() if choice.trust}
-    return [name for name, choice in trusted.items() if relation_of(name, choice).needs_camera]
+    found = []
+    for name, choice in trusted.items():
+        if relation_of(name, choice).needs_camera:
+            found.append(name)
+    return found
 
 
 def relation_of(name: str, choice: RelationChoice) -> Relation:

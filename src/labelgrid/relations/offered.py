@@ -53,11 +53,12 @@ def _among(plugin: str, tasks: TaskDefs) -> dict[str, RelationChoice]:
     names: defaultdict[str, list[str]] = defaultdict(list)
     for task in tasks.values():
         names[task.kind].append(task.name)
-    choices = [
-        RelationChoice(plugin=plugin, reads=ends[:-1], gives=ends[-1])
-        for ends in product(*map(names.__getitem__, (*relation.reads, relation.gives)))
-        if len(set(ends)) == len(ends)
-    ]
+    ends_by_place = [names[kind] for kind in (*relation.reads, relation.gives)]
+    choices = []
+    for ends in product(*ends_by_place):
+        if len(set(ends)) == len(ends):
+            choice = RelationChoice(plugin=plugin, reads=ends[:-1], gives=ends[-1])
+            choices.append(choice)
     fitting = [choice for choice in choices if _is_possible(bind, choice, tasks)]
     fitting = fitting or [choice for choice in choices if _is_possible(connect, choice, tasks)]
     if len(fitting) == 1:

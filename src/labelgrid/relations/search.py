@@ -139,7 +139,9 @@ class OptionSearch:
             error, coverage = _joined([self._outcome(options, place) for place in places])
             # Trust times coverage, times the error of chance.
             values.append(coverage * (self._chance - 2 * error) if coverage else -np.inf)
-        return candidates[int(np.argmax(values))] if values else None
+        if not values:
+            return None
+        return candidates[int(np.argmax(values))]
 
     def _outcome(self, options: Options, place: int) -> tuple[float, float]:
         key = (json.dumps(options, sort_keys=True), place)
@@ -151,7 +153,10 @@ class OptionSearch:
 
 def _joined(outcomes: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """The mean error over the reached pixels (inf without any), and the share of reached pixels."""
-    reached = [(error, coverage) for error, coverage in outcomes if coverage]
+    reached = []
+    for error, coverage in outcomes:
+        if coverage:
+            reached.append((error, coverage))
     if not reached:
         return np.inf, 0.0
     errors, coverages = zip(*reached, strict=True)
@@ -178,7 +183,9 @@ def _find_view(trials: Sequence["_Trial"], pairs: Sequence[TruePair]) -> float |
         return None
     _, _, place, trial = min(wide, key=lambda row: row[0])
     view = replace(trial, pairs=pairs).refine((VIEWS[place - 1], VIEWS[place + 1]))
-    return view if NARROWEST <= view <= WIDEST else None
+    if NARROWEST <= view <= WIDEST:
+        return view
+    return None
 
 
 @dataclass(frozen=True)

@@ -193,16 +193,17 @@ def chance_error(truths: Sequence[LabelArray], task: TaskDef) -> float:
             results = task.agreement(other, truth)
             if results:
                 errors.append(error_of(results[0]))
-    return float(np.mean(errors)) if errors else 0.0
+    if not errors:
+        return 0.0
+    return float(np.mean(errors))
 
 
 def _resized(label: LabelArray, size: Size) -> LabelArray:
     if label.size == size:
         return label
-    places = [
-        ((2 * np.arange(wanted) + 1) * length) // (2 * wanted)
-        for length, wanted in zip(label.size, size, strict=True)
-    ]
+    places = []
+    for length, wanted in zip(label.size, size, strict=True):
+        places.append(((2 * np.arange(wanted) + 1) * length) // (2 * wanted))
     here = np.ix_(*places)
     return replace(label, value=label.value[here], valid=label.valid[here])
 

@@ -27,7 +27,9 @@ def after_round(training: int) -> str:
         >>> after_round(4), after_round(1)
         ('After round 3', 'Before round 1')
     """
-    return f"After round {training - 1}" if training > 1 else f"Before round {training}"
+    if training > 1:
+        return f"After round {training - 1}"
+    return f"Before round {training}"
 
 
 def _how_good(report: ProjectReport) -> str:

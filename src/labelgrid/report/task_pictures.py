@@ -101,7 +101,10 @@ class _Examples:
     def _note(self, metric: Result, images: str) -> str:
         """The metric of all images; even the worst image alone may be better."""
         text = f"{images} together: {metric.name} {number(metric.value)} {metric.unit}".rstrip()
-        worst = [example.value for example, *_ in self.read_ones if example.place == "worst"]
+        worst = []
+        for example, *_ in self.read_ones:
+            if example.place == "worst":
+                worst.append(example.value)
         sign = 1 if metric.better == "higher" else -1
         if any(sign * (value - metric.value) > 0 for value in worst):
             text += (

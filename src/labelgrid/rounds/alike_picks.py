@@ -157,10 +157,10 @@ def alike_picks(store: Store, picks: Sequence[Pick], progress: Progress) -> Alik
     pairs = []
     if len(thumbnails) > len(of_picks):
         pairs = near_duplicates([as_block(thumbnails)], set(of_picks))
-    labelled = [
-        AlikeLabelled(image=pair.measured, labelled=pair.training, likeness=pair.likeness)
-        for pair in nearest_pairs(pairs)
-    ]
+    labelled = []
+    for pair in nearest_pairs(pairs):
+        alike = AlikeLabelled(image=pair.measured, labelled=pair.training, likeness=pair.likeness)
+        labelled.append(alike)
     groups = alike_groups(as_block(of_picks))
     return AlikePicks(compared=len(of_picks), groups=groups, labelled=labelled)
 

@@ -36,7 +36,9 @@ def derived_tasks(
         which: of which tasks.
     """
     derived: dict[str, BoundRelation] = {}
-    for relation in relations if which != "none" else ():
+    if which == "none":
+        return derived
+    for relation in relations:
         wanted = which == "mean" or relation.gives not in learned
         if wanted and set(relation.reads).issubset(learned):
             derived.setdefault(relation.gives, relation)

@@ -67,7 +67,9 @@ def evaluate_project(
         )
     else:
         values = evaluate_split(project, split or "heldout", progress, protocol)
-    return values if protocol.is_whole else {**values, "protocol": protocol.as_json()}
+    if protocol.is_whole:
+        return values
+    return {**values, "protocol": protocol.as_json()}
 
 
 def evaluate_split(

@@ -31,9 +31,9 @@ class FilledLabels:
     def by_image(self) -> dict[str, dict[str, Filler]]:
         """The most trusted filler of each missing label, by image and task."""
         context = self.context
-        fillers: dict[str, dict[str, Filler]] = {
-            image_id: dict(relations) for image_id, relations in self._derivable.items()
-        }
+        fillers: dict[str, dict[str, Filler]] = {}
+        for image_id, relations in self._derivable.items():
+            fillers[image_id] = dict(relations)
         if not context.suppliers:
             return fillers
         labelled = dict.fromkeys(self.image_ids, frozenset[str]()) | self._labelled
@@ -71,7 +71,11 @@ class FilledLabels:
     def following(self, relation: BoundRelation) -> list[str]:
         """The images whose label follows by a relation, if their cameras are known."""
         labelled = self._labelled.items()
-        return [image_id for image_id, tasks in labelled if relation.follows(tasks)]
+        found = []
+        for image_id, tasks in labelled:
+            if relation.follows(tasks):
+                found.append(image_id)
+        return found
 
     @cached_property
     def _derivable(self) -> dict[str, dict[str, BoundRelation]]:

@@ -75,7 +75,10 @@ def _split_labelled_images(context: RoundContext) -> Splits:
         rows = list(project.store.images(("train",)))
         keys = image_keys([row.group or row.image_id for row in rows])  # whole groups are drawn
         chosen = keyed_uniform(keys, seed_of(context.seed, "val")) < options.val_share
-        drawn = {row.image_id for row, is_drawn in zip(rows, chosen, strict=True) if is_drawn}
+        drawn = set()
+        for row, is_drawn in zip(rows, chosen, strict=True):
+            if is_drawn:
+                drawn.add(row.image_id)
         val = [image_id for image_id in train if image_id in drawn]
         train = [image_id for image_id in train if image_id not in drawn]
         if not train:
@@ -149,11 +152,10 @@ def identity_of(filled: FilledLabels, val: Sequence[str], start: str) -> str:
     context = filled.context
     train = filled.image_ids
     used = {*train, *val}
-    labels = [
-        (cell.image_id, cell.task, label.path.name, label.weight)
-        for cell, label in context.source.labels.items()
-        if cell.image_id in used
-    ]
+    labels = []
+    for cell, label in context.source.labels.items():
+        if cell.image_id in used:
+            labels.append((cell.image_id, cell.task, label.path.name, label.weight))
     recipe = context.recipe.effective()
     recipe["train"] = context.recipe.train.shaping()
     del recipe["score"]

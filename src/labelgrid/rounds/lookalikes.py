@@ -124,7 +124,10 @@ def find_duplicates(
     unread, small = blocks.left_out()
     left_out = {*unread, *small}
     compared = [row for row in rows if row.image_id not in left_out]
-    measured = {row.image_id for row in compared if row.split != "train"}
+    measured = set()
+    for row in compared:
+        if row.split != "train":
+            measured.add(row.image_id)
     if not 0 < len(measured) < len(compared):
         raise _nothing_compared(project, unread)
     progress.start("Comparing images", PASSES * len(blocks.shards), "shards")
@@ -202,7 +205,10 @@ def _write_sheet(
     nearest = nearest_pairs(pairs)
     shown = nearest[:SHOWN]
     names = {pair.measured for pair in shown} | {pair.training for pair in shown}
-    images = {row.image_id: row for row in rows if row.image_id in names}
+    images = {}
+    for row in rows:
+        if row.image_id in names:
+            images[row.image_id] = row
     layout = Layout(tasks=1, rows=len(shown))
     lines = []
     for pair in shown:

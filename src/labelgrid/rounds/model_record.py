@@ -100,9 +100,14 @@ def measure_heldout(
             data=context.recipe.data,
         ),
     )
-    for task, metrics in result.metrics.items() if result else ():
-        names = [name for name, metric in metrics.items() if not math.isfinite(metric.value)]
-        if result and names and result.labels.get(task):  # such as labels without an edge
+    if result is None:
+        return None
+    for task, metrics in result.metrics.items():
+        names = []
+        for name, metric in metrics.items():
+            if not math.isfinite(metric.value):
+                names.append(name)
+        if names and result.labels.get(task):  # such as labels without an edge
             progress.say(
                 f"{task}: {', '.join(names)} cannot be measured on its held-out labels: they hold "
                 "nothing of what is looked for."

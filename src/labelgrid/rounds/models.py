@@ -310,7 +310,9 @@ def previous_model(context: RoundContext, number: int) -> TrainedModel | None:
     """
     fit = newest_fit(context.project.folder, before=number, outside=False)
     try:
-        return restore_model(context, fit) if fit else None
+        if not fit:
+            return None
+        return restore_model(context, fit)
     except OtherTasksError:
         return None
 

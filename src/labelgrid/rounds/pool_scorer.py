@@ -286,10 +286,9 @@ class PoolScorer:
             return None
         context = self.context
         known = tasks_by_image(context.source.labels)
-        labelled = {
-            row.image_id: known.get(row.image_id, frozenset[str]())
-            for row in self.project.store.images(("train",))
-        }
+        labelled = {}
+        for row in self.project.store.images(("train",)):
+            labelled[row.image_id] = known.get(row.image_id, frozenset[str]())
         supplied = supplied_by_task(
             self.project,
             self.scores.suppliers,

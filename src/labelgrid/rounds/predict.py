@@ -137,8 +137,8 @@ def _predict_shards(
     if not is_whole:
         return written
     faults = []
-    for record in records:
-        for image_id, reason in (record.faults if record else {}).items():
+    for record in filter(None, records):
+        for image_id, reason in record.faults.items():
             faults.append(Fault(image_id, reason))
     remove_folder(predicting.folder)
     remove_abandoned(order.out, deep=True)

@@ -171,7 +171,9 @@ def _soft_values(task: Task, path: Path) -> Array | None:
     if path.suffix != ".npy":
         return None
     values = samples(path)
-    return None if values.ndim == 2 else values
+    if values.ndim == 2:
+        return None
+    return values
 
 
 def _wrong_shape(task: Task, values: Array, classes: int, path: Path) -> LabelError:

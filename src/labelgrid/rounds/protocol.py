@@ -82,7 +82,10 @@ class Protocol:
         Raises:
             ProjectError: it is refused.
         """
-        depths = [count for name, count in labels.items() if has_metres(definitions[name])]
+        depths = []
+        for name, count in labels.items():
+            if has_metres(definitions[name]):
+                depths.append(count)
         if self.is_whole or any(depths if self.is_capped and depths else labels.values()):
             return
         raise ProjectError(
@@ -97,7 +100,10 @@ class Protocol:
         if self.is_whole:
             return source
         crop = read_crop(self.crop) if self.crop else None
-        capped = {name for name, task in definitions.items() if has_metres(task)}
+        capped = set()
+        for name, task in definitions.items():
+            if has_metres(task):
+                capped.add(name)
         range = self.range if self.is_capped else None
         return CountedSource(source=source, crop=crop, range=range, capped=frozenset(capped))
 
@@ -155,4 +161,6 @@ class CountedSource(WrappedImages):
             least, most = self.range
             depth = np.where(valid, label.value[..., 0], 0)  # others may be anything
             valid = valid & (depth > least) & (depth < most)
-        return replace(label, valid=valid) if valid.any() else None
+        if not valid.any():
+            return None
+        return replace(label, valid=valid)

@@ -21,6 +21,7 @@ from labelgrid.basics.errors import (
     StateError,
     command,
 )
+from labelgrid.basics.files import missing_for_networks, need_networks
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.shown import ROWS, Shown, figure, gallery, text_block
 from labelgrid.basics.streams import seed_of
@@ -235,10 +236,12 @@ def query(
     draws = replace(draws, alone=budget is None)
     budget = budget or _budget_of_draws(project, draws)
     job = _prepare(project, strategy, progress, draws=draws, search=search, tasks=tasks)
-    previews = job.previews(prelabels, prelabels if pictures is None else pictures)
+    previews = [] if dry_run else job.previews(prelabels, pictures)
+    result = None if new else _repeated_result(job, budget)
+    if missing_for_networks() and (previews or not (result or job.is_scored)):
+        need_networks()
     if not dry_run:
         _complete_earlier_previews(project, progress)
-    result = None if new else _repeated_result(job, budget)
     if result:
         tense = "would be" if dry_run else "was"
         progress.say(
@@ -256,8 +259,7 @@ def query(
         result = QueryResult.of(proposal)
     result = replace(result, class_name=search.class_name, like=search.like)
     result = _compare_picks(job, result, requested=not dry_run)
-    if not dry_run:
-        _write_previews(job, result.round, previews)
+    _write_previews(job, result.round, previews)
     return result
 
 
@@ -363,13 +365,34 @@ class _Query:
         note = f"{key}/{draws.pairs} pairs of {list(draws.tasks)}/control {draws.control}"
         if draws.audit:
             note += f"/audit {draws.audit}"
-        return f"{note}{ALONE}" if draws.alone else note
+        if draws.alone:
+            return f"{note}{ALONE}"
+        return note
 
-    def previews(self, prelabels: bool, pictures: bool) -> list[str]:
+    def kept_table(self) -> Table | None:
+        """The scores that are there before the query."""
+        if not (self.scores and self.strategy.needs):
+            return None
+        number = self.project.round_number
+        if self.search.choice:
+            return kept_scores(self.scores, number)
+        return self.scores.fresh(number)
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether nothing is left that a network would compute before cells are chosen."""
+        if not (self.scores and self.strategy.needs):
+            return True
+        table = self.kept_table()
+        return table is not None and not self.search.lacks_example(table)
+
+    def previews(self, prelabels: bool, pictures: bool | None) -> list[str]:
         """The names of the previews that follow the request: none without a trained model."""
         if not self.scores or not self.scores.fit.predicts:
             return []
-        wishes = zip(PREVIEWS, (prelabels, pictures), strict=True)
+        wishes = zip(
+            PREVIEWS, (prelabels, prelabels if pictures is None else pictures), strict=True
+        )
         return [name for name, wish in wishes if wish]
 
 
@@ -430,13 +453,14 @@ def _complete_earlier_previews(project: ProjectFolder, progress: Progress) -> No
         fit = newest_fit(project.folder, before=number + 1) if names else None
         if fit is None:
             continue
-        from labelgrid.rounds.previews import write_announced_previews
-        from labelgrid.rounds.score import scorer_of
-
         progress.say(f"Writing the previews of round {number}, before which its query was stopped.")
-        scorer = scorer_of(RoundScores(project, fit, strategy_of(project)[1]), progress)
+        scores = RoundScores(project, fit, strategy_of(project)[1])
         try:
-            write_announced_previews(scorer, number, names)
+            need_networks()
+            from labelgrid.rounds.previews import write_announced_previews
+            from labelgrid.rounds.score import scorer_of
+
+            write_announced_previews(scorer_of(scores, progress), number, names)
         except LabelgridError as error:  # this query does not need them
             progress.say(f"They are not written: {error.what} The next query tries again.")
 
@@ -458,7 +482,10 @@ def _repeated_result(job: _Query, budget: Budget) -> QueryResult | None:
         return None
     picks = read_picks(project.round_folder(last.number))
     requested = project.store.cells(state=State.REQUESTED)
-    open_cells = {row.cell for row in requested if row.round == last.number}
+    open_cells = set()
+    for row in requested:
+        if row.round == last.number:
+            open_cells.add(row.cell)
     if not picks or {pick.cell for pick in picks} != open_cells:
         return None
     return QueryResult(
@@ -533,11 +560,9 @@ def _pool(job: _Query, budget: Budget) -> _Pool:
             f"There is no model yet, so '{job.asked}' has no scores: picking images at random."
         )
     _warn_of_open_requests(project, job.progress)
-    earlier = None
-    table = None
+    earlier = job.kept_table()
+    table = earlier
     if job.scores and job.strategy.needs:
-        scores = job.scores
-        earlier = kept_scores(scores, number) if job.search.choice else scores.fresh(number)
         table = earlier or job.scorer.scored(number, replace(grid, asked=None))
     unscored = images_without_scores(table, grid)
     if unscored and earlier:  # else scoring has just warned of them
@@ -755,7 +780,9 @@ def _explained(job: _Query, pool: _Pool, picks: Sequence[Pick]) -> Sequence[Pick
             f"{error.what} {error.where}"
         )
         return picks
-    return explain_by_nearest(picks, features, pool.grid) if features else picks
+    if features:
+        return explain_by_nearest(picks, features, pool.grid)
+    return picks
 
 
 # Requesting
@@ -782,6 +809,8 @@ def request_kept(
     check_current(project, proposal, advice)
     job = _prepare(project, proposal.strategy, progress, draws=RandomDraws(), search=Search())
     previews = job.previews(prelabels, prelabels)
+    if previews:
+        need_networks()
     _complete_earlier_previews(project, progress)
     announce_previews(project.round_folder(proposal.round), previews)
     request_proposal(project, proposal, advice)
@@ -877,8 +906,9 @@ def request_proposal(project: ProjectFolder, proposal: Proposal, advice: str) ->
             unit=proposal.unit,
         )
         write_picks(project.round_folder(number), proposal.picks)
-        moves = [
-            Move(
+        moves = []
+        for pick in proposal.picks:
+            move = Move(
                 cell=pick.cell,
                 to=State.REQUESTED,
                 round=number,
@@ -888,6 +918,5 @@ def request_proposal(project: ProjectFolder, proposal: Proposal, advice: str) ->
                 weight=pick.weight,
                 why=pick.why,
             )
-            for pick in proposal.picks
-        ]
+            moves.append(move)
         store.close_round(row, moves)

@@ -341,7 +341,9 @@ class RoundScores:
         ]:
             return None
         explaining = read_table(path)
-        return explaining if names <= explaining.statistics.keys() else None
+        if names <= explaining.statistics.keys():
+            return explaining
+        return None
 
     def members_stamp(self) -> dict[str, str]:
         """The entry of the stamp for the model's members; none without members."""

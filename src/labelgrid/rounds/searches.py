@@ -114,7 +114,10 @@ class Search:
 
     def say_without(self, picks: Sequence[Pick], progress: Progress) -> None:
         """Say how many picked images are predicted to show nothing of the class."""
-        scores = {pick.cell.image_id: pick.score for pick in picks if pick.score is not None}
+        scores = {}
+        for pick in picks:
+            if pick.score is not None:
+                scores[pick.cell.image_id] = pick.score
         without = sum(share == 0 for share in scores.values())
         if without:
             progress.say(
@@ -122,6 +125,11 @@ class Search:
                 f"{count_text(len(scores), 'picked image')}, and nowhere in the others: a smaller "
                 "--budget leaves these out."
             )
+
+    def lacks_example(self, table: Table) -> bool:
+        """Whether the features of an example are not among the scores."""
+        example = self.example
+        return example is not None and (bool(example.root) or example.name not in table.images)
 
     def features(self, table: Table, make_scorer: Callable[[], "PoolScorer"]) -> Array | None:
         """The features [d] of the example, from the scores or computed by their network.
@@ -140,7 +148,7 @@ class Search:
         example = self.example
         if example is None:
             return None
-        if not example.root and example.name in table.images:
+        if not self.lacks_example(table):
             return table.aligned([example.name])[FEATURES][0]
         scorer = make_scorer()
         if scorer.fit.predictions and example.root:

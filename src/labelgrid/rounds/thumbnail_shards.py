@@ -133,7 +133,9 @@ def _thumbnail(row: ImageRow) -> Thumbnail | ImageError | None:
         image = read_placed_image(row.root, row.image_id, row.digest)
     except ImageError as error:
         return error
-    return thumbnail_of(Image.fromarray(image)) if max(image.shape[:2]) >= LEAST else None
+    if max(image.shape[:2]) >= LEAST:
+        return thumbnail_of(Image.fromarray(image))
+    return None
 
 
 def sharded_thumbnails(
@@ -158,9 +160,9 @@ def sharded_thumbnails(
     images = {row.image_id: row for row in rows}
     unknown = ImagePaths({row.image_id: (row.root, "") for row in rows if not row.digest})
     versions = file_versions(unknown)
-    contents = {
-        row.image_id: (row.root, row.image_id, row.digest or versions[row.image_id]) for row in rows
-    }
+    contents = {}
+    for row in rows:
+        contents[row.image_id] = (row.root, row.image_id, row.digest or versions[row.image_id])
     threads = 1 if workplace.executor else cores()
     reading = RecordPass(
         what="Reading images",
@@ -178,4 +180,6 @@ def sharded_thumbnails(
         if record and record.faults:
             shard.path.unlink(missing_ok=True)
     is_whole = reading.run(shards, workplace, progress)
-    return ShardedThumbnails(reading, shards) if is_whole else None
+    if not is_whole:
+        return None
+    return ShardedThumbnails(reading, shards)

@@ -66,7 +66,9 @@ def measure_of_mean(measure: TensorMap) -> MakeMoments:
     """Collect a measure of the mean class probabilities, or the variance of values."""
 
     def make(task: Task) -> Moments:
-        return MeanMeasure(task.probabilities, measure) if task.probabilities else Spread()
+        if task.probabilities:
+            return MeanMeasure(task.probabilities, measure)
+        return Spread()
 
     return make
 

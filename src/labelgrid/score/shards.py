@@ -46,7 +46,9 @@ class PoolShard(PassPart):
         except ProjectError:
             return None
         is_own = dict(table.stamp) == dict(self.stamp)
-        return table if is_own and list(table.images) == list(self.items) else None
+        if is_own and list(table.images) == list(self.items):
+            return table
+        return None
 
 
 class JoinedScores(NamedTuple):
@@ -123,7 +125,9 @@ class PoolShards:
         start = bisect_left(self.pool, table.images[0])
         is_run = list(table.images) == list(self.pool[start : start + size])
         is_first_or_whole = start + size < len(self.pool) or start == 0
-        return size if is_run and is_first_or_whole else 0
+        if is_run and is_first_or_whole:
+            return size
+        return 0
 
     def is_done(self, shard: PoolShard, is_readable: Callable[[str], bool]) -> bool:
         """Whether a shard's file holds its scores, and no image with a fault is readable now."""

@@ -326,7 +326,11 @@ def statistic_names(path: Path) -> list[str]:
         head = _read_head(path)
         entries = head["statistics"].items()
         count = len(head["tasks"])
-        return [name for name, entry in entries if _shape(entry, count)[0] != "feature"]
+        found = []
+        for name, entry in entries:
+            if _shape(entry, count)[0] != "feature":
+                found.append(name)
+        return found
 
 
 def _read_head(path: Path) -> Json:

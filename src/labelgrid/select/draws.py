@@ -256,7 +256,11 @@ def _first_rows(
 
 
 def _columns(grid: Grid, tasks: Sequence[str]) -> list[int]:
-    return [column for column, task in enumerate(grid.tasks) if task in tasks]
+    found = []
+    for column, task in enumerate(grid.tasks):
+        if task in tasks:
+            found.append(column)
+    return found
 
 
 def _missing_items(rows: Sequence[int], grid: Grid, tasks: Sequence[str]) -> list[int]:

@@ -98,7 +98,10 @@ def left_out_text(grid: Grid, relations: Sequence[BoundRelation], seed: int) -> 
     if exact is not None:
         left_out &= ~exact
     counts = zip(grid.tasks, left_out.sum(0).tolist(), strict=True)
-    parts = [f"{count:,} of {task}" for task, count in counts if count]
+    parts = []
+    for task, count in counts:
+        if count:
+            parts.append(f"{count:,} of {task}")
     if not parts:
         return ""
     return (

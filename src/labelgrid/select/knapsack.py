@@ -80,7 +80,9 @@ def _count_steps(costs: Floats) -> Ints | None:
     whole = np.rint(steps).astype(np.int64)
     equal = np.abs(whole * STEP - costs) <= ROUNDING * np.maximum(costs, 1.0)
     vanished = (whole <= 0) & (costs != 0)
-    return None if np.any(~equal | vanished) else whole
+    if np.any(~equal | vanished):
+        return None
+    return whole
 
 
 def _buy_exactly(

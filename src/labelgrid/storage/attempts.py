@@ -85,7 +85,7 @@ def within(seconds: float, action: Callable[[], T], grown: Callable[[], int] | N
 
 
 def persist(address: Address, action: Callable[[], T], grown: Callable[[], int] | None = None) -> T:
-    """Do an action on a store, again and again while it fails for a reason that may pass.
+    """Do an action on a store, again and again while the failure may pass.
 
     `within` does every attempt.
 
@@ -181,7 +181,9 @@ def reason_of(error: BaseException) -> str:
     """
     text = next(iter(str(error).splitlines()), "").strip().rstrip(".")
     text = without_secrets(text)[:300]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if text:
+        return f"{type(error).__name__}: {text}"
+    return type(error).__name__
 
 
 def without_secrets(text: str) -> str:

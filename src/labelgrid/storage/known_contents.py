@@ -35,7 +35,10 @@ class Content(NamedTuple):
 
 def known_contents(stamps: Mapping[Address, Stamp]) -> dict[Address, Content]:
     """The remembered contents of versions of objects; versions without a tag are unknown."""
-    versions = {_version(item): item[0] for item in stamps.items() if item[1].tag}
+    versions = {}
+    for item in stamps.items():
+        if item[1].tag:
+            versions[_version(item)] = item[0]
     keys = list(versions)
     known: dict[Address, Content] = {}
     with _database() as database, suppress(sqlite3.Error):
@@ -52,9 +55,10 @@ def known_contents(stamps: Mapping[Address, Stamp]) -> dict[Address, Content]:
 
 def remember(contents: Iterable[tuple[Address, Stamp, Content]]) -> None:
     """Remember the contents of versions of objects; versions without a tag are left out."""
-    rows = [
-        (_version((address, stamp)), *content) for address, stamp, content in contents if stamp.tag
-    ]
+    rows = []
+    for address, stamp, content in contents:
+        if stamp.tag:
+            rows.append((_version((address, stamp)), *content))
     if not rows:
         return
     # It may be locked, or its disk full.

@@ -74,7 +74,9 @@ def stamp_of(address: Address) -> Stamp | None:
         info = persist(address, lambda: system.info(address))
     except FileNotFoundError:
         return None
-    return None if info.get("type") == "directory" else _stamp(info)
+    if info.get("type") == "directory":
+        return None
+    return _stamp(info)
 
 
 def list_folder(folder: Address) -> Iterator[tuple[Address, Stamp]]:

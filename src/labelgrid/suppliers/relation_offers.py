@@ -97,4 +97,6 @@ def labels_of_all(reads: int) -> str:
         >>> labels_of_all(1), labels_of_all(2)
         ('labels of both', 'labels of all')
     """
-    return "labels of both" if reads == 1 else "labels of all"
+    if reads == 1:
+        return "labels of both"
+    return "labels of all"

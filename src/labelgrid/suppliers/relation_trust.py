@@ -95,15 +95,16 @@ def unmeasured_relations(
     for name, choice in declared.items():
         bind(name, choice, tasks)
     choices = {**declared, **offered_relations(declared, tasks)}
-    return [
-        UnmeasuredRelation(
+    found = []
+    for name, choice in choices.items():
+        relation = UnmeasuredRelation(
             name=name,
             choice=choice,
             declared=name in declared,
             in_pairs=name in declared or not declared,
         )
-        for name, choice in choices.items()
-    ]
+        found.append(relation)
+    return found
 
 
 def measure_relations(

@@ -61,7 +61,10 @@ def trust_by_supplier(
     known = [*tasks, *project.store.removed("tasks")]
     for name, choice in choices.items():
         check_tasks(f"suppliers.{name}.tasks", choice.tasks, known)
-        trust = {task: choice.trust_in(task) for task in tasks if choice.trust_in(task)}
+        trust = {}
+        for task in tasks:
+            if choice.trust_in(task):
+                trust[task] = choice.trust_in(task)
         if trust:
             _refuse_folder(project, name, choice)
             trusted[name] = trust
@@ -185,7 +188,10 @@ def supplied_by_task(
         for name in supplier.trust:
             usual = None
             if is_aligned(supplier, tasks[name]):
-                known = [image_id for image_id, of in labelled.items() if name in of]
+                known = []
+                for image_id, of in labelled.items():
+                    if name in of:
+                        known.append(image_id)
                 inverted = is_inverted(supplier, tasks[name])
                 usual = usual_extent(
                     extents(source, tasks[name], known, inverted=inverted).values()
@@ -220,7 +226,10 @@ def pairs(
         known = extents(source, task, image_ids, inverted=inverted)
     for image_id in _shuffled(given.keys() & set(image_ids), "pairs", name, task.name):
         true = nonempty_label(source, image_id, task)
-        others = [extent for other, extent in known.items() if other != image_id]
+        others = []
+        for other, extent in known.items():
+            if other != image_id:
+                others.append(extent)
         labels = supplied_labels(
             project, supplier, task, usual=usual_extent(others), image_ids=[image_id]
         )

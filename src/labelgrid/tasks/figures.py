@@ -188,7 +188,9 @@ def _borders_at_thin(here: Bools, index: Array) -> float:
     if 1 - np.count_nonzero(thick) / pixels <= THIN:
         return 0.0
     borders = _changes(index)
-    return _changes(here) / borders if borders else 0.0
+    if not borders:
+        return 0.0
+    return _changes(here) / borders
 
 
 def _changes(plane: Array) -> int:

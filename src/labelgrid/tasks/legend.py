@@ -63,7 +63,9 @@ def coloured(task: TaskDef, content: bytes) -> bytes:
         if row.number is not None and row.number < 256:
             colours[3 * row.number : 3 * row.number + 3] = row.colour.to_bytes(3)
             has_classes = True
-    return add_palette(content, bytes(colours)) if has_classes else content
+    if has_classes:
+        return add_palette(content, bytes(colours))
+    return content
 
 
 def write_coloured(task: TaskDef, path: Path, label: LabelArray) -> None:

@@ -190,7 +190,10 @@ def render_distances(
 
     `limits` are the values of near and far.
     """
-    near, far = limits or _percentiles(value, valid)
-    if not limits and larger_is_nearer:
-        near, far = far, near
+    if limits:
+        near, far = limits
+    elif larger_is_nearer:
+        far, near = _percentiles(value, valid)
+    else:
+        near, far = _percentiles(value, valid)
     return _interpolate(VIRIDIS, value, (far, near))

@@ -166,7 +166,9 @@ class Placement:
             width / (columns.stop - columns.start), height / (rows.stop - rows.start)
         )
         camera = camera.shift(-target_columns.start, -target_rows.start)
-        return camera.mirror(self.canvas[1]) if self.flip else camera
+        if self.flip:
+            return camera.mirror(self.canvas[1])
+        return camera
 
     def matrix(self) -> Floats:
         """The matrix [2, 3] from a pixel (x, y, 1) of the canvas, before the flip, to the image."""

@@ -344,7 +344,9 @@ class TaskDef:
             LabelError: the header cannot be read.
         """
         read_size = getattr(self.codec, "stored_size", None)
-        size: Size | None = read_size and read_size(path)
+        if read_size is None:
+            return None
+        size: Size | None = read_size(path)
         if size is None:
             return None
         height, width = size

@@ -73,7 +73,11 @@ class TaskLosses:
             ['a']
         """
         has_label = self.present.any(0).tolist()
-        return [name for name, labelled in zip(self.losses, has_label, strict=True) if labelled]
+        found = []
+        for name, labelled in zip(self.losses, has_label, strict=True):
+            if labelled:
+                found.append(name)
+        return found
 
     def loss_of(self, task: str, reduce: Reduce) -> Tensor:
         """Return one task's loss, a scalar: `reduce` of this task alone."""

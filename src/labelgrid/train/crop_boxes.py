@@ -61,9 +61,10 @@ def mirror_some(batch: Batch, tasks: Tasks, draws: Draws, share: float) -> Batch
     Label values change as a mirror changes them (the x of normals is negated). Targets of other
     tasks than `tasks`, soft targets, frames and cameras are left out.
     """
-    chosen = [
-        bool(torch.rand((), generator=one) < share) for one in draws.by_image(batch.ids, "flip")
-    ]
+    chosen = []
+    for one in draws.by_image(batch.ids, "flip"):
+        is_flipped = bool(torch.rand((), generator=one) < share)
+        chosen.append(is_flipped)
     if not any(chosen):
         return batch
     rows = torch.tensor(chosen, device=batch.images.device).view(-1, 1, 1, 1)
@@ -87,7 +88,7 @@ def mirror_target(task: Task, target: Target) -> Target:
 
 
 def crop_at_random(batch: Batch, tasks: Tasks, draws: Draws, zooms: Sequence[float]) -> Batch:
-    """Crop a batch to boxes that `draw_boxes` draws, and resize the crops to its size."""
+    """Crop a batch to the boxes of `draw_boxes`, and resize the crops to the batch's size."""
     boxes = draw_boxes(draws, batch.ids, batch.image_size, zooms)
     return crop_batch(batch, tasks, boxes, batch.image_size)
 

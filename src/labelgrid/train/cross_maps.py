@@ -233,7 +233,9 @@ def sum_by_image(step: Step, pairs: Pairs, losses: Tensor, *, divide: bool) -> T
     """
     weights = list(fixed_weights(step.tasks, step.objective).values())
     total = pairs.per_image(losses * losses.new_tensor(weights)[pairs.target])
-    return total / pairs.divisors if divide else total
+    if divide:
+        return total / pairs.divisors
+    return total
 
 
 def _zero_losses(step: Step, count: int) -> Tensor:

@@ -104,7 +104,7 @@ class TrainingGroup:
         """Replace tensors by their means over the processes."""
 
     def tell(self, value: Any = None) -> Any:
-        """Return the JSON value of the first process; the rest wait for it, as long as it takes."""
+        """Return the JSON value of the first process; the rest wait for it, without a limit."""
         return value
 
 
@@ -359,12 +359,12 @@ def join_group() -> Iterator[TrainingGroup]:
     Raises:
         LostProcessError: the other processes cannot be reached.
     """
-    from torch.distributed.rendezvous import rendezvous
-
     place = place_from_environment()
     if place is None:
         yield ALONE
         return
+    from torch.distributed.rendezvous import rendezvous
+
     with _lost_if_it_fails():
         gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if gpus:

@@ -245,7 +245,10 @@ def level_of_stride(strides: Sequence[int], stride: int, term: str) -> int:
         >>> level_of_stride(strides, 8, "mtpsl"), level_of_stride(strides, 0, "mtpsl")
         (1, 4)
     """
-    levels = [level for level, its_stride in enumerate(strides) if stride in (0, its_stride)]
+    levels = []
+    for level, its_stride in enumerate(strides):
+        if stride in (0, its_stride):
+            levels.append(level)
     if not levels:
         raise RecipeError(
             f"terms.{term}.stride is {stride}, but the encoder has no map with this stride.",

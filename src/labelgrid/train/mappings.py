@@ -260,10 +260,9 @@ def segnet_encoder(
             width_before = width
         if stage < halvings:
             parts.append(Pool())
-    input_layers = {
-        name: InputLayer(Layer(count, stages[0][0], 0, norm, stride=inputs))
-        for name, count in channels.items()
-    }
+    input_layers = {}
+    for name, count in channels.items():
+        input_layers[name] = InputLayer(Layer(count, stages[0][0], 0, norm, stride=inputs))
     return JointMapping(input_layers, layers[0], parts[1:])
 
 
@@ -291,10 +290,9 @@ def resnet18(
         block = partial(ConditionalBlock, conditions=conditions, norm=norm)
         blocks.append(block(width_before, width, stride=2 if halves else 1))
         blocks.append(block(width, width, stride=1, rectify=rectify or not is_last))
-    input_layers = {
-        name: InputLayer(Layer(count, 64, 0, norm, kernel=7, stride=2), pool=True)
-        for name, count in channels.items()
-    }
+    input_layers = {}
+    for name, count in channels.items():
+        input_layers[name] = InputLayer(Layer(count, 64, 0, norm, kernel=7, stride=2), pool=True)
     return JointMapping(input_layers, None, blocks)
 
 

@@ -94,7 +94,10 @@ class SharedGradients:
 
     def last_layer(self) -> Tensor:
         """Find the shared parameter of two axes or more that is nearest to the features."""
-        shared = {id(parameter) for parameter in self.step.parameters if parameter.dim() > 1}
+        shared = set()
+        for parameter in self.step.parameters:
+            if parameter.dim() > 1:
+                shared.add(id(parameter))
         near = (leaf for leaf in _leaves([self.step.features.grad_fn], set()) if id(leaf) in shared)
         return next(near, self.step.parameters[-1])
 

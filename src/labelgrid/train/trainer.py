@@ -424,7 +424,11 @@ class Means:
 
     def means(self) -> dict[str, float]:
         """Return the mean of each loss that counted."""
-        return {name: total / count for name, (total, count) in self.sums.items() if count}
+        found = {}
+        for name, (total, count) in self.sums.items():
+            if count:
+                found[name] = total / count
+        return found
 
 
 def compile_encoder(network: Network) -> None:

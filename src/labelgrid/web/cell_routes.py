@@ -85,7 +85,7 @@ def router(opened: Opened, predictions: Predictions) -> APIRouter:
 
     @routes.post("/labels")
     def take_label(request: Request, form: Annotated[LabelForm, File()]) -> Response:
-        """Label a cell, after the checks of an import; replaces the label that it has.
+        """Label a cell, after the checks of an import; an earlier label is replaced.
 
         Answers with the number of its event, and with the next requested cell of the task.
         """

@@ -18,7 +18,7 @@ def router(opened: Opened) -> APIRouter:
 
     @routes.get("/download/{kind}/{number}", response_class=StreamingResponse)
     def download(kind: Literal["round", "job"], number: int) -> StreamingResponse:
-        """The requests of a round that were exported, or those that a job exported, as a zip file.
+        """The exported requests of a round or a job, as a zip file.
 
         Links in the folder are left out.
         """

@@ -58,10 +58,10 @@ def value_names(task: TaskDef) -> list[tuple[str, str]]:
         colours = np.array([BLACK, WHITE], np.uint8)
         return list(zip(("no", "yes"), _as_text(colours), strict=True))
     texts = _as_text(task.region_colours)
-    return [
-        (name, text + CLEAR if is_background(name) else text)
-        for name, text in zip(names, texts, strict=True)
-    ]
+    found = []
+    for name, text in zip(names, texts, strict=True):
+        found.append((name, text + CLEAR if is_background(name) else text))
+    return found
 
 
 def _as_text(colours: NDArray[np.uint8]) -> list[str]:
@@ -116,7 +116,7 @@ def drawn_label(project: ProjectReader, cell: Cell, drawing: bytes) -> LabelArra
 
 
 def known_names(task: TaskDef, label: LabelArray) -> list[str] | None:
-    """The classes that a label knows; the rest was not annotated in it. None: all."""
+    """The annotated classes of a label; None: all."""
     if label.annotated is None:
         return None
     return [task.class_names[place] for place in np.flatnonzero(label.annotated).tolist()]

@@ -61,7 +61,9 @@ def export_folder(project: ProjectReader, kind: str, number: int) -> Path | None
         folder = request_folder(project, number)
     else:
         folder = project.disk.inside(f"{jobs.FOLDER}/{number:04d}/{REQUEST}")
-    return folder if folder.is_dir() else None
+    if not folder.is_dir():
+        return None
+    return folder
 
 
 def exported_by(project: ProjectReader, job: jobs.ShownJob) -> list[ExportedFolder]:
@@ -102,7 +104,9 @@ def _has_exported(job: jobs.ShownJob) -> bool:
 def reported_at(project: ProjectReader) -> str:
     """When the project's report was written (UTC); empty: there is none."""
     path = project.folder / REPORT
-    return _changed_at(path) if path.is_file() and not path.is_symlink() else ""
+    if path.is_file() and not path.is_symlink():
+        return _changed_at(path)
+    return ""
 
 
 def _changed_at(path: Path) -> str:

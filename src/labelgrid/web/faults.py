@@ -41,7 +41,10 @@ def add_handlers(app: FastAPI) -> None:
 
 def _answer_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, LabelgridError)
-    statuses = [status for kind, status in STATUS.items() if isinstance(error, kind)]
+    statuses = []
+    for kind, status in STATUS.items():
+        if isinstance(error, kind):
+            statuses.append(status)
     return _answer(request, error, next(iter(statuses), 404))
 
 

@@ -155,7 +155,9 @@ def shape_of(sizes: Iterable[tuple[int, int]]) -> str:
         ('upright', 'wide')
     """
     ratio = median([width / height for height, width in sizes if height and width] or [1.5])
-    return "wide" if ratio > 1.2 else "square" if ratio > 0.87 else "upright"
+    if ratio > 1.2:
+        return "wide"
+    return "square" if ratio > 0.87 else "upright"
 
 
 def shown_task(query: GridQuery, image: ListedImage, suspects: Sequence[str]) -> str:
@@ -167,7 +169,10 @@ def shown_task(query: GridQuery, image: ListedImage, suspects: Sequence[str]) ->
         suspects: the tasks of its suspects.
     """
     state = STATE_NAMES.get(query.state)
-    in_state = [task for task, each in image.states.items() if each == state]
+    in_state = []
+    for task, each in image.states.items():
+        if each == state:
+            in_state.append(task)
     wanted = [*suspects, *query.tasks(), *in_state]
     return next((task for task in wanted if task in image.states), "")
 

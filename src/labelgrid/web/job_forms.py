@@ -24,7 +24,7 @@ class JobForm(_Texts):
 
 
 class ImportForm(ImportChoices):
-    """A file to import, and what a person says of it."""
+    """A file to import, with the options that a person chose."""
 
     file: UploadFile
     format: str = Field("", description="The labelling tool; empty: the one that recognises it.")

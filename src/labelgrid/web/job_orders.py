@@ -1,4 +1,4 @@
-"""Says which commands the page starts, with which values of a browser; paths are excluded."""
+"""Lists the commands of the page, each with the values a browser may give; paths are excluded."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -107,7 +107,10 @@ class Order(BaseModel):
             ProjectError: a folder leads out of the project.
         """
         names = self.model_fields_set - {"command"}
-        said = {name: getattr(self, name) for name in names if getattr(self, name) != ""}
+        said = {}
+        for name in names:
+            if getattr(self, name) != "":
+                said[name] = getattr(self, name)
         started = STARTED[self.command]
         return words_of(started.request(**started.complete(said, project, folder)))
 
@@ -206,7 +209,9 @@ class Started:
 
 
 def _keep_picks(said: Json, project: ProjectReader, folder: Path) -> Json:
-    return {**said, "save": folder.absolute() / PICKS} if said.get("dry_run") else said
+    if said.get("dry_run"):
+        return {**said, "save": folder.absolute() / PICKS}
+    return said
 
 
 def _place_requests(said: Json, project: ProjectReader, folder: Path) -> Json:

@@ -26,13 +26,13 @@ def router(opened: Opened) -> APIRouter:
 
     @routes.get("/jobs/{number}")
     def read_job(number: int) -> Json:
-        """A job: its state, what it does, and the end of its log."""
+        """A job: the command, the state, and the end of the log."""
         with opened() as project:
             return asdict(jobs.shown(project, number))
 
     @routes.post("/jobs", status_code=201)
     def start_job(order: AnyOrder) -> Json:
-        """Start a command on this machine; it goes on when the server ends."""
+        """Start a command on this machine, also beyond the end of the server."""
         with opened() as project:
             return asdict(jobs.shown(project, jobs.start(project, order)))
 
@@ -49,7 +49,7 @@ def router(opened: Opened) -> APIRouter:
     def read_advice(
         budget: Annotated[float | None, Query(gt=0, allow_inf_nan=False)] = None,
     ) -> Json:
-        """What `labelgrid advise` says: which labels to buy next, and what they may gain."""
+        """The advice of `labelgrid advise`: the labels to buy next, with the gain to expect."""
         with opened() as project:
             return replace_non_finite(asdict(project.advise(budget=budget)))
 
@@ -62,13 +62,13 @@ def _add_existing(routes: APIRouter, opened: Opened) -> None:
 
     @routes.post("/jobs/{number}/again", status_code=201)
     def start_again(number: int) -> Json:
-        """Start the command of a job again: one that was stopped goes on where it was."""
+        """Start the command of a job again: a stopped command goes on where it was."""
         with opened() as project:
             return asdict(jobs.shown(project, jobs.again(project, number)))
 
     @routes.post("/jobs/{number}/request", status_code=201)
     def request_found(number: int) -> Json:
-        """Start a job that requests exactly the picks that a dry run found; 409 if a cell changed.
+        """Start a job to request exactly the picks of a dry run; 409 if a cell changed.
 
         A dry run is a job with `{"command": "query", "budget": 10, "dry_run": true}`.
         """

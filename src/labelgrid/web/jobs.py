@@ -130,7 +130,9 @@ class ShownJob:
     def printed(self) -> str:
         """The output of the job without the error that `fault` holds."""
         before, mark, said = self.log.rpartition(ERROR)
-        return before.rstrip() if mark and said.strip() == self.fault.strip() else self.log
+        if mark and said.strip() == self.fault.strip():
+            return before.rstrip()
+        return self.log
 
     @property
     def last_line(self) -> str:

@@ -65,7 +65,7 @@ def router(opened: Opened, predictions: Predictions) -> APIRouter:
         layer: str = LABEL,
         size: Size = "tile",
     ) -> Response:
-        """A label as PNG in the colours of its task; what is not valid is transparent.
+        """A label as PNG in the colours of the task; pixels without a value are transparent.
 
         `layer` is one of those that the image's page names, such as a prediction.
         """

@@ -96,10 +96,10 @@ def round_view(project: ProjectReader, query: RoundQuery) -> RoundView:
     """
     rows = project.disk.store.cells(round=query.number)
     states = {row.cell: row.state.name.lower() for row in rows}
-    picks = [
-        PickLine(pick=pick, answer=ANSWERS[states.get(pick.cell, "")])
-        for pick in project.picks(query.number)
-    ]
+    picks = []
+    for pick in project.picks(query.number):
+        line = PickLine(pick=pick, answer=ANSWERS[states.get(pick.cell, "")])
+        picks.append(line)
     counts = Counter(shown.answer for shown in picks)
     by_image = defaultdict[str, list[PickLine]](list)
     for shown in picks:

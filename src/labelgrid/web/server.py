@@ -77,10 +77,8 @@ def serve(
     token = PageToken() if no_token else find_token(token_file)
     app = build_app(folder, Access(token=token.text))
     with _listening(host, port) as listener:
-        name = socket.gethostname() if host in ALL_NETWORKS else host
-        shown = f"[{name}]" if ":" in name else name
-        port = listener.getsockname()[1]
-        say(f"http://{shown}:{port}/{token.query} shows {folder}{token.words}. Ctrl-C stops.")
+        address = _address(host, listener.getsockname()[1])
+        say(f"{address}{token.query} shows {folder}{token.words}. Ctrl-C stops.")
         if no_token:
             say(OPEN)
         if not is_study(folder):
@@ -171,7 +169,7 @@ def _read_token(file: Path) -> str:
 
 
 def _check_token(text: str, where: str) -> None:
-    """Refuse, without showing it, a token that is easy to guess or unfit for an address."""
+    """Refuse, without showing it, a token easy to guess or unfit for an address."""
     if not re.fullmatch(r"[A-Za-z0-9_-]{16,200}", text):
         raise UsageError(
             "The token is not 16 to 200 letters, digits, _ and -.",
@@ -209,3 +207,10 @@ def _listening(host: str, port: int) -> socket.socket:
             next_step="Take another --port; 0 takes any free one.",
         ) from error
     return listener
+
+
+def _address(host: str, port: int) -> str:
+    """The address of the page for a browser."""
+    name = socket.gethostname() if host in ALL_NETWORKS else host
+    shown = f"[{name}]" if ":" in name else name
+    return f"http://{shown}:{port}/"

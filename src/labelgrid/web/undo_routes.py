@@ -30,13 +30,13 @@ def router(opened: Opened) -> APIRouter:
 
     @routes.get("/api/undo", tags=["changes"])
     def read_undo() -> Json:
-        """What would be undone, as `labelgrid undo --dry-run --json` prints it."""
+        """The next undo, as `labelgrid undo --dry-run --json` prints it."""
         with opened() as project:
             return foresee_undo(project.disk).as_json()
 
     @routes.post("/api/undo", tags=["changes"])
     def undo(body: UndoBody) -> Json:
-        """Undo the last operation, as a new one; again, the one before."""
+        """Undo the last operation by a new operation; again, the operation before."""
         with opened() as project:
             return project.undo(operation=body.operation).as_json()
 

@@ -11,6 +11,7 @@ import pytest
 
 from labelgrid.advice import first_time as module
 from labelgrid.advice.first_time import FirstTime, first_time
+from labelgrid.basics import files
 from tests.e2e.commands import done, refused
 from tests.jobs import children, wait_until
 from tests.projects import RECIPE
@@ -127,3 +128,13 @@ def test_the_time_is_a_sentence_that_names_the_next_command(
 ) -> None:
     found = FirstTime(folder=Path("flat"), recipe="small", seconds=seconds, is_late=is_late)
     assert str(found).endswith(expected + MORE)
+
+
+def test_without_networks_nothing_is_measured_and_what_installs_them_comes_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(files, "TRAINING", ("labelgrid_has_no_such_package",))
+    monkeypatch.setattr(module.subprocess, "run", None)
+    assert str(first_time(Path("flat"))).endswith(
+        "fits: pip install 'labelgrid[train]', then labelgrid time flat"
+    )

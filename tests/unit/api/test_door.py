@@ -20,7 +20,7 @@ from labelgrid.api.door import check_arguments
 from labelgrid.basics.errors import UsageError
 from labelgrid.ledger.grid import Cell
 from tests.laboratory import need_laboratory
-from tests.projects import make_project
+from tests.projects import answer, make_project
 
 #: What fits no parameter, whatever its annotation is; a plain text fits those of texts and paths.
 WRONG = (object(), b"bytes", float("nan"), "a\0b", [object()], 3 + 4j)
@@ -452,14 +452,8 @@ WITHOUT_NETWORKS = """
 import sys
 from pathlib import Path
 
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        package = name.partition(".")[0]
-        if package in TRAINING:
-            raise ModuleNotFoundError(f"No module named '{package}'", name=package)
-
 from labelgrid.basics.files import TRAINING
-sys.meta_path.insert(0, Missing())
+sys.modules |= dict.fromkeys(TRAINING)
 import labelgrid
 project = labelgrid.Project.open(sys.argv[1])
 calls = [
@@ -468,6 +462,8 @@ calls = [
     lambda: project.export_model(Path(sys.argv[1], "model.onnx")),
     lambda: labelgrid.simulate(None, sys.argv[1], Path(sys.argv[1]).parent / "study"),
 ]
+project.query(3)
+calls += [lambda: project.audit(folds=2), lambda: labelgrid.RoundTimes]
 for call in calls:
     try:
         call()
@@ -480,8 +476,9 @@ def test_without_networks_every_method_that_needs_them_names_what_installs_them(
     tmp_path: Path,
 ) -> None:
     need_laboratory()
-    project, _ = make_project(tmp_path, n=6)
+    project, made = make_project(tmp_path, n=6)
+    answer(project, made)
     project.close()
     words = [sys.executable, "-c", WITHOUT_NETWORKS, str(project.folder)]
     run = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert run.stdout.splitlines() == ["Install it: pip install 'labelgrid[train]'."] * 8
+    assert run.stdout.splitlines() == ["Install it: pip install 'labelgrid[train]'."] * 10

@@ -14,6 +14,7 @@ from PIL import Image
 from labelgrid.advice import extra_trainings
 from labelgrid.audit import audit_folds
 from labelgrid.audit.audit import Audited, audit
+from labelgrid.basics import files
 from labelgrid.basics.errors import ProjectError, UsageError
 from labelgrid.basics.processes import cores
 from labelgrid.basics.progress import Progress, Silent
@@ -32,7 +33,7 @@ from labelgrid.rounds.shard_scorer import PRELOADED
 from labelgrid.train.plan import Plan
 from tests.campaigns import make_project as plain_project
 from tests.campaigns import snapshot
-from tests.projects import make_project
+from tests.projects import answer, make_project
 from tests.rounds import Killed, Killing, labelled
 from tests.support import Made, make_dataset
 
@@ -282,6 +283,28 @@ def test_changed_labels_are_judged_anew(tmp_path: Path, monkeypatch: pytest.Monk
         import_labels(project, folder.parent, replace=True, accept=True)
         trainings = Trainings(monkeypatch)
         assert losses(project, 2)[cell] != found[cell] and trainings.plans
+
+
+class Started(Silent):
+    """Keeps which steps began."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    def start(self, what: str, total: int, unit: str) -> None:
+        self.steps.append(what)
+
+
+def test_without_networks_folds_are_refused_before_a_label_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, made = make_project(tmp_path, n=6)
+    answer(project, made)
+    monkeypatch.setattr(files, "TRAINING", ("labelgrid_has_no_such_package",))
+    progress = Started()
+    with project, pytest.raises(ProjectError, match="base install leaves out"):
+        audit(project, 2, progress)
+    assert progress.steps == []
 
 
 def test_one_fold_is_refused(tmp_path: Path) -> None:

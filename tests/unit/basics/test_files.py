@@ -285,3 +285,12 @@ def test_a_missing_package_of_networks_is_said_with_the_command_that_installs_it
         "  Install it: pip install 'labelgrid[train]'."
     )
     assert files.of_system(ModuleNotFoundError("No module named 'mine'", name="mine")) is None
+
+
+def test_what_installs_networks_comes_first_where_they_are_not_installed(monkeypatch) -> None:
+    assert files.missing_for_networks() == "" and files.install_first() == ()
+    files.need_networks()
+    monkeypatch.setattr(files, "TRAINING", ("torch", "labelgrid_has_no_such_package"))
+    assert files.install_first() == ("pip install 'labelgrid[train]'",)
+    with pytest.raises(ProjectError, match="needs labelgrid_has_no_such_package, which the base"):
+        files.need_networks()

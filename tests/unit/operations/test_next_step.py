@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+import pytest
+
+from labelgrid.basics import files
 from labelgrid.ledger.grid import Move, State
 from labelgrid.operations.next_step import first_query, next_step
 from labelgrid.project.folder import ProjectFolder
@@ -33,6 +36,19 @@ def test_the_first_query_exports_what_it_requests_until_nothing_is_left(
     assert first_query(project) == f"labelgrid query {folder} --budget 6 --export FOLDER"
     ask(project, cells_of(data), number=1)
     assert first_query(project) == ""
+
+
+def test_without_networks_a_training_names_what_installs_them_first(
+    project: ProjectFolder, data: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves = [Move(cell=cell, to=State.LABELLED, path="p", cost=1.0) for cell in cells_of(data)]
+    project.store.move(moves)
+    monkeypatch.setattr(files, "TRAINING", ("labelgrid_has_no_such_package",))
+    step = next_step(project)
+    fit = f"labelgrid fit {project.folder}"
+    assert step.command == "fit" and step.line == f"pip install 'labelgrid[train]', then {fit}"
+    monkeypatch.undo()
+    assert next_step(project).line == fit
 
 
 def close(project: ProjectFolder, budget: float, unit: str, note: str = "") -> None:

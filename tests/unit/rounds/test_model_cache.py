@@ -23,7 +23,7 @@ def test_a_model_is_restored_again_only_for_another_key() -> None:
     assert cache.restored("a", model) is not first
 
 
-def test_the_kept_model_is_forgotten_before_another_is_restored() -> None:
+def test_the_cache_forgets_its_model_before_another_is_restored() -> None:
     cache = ModelCache()
     gone = weakref.ref(cache.restored("a", model).network)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from labelgrid.basics import files
 from labelgrid.basics.errors import LabelgridError, ProjectError, RecipeError
 from labelgrid.basics.progress import Silent
 from labelgrid.imports.import_supplied import import_supplied
@@ -580,3 +581,62 @@ def test_a_cell_whose_image_is_gone_is_not_audited(supplied):
 def test_audits_need_a_supplier(project):
     with pytest.raises(ProjectError, match=r"nothing to audit(.|\n)*--supplier NAME"):
         query.query(project, Budget(9), Silent(), audit=2)
+
+
+@pytest.fixture
+def without_networks(monkeypatch):
+    """A base install, in which none of what trains can be found."""
+    monkeypatch.setattr(files, "TRAINING", ("labelgrid_has_no_such_package",))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"dry_run": True},
+        {"prelabels": False},
+        {"strategy": "random_images"},  # has previews
+        {"class_name": "semseg:box", "dry_run": True},
+        {"like": "0001.jpg", "dry_run": True},
+    ],
+    ids=str,
+)
+def test_without_networks_a_query_that_needs_them_is_refused_before_it_says_or_does_a_thing(
+    project, without_networks, asked
+):
+    query.query(project, Budget(2), Silent(), strategy="random_cells", prelabels=False)
+    requested, rounds = list(project.store.cells(state=State.REQUESTED)), project.round_number
+    progress = Said()
+    with pytest.raises(ProjectError, match="base install leaves out") as error:
+        query.query(project, Budget(3), progress, **asked)
+    assert "labelgrid[train]" in error.value.next_step
+    assert progress.lines == []
+    assert list(project.store.cells(state=State.REQUESTED)) == requested
+    assert project.round_number == rounds
+
+
+def test_without_networks_scores_that_are_there_are_enough_for_picks_without_previews(
+    project, without_networks, monkeypatch
+):
+    with monkeypatch.context() as trained:
+        trained.setattr(files, "TRAINING", ("torch",))
+        score.score(project, Silent())
+    kept = project.folder / "kept.json"
+    picks = query.query(project, Budget(2), Silent(), dry_run=True, save=kept).picks
+    with pytest.raises(ProjectError, match="base install leaves out"):
+        query.request_kept(project, kept, Silent())
+    assert not list(project.store.cells(state=State.REQUESTED))
+    query.request_kept(project, kept, Silent(), prelabels=False)
+    cells = {row.cell for row in project.store.cells(state=State.REQUESTED)}
+    assert cells == {pick.cell for pick in picks}
+
+
+def test_without_networks_previews_of_an_earlier_query_wait_and_hinder_no_other(
+    project, without_networks
+):
+    folder = project.round_folder(project.round_number)
+    query.query(project, Budget(2), Silent(), strategy="random_cells", prelabels=False)
+    (folder / "previews-pending.txt").write_text("prelabels")
+    progress = Said()
+    query.query(project, Budget(3), progress, strategy="random_cells", prelabels=False)
+    assert any("They are not written: This needs" in line for line in progress.lines)

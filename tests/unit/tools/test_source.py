@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tools.source import modules, report, sections
+from tools.source import modules, modules_by_package, report, sections
 
 
 def test_a_module_is_named_as_it_is_imported(plant):
@@ -17,6 +17,21 @@ def test_a_module_is_named_as_it_is_imported(plant):
         "tools.a",
     ]
     assert [module.path for module in modules(root, "tools")] == [Path("tools/a.py")]
+
+
+def test_modules_are_grouped_by_the_packages_of_the_program(plant):
+    root = plant(
+        {
+            "src/labelgrid/b.py": "",
+            "src/labelgrid/select/strategies/partal.py": "",
+            "src/labelgrid/select/parts.py": "",
+            "tools/a.py": "",
+        }
+    )
+    names = {}
+    for package, files in modules_by_package(root).items():
+        names[package] = [module.path.name for module in files]
+    assert names == {"(root)": ["b.py"], "select": ["parts.py", "partal.py"]}
 
 
 def test_a_folder_that_does_not_exist_has_no_modules(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from tools import wheel
-from tools.wheel import COMMANDS, failures, link, required
+from tools.wheel import COMMANDS, failures, link, prepare, required
 
 
 def program(path, text):
@@ -33,9 +33,11 @@ def test_the_commands_work_with_the_code_as_it_is(tmp_path):
     code = "import sys; from labelgrid.cli import main; sys.exit(main())"
     program(programs / "python", "exit 1")
     program(programs / "labelgrid", f"exec {sys.executable} -c '{code}' \"$@\"")
+    prepare(tmp_path / "work")
     assert failures(programs, tmp_path / "work") == []
     assert (tmp_path / "work/report.html").stat().st_size > 1000
-    assert len(COMMANDS) == 8
+    assert (tmp_path / "work/scored.html").stat().st_size > 1000
+    assert len(COMMANDS) == 10
 
 
 def test_the_newest_wheel_is_returned(tmp_path, monkeypatch):

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tools import words
-from tools.words import faults, hand_written, is_riddle, listed, repeats
+from tools.words import count, faults, hand_written, is_riddle, listed, repeats
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,19 @@ def test_riddles_and_repeated_names_above_the_limits_are_told(tmp_path: Path) ->
     told = list(listed(root, "src/labelgrid"))
     assert told[0].startswith("src/labelgrid/module.py:2: _cells_of_tasks: repeats its name")
     assert told[1].startswith("src/labelgrid/module.py:4: changed: riddle")
+
+
+def test_the_figures_of_each_package_and_of_all_are_printed(tmp_path: Path) -> None:
+    root = plant(tmp_path, 'def changed():\n    """These, and those of them that changed."""\n')
+    (root / "src/labelgrid/nets").mkdir()
+    (root / "src/labelgrid/nets/blocks.py").write_text(
+        '"""Blocks."""\ndef _cells_of_tasks():\n    """The cells of tasks."""\n'
+    )
+    assert count(root).splitlines()[2:5] == [
+        "| (root) | 1 | 100 | 1 | 100 | 0 | 0 |",
+        "| nets | 2 | 0 | 1 | 100 | 1 | 100 |",
+        "| all | 3 | 33 | 2 | 100 | 1 | 100 |",
+    ]
 
 
 def test_pages_that_people_write_are_counted_without_what_commands_write(

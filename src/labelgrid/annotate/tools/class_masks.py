@@ -107,7 +107,9 @@ class ClassMasksConnector:
         for name in names:
             image, region = _by_name(name, finder, knows)
             fitting += bool(finder.find(image)) and knows(region)
-        return Recognition(_WHAT, 0.5) if 2 * fitting > len(names) else None
+        if 2 * fitting > len(names):
+            return Recognition(_WHAT, 0.5)
+        return None
 
 
 build = ClassMasksConnector

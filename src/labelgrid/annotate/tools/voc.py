@@ -139,9 +139,10 @@ class _Masks:
         named = [colour for colour in counts if colour in self._names]
         if named == [0]:
             named = []
-        shapes = [
-            Shape(self._names[colour], partial(self._paint, path, colour)) for colour in named
-        ]
+        shapes = []
+        for colour in named:
+            shape = Shape(self._names[colour], partial(self._paint, path, colour))
+            shapes.append(shape)
         height, width = colours.shape
         return DrawnImage(image=name, where=where, size=(height, width), shapes=shapes)
 

@@ -268,7 +268,10 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     if label.annotated is not None:
         # With those that are merged into them.
         classes = zip(options.index, options.classes, strict=True)
-        names = [name for position, name in classes if label.annotated[position]]
+        names = []
+        for position, name in classes:
+            if label.annotated[position]:
+                names.append(name)
         texts[ANNOTATED] = "\n".join(names)
     stored = _colours_to_store if options.colours else _numbers_to_store
     save_png(path, stored(numbers, label.valid, path, options), texts)
@@ -306,7 +309,10 @@ def _void(options: Options, dtype: "np.dtype[Any]") -> int | None:
 
 def _colours_to_store(codes: Ints, valid: Bools, path: Path, options: Options) -> Array:
     """The colours [h, w, 3], with the first colour for "not labelled" if need be."""
-    void = [code for code, place in options.places.items() if place == NOT_LABELLED]
+    void = []
+    for code, place in options.places.items():
+        if place == NOT_LABELLED:
+            void.append(code)
     if not (void or valid.all()):
         lightest = 0xFFFFFF  # of the greys that are no class's
         while lightest in options.places:
@@ -424,7 +430,10 @@ def _form_text(options: Options) -> str:
 
 def _void_text(options: Options, dtype: "np.dtype[Any]") -> str:
     places = options.places_in(dtype)
-    numbers = [str(number) for number, place in places.items() if place == NOT_LABELLED]
+    numbers = []
+    for number, place in places.items():
+        if place == NOT_LABELLED:
+            numbers.append(str(number))
     if options.first:
         numbers.insert(0, f"below {options.first}")
     return ", ".join(numbers) or "none"

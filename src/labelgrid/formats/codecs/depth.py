@@ -245,7 +245,9 @@ def recognise(path: Path) -> Recognition | None:
     """
     if path.suffix.lower() == ".exr":
         names = depth_names(names_in(path))
-        return Recognition("a depth map", 0.3 if names == ["RGB"] else 0.8) if names else None
+        if not names:
+            return None
+        return Recognition("a depth map", 0.3 if names == ["RGB"] else 0.8)
     head = head_of(path, EXTENSIONS)
     if head is None or head.channels != 1 or head.palette:
         return None

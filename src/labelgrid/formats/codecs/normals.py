@@ -364,7 +364,9 @@ def recognise(path: Path) -> Recognition | None:
     """
     if path.suffix.lower() == ".exr":
         names = normal_names(names_in(path))
-        return Recognition("a normal map", 0.3 if "RGB" in names else 0.8) if names else None
+        if not names:
+            return None
+        return Recognition("a normal map", 0.3 if "RGB" in names else 0.8)
     head = head_of(path, EXTENSIONS)
     if head is None or head.channels != 3:
         return None

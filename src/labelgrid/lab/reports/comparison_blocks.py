@@ -259,7 +259,10 @@ def _ending_networks(ending: Ending, results: PointResults) -> dict[str, list[Me
         networks[f"{name}: a network for each task"] = single
     of_seeds = {}
     for name, by_seed in networks.items():
-        same_seeds = [network for seed, network in by_seed.items() if seed in seeds]
+        same_seeds = []
+        for seed, network in by_seed.items():
+            if seed in seeds:
+                same_seeds.append(network)
         if same_seeds:
             of_seeds[name] = same_seeds
     return of_seeds
@@ -304,7 +307,10 @@ def pair_blocks(measure: CampaignMeasure, name: str) -> list[Block]:
                 verdict,
             ]
         )
-    seeds = {frozenset(values) for values in measure.values.values() if values}
+    seeds = set()
+    for values in measure.values.values():
+        if values:
+            seeds.add(frozenset(values))
     differ = " They are not of the same seeds for all strategies." if len(seeds) > 1 else ""
     text = (
         f"{measure.better.capitalize()} is better. "
@@ -324,6 +330,9 @@ def pair_blocks(measure: CampaignMeasure, name: str) -> list[Block]:
 
 def _best_first(measure: CampaignMeasure) -> dict[str, tuple[float, float]]:
     """The mean and standard deviation of each strategy, the best first."""
-    marks = {name: measure.summary(name)[:2] for name, values in measure.values.items() if values}
+    marks = {}
+    for name, values in measure.values.items():
+        if values:
+            marks[name] = measure.summary(name)[:2]
     higher_first = measure.better == "higher"
     return dict(sorted(marks.items(), key=lambda mark: mark[1][0], reverse=higher_first))

@@ -30,7 +30,9 @@ def mean_loss_over(results: PointResults, axis: str, x_of: ValueGetter) -> Campa
     for seed, of_seed in curves.items():
         start = max(float(curve[0][0]) for curve in of_seed.values())
         end = min(float(curve[0][-1]) for curve in of_seed.values())
-        for name, curve in of_seed.items() if start < end else ():
+        if start >= end:
+            continue
+        for name, curve in of_seed.items():
             values[name][seed] = mean_over(curve, start, end)
     method = (
         f"The area under the curve of loss_mtl against {axis}, divided by its width. It covers "

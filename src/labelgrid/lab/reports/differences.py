@@ -82,10 +82,10 @@ def mean_differences(
     """
     runs = results.finished(strategy)
     reference_runs = results.finished(reference)
-    by_seed = [
-        _seed_differences(runs[seed], reference_runs[seed], value_of, x_of)
-        for seed in sorted(runs.keys() & reference_runs.keys())
-    ]
+    by_seed = []
+    for seed in sorted(runs.keys() & reference_runs.keys()):
+        of_seed = _seed_differences(runs[seed], reference_runs[seed], value_of, x_of)
+        by_seed.append(of_seed)
     by_seed = [in_seed for in_seed in by_seed if in_seed]
     if not by_seed:
         return []
@@ -183,11 +183,9 @@ def difference_blocks(
                 results, strategy, reference=reference, value_of=value_of, x_of=x_of
             )
             lines.append(_line(strategy, means, has_bands))
-            for mean in means if strategy != reference else ():
-                has_rounds |= mean.rounds_bought > 0
-                row: list[Value] = [strategy, mean.rounds_bought, axis, mean.at]
-                row += [rough_number(mean.mean), rough_range(mean.low, mean.high), mean.seeds]
-                axis_rows.append(row)
+            if strategy != reference:
+                has_rounds |= any(mean.rounds_bought for mean in means)
+                axis_rows += [_row(strategy, axis, mean) for mean in means]
         if has_rounds:
             chart = Chart(
                 name=f"{name}-difference-{axis}",
@@ -209,14 +207,30 @@ def difference_blocks(
     ]
 
 
+def _row(strategy: str, axis: str, difference: MeanDifference) -> list[Value]:
+    return [
+        strategy,
+        difference.rounds_bought,
+        axis,
+        difference.at,
+        rough_number(difference.mean),
+        rough_range(difference.low, difference.high),
+        difference.seeds,
+    ]
+
+
 def _line(name: str, differences: Sequence[MeanDifference], has_bands: bool) -> Line:
     """A line with gaps where rounds are left out."""
     by_round = {difference.rounds_bought: difference for difference in differences}
-    points = [by_round.get(bought, GAP) for bought in range(max(by_round, default=-1) + 1)]
-    return Line(
-        name=name,
-        x=[point.at for point in points],
-        y=[point.mean for point in points],
-        low=[point.low for point in points if has_bands],
-        high=[point.high for point in points if has_bands],
-    )
+    x = []
+    y = []
+    low = []
+    high = []
+    for bought in range(max(by_round, default=-1) + 1):
+        point = by_round.get(bought, GAP)
+        x.append(point.at)
+        y.append(point.mean)
+        if has_bands:
+            low.append(point.low)
+            high.append(point.high)
+    return Line(name=name, x=x, y=y, low=low, high=high)

@@ -81,15 +81,16 @@ def hindsight_lines(results: PointResults, value_of: ValueGetter) -> dict[str, l
 
 def hindsight_texts(results: PointResults) -> list[Block]:
     """Say for each `best_of` how the arm was chosen."""
-    return [
-        Text(
+    found: list[Block] = []
+    for name, arms in results.best_of.items():
+        text = Text(
             f"{name} is no strategy: after each round it is the arm with the lowest mean loss_mtl "
             f"of {join_names(arms)}. It is chosen in hindsight by the test metrics, so it is in "
             "the curves only and in no comparison.",
             "small",
         )
-        for name, arms in results.best_of.items()
-    ]
+        found.append(text)
+    return found
 
 
 def hindsight_blocks(results: PointResults) -> list[Block]:

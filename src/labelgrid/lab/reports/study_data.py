@@ -272,7 +272,10 @@ def _about(folder: StudyFolder) -> dict[str, str]:
     study = folder.study
     recipe = folder.kept.get("recipe", {})
     training = recipe.get("train", {})
-    options = [f"{k} = {v}" for k, v in training.items() if isinstance(v, int | float | str)]
+    options = []
+    for k, v in training.items():
+        if isinstance(v, int | float | str):
+            options.append(f"{k} = {v}")
     data = f"{study.data}: pool {study.pool}, test {study.test}"
     if study.val:
         data += f", val {study.val}"

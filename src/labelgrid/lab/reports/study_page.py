@@ -169,10 +169,10 @@ def _sections(
         ("cells", "Hardest cells"): _cells(report, results),
     }
     point = _point_text(results)
-    return [
-        Section(_numbered(section_id, index), f"{title}{point}", section_blocks)
-        for (section_id, title), section_blocks in blocks.items()
-    ]
+    found = []
+    for (section_id, title), section_blocks in blocks.items():
+        found.append(Section(_numbered(section_id, index), f"{title}{point}", section_blocks))
+    return found
 
 
 def _differences(

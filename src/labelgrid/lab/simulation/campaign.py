@@ -148,26 +148,26 @@ def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: P
         return
     rows = project.store.find(_planned_cells(project, run, study))
     costs = {row.name: row.cost for row in project.store.tasks()}
-    moves = [
-        Move(
-            cell=cell,
-            to=State.REQUESTED,
-            round=1,
-            request_id=request_id(1, cell),
-            cost=costs[cell.task],
-            why=f"initial: {plan.plan}",
-        )
-        for cell, row in rows.items()
-        if row.state == State.MISSING
-    ]
+    moves = []
+    for cell, row in rows.items():
+        if row.state == State.MISSING:
+            move = Move(
+                cell=cell,
+                to=State.REQUESTED,
+                round=1,
+                request_id=request_id(1, cell),
+                cost=costs[cell.task],
+                why=f"initial: {plan.plan}",
+            )
+            moves.append(move)
     with project.store.transaction("query"):
-        row = replace(
+        closed = replace(
             project.open_round(),
             strategy=f"initial/{plan.plan}",
             seed=project.settings.seed,
             budget=len(moves),
         )
-        project.store.close_round(row, moves)
+        project.store.close_round(closed, moves)
 
 
 def _planned_cells(project: ProjectFolder, run: Run, study: Study) -> list[Cell]:
@@ -231,14 +231,18 @@ def _returned_budget(project: ProjectFolder, study: Study) -> float:
     images come back.
     """
     costs = {row.name: row.cost for row in project.store.tasks()}
-    skipped = [
-        costs[row.cell.task] for row in project.store.cells(state=State.SKIPPED) if row.round > 1
-    ]
+    skipped = []
+    for row in project.store.cells(state=State.SKIPPED):
+        if row.round > 1:
+            price = costs[row.cell.task]
+            skipped.append(price)
     amounts = {"labels": len(skipped), "images": len(skipped) / len(costs), "cost": sum(skipped)}
     bought = [row for row in project.store.rounds() if row.state == "closed" and row.number > 1]
     returned = sum(row.budget - study.budget for row in bought)
     value = round(amounts[study.unit] - returned, 9)
-    return float(math.floor(value)) if study.unit == "images" else value
+    if study.unit == "images":
+        return float(math.floor(value))
+    return value
 
 
 def _has_reached_goal(project: ProjectFolder, study: Study, folder: Path) -> bool:

@@ -66,10 +66,10 @@ def _one_label(
     Source: MTPSL section 4, one label, as in its published splits.
     """
     turns = sorted(tasks, key=lambda task: (seed_of(seed, "turn", task), task))
-    return [
-        Cell(image, turns[place % len(turns)])
-        for place, image in enumerate(_shuffled(images, seed))
-    ]
+    found = []
+    for place, image in enumerate(_shuffled(images, seed)):
+        found.append(Cell(image, turns[place % len(turns)]))
+    return found
 
 
 def _random_labels(

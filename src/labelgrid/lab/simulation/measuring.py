@@ -135,10 +135,10 @@ def measure_networks(questions: Sequence[Question], progress: Progress) -> list[
             for stamp in group:
                 evaluation = _measure(context, model, first[stamp], progress)
                 answers[stamp] = evaluation, headlines
-    return [
-        CellMetrics(question, *answers[stamp])
-        for question, stamp in zip(questions, stamps, strict=True)
-    ]
+    found = []
+    for question, stamp in zip(questions, stamps, strict=True):
+        found.append(CellMetrics(question, *answers[stamp]))
+    return found
 
 
 def measure_cells(

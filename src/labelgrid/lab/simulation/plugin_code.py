@@ -47,7 +47,11 @@ def changed_plugins(before: Mapping[str, str], now: Mapping[str, str]) -> list[s
         >>> changed_plugins({"a:build": "1", "b:build": "2"}, now)
         ['b:build']
     """
-    return [name for name, digest in before.items() if now.get(name, digest) != digest]
+    found = []
+    for name, digest in before.items():
+        if now.get(name, digest) != digest:
+            found.append(name)
+    return found
 
 
 def _targets(name: str) -> list[str]:

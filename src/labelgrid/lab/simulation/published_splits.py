@@ -130,11 +130,10 @@ def _read_order(path: Path, pool: Collection[str]) -> list[str]:
 
 def _sort_by_number(pool: Collection[str], path: Path) -> list[str]:
     stems = {image_id: PurePosixPath(image_id).stem for image_id in pool}
-    numbers = {
-        image_id: int(stem)
-        for image_id, stem in stems.items()
-        if stem.isascii() and stem.isdecimal()
-    }
+    numbers = {}
+    for image_id, stem in stems.items():
+        if stem.isascii() and stem.isdecimal():
+            numbers[image_id] = int(stem)
     fault = ""
     if len(numbers) < len(stems):
         fault = f"The file name of '{min(stems.keys() - numbers.keys())}' is not a number"

@@ -96,7 +96,10 @@ class Identities:
         if not (isinstance(runs, Mapping) and isinstance(values, Mapping)):
             return cls({}, {})
         values = {name: value for name, value in values.items() if isinstance(value, Mapping)}
-        known = {key: str(name) for key, name in runs.items() if str(name) in values}
+        known = {}
+        for key, name in runs.items():
+            if str(name) in values:
+                known[key] = str(name)
         return cls(known, values)
 
     def as_json(self) -> Json:

@@ -74,17 +74,29 @@ class StudyResult:
     @property
     def failed(self) -> dict[str, str]:
         """Key of each failed run -> the reason."""
-        return {key: status.fault for key, status in self.runs.items() if status.state == "failed"}
+        found = {}
+        for key, status in self.runs.items():
+            if status.state == "failed":
+                found[key] = status.fault
+        return found
 
     @property
     def stopped(self) -> list[str]:
         """Keys of the stopped runs and of all runs that continue a stopped run."""
-        return [key for key, status in self.runs.items() if status.state == "stopped"]
+        found = []
+        for key, status in self.runs.items():
+            if status.state == "stopped":
+                found.append(key)
+        return found
 
     @property
     def left(self) -> list[str]:
         """Keys of the unfinished runs, and of all runs that continue an unfinished run."""
-        return [key for key, status in self.runs.items() if status.state in ("waiting", "running")]
+        found = []
+        for key, status in self.runs.items():
+            if status.state in ("waiting", "running"):
+                found.append(key)
+        return found
 
     def outcomes(self) -> list[study_results.Outcome]:
         """Read all records."""

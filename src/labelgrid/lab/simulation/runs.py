@@ -50,7 +50,9 @@ class Run:
 
         A network of one task has the study's overrides.
         """
-        return self.name if self.kind == "strategy" else self.start_arm
+        if self.kind == "strategy":
+            return self.name
+        return self.start_arm
 
     @property
     def shown(self) -> str:

@@ -111,7 +111,10 @@ def plan_study(request: StudyRequest) -> StudyPlan:
     left = {key: work_left(job) for key, job in jobs.items()}
     missing = None
     if not request.weights:
-        unfinished = [jobs[key].run for key, work in left.items() if work.steps]
+        unfinished = []
+        for key, work in left.items():
+            if work.steps:
+                unfinished.append(jobs[key].run)
         missing = missing_weights(request.recipe, request.study, unfinished)
     return StudyPlan(
         request=request,

@@ -58,7 +58,9 @@ class StudySupplier:
             RecipeError: the declaration is wrong.
         """
         path = self.folder / DECLARATION
-        return read_declaration(path) if path.is_file() else Supplier()
+        if path.is_file():
+            return read_declaration(path)
+        return Supplier()
 
 
 def suppliers_of(recipe: Recipe, root: Path, tasks: Collection[str]) -> list[StudySupplier]:

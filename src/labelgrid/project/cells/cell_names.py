@@ -43,10 +43,10 @@ def named_cells(
     if removed:
         image_ids += project.store.removed("images")
     whole = _whole_ids(project, image_ids, short)
-    return {
-        name: Cell(whole.get(cell.image_id, cell.image_id), cell.task)
-        for name, cell in cells.items()
-    }
+    found = {}
+    for name, cell in cells.items():
+        found[name] = Cell(whole.get(cell.image_id, cell.image_id), cell.task)
+    return found
 
 
 def _whole_ids(project: ProjectFolder, image_ids: Iterable[str], short: Set[str]) -> dict[str, str]:

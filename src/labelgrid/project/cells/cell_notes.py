@@ -1,4 +1,4 @@
-"""Keeps notes that people write on cells, beside the events of labels."""
+"""Keeps notes that people write on cells, beside the events of labels. Loads no torch."""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Lists the cells of a project as rows of a table, image after image."""
+"""Lists the cells of a project as rows of a table, image after image. Loads no torch."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path

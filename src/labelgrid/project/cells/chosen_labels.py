@@ -43,7 +43,10 @@ def chosen_labels(project: ProjectFolder) -> ChosenLabels:
     are labels that were drawn for another reason, such as pairs, and labels without a request.
     """
     moves = (event.move for event in project.store.events())
-    requests = {move.request_id: move for move in moves if move.to == State.REQUESTED}
+    requests = {}
+    for move in moves:
+        if move.to == State.REQUESTED:
+            requests[move.request_id] = move
     folders = sorted(path.parent for path in project.folder.glob("rounds/*/fit.json"))
     # Before the first model nothing is picked.
     first = next((fit.round for fit in map(read_fit, folders) if fit), math.inf)

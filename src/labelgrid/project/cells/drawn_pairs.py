@@ -25,7 +25,10 @@ def drawn_pairs(project: ProjectFolder, tasks: Collection[str]) -> list[str]:
         LedgerError: the ledger's note is damaged.
     """
     wanted = set(tasks)
-    drawn = [image_id for image_id, of in noted_pairs(project).items() if wanted <= {*of}]
+    drawn = []
+    for image_id, of in noted_pairs(project).items():
+        if wanted <= {*of}:
+            drawn.append(image_id)
     training = {row.image_id for row in project.store.images(("train",), drawn)}
     return [image_id for image_id in drawn if image_id in training]
 

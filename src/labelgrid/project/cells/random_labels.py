@@ -1,4 +1,4 @@
-"""Finds labels of training images that are a random sample, for measuring.
+"""Finds labels of training images that are a random sample, for measuring. Loads no torch.
 
 These are the labels that queries drew at random, or else the labels that no strategy picked.
 Held-out images are never among them.
@@ -43,7 +43,11 @@ class RandomLabels:
     def picked(self) -> set[Cell]:
         """The cells that strategies picked, ever."""
         moves = (event.move for event in self.project.store.events())
-        return {move.cell for move in moves if move.to == State.REQUESTED and is_pick(move)}
+        found = set()
+        for move in moves:
+            if move.to == State.REQUESTED and is_pick(move):
+                found.add(move.cell)
+        return found
 
     @cached_property
     def control(self) -> set[Cell]:
@@ -71,7 +75,11 @@ class RandomLabels:
                 rounds[move.cell] = move.round
             elif requested and is_pick(move):
                 first = min(first, move.round)
-        return {cell for cell, round in rounds.items() if round < first and begun[cell.image_id]}
+        found = set()
+        for cell, round in rounds.items():
+            if round < first and begun[cell.image_id]:
+                found.add(cell)
+        return found
 
     def images(self, names: Iterable[str]) -> tuple[list[str], str]:
         """A random sample of the images with labels of all named tasks, and how it was drawn.
@@ -79,7 +87,10 @@ class RandomLabels:
         The order depends on the names alone.
         """
         needed = set(names)
-        whole = {image_id for image_id, tasks in self.labelled.items() if needed <= tasks}
+        whole = set()
+        for image_id, tasks in self.labelled.items():
+            if needed <= tasks:
+                whole.add(image_id)
         return self._sample(whole, self._drawn(whole, needed), needed)
 
     def audited(self, cells: SuppliedCells) -> tuple[list[str], str]:
@@ -88,7 +99,10 @@ class RandomLabels:
         A cell was drawn to audit the supplier, as one of a pair, or as a control.
         """
         task = cells.task
-        whole = {image_id for image_id in cells.images if task in self.labelled.get(image_id, ())}
+        whole = set()
+        for image_id in cells.images:
+            if task in self.labelled.get(image_id, ()):
+                whole.add(image_id)
         drawn = {*cells.earlier, *(cell.image_id for cell in self.control if cell.task == task)}
         drawn |= self._drawn(whole, {task})
         return self._sample(whole, drawn, {task})
@@ -108,5 +122,8 @@ class RandomLabels:
         both = set(whole).intersection(drawn)
         if len(both) >= FEWEST:
             return sorted(both, key=image_key), DRAWN
-        picked = {cell.image_id for cell in self.picked if cell.task in tasks}
+        picked = set()
+        for cell in self.picked:
+            if cell.task in tasks:
+                picked.add(cell.image_id)
         return sorted(set(whole) - picked, key=image_key), NOT_PICKED

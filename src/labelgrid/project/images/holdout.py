@@ -158,9 +158,10 @@ def free_images(
 
     `family` is as by `families`; `used` are images that trainings may have used.
     """
-    fixed = {
-        family[row.image_id] for row in rows if row.image_id in used or row.split in ("val", "test")
-    }
+    fixed = set()
+    for row in rows:
+        if row.image_id in used or row.split in ("val", "test"):
+            fixed.add(family[row.image_id])
     return [row for row in rows if row.split == "train" and family[row.image_id] not in fixed]
 
 
@@ -261,4 +262,8 @@ def images_trained_on(store: Store, rows: Sequence[ImageRow], fits: Sequence[Fit
         return set()
     if any(fit.recipe.get("train", {}).get("images") == "all" for fit in fits):
         return {row.image_id for row in rows}
-    return {event.move.cell.image_id for event in store.events() if event.move.to == State.LABELLED}
+    found = set()
+    for event in store.events():
+        if event.move.to == State.LABELLED:
+            found.add(event.move.cell.image_id)
+    return found

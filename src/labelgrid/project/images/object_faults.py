@@ -3,7 +3,7 @@
 An object is read only if the store has another version of it than the one that was read before.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from labelgrid.basics.errors import ImageError
@@ -52,9 +52,7 @@ def object_faults(
         unknown = [
             row for row in unknown if cache.holds(row.digest, addresses[row.image_id].suffix)
         ]
-    results = each_in_threads(partial(_read, addresses, stamps), unknown)
-    for row, fault in zip(unknown, results, strict=True):
-        faults |= {row.image_id: fault} if fault else {}
+    faults |= _faults_in(unknown, addresses, stamps)
     if ahead:
         usable = {
             addresses[row.image_id]: row.digest
@@ -62,6 +60,18 @@ def object_faults(
             if row.image_id not in faults and row.digest
         }
         fetch_all(usable, stamps, progress)
+    return faults
+
+
+def _faults_in(
+    rows: Collection[ImageRow], addresses: Mapping[str, Address], stamps: Mapping[Address, Stamp]
+) -> dict[str, ImageError]:
+    """The faults in the contents of objects, which are fetched."""
+    faults = {}
+    results = each_in_threads(partial(_read, addresses, stamps), rows)
+    for row, fault in zip(rows, results, strict=True):
+        if fault:
+            faults[row.image_id] = fault
     return faults
 
 

@@ -69,10 +69,10 @@ def note_unusable_images(
     `image_ids` were read; `faults` has the reasons why some could not be used.
     """
     reasons = dict(faults)
-    for row in project.store.images(names=faults) if faults else ():
-        # In the words of a check of the files, where the check finds a fault.
-        reason = "" if row.is_remote else _find_fault(row)
-        reasons[row.image_id] = reason or reasons[row.image_id]
+    if faults:  # in the words of a check of the files, where the check finds a fault
+        for row in project.store.images(names=faults):
+            reason = "" if row.is_remote else _find_fault(row)
+            reasons[row.image_id] = reason or reasons[row.image_id]
     _note_and_warn(project, image_ids, reasons, progress)
 
 
@@ -176,7 +176,10 @@ def _note(project: ProjectFolder, checked: Collection[str], faults: Mapping[str,
         return
     with store.transaction():
         before = store.get(SET_ASIDE, {})
-        others = {image_id: before[image_id] for image_id in before if image_id not in checked}
+        others = {}
+        for image_id in before:
+            if image_id not in checked:
+                others[image_id] = before[image_id]
         after = {**others, **faults}
         if after != before:
             store.put(SET_ASIDE, after)

@@ -123,9 +123,15 @@ def _proposed(counts: Ints, names: Sequence[str]) -> list[Values]:
     found: list[Values] = []
     for least in (best, *SHARES):
         chosen = (share > 0) & (share >= least)
-        salient = [name for name, is_it in zip(names, chosen, strict=True) if is_it]
+        salient = []
+        for name, is_it in zip(names, chosen, strict=True):
+            if is_it:
+                salient.append(name)
         rest = (total > 0) & ~chosen
-        others = [name for name, is_it in zip(names, rest, strict=True) if is_it]
+        others = []
+        for name, is_it in zip(names, rest, strict=True):
+            if is_it:
+                others.append(name)
         options = {"others": others} if 0 < len(others) < len(salient) else {"classes": salient}
         if salient and options not in found:
             found.append(options)

@@ -67,7 +67,9 @@ def _array_fault(name: str, array: Array, tasks: Tasks) -> str:
     if wrong:
         values = count_text(wrong, "value that is", "values that are")
         return f"'{name}' has {values} NaN or infinite."
-    return "" if name == FEATURES else CONTENTS[content](name, array, tasks[task_name])
+    if name == FEATURES:
+        return ""
+    return CONTENTS[content](name, array, tasks[task_name])
 
 
 def _is_soft(task: Task) -> bool:
@@ -124,7 +126,9 @@ def _check_variance(name: str, array: Array, task: Task) -> str:
             "tell how they vary together. Write several passes."
         )
     low = float(array.min())
-    return f"'{name}' has the value {low:.4g}; variances are at least 0." if low < 0 else ""
+    if low < 0:
+        return f"'{name}' has the value {low:.4g}; variances are at least 0."
+    return ""
 
 
 #: What an array can hold -> what else is wrong with it.

@@ -202,7 +202,10 @@ class OutsidePredictions:
         if not texts and shapes_of(arrays) != self.shapes:
             form = _form_text(shapes_of(arrays))
             return [f"It holds {form}; '{self.first}' holds {_form_text(self.shapes)}."], True
-        maps = [array for name, array in arrays.items() if name != FEATURES and array.ndim > 1]
+        maps = []
+        for name, array in arrays.items():
+            if name != FEATURES and array.ndim > 1:
+                maps.append(array)
         height, width = self._size(image_id)
         is_turned = [_is_turned(array.shape[-2:], (height, width)) for array in maps]
         return texts, not (is_turned and all(is_turned))

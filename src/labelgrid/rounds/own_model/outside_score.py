@@ -179,8 +179,9 @@ def score_predictions(
         f"Round {fit.round}: predictions of {tasks}; {count_text(len(heldout), 'held-out image')} "
         "measured."
     )
-    for headline in headlines(project) if result else ():
-        progress.say(str(headline))
+    if result:
+        for headline in headlines(project):
+            progress.say(str(headline))
     if not chosen.needs:
         return empty_table(project)
     return scorer.scored(fit.round, grid)

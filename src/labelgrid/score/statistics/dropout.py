@@ -87,14 +87,18 @@ class DropoutPasses:
     def only(self, rows: Sequence[int]) -> "DropoutPasses":
         """The passes over some images of the batch, with the same masks."""
         chosen = torch.tensor(rows)
-        known = self.known or {}
-        fixed = self.task_features or {}
+        known = None
+        if self.known:
+            known = {name: target[chosen] for name, target in self.known.items()}
+        task_features = None
+        if self.task_features:
+            task_features = {name: maps[chosen] for name, maps in self.task_features.items()}
         return replace(
             self,
             keys=self.keys[rows],
             features=self.features[chosen],
-            known={name: target[chosen] for name, target in known.items()} or None,
-            task_features={name: maps[chosen] for name, maps in fixed.items()} or None,
+            known=known,
+            task_features=task_features,
         )
 
     def __iter__(self) -> Iterator[Raw]:

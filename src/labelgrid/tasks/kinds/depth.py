@@ -93,7 +93,10 @@ def depth_figures(value: Array, valid: Bools, options: files.Options) -> LabelFi
         disparity = LabelFigure(value=middle, tolerance=FACTOR_DISPARITY, ratio=True)
         return {"the median disparity": disparity}
     step = options.step or _likely_step(numbers)
-    scales = {f"scale = {name}": scale for name, scale in files.SCALES.items() if scale != step}
+    scales = {}
+    for name, scale in files.SCALES.items():
+        if scale != step:
+            scales[f"scale = {name}"] = scale
     median = LabelFigure(
         value=middle,
         tolerance=FACTOR,
@@ -209,9 +212,9 @@ class DistanceOverview(Overview):
             return ""
         (middle,) = self.histogram.quantiles((0.5,))
         others = {"centimetres": 0.01, "1/256 m": 1 / 256}
-        texts = [
-            f"{name}: {two_digits(middle * scale / MILLIMETRE)} m" for name, scale in others.items()
-        ]
+        texts = []
+        for name, scale in others.items():
+            texts.append(f"{name}: {two_digits(middle * scale / MILLIMETRE)} m")
         return f", read as millimetres ({', '.join(texts)})"
 
     def values(self) -> Json:

@@ -221,7 +221,9 @@ class JointRegularisation(RecolouringTerm):
     def views(self) -> Views:
         """Return the two crops, if it compares on crops."""
         own = self.options.view == "crop" and len(self.names) > 1
-        return {"first": self._mirrored_crop, "second": self._crop} if own else {}
+        if not own:
+            return {}
+        return {"first": self._mirrored_crop, "second": self._crop}
 
     def supervised_view(self, batch: Batch, draws: Draws) -> Batch:
         """Return the batch, in other colours if all views are recoloured."""

@@ -124,8 +124,7 @@ class LearningLoss(Term):
         names = list(self.tasks)
         maps = self._maps(step.output.features, lambda: step.output.task_features)
         if step.progress >= options.detach:
-            for name, its_maps in maps.items():
-                maps[name] = [x.detach() for x in its_maps]
+            maps = {name: _detach(its_maps) for name, its_maps in maps.items()}
         weights = fixed_weights(step.tasks, step.objective)
         weighted = [step.losses[name].detach() * weights[name] for name in names]
         losses = torch.stack(weighted, 1).float()
@@ -136,6 +135,10 @@ class LearningLoss(Term):
             loss = ranking_loss(predicted, losses[:, columns], present[:, columns], options.margin)
             ranked[name] = options.weight * loss
         return ranked
+
+
+def _detach(maps: Sequence[Tensor]) -> list[Tensor]:
+    return [x.detach() for x in maps]
 
 
 def ranking_loss(predicted: Tensor, losses: Tensor, present: Tensor, margin: float) -> Tensor:

@@ -195,7 +195,9 @@ class MeanTeacher(RecolouringTerm):
 
     def evaluated(self) -> Tensors | None:
         """Return the teacher's weights, if they are to be evaluated."""
-        return self.teacher.state_dict() if self.options.evaluate == "teacher" else None
+        if self.options.evaluate != "teacher":
+            return None
+        return self.teacher.state_dict()
 
 
 def smallest_gaps(gaps: Tensor, valid: Tensor, share: float) -> Tensor:

@@ -77,7 +77,10 @@ class RelationConsistency(Term):
         Raises:
             RecipeError: a relation is not in the recipe, or cannot be differentiated.
         """
-        usable = {one.name: one for one in data.relations if one.derive_predicted}
+        usable = {}
+        for one in data.relations:
+            if one.derive_predicted:
+                usable[one.name] = one
         names = self.options.relations
         for name in names:
             if name not in usable:

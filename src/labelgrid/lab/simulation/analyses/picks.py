@@ -54,7 +54,9 @@ class Picks:
 
     def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
         """As `Analysis.findings`."""
-        questions = [question for run, folder in runs for question in self.questions(run, folder)]
+        questions: list[Question] = []
+        for run, folder in runs:
+            questions += self.questions(run, folder)
         for answer in measure_networks(questions, progress):
             for task in answer.evaluation.metrics:
                 yield from answer.findings(task, {**answer.question.keys, "task": task})

@@ -38,9 +38,9 @@ class LabelSpread:
         progress.start("Counting", len(runs), "runs")
         for run, folder in runs:
             with ProjectFolder.open(folder) as project:
-                groups = {
-                    row.image_id: row.group for row in project.store.images(splits=("train",))
-                }
+                groups = {}
+                for row in project.store.images(splits=("train",)):
+                    groups[row.image_id] = row.group
                 cells = project.store.cells(state=State.LABELLED, splits=("train",))
                 bought = {(row.round, row.cell.image_id) for row in cells}
                 numbers = [row.number for row in project.store.rounds() if row.number > 1]
