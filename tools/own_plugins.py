@@ -94,7 +94,7 @@ def install(pip: list[str], place: Path) -> None:
     subprocess.run([*pip, *words, *packages], check=True)
 
 
-def faults(programs: Path, place: Path) -> list[str]:
+def broken(programs: Path, place: Path) -> list[str]:
     """What is wrong with the installed plug-ins: how they are listed, trusted, and keep their laws.
 
     Args:

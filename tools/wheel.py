@@ -202,7 +202,7 @@ def main(words: Sequence[str] | None = None) -> int:
         faults += unloaded(wheel, programs, place / "work", more=place / "alone")
         faults += conflicts(wheel, environment)
         own_plugins.install(pip_of(environment), place / "packages")
-        faults += own_plugins.faults(programs, place / "work")
+        faults += own_plugins.broken(programs, place / "work")
     for fault in faults:
         print(fault)
     if not faults:

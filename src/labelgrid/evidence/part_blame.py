@@ -83,8 +83,9 @@ def jump_blame(given: Floats32, derived: Floats32, inside: Bools) -> float:
     jumps = []
     for axis in (0, 1):
         across = np.diff(inside.astype(np.int8), axis=axis) != 0
-        own, its = (_distance(np.diff(each, axis=axis), 0.0) for each in (given, derived))
-        jumps.append((own - its)[across])
+        own = np.diff(given, axis=axis)
+        its = np.diff(derived, axis=axis)
+        jumps.append((_distance(own, np.zeros(1)) - _distance(its, np.zeros(1)))[across])
     known = np.concatenate(jumps)
     known = known[np.isfinite(known)]
     return float(known.mean()) if len(known) else 0.0

@@ -46,7 +46,7 @@ LEAST = 16
 VALUES = 1.5
 ALONE = 3.0
 CURED = 12.0
-JUMP = 8.0
+JUMP = 4.0
 #: A label with a smaller share of the odds is not doubted. Past `APART`, a contradiction explains
 #: odd lines of both labels.
 BLAMED = 0.3
