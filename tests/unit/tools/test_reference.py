@@ -192,8 +192,8 @@ def test_keys_of_recipes_settings_and_studies_are_described_by_their_docstrings(
     assert "| `flip` | `0.5` | probability" in wanted["docs/recipes.md"]["[data]"]
     assert "| `seed` | `0` | of all random draws |" in wanted["docs/recipes.md"]["labelgrid.toml"]
     assert set(wanted["docs/recipes.md"]) >= {"[backbone]", "[objective]"}
-    train = wanted["docs/recipes.md"]["[train]"]  # the page itself describes keys without a meaning
-    assert "| `clip` | `0.0` |" in train and "| `batch` |" not in train
+    train = wanted["docs/recipes.md"]["[train]"]
+    assert "| `clip` | `0.0` |" in train and "| `batch` | `8` |" in train
     assert "| `rounds` | `5` |" in wanted["docs/simulate.md"]["[simulate]"]
     assert '| `plan` | `"images"` |' in wanted["docs/simulate.md"]["initial"]
 
