@@ -91,7 +91,7 @@ def summary_of(task: TaskDef, label: LabelArray, thin: LabelArray, figures: Figu
         outline=edges,
         classes=classes,
         other_slopes=others,
-        measured=task.measured(judged),
+        measured=task.measured(label),
         lines=drawn_lines(outline),
         fine=fine_label(judged, label.size),
     )

@@ -23,6 +23,8 @@ RESIZED = "Replace the one that was resized, cropped or turned."
 ASPECT = 0.02
 #: A label of more pixels is judged by a part of them: as many as 480x640 has.
 JUDGED = 480 * 640
+#: No more may the share of valid pixels of a sample differ from that of all pixels.
+PATTERN = 0.1
 #: What to do about a label file that changed in the project.
 RESTORE = "Import the right file again; `labelgrid verify` lists all changed files."
 O_contra = TypeVar("O_contra", contravariant=True)
@@ -52,7 +54,7 @@ class LabelArray(Shown):
         """Every n-th row and column of a label of more than `JUDGED` pixels; else the label itself.
 
         Sparse labels, of which less than half is valid, are left whole: steps could miss the rows
-        of a sensor.
+        of a sensor. So are labels whose valid pixels lie in a pattern that the steps hit or miss.
 
         Example:
             >>> large = LabelArray(np.zeros((2048, 2048, 1)), np.ones((2048, 2048), bool))
@@ -63,8 +65,11 @@ class LabelArray(Shown):
         if pixels <= JUDGED or 2 * np.count_nonzero(self.valid) < pixels:
             return self
         step = math.ceil(math.sqrt(pixels / JUDGED))
-        middles = (slice(step // 2, None, step),) * 2
-        return replace(self, value=self.value[middles], valid=self.valid[middles])
+        rows, columns = (slice(min(step, side) // 2, None, step) for side in self.size)
+        valid = self.valid[rows, columns]
+        if abs(valid.mean() - self.valid.mean()) > PATTERN:
+            return self
+        return replace(self, value=self.value[rows, columns], valid=valid)
 
     def __str__(self) -> str:
         height, width = self.size

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
+from dataclasses import replace
 
 from labelgrid.basics import files
 from labelgrid.basics.errors import LabelError, ProjectError
@@ -73,8 +74,8 @@ class ImportNumbers:
         self._classes[cell] = classes_in(task, label) if known is None else class_bits(known)
         if cell.image_id in self.drawn:
             small = label if overview.lines else label.sample()
-            if small.valid.size <= JUDGED:
-                self.kept[cell] = small
+            if small.valid.size <= JUDGED:  # a copy: a view would hold the whole label
+                self.kept[cell] = replace(small, value=small.value.copy(), valid=small.valid.copy())
 
     def look_back(self) -> None:
         """Find the names in earlier labels, before the import is recorded."""
@@ -139,9 +140,9 @@ class ImportNumbers:
     def _known_before(self, task: str, noted: object, labels: int) -> set[str] | None:
         """The names in the `labels` labels of a task; None if they are not known."""
         occurred = _occurred(noted, self.overviews[task].names(), labels)
-        if occurred is not None or labels != self._counted[task]:
-            return occurred
-        return self._before[task]
+        if occurred is None and labels == self._counted[task]:
+            return self._before[task]
+        return occurred
 
     def _note_classes(self, labels: Iterable[AcceptedLabel]) -> None:
         found = defaultdict[str, dict[str, bytes]](dict)

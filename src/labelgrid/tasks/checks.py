@@ -26,10 +26,16 @@ class LabelCheck:
     """A measure of each label of a sample in an import, and a judgement over the whole sample.
 
     Labels that look wrong raise no doubt if labels imported before look so, too.
+
+    Args:
+        measure: what is compared of one label.
+        judge: a sentence about many labels.
+        sampled: a large label is measured by a sample of its pixels (`LabelArray.sample`).
     """
 
     measure: Measure
     judge: Judge
+    sampled: bool = False
 
 
 def single_value(value: Array, valid: Bools, _options: object) -> bytes:

@@ -177,4 +177,4 @@ def _inverse_text(disparity: bool, labels: int, square: float) -> str:
     )
 
 
-PLANES_CHECK = LabelCheck(plane_sums, judge_planes)
+PLANES_CHECK = LabelCheck(plane_sums, judge_planes, sampled=True)

@@ -149,5 +149,5 @@ def judge_stored(found: Sequence[Stored | None], options: Any) -> str:
     return ""
 
 
-CUT_OFF = LabelCheck(end_of, judge_ends)
-STORED_NUMBERS = LabelCheck(stored_of, judge_stored)
+CUT_OFF = LabelCheck(end_of, judge_ends, sampled=True)
+STORED_NUMBERS = LabelCheck(stored_of, judge_stored, sampled=True)

@@ -271,8 +271,12 @@ class TaskDef:
 
     def measured(self, label: LabelArray) -> tuple[Any, ...]:
         """What each of the kind's checks measures of a label."""
-        checks = self.spec.checks
-        return tuple(check.measure(label.value, label.valid, self.options) for check in checks)
+        sample = label.sample()
+        found = []
+        for check in self.spec.checks:
+            seen = sample if check.sampled else label
+            found.append(check.measure(seen.value, seen.valid, self.options))
+        return tuple(found)
 
     def agreement(self, label: LabelArray, truth: LabelArray) -> Sequence[Result]:
         """Compare a label with the true label of the same size.

@@ -54,3 +54,18 @@ def test_only_a_large_label_is_judged_by_a_sample_of_its_pixels_and_a_sparse_one
     lines[1::4] = True
     sparse = LabelArray(value, lines)
     assert sparse.sample() is sparse
+
+
+@pytest.mark.parametrize("unmeasured", [0, 1, 2, 3])
+def test_a_sample_does_not_miss_what_is_valid_in_a_pattern(unmeasured: int) -> None:
+    valid = np.ones((2000, 2000), np.bool_)
+    valid[unmeasured::4] = False
+    assert LabelArray(np.zeros((2000, 2000, 1)), valid).sample().valid.mean() == 0.75
+    second = np.zeros((720, 1280), np.bool_)
+    second[unmeasured % 2 :: 2] = True
+    assert LabelArray(np.zeros((720, 1280, 1)), second).sample().valid.mean() == 0.5
+
+
+@pytest.mark.parametrize("size", [(1, 400_000), (400_000, 1), (2, 300_000)])
+def test_a_sample_of_a_thin_label_has_a_pixel_of_each_side(size: tuple[int, int]) -> None:
+    assert min(LabelArray(np.zeros((*size, 1)), np.ones(size, np.bool_)).sample().size) >= 1

@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.checks import MANY, judge_single_values, single_value
+from labelgrid.tasks.task import TaskDef
 
 VALID = np.ones((4, 5), np.bool_)
 
@@ -30,3 +33,12 @@ def test_only_many_labels_with_the_same_value_are_doubted() -> None:
     assert not judge_single_values([of(3)] * (MANY - 1), None)
     assert not judge_single_values([*[of(3)] * MANY, of(4)], None)
     assert not judge_single_values([b""] * MANY, None)
+
+
+def test_small_objects_of_a_large_label_show_something() -> None:
+    semseg = TaskDef.of(TaskRow("semseg", "semseg", 1.0, {"classes": ["wall", "hat"]}))
+    value = np.zeros((2000, 2000, 1), np.int64)
+    value[403:406, 803:806] = 1
+    label = LabelArray(value, np.ones((2000, 2000), np.bool_))
+    assert len(np.unique(label.sample().value)) == 1
+    assert semseg.measured(label) == (b"",)

@@ -172,6 +172,24 @@ def test_the_numbers_of_a_large_label_are_those_of_all_its_pixels_nearly() -> No
     assert mean == pytest.approx(every.tolist(), abs=0.01)
 
 
+def test_of_large_normals_a_pixel_of_another_direction_counts() -> None:
+    vectors = np.zeros((SIDE, SIDE, 3), np.float32)
+    vectors[..., 2] = 1
+    assert list(fill(overview("normals"), label(vectors)).remarks())
+    vectors[0, 0] = (0, 1, 0)
+    assert not list(fill(overview("normals"), label(vectors)).remarks())
+
+
+def test_of_a_large_label_that_is_measured_in_every_fourth_row_alone_the_numbers_are_told() -> None:
+    valid = np.ones((2000, 2000), np.bool_)
+    valid[2::4] = False
+    metres = np.full((2000, 2000), 3, np.float32)
+    metres[:, 5] = 2
+    found = fill(overview("depth"), label(metres, valid))
+    assert found.values()["measured"] == 0.75
+    assert found.values()["median"] == pytest.approx(3, rel=0.01)
+
+
 def test_a_kind_without_an_overview_says_nothing() -> None:
     found = fill(Overview(None), label([[1.0]]))
     assert (found.text(), found.values(), found.names(), found.limits()) == ("", {}, {}, None)

@@ -17,7 +17,7 @@ from labelgrid.basics.type_names import Json
 from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.formats.codecs.normals import other_axes
 from labelgrid.tasks.agreement import angle_agreement
-from labelgrid.tasks.checks import MANY, SHOWS_SOMETHING, LabelCheck
+from labelgrid.tasks.checks import MANY, SHOWS_SOMETHING, LabelCheck, single_value
 from labelgrid.tasks.figures import LabelFigure, LabelFigures
 from labelgrid.tasks.outlines import direction_outline
 from labelgrid.tasks.overview import Legend, Overview, Range, percent
@@ -125,7 +125,7 @@ def _renamed(axes: str, names: dict[str, str]) -> str:
     return ", ".join(parts)
 
 
-AXES_CHECK = LabelCheck(places_of, judge_places)
+AXES_CHECK = LabelCheck(places_of, judge_places, sampled=True)
 
 
 def turn_normals(value: Array, valid: Bools, geometry: Placement, _options: object) -> Labels:
@@ -235,12 +235,13 @@ class DirectionOverview(Overview):
         super().__init__(options)
         self.total = np.zeros(3)
         self.halves = np.zeros((2, 2))
-        self.lowest = np.full(3, np.inf)
-        self.highest = np.full(3, -np.inf)
+        self.single: set[bytes] = set()
 
     def add(self, image_id: str, label: LabelArray) -> None:
         """Add up the components, also of the left and the right half of the image."""
         super().add(image_id, label)
+        if label.valid.any():
+            self.single.add(single_value(label.value, label.valid, None))
         judged = label.sample()
         weight = int(np.count_nonzero(label.valid)) / max(int(np.count_nonzero(judged.valid)), 1)
         planes = _planes(judged.value)
@@ -251,10 +252,7 @@ class DirectionOverview(Overview):
             self.halves[half] += weight * sums
         for channel, plane in enumerate(planes):
             values = known_numbers(plane, judged.valid)
-            if values.size:
-                self.total[channel] += weight * values.sum(dtype=np.float64)
-                self.lowest[channel] = min(self.lowest[channel], values.min())
-                self.highest[channel] = max(self.highest[channel], values.max())
+            self.total[channel] += weight * values.sum(dtype=np.float64)
 
     @property
     def mean(self) -> list[float]:
@@ -278,7 +276,7 @@ class DirectionOverview(Overview):
 
     def remarks(self) -> Iterator[str]:
         """Say that all pixels have the same direction."""
-        if self.valid > 1 and (self.lowest == self.highest).all():
+        if self.valid > 1 and len(self.single) == 1 and b"" not in self.single:
             yield "all pixels of the new labels have one direction."
 
     def legend(self, limits: Range | None) -> Legend:
