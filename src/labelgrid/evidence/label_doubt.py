@@ -38,11 +38,13 @@ LEAST = {"figures": 2.0}
 #: hides the others. `benchmarks/audit.py` counts.
 WORST = 0.07
 #: With d interquartile ranges past the third quartile of the task's labels, evidence counts
-#: (d + 1) / (d + 2); figures count d / (d + 8), since right labels may be unusual, too. Of two
-#: labels that contradict each other in a part, it is known which one is wrong: that counts twice.
+#: (d + 1) / (d + 2); figures and relations of whole labels count d / (d + 8), since right labels
+#: may be unusual, too. Of two labels that contradict each other in a part, it is known which one is
+#: wrong: that counts twice.
 HALF = (1.0, 2.0)
 HALVES = {
     "figures": (0.0, 8.0),
+    "relations": (0.0, 8.0),
     "parts by lines": (0.0, 2.0),
     "parts by outlines": (0.0, 8.0),
     "parts by context": (0.0, 8.0),
