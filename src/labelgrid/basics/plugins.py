@@ -218,7 +218,7 @@ def module(folder: str, name: str) -> ModuleType:
         return importlib.import_module(path)
     try:
         return importlib.import_module(path)
-    except Exception as error:  # a user's module may raise anything
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise _import_error(name, error) from error
 
 
@@ -276,7 +276,7 @@ def call(folder: str, name: str, build: Any, *arguments: Any) -> Any:
     """
     try:
         built = build(*arguments)
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, SystemExit) as error:
         # An object that is no plug-in raises these; others are errors of a plug-in's code.
         if not is_own(folder, name):
             raise
@@ -343,7 +343,7 @@ def _load_options(path: str, name: str) -> ModuleType | None:
         version = (about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
         part = _part_of_file(part_name, spec.loader.path, version)
         sys.modules[part_name] = part  # another file of this name may have been there
-    except Exception as error:  # a user's module may raise anything
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise _import_error(name, error) from error
     if not hasattr(part, "Options"):
         return None
@@ -502,7 +502,7 @@ def _unknown_error(folders: Sequence[str], name: str) -> PluginError:
     )
 
 
-def _import_error(name: str, error: Exception) -> PluginError:
+def _import_error(name: str, error: BaseException) -> PluginError:
     reason = str(error)
     if not isinstance(error, ImportError | AttributeError):
         reason = f"{type(error).__name__}: {error}"
