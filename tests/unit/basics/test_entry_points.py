@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from labelgrid.basics import plugins
-from labelgrid.basics.errors import PluginError
+from labelgrid.basics.errors import LabelError, PluginError, UsageError
 from labelgrid.basics.trusted_code import VARIABLE
+from labelgrid.cli import exchange
 from labelgrid.executors.workplace import executor_at
 from labelgrid.lab.simulation.plugin_code import changed_plugins, digests
 from tests.commands import run
@@ -184,6 +185,35 @@ def test_a_place_of_a_package_may_have_an_address(place, monkeypatch):
     monkeypatch.setenv(VARIABLE, "of_other")
     for on, address in (("of_other", ""), ("of_other:build", ""), ("of_other:there", "there")):
         assert executor_at(on, 1, "labelgrid.basics.errors").said[2] == address
+
+
+TOOL = '''"""A tool that answers nothing."""
+from labelgrid.annotate.answers import Answers
+
+
+class Silent:
+    def receive(self, *said):
+        return Answers()
+
+
+def build():
+    return Silent()
+'''
+
+
+def test_a_tool_of_a_package_may_have_a_hyphen_and_takes_no_shipped_name(place, monkeypatch):
+    targets = {name: "of_other:build" for name in ("my-tool", "label-studio")}
+    install(place, "of-other", {"of_other.py": TOOL}, {"tools": targets})
+    monkeypatch.setenv(VARIABLE, "of_other")
+    made = make_dataset(place / "made", n=1, size=(8, 12), tasks=("depth",))
+    run("init", place / "flat", "--images", made.images, "--task", "depth")
+    with pytest.raises(LabelError, match="There are no labels"):  # the tool has read none
+        run("import", place / "flat", made.root, "--format", "my-tool")
+    with pytest.raises(UsageError, match="'my-tool' only receives labels"):
+        run("export", place / "flat", "--to", "my-tool", "--out", place / "out")
+    assert plugins.target_of("tools", exchange._plugin_name("label-studio", "tools")) == (
+        "labelgrid.annotate.tools.label_studio:build"
+    )
 
 
 def test_a_study_notices_that_a_package_s_code_has_changed(place):
