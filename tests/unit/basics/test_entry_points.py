@@ -171,20 +171,51 @@ def test_a_project_takes_a_kind_a_strategy_and_a_format_of_a_package(place, monk
     assert '"near"' in run("list", "kinds", "--json")
 
 
+PLACE = (
+    "class There:\n"
+    "    share = workers = None\n"
+    "    def __init__(self, *said): self.said = said\n"
+    "    def start(self): ...\n"
+    "    wait = stop = start\n"
+)
+
+
 def test_a_place_of_a_package_may_have_an_address(place, monkeypatch):
-    place_text = (
-        "class There:\n"
-        "    share = workers = None\n"
-        "    def __init__(self, *said): self.said = said\n"
-        "    def start(self): ...\n"
-        "    wait = stop = start\n"
-    )
-    text = place_text + "def build(*said): return There(*said)\n"
+    text = PLACE + "def build(*said): return There(*said)\n"
     targets = {"executors": {"of_other": "of_other:build"}}
     install(place, "of-other", {"of_other.py": text}, targets)
     monkeypatch.setenv(VARIABLE, "of_other")
     for on, address in (("of_other", ""), ("of_other:build", ""), ("of_other:there", "there")):
         assert executor_at(on, 1, "labelgrid.basics.errors").said[2] == address
+
+
+def test_trusted_code_goes_before_a_place_of_another_package(place, monkeypatch):
+    targets = {"executors": {"of_package": "of_other.places:build"}}
+    own = PLACE + "def build(*said): return There('own', *said)\n"
+    texts = {
+        "of_other/__init__.py": "",
+        "of_other/places.py": PLACE + "def build(*said): return There(*said)\n",
+        "of_package.py": own,
+    }
+    install(place, "of-other", texts, targets)
+    monkeypatch.setenv(VARIABLE, "of_other")
+    assert executor_at("of_package:build", 1, "labelgrid").said[2] == "build"
+    monkeypatch.setenv(VARIABLE, "of_other,of_package")
+    assert executor_at("of_package:build", 1, "labelgrid").said[0] == "own"
+    assert executor_at("of_package", 1, "labelgrid").said[2] == ""
+    assert executor_at("of_package:10.0.0.1:80", 1, "labelgrid").said[2] == "10.0.0.1:80"
+
+
+def test_a_place_that_two_packages_bring_is_named_by_its_code(place, monkeypatch):
+    text = PLACE + "def build(*said): return There(*said)\n"
+    for package in ("of_other", "of_package"):
+        targets = {"executors": {"of_other": f"{package}:build"}}
+        install(place, package, {f"{package}.py": text}, targets)
+    monkeypatch.setenv(VARIABLE, "of_other,of_package")
+    with pytest.raises(PluginError, match="Two packages bring"):
+        executor_at("of_other", 1, "labelgrid")
+    for on in ("of_other:build", "of_package:build"):
+        assert executor_at(on, 1, "labelgrid").said[2] == ""
 
 
 TOOL = '''"""A tool that answers nothing."""
@@ -209,6 +240,7 @@ def test_a_tool_of_a_package_may_have_a_hyphen_and_takes_no_shipped_name(place, 
     run("init", place / "flat", "--images", made.images, "--task", "depth")
     with pytest.raises(LabelError, match="There are no labels"):  # the tool has read none
         run("import", place / "flat", made.root, "--format", "my-tool")
+    run("query", place / "flat", "--budget", 1)
     with pytest.raises(UsageError, match="'my-tool' only receives labels"):
         run("export", place / "flat", "--to", "my-tool", "--out", place / "out")
     assert plugins.target_of("tools", exchange._plugin_name("label-studio", "tools")) == (
