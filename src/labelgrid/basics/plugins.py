@@ -18,7 +18,7 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from labelgrid.basics.errors import PluginError
-from labelgrid.basics.trusted_code import check_trusted
+from labelgrid.basics.trusted_code import check_trusted, is_trusted
 
 if TYPE_CHECKING:
     from labelgrid.basics.entry_points import InstalledPlugin
@@ -469,12 +469,22 @@ def _installed_plugin(folder: str, name: str) -> "InstalledPlugin":
             next_step="Name the code of the one that you mean, or remove the other package.",
             unchanged="None of them was run.",
         )
+    _refuse_faulty(found[0])
     return found[0]
+
+
+def _refuse_faulty(plugin: "InstalledPlugin") -> None:
+    if plugin.fault:
+        raise PluginError(
+            f"'{plugin.name}' of the package {plugin.package} {plugin.fault}.",
+            unchanged="It was not run.",
+        )
 
 
 def _path(folder: str, name: str) -> str:
     """The module of a plug-in, which is not imported; checks that its code may run."""
     if ":" in name:
+        _refuse_unusable_name(folder, name)
         return check_trusted(name)
     if name in names(folder):
         return f"labelgrid.{FOLDERS[folder].package}.{name}"
@@ -484,12 +494,19 @@ def _path(folder: str, name: str) -> str:
     )
 
 
+def _refuse_unusable_name(folder: str, name: str) -> None:
+    """Refuse an installed plug-in with a colon in its name, unless the name is trusted code."""
+    if not is_trusted(name.partition(":")[0]):
+        for plugin in _installed(folder).get(name, ()):
+            _refuse_faulty(plugin)
+
+
 def _unknown_error(folders: Sequence[str], name: str) -> PluginError:
     nouns = " or ".join(FOLDERS[folder].noun for folder in folders)
     lists: list[str] = []
     every: list[str] = []
     for folder in folders:
-        plugins = sorted({*names(folder), *_installed(folder)})
+        plugins = sorted({*names(folder), *_usable(folder)})
         every += plugins
         lists.append(f"{'the' if lists else 'The'} {folder} are: {', '.join(plugins)}")
     hint = ""
@@ -500,6 +517,12 @@ def _unknown_error(folders: Sequence[str], name: str) -> PluginError:
         f"There is no {nouns} '{name}'.",
         next_step=f"{hint}{'; '.join(lists)}; name your own code as 'package.module:name'.",
     )
+
+
+def _usable(folder: str) -> list[str]:
+    """The names of installed plug-ins, without those that nobody can use."""
+    found = _installed(folder).items()
+    return [name for name, plugins in found if not all(plugin.fault for plugin in plugins)]
 
 
 def _import_error(name: str, error: BaseException) -> PluginError:

@@ -129,14 +129,41 @@ def test_an_unknown_name_lists_what_is_installed_too(place):
         plugins.resolve("strategies", "cheapst")
 
 
+CODE = "of_package.cheapest:build"
+
+
 @pytest.mark.parametrize(
-    "target", ["os:system", "labelgrid.select.strategies.margin:build", "of_package.cheapest"]
+    ("name", "target"),
+    [
+        ("cheapest", "os:system"),
+        ("cheapest", "labelgrid.select.strategies.margin:build"),
+        ("cheapest", "of_package.cheapest"),
+        ("cheapest", f"{CODE} [extra]"),
+        ("cheapest", "of_package.cheapest:Options.build"),
+        ("cheapest", "of_package/../b:c"),
+        ("cheap:est", CODE),
+        ("../cheapest", CODE),
+        ("[red]cheapest", CODE),
+    ],
 )
-def test_a_target_that_is_no_code_of_the_package_is_refused(place, monkeypatch, target):
-    install(place, "of-package", {}, {"strategies": {"cheapest": target}})
-    monkeypatch.setenv(VARIABLE, "os,of_package,labelgrid")
-    with pytest.raises(PluginError):
-        plugins.resolve("strategies", "cheapest")
+def test_an_entry_point_that_nobody_can_use_is_listed_so_and_refused(
+    place, monkeypatch, name, target
+):
+    install_cheapest(place)
+    install(place, "of-other", {}, {"networks": {name: target}})
+    monkeypatch.setenv(VARIABLE, "of_package")
+    line = plugins.describe("networks")[name]
+    sentence, _, rest = line.partition(" From the package of-other 1.0: ")
+    assert sentence.startswith("It cannot be used: ") and "--trust" not in line
+    assert sentence.endswith("; its package's author must mend the entry point.")
+    assert rest == f"{target}."
+    for find in (plugins.resolve, plugins.options_class):
+        with pytest.raises(PluginError) as refused:
+            find("networks", name)
+        assert refused.value.what == f"'{name}' of the package of-other 1.0" + sentence[2:]
+    with pytest.raises(PluginError) as unknown:
+        plugins.resolve("networks", "cheapst")
+    assert name not in str(unknown.value)
 
 
 def test_shipped_plug_ins_and_own_code_read_no_package_s_metadata():
