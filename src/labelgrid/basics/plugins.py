@@ -191,13 +191,18 @@ def _paths(folder: str) -> list[Path]:
 
     There is none if the folder is a part of the laboratory and that was left out.
     """
-    try:
-        package = importlib.import_module(f"labelgrid.{FOLDERS[folder].package}")
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("labelgrid.lab"):
-            raise
+    place = FOLDERS[folder].package
+    if place.startswith("lab.") and not has_laboratory():
         return []
+    package = importlib.import_module(f"labelgrid.{place}")
     return [Path(path) for path in package.__path__]
+
+
+def has_laboratory() -> bool:
+    """Whether this labelgrid has the laboratory: studies, their reports and scenes."""
+    laboratory = find_spec("labelgrid.lab")
+    # A folder of compiled files may be left, which has no origin.
+    return laboratory is not None and laboratory.origin is not None
 
 
 @lru_cache
