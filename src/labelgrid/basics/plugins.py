@@ -526,8 +526,11 @@ def _unknown_error(folders: Sequence[str], name: str) -> PluginError:
 
 def _usable(folder: str) -> list[str]:
     """The names of installed plug-ins, without those that nobody can use."""
-    found = _installed(folder).items()
-    return [name for name, plugins in found if not all(plugin.fault for plugin in plugins)]
+    usable = []
+    for name, plugins in _installed(folder).items():
+        if not all(plugin.fault for plugin in plugins):
+            usable.append(name)
+    return usable
 
 
 def _import_error(name: str, error: BaseException) -> PluginError:

@@ -240,11 +240,7 @@ def query(
     job = _prepare(project, strategy, progress, draws=draws, search=search, tasks=tasks)
     previews = [] if dry_run else job.previews(prelabels, pictures)
     result = None if new else _repeated_result(job, budget)
-    if missing_for_networks():
-        if not (result or job.is_scored):
-            need_networks()
-        if previews:
-            need_networks(WITHOUT_PREVIEWS)
+    _refuse_without_networks(job, previews, is_repeated=result is not None)
     if not dry_run:
         _complete_earlier_previews(project, progress)
     if result:
@@ -449,6 +445,15 @@ def calibration_key(project: ProjectFolder, name: str, strategy: Strategy, optio
     strategy_options = resolved_options("strategies", [name], {chosen.name: chosen.options})
     score_options = resolved_options("statistics", strategy.needs, options)
     return f"fixed/{name}/{hash_of(score_options, strategy_options)}"
+
+
+def _refuse_without_networks(job: _Query, previews: Sequence[str], *, is_repeated: bool) -> None:
+    """Refuse a query whose scores or previews need networks that are not installed."""
+    if missing_for_networks():
+        if not (is_repeated or job.is_scored):
+            need_networks()
+        if previews:
+            need_networks(WITHOUT_PREVIEWS)
 
 
 def _complete_earlier_previews(project: ProjectFolder, progress: Progress) -> None:

@@ -260,7 +260,7 @@ def build():
 
 
 def test_a_tool_of_a_package_may_have_a_hyphen_and_takes_no_shipped_name(place, monkeypatch):
-    targets = {name: "of_other:build" for name in ("my-tool", "label-studio")}
+    targets = dict.fromkeys(("my-tool", "label-studio"), "of_other:build")
     install(place, "of-other", {"of_other.py": TOOL}, {"tools": targets})
     monkeypatch.setenv(VARIABLE, "of_other")
     made = make_dataset(place / "made", n=1, size=(8, 12), tasks=("depth",))
