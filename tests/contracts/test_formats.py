@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from labelgrid.basics import plugins
+from labelgrid.formats.codec import Form
 from labelgrid.testing.formats import LAWS, FormatCase
 from labelgrid.testing.laws import NotForItError
 from tests.contracts import wrong_formats
@@ -42,3 +45,21 @@ def test_a_wrong_format_is_told_what_the_law_expects(
     case = FormatCase(f"{wrong_formats.__name__}:{wrong.__name__}", tmp_path)
     with pytest.raises(AssertionError, match=words):
         LAW_OF_NAME[law](case)
+
+
+class NeedsDate(wrong_formats.Right):
+    """An option is required whose type the laws know no value of."""
+
+    @dataclass(frozen=True)
+    class Options(Form):
+        taken: date
+
+
+def test_an_author_is_told_what_a_required_option_may_be(tmp_path: Path) -> None:
+    case = FormatCase(f"{__name__}:NeedsDate", tmp_path)
+    with pytest.raises(AssertionError) as failed:
+        case.options()
+    assert str(failed.value).endswith(
+        "the laws know no value of date: give it a default, or one of the types "
+        "tuple[str, ...], tuple[int, ...], str, int, float, bool."
+    )

@@ -133,11 +133,12 @@ def _first(project: ProjectFolder, curves: Sequence[TaskCurve]) -> list[Advice]:
     step = next_step(project)
     newest = newest_fit(project.folder)
     changed = changed_text(project, newest) if newest else ""
-    train = ", then ".join([*install_first(), command("fit", project.folder)])
+    train = command("fit", project.folder)
     if changed:
-        text = f"{changed} `{train}` trains again: what follows is from the labels of before."
+        typed = ", then ".join(f"`{line}`" for line in [*install_first(), train])
+        text = f"{changed} {typed} trains again: what follows is from the labels of before."
         rows.append(Advice(topic="first", text=text, command=train))
-    told = changed and step.line == train
+    told = changed and step.typed[-1] == train
     if not (told or step.budget) and any(curve.curve for curve in curves):
         text = f"{step.why} What follows is from the labels that were trained on so far."
         rows.append(Advice(topic="first", text=text))

@@ -476,7 +476,7 @@ class Project(ProjectContents):
 
     @takes(CancelRequest)
     def cancel(self, request: CancelRequest) -> ChangedCells:
-        """Cancel requests; without cells and round, all open ones outside the held-out images.
+        """Cancel requests; without cells and round, all open ones but those of held-out images.
 
         Returns:
             the cells that are missing now or, if they are of held-out images and with `requeue`,

@@ -40,9 +40,9 @@ class ProjectReader(Project):
         return each_cell(self.disk, **request)
 
     def offered_relations(self, *, labelled: bool = False) -> str:
-        """The relations that may give labels, and the command to measure, as a sentence.
+        """A sentence on the shipped relations that may give labels, with the command to measure.
 
-        By shipped relations that fit the tasks and that nobody declared; "" without one.
+        They fit the tasks, and nobody declared them; "" if there is none.
 
         Args:
             labelled: only relations between tasks that have labels of training images.

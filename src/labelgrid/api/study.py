@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -34,8 +33,9 @@ def need_laboratory() -> None:
     Raises:
         UsageError: it was.
     """
-    laboratory = find_spec("labelgrid.lab")
-    if laboratory is None or laboratory.origin is None:  # a folder of compiled files may be left
+    from labelgrid.basics.plugins import has_laboratory
+
+    if not has_laboratory():
         raise UsageError(
             "This labelgrid has no laboratory: studies, their reports and scenes are left out.",
             next_step="Install labelgrid whole; projects need none of it.",

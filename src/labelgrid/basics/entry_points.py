@@ -1,6 +1,7 @@
 """Finds the plug-ins that installed packages bring as entry points, without importing them."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,7 +11,10 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from labelgrid.basics.trusted_code import is_trusted
+from labelgrid.basics.trusted_code import NAME, is_never_trusted, is_trusted
+
+#: A name that recipes, commands and paths of files can hold.
+PLAIN = re.compile(r"\w[\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,24 @@ class InstalledPlugin:
     package: str
 
     @property
+    def fault(self) -> str:
+        """Why nobody can use it, whatever is trusted; "" if it can be used."""
+        why = ""
+        if not PLAIN.fullmatch(self.name):
+            why = f"its name '{self.name}' has more than letters, digits, '_', '-' and '.'"
+        elif not NAME.fullmatch(self.target):
+            why = f"its code '{self.target}' is not of the form 'package.module:name'"
+        elif is_never_trusted(self.target.partition(":")[0]):
+            why = f"its code '{self.target}' is labelgrid's or Python's own"
+        if not why:
+            return ""
+        return f"cannot be used: {why}; its package's author must mend the entry point"
+
+    @property
     def summary(self) -> str:
         """What a list of plug-ins says about it."""
+        if self.fault:
+            return f"It {self.fault}. From the package {self.package}: {self.target}."
         module = self.target.partition(":")[0]
         trust = ""
         if not is_trusted(module):

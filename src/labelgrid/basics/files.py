@@ -202,15 +202,20 @@ def install_first() -> Sequence[str]:
     return (INSTALL,) if missing_for_networks() else ()
 
 
-def need_networks() -> None:
+def need_networks(otherwise: str = "") -> None:
     """Refuse work of networks before it begins where networks are not installed.
+
+    Args:
+        otherwise: a sentence on how the command needs none; "" if it does in any case.
 
     Raises:
         ProjectError: they are not.
     """
     missing = missing_for_networks()
     if missing:
-        raise _left_out(missing)
+        error = _left_out(missing)
+        error.next_step = " ".join(filter(None, (error.next_step, otherwise)))
+        raise error
 
 
 def _left_out(module: str) -> ProjectError:

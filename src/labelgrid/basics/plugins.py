@@ -18,7 +18,7 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from labelgrid.basics.errors import PluginError
-from labelgrid.basics.trusted_code import check_trusted
+from labelgrid.basics.trusted_code import check_trusted, is_trusted
 
 if TYPE_CHECKING:
     from labelgrid.basics.entry_points import InstalledPlugin
@@ -191,13 +191,18 @@ def _paths(folder: str) -> list[Path]:
 
     There is none if the folder is a part of the laboratory and that was left out.
     """
-    try:
-        package = importlib.import_module(f"labelgrid.{FOLDERS[folder].package}")
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("labelgrid.lab"):
-            raise
+    place = FOLDERS[folder].package
+    if place.startswith("lab.") and not has_laboratory():
         return []
+    package = importlib.import_module(f"labelgrid.{place}")
     return [Path(path) for path in package.__path__]
+
+
+def has_laboratory() -> bool:
+    """Whether this labelgrid has the laboratory: studies, their reports and scenes."""
+    laboratory = find_spec("labelgrid.lab")
+    # A folder of compiled files may be left, which has no origin.
+    return laboratory is not None and laboratory.origin is not None
 
 
 @lru_cache
@@ -218,7 +223,7 @@ def module(folder: str, name: str) -> ModuleType:
         return importlib.import_module(path)
     try:
         return importlib.import_module(path)
-    except Exception as error:  # a user's module may raise anything
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise _import_error(name, error) from error
 
 
@@ -276,7 +281,7 @@ def call(folder: str, name: str, build: Any, *arguments: Any) -> Any:
     """
     try:
         built = build(*arguments)
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, SystemExit) as error:
         # An object that is no plug-in raises these; others are errors of a plug-in's code.
         if not is_own(folder, name):
             raise
@@ -343,7 +348,7 @@ def _load_options(path: str, name: str) -> ModuleType | None:
         version = (about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
         part = _part_of_file(part_name, spec.loader.path, version)
         sys.modules[part_name] = part  # another file of this name may have been there
-    except Exception as error:  # a user's module may raise anything
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise _import_error(name, error) from error
     if not hasattr(part, "Options"):
         return None
@@ -469,12 +474,22 @@ def _installed_plugin(folder: str, name: str) -> "InstalledPlugin":
             next_step="Name the code of the one that you mean, or remove the other package.",
             unchanged="None of them was run.",
         )
+    _refuse_faulty(found[0])
     return found[0]
+
+
+def _refuse_faulty(plugin: "InstalledPlugin") -> None:
+    if plugin.fault:
+        raise PluginError(
+            f"'{plugin.name}' of the package {plugin.package} {plugin.fault}.",
+            unchanged="It was not run.",
+        )
 
 
 def _path(folder: str, name: str) -> str:
     """The module of a plug-in, which is not imported; checks that its code may run."""
     if ":" in name:
+        _refuse_unusable_name(folder, name)
         return check_trusted(name)
     if name in names(folder):
         return f"labelgrid.{FOLDERS[folder].package}.{name}"
@@ -484,12 +499,19 @@ def _path(folder: str, name: str) -> str:
     )
 
 
+def _refuse_unusable_name(folder: str, name: str) -> None:
+    """Refuse an installed plug-in with a colon in its name, unless the name is trusted code."""
+    if not is_trusted(name.partition(":")[0]):
+        for plugin in _installed(folder).get(name, ()):
+            _refuse_faulty(plugin)
+
+
 def _unknown_error(folders: Sequence[str], name: str) -> PluginError:
     nouns = " or ".join(FOLDERS[folder].noun for folder in folders)
     lists: list[str] = []
     every: list[str] = []
     for folder in folders:
-        plugins = sorted({*names(folder), *_installed(folder)})
+        plugins = sorted({*names(folder), *_usable(folder)})
         every += plugins
         lists.append(f"{'the' if lists else 'The'} {folder} are: {', '.join(plugins)}")
     hint = ""
@@ -502,7 +524,16 @@ def _unknown_error(folders: Sequence[str], name: str) -> PluginError:
     )
 
 
-def _import_error(name: str, error: Exception) -> PluginError:
+def _usable(folder: str) -> list[str]:
+    """The names of installed plug-ins, without those that nobody can use."""
+    usable = []
+    for name, plugins in _installed(folder).items():
+        if not all(plugin.fault for plugin in plugins):
+            usable.append(name)
+    return usable
+
+
+def _import_error(name: str, error: BaseException) -> PluginError:
     reason = str(error)
     if not isinstance(error, ImportError | AttributeError):
         reason = f"{type(error).__name__}: {error}"

@@ -37,7 +37,7 @@ def trust(prefixes: Iterable[str]) -> None:
         )
     wanted = [prefix.strip() for text in texts for prefix in text.split(",")]
     for prefix in wanted:
-        if not PREFIX.fullmatch(prefix) or _is_of_python(prefix) or _is_of_labelgrid(prefix):
+        if not PREFIX.fullmatch(prefix) or is_never_trusted(prefix):
             raise UsageError(
                 f"{prefix!r} cannot be trusted: it is not a module of yours.",
                 next_step="Name the module or package of your plug-ins, such as --trust mine.",
@@ -100,6 +100,16 @@ def check_trusted(name: str, shown: str = "") -> str:
             unchanged="It was not run.",
         )
     return module
+
+
+def is_never_trusted(module: str) -> bool:
+    """Whether a module is Python's or labelgrid's, which nobody's plug-ins are in.
+
+    Example:
+        >>> is_never_trusted("os.path")
+        True
+    """
+    return _is_of_python(module) or _is_of_labelgrid(module)
 
 
 def _is_of_python(module: str) -> bool:

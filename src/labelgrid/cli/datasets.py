@@ -98,7 +98,7 @@ def check(
 ) -> None:
     """Read the images and labels of a data set, and list the contents and the faults.
 
-    Exits with 1 if anything is.
+    Exits with 1 if there is a fault.
 
     Example: [bold]labelgrid data check folder rooms --out sheet.png[/]
     """

@@ -63,10 +63,20 @@ class TypedImportRequest(ImportAnswersRequest, ImportSuppliedRequest, ImportRequ
         return project.import_labels(**self.part(ImportRequest))
 
 
-def _plugin_name(name: str | None) -> str | None:
-    if name and ":" not in name:
-        return name.replace("-", "_")
-    return name
+def _plugin_name(name: str | None, *folders: str) -> str | None:
+    """The plug-in of some folders that a user names; hyphens may stand for underscores.
+
+    As in all folders, a shipped name comes before one of an installed package.
+    """
+    from labelgrid.basics import plugins
+
+    if not name or ":" in name:
+        return name
+    plain = name.replace("-", "_")
+    if any(plain in plugins.names(folder) for folder in folders):
+        return plain
+    known = any(plugins.is_known(folder, name) for folder in folders)
+    return name if known else plain
 
 
 @note_unchanged("Nothing was imported.")
@@ -82,7 +92,7 @@ def import_(
     """
     from labelgrid.annotate.answers import ImportRefused
 
-    request = replace(request, format=_plugin_name(request.format))
+    request = replace(request, format=_plugin_name(request.format, "tools", "layouts"))
     with open_project(folder) as project:
         before = project.offered_relations(labelled=True)
         try:
@@ -114,7 +124,7 @@ def export(
     """
     from labelgrid.basics import plugins
 
-    request = replace(request, to=_plugin_name(request.to) or "")
+    request = replace(request, to=_plugin_name(request.to, "tools") or "")
     try:
         plugins.resolve("tools", request.to)
     except PluginError as error:
@@ -133,7 +143,7 @@ def cancel(
     request: CancelRequest,
     json: bool = False,
 ) -> None:
-    """Cancel requests; without cells and --round, all open ones outside the held-out images.
+    """Cancel requests; without cells and --round, all open ones but those of held-out images.
 
     Example: [bold]labelgrid cancel flat kitchen/0004.jpg:depth[/]
     """

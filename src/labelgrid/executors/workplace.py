@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labelgrid.basics.errors import UsageError
-from labelgrid.basics.plugins import create, is_known, target_of
+from labelgrid.basics.plugins import create, names
 from labelgrid.basics.processes import cores
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.trusted_code import NAME, is_trusted
 from labelgrid.executors.executor import Executor
 from labelgrid.executors.pieces import Piece, PieceList
 from labelgrid.executors.share import EVERYTHING, Share, shard_size
@@ -110,8 +111,7 @@ def executor_at(on: str, workers: int, preload: str) -> Executor:
         3
     """
     name, mark, address = on.partition(":")
-    is_code = not is_known("executors", name) or on == target_of("executors", name)
-    if is_code:  # nobody's, or a user's own, whose name has a colon
+    if _is_code(on):  # whose name has a colon
         name = on
         address = ""
     elif mark and not address:
@@ -121,6 +121,28 @@ def executor_at(on: str, workers: int, preload: str) -> Executor:
         )
     wanted = preload, workers or cores(), address
     return create("executors", name, *wanted)
+
+
+def _is_code(on: str) -> bool:
+    """Whether a place is not the name of a plug-in, perhaps with an address, but code.
+
+    Code that the user trusts goes before an installed plug-in, unless that is of the same package:
+    then what follows the colon is an address.
+    """
+    name = on.partition(":")[0]
+    if name in names("executors"):
+        return False
+    from labelgrid.basics.entry_points import installed_plugins  # reads each package's metadata
+
+    targets = [plugin.target for plugin in installed_plugins("executors").get(name, ())]
+    if not targets or on in targets:
+        return True
+    packages = [_package(target) for target in targets]
+    return bool(NAME.fullmatch(on)) and is_trusted(name) and _package(on) not in packages
+
+
+def _package(code: str) -> str:
+    return code.partition(":")[0].partition(".")[0]
 
 
 def refuse_address(place: str, address: str) -> None:

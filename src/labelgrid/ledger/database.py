@@ -395,7 +395,7 @@ def open_database(place: LedgerPlace, *, read_only: bool = False) -> Database:
 
 
 def is_unwritable(place: LedgerPlace) -> TypeGuard[Path]:
-    """Whether a ledger is a file that cannot be written; reading needs the right, too."""
+    """Whether a ledger is a file that this process has no right to write, as reading needs."""
     return isinstance(place, Path) and place.is_file() and not can_be_written(place)
 
 

@@ -183,7 +183,10 @@ def example_output(network: Network) -> Output:
 
 
 def reason_to_ignore(network: Network) -> str:
-    """Say why a network ignores known labels: "has one stage"; else ""."""
+    """Say why a network ignores known labels: it has one stage, or what `ignores_known` says.
+
+    "" if it does not ignore them.
+    """
     if not example_output(network).initial:
         return "has one stage"
     return network.ignores_known

@@ -21,7 +21,7 @@ from labelgrid.basics.errors import (
     StateError,
     command,
 )
-from labelgrid.basics.files import missing_for_networks, need_networks
+from labelgrid.basics.files import INSTALL, missing_for_networks, need_networks
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.shown import ROWS, Shown, figure, gallery, text_block
 from labelgrid.basics.streams import seed_of
@@ -86,6 +86,8 @@ if TYPE_CHECKING:
 
 #: The strategy before there is a model.
 COLD = "random_images"
+#: How a query needs no network whose picks need none.
+WITHOUT_PREVIEWS = "With `prelabels=False`, this query needs no network."
 #: The ledger's key of what earlier budgets left over, by unit.
 CARRIED = "carried"
 #: The width of a photograph among the picks of a notebook, in pixels.
@@ -238,8 +240,7 @@ def query(
     job = _prepare(project, strategy, progress, draws=draws, search=search, tasks=tasks)
     previews = [] if dry_run else job.previews(prelabels, pictures)
     result = None if new else _repeated_result(job, budget)
-    if missing_for_networks() and (previews or not (result or job.is_scored)):
-        need_networks()
+    _refuse_without_networks(job, previews, is_repeated=result is not None)
     if not dry_run:
         _complete_earlier_previews(project, progress)
     if result:
@@ -446,6 +447,15 @@ def calibration_key(project: ProjectFolder, name: str, strategy: Strategy, optio
     return f"fixed/{name}/{hash_of(score_options, strategy_options)}"
 
 
+def _refuse_without_networks(job: _Query, previews: Sequence[str], *, is_repeated: bool) -> None:
+    """Refuse a query whose scores or previews need networks that are not installed."""
+    if missing_for_networks():
+        if not (is_repeated or job.is_scored):
+            need_networks()
+        if previews:
+            need_networks(WITHOUT_PREVIEWS)
+
+
 def _complete_earlier_previews(project: ProjectFolder, progress: Progress) -> None:
     """Write the previews that earlier queries announced and were stopped before."""
     for number in range(1, project.round_number):
@@ -453,10 +463,16 @@ def _complete_earlier_previews(project: ProjectFolder, progress: Progress) -> No
         fit = newest_fit(project.folder, before=number + 1) if names else None
         if fit is None:
             continue
+        missing = missing_for_networks()
+        if missing:
+            progress.say(
+                f"The previews of round {number} wait: they need {missing}, which the base install "
+                f"leaves out. Install it: {INSTALL}."
+            )
+            continue
         progress.say(f"Writing the previews of round {number}, before which its query was stopped.")
         scores = RoundScores(project, fit, strategy_of(project)[1])
         try:
-            need_networks()
             from labelgrid.rounds.previews import write_announced_previews
             from labelgrid.rounds.score import scorer_of
 
@@ -810,7 +826,7 @@ def request_kept(
     job = _prepare(project, proposal.strategy, progress, draws=RandomDraws(), search=Search())
     previews = job.previews(prelabels, prelabels)
     if previews:
-        need_networks()
+        need_networks(WITHOUT_PREVIEWS)
     _complete_earlier_previews(project, progress)
     announce_previews(project.round_folder(proposal.round), previews)
     request_proposal(project, proposal, advice)

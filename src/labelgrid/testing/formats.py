@@ -51,6 +51,11 @@ sys.exit(3 if Watch.asked else 0)
 """
 
 
+def _type_text(given: object) -> str:
+    """A type as a file of Python has it."""
+    return given.__name__ if type(given) is type else str(given)
+
+
 @dataclass(frozen=True)
 class FormatCase:
     """A format and a folder for its files.
@@ -90,7 +95,8 @@ class FormatCase:
             expect(
                 types[field.name] in REQUIRED,
                 f"The option `{field.name}` of {self.name} is required, and the laws know no value "
-                f"of {types[field.name]}: give it a default, or add the type to REQUIRED.",
+                f"of {_type_text(types[field.name])}: give it a default, or one of the types "
+                f"{', '.join(map(_type_text, REQUIRED))}.",
             )
             values[field.name] = REQUIRED[types[field.name]]
         return values

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -46,6 +47,10 @@ class NotForItError(Exception):
     """A law says nothing about a plug-in, for the reason that it gives."""
 
 
+class UntoldError(PluginError):
+    """Nobody tells the laws what they cannot do without."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """A plug-in that is held to laws.
@@ -70,11 +75,11 @@ class Subject:
         """Return what the laws cannot do without.
 
         Raises:
-            PluginError: nobody says it.
+            UntoldError: nobody says it.
         """
         found = self.says(attribute)
         if found is None:
-            raise PluginError(
+            raise UntoldError(
                 f"No law can hold for '{self.name}': its module has no `{attribute}`, {why}.",
                 next_step="Write it there, or in a module that --with names; see "
                 "docs/how-to/own-plugin.md.",
@@ -214,7 +219,7 @@ def hold(law: Law, subject: Subject, place: Path) -> None:
     Raises:
         AssertionError: it breaks the law.
         NotForItError: the law says nothing about it.
-        PluginError: the laws cannot do without something that nobody tells them.
+        UntoldError: the laws cannot do without something that nobody tells them.
     """
     if law in OF_ALL:
         law(subject)
@@ -226,13 +231,31 @@ def outcomes(subject: Subject) -> Iterator[LawOutcome]:
     """Hold a plug-in to all laws of its sort, one after the other.
 
     Raises:
-        PluginError: the laws cannot do without something that nobody tells them.
+        PluginError: the extra `testing` is not installed.
+        UntoldError: the laws cannot do without something that nobody tells them.
     """
-    here = Path(tempfile.gettempdir()) / "labelgrid-hypothesis"
-    os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(here))  # else in this folder
-    for law in laws_of(subject.folder):
-        with tempfile.TemporaryDirectory(prefix="labelgrid-laws-") as place:
-            yield _outcome(law, subject, Path(place))
+    own = laws_of(subject.folder)
+    with tempfile.TemporaryDirectory(prefix="labelgrid-laws-") as kept, _hypothesis_keeps_in(kept):
+        for law in own:
+            with tempfile.TemporaryDirectory(prefix="labelgrid-laws-") as place:
+                yield _outcome(law, subject, Path(place))
+
+
+@contextmanager
+def _hypothesis_keeps_in(folder: str) -> Iterator[None]:
+    """Let hypothesis keep its files in a folder, unless the user names another.
+
+    It would keep them in the folder that the command is typed in.
+    """
+    configuration = sys.modules.get("hypothesis.configuration")
+    if configuration is None or "HYPOTHESIS_STORAGE_DIRECTORY" in os.environ:
+        yield
+        return
+    configuration.set_hypothesis_home_dir(folder)
+    try:
+        yield
+    finally:
+        configuration.set_hypothesis_home_dir(None)
 
 
 def _outcome(law: Law, subject: Subject, place: Path) -> LawOutcome:
@@ -241,9 +264,9 @@ def _outcome(law: Law, subject: Subject, place: Path) -> LawOutcome:
         hold(law, subject, place)
     except NotForItError as reason:
         return LawOutcome(name, "idle", f"{reason}.")
-    except PluginError:
+    except UntoldError:
         raise
-    except Exception as error:  # a plug-in may raise anything
+    except (Exception, SystemExit) as error:  # a plug-in may raise anything
         wrong = of_system(error)
         if wrong and not isinstance(error, OSError):
             raise wrong from error
@@ -251,7 +274,7 @@ def _outcome(law: Law, subject: Subject, place: Path) -> LawOutcome:
     return LawOutcome(name, "passed")
 
 
-def _message(error: Exception) -> str:
+def _message(error: BaseException) -> str:
     """What was expected and found, and where: the innermost line of a law and of the plug-in."""
     text = str(error)
     if not isinstance(error, AssertionError | LabelgridError):

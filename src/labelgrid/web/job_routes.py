@@ -32,7 +32,7 @@ def router(opened: Opened) -> APIRouter:
 
     @routes.post("/jobs", status_code=201)
     def start_job(order: AnyOrder) -> Json:
-        """Start a command on this machine, also beyond the end of the server."""
+        """Start a command on this machine, which goes on when the server ends."""
         with opened() as project:
             return asdict(jobs.shown(project, jobs.start(project, order)))
 

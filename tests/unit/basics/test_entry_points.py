@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from labelgrid.basics import plugins
-from labelgrid.basics.errors import PluginError
+from labelgrid.basics.errors import LabelError, PluginError, UsageError
 from labelgrid.basics.trusted_code import VARIABLE
+from labelgrid.cli import exchange
 from labelgrid.executors.workplace import executor_at
 from labelgrid.lab.simulation.plugin_code import changed_plugins, digests
 from tests.commands import run
@@ -128,14 +129,41 @@ def test_an_unknown_name_lists_what_is_installed_too(place):
         plugins.resolve("strategies", "cheapst")
 
 
+CODE = "of_package.cheapest:build"
+
+
 @pytest.mark.parametrize(
-    "target", ["os:system", "labelgrid.select.strategies.margin:build", "of_package.cheapest"]
+    ("name", "target"),
+    [
+        ("cheapest", "os:system"),
+        ("cheapest", "labelgrid.select.strategies.margin:build"),
+        ("cheapest", "of_package.cheapest"),
+        ("cheapest", f"{CODE} [extra]"),
+        ("cheapest", "of_package.cheapest:Options.build"),
+        ("cheapest", "of_package/../b:c"),
+        ("cheap:est", CODE),
+        ("../cheapest", CODE),
+        ("[red]cheapest", CODE),
+    ],
 )
-def test_a_target_that_is_no_code_of_the_package_is_refused(place, monkeypatch, target):
-    install(place, "of-package", {}, {"strategies": {"cheapest": target}})
-    monkeypatch.setenv(VARIABLE, "os,of_package,labelgrid")
-    with pytest.raises(PluginError):
-        plugins.resolve("strategies", "cheapest")
+def test_an_entry_point_that_nobody_can_use_is_listed_so_and_refused(
+    place, monkeypatch, name, target
+):
+    install_cheapest(place)
+    install(place, "of-other", {}, {"networks": {name: target}})
+    monkeypatch.setenv(VARIABLE, "of_package")
+    line = plugins.describe("networks")[name]
+    sentence, _, rest = line.partition(" From the package of-other 1.0: ")
+    assert sentence.startswith("It cannot be used: ") and "--trust" not in line
+    assert sentence.endswith("; its package's author must mend the entry point.")
+    assert rest == f"{target}."
+    for find in (plugins.resolve, plugins.options_class):
+        with pytest.raises(PluginError) as refused:
+            find("networks", name)
+        assert refused.value.what == f"'{name}' of the package of-other 1.0" + sentence[2:]
+    with pytest.raises(PluginError) as unknown:
+        plugins.resolve("networks", "cheapst")
+    assert name not in str(unknown.value)
 
 
 def test_shipped_plug_ins_and_own_code_read_no_package_s_metadata():
@@ -170,20 +198,81 @@ def test_a_project_takes_a_kind_a_strategy_and_a_format_of_a_package(place, monk
     assert '"near"' in run("list", "kinds", "--json")
 
 
+PLACE = (
+    "class There:\n"
+    "    share = workers = None\n"
+    "    def __init__(self, *said): self.said = said\n"
+    "    def start(self): ...\n"
+    "    wait = stop = start\n"
+)
+
+
 def test_a_place_of_a_package_may_have_an_address(place, monkeypatch):
-    place_text = (
-        "class There:\n"
-        "    share = workers = None\n"
-        "    def __init__(self, *said): self.said = said\n"
-        "    def start(self): ...\n"
-        "    wait = stop = start\n"
-    )
-    text = place_text + "def build(*said): return There(*said)\n"
+    text = PLACE + "def build(*said): return There(*said)\n"
     targets = {"executors": {"of_other": "of_other:build"}}
     install(place, "of-other", {"of_other.py": text}, targets)
     monkeypatch.setenv(VARIABLE, "of_other")
     for on, address in (("of_other", ""), ("of_other:build", ""), ("of_other:there", "there")):
         assert executor_at(on, 1, "labelgrid.basics.errors").said[2] == address
+
+
+def test_trusted_code_goes_before_a_place_of_another_package(place, monkeypatch):
+    targets = {"executors": {"of_package": "of_other.places:build"}}
+    own = PLACE + "def build(*said): return There('own', *said)\n"
+    texts = {
+        "of_other/__init__.py": "",
+        "of_other/places.py": PLACE + "def build(*said): return There(*said)\n",
+        "of_package.py": own,
+    }
+    install(place, "of-other", texts, targets)
+    monkeypatch.setenv(VARIABLE, "of_other")
+    assert executor_at("of_package:build", 1, "labelgrid").said[2] == "build"
+    monkeypatch.setenv(VARIABLE, "of_other,of_package")
+    assert executor_at("of_package:build", 1, "labelgrid").said[0] == "own"
+    assert executor_at("of_package", 1, "labelgrid").said[2] == ""
+    assert executor_at("of_package:10.0.0.1:80", 1, "labelgrid").said[2] == "10.0.0.1:80"
+
+
+def test_a_place_that_two_packages_bring_is_named_by_its_code(place, monkeypatch):
+    text = PLACE + "def build(*said): return There(*said)\n"
+    for package in ("of_other", "of_package"):
+        targets = {"executors": {"of_other": f"{package}:build"}}
+        install(place, package, {f"{package}.py": text}, targets)
+    monkeypatch.setenv(VARIABLE, "of_other,of_package")
+    with pytest.raises(PluginError, match="Two packages bring"):
+        executor_at("of_other", 1, "labelgrid")
+    for on in ("of_other:build", "of_package:build"):
+        assert executor_at(on, 1, "labelgrid").said[2] == ""
+
+
+TOOL = '''"""A tool that answers nothing."""
+from labelgrid.annotate.answers import Answers
+
+
+class Silent:
+    def receive(self, *said):
+        return Answers()
+
+
+def build():
+    return Silent()
+'''
+
+
+def test_a_tool_of_a_package_may_have_a_hyphen_and_takes_no_shipped_name(place, monkeypatch):
+    targets = dict.fromkeys(("my-tool", "label-studio"), "of_other:build")
+    install(place, "of-other", {"of_other.py": TOOL}, {"tools": targets})
+    monkeypatch.setenv(VARIABLE, "of_other")
+    made = make_dataset(place / "made", n=1, size=(8, 12), tasks=("depth",))
+    run("init", place / "flat", "--images", made.images, "--task", "depth")
+    with pytest.raises(LabelError, match="There are no labels"):  # the tool has read none
+        run("import", place / "flat", made.root, "--format", "my-tool")
+    run("query", place / "flat", "--budget", 1)
+    with pytest.raises(UsageError, match="'my-tool' only receives labels"):
+        run("export", place / "flat", "--to", "my-tool", "--out", place / "out")
+    assert plugins.target_of("tools", exchange._plugin_name("label-studio", "tools")) == (
+        "labelgrid.annotate.tools.label_studio:build"
+    )
 
 
 def test_a_study_notices_that_a_package_s_code_has_changed(place):

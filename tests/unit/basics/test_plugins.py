@@ -45,6 +45,19 @@ def test_an_unknown_name_lists_the_folder_and_the_nearest_match():
     assert "Did you mean 'random_cells'?" in str(caught.value) and "partal" in str(caught.value)
 
 
+def test_a_folder_is_empty_only_where_the_whole_laboratory_is_left_out(monkeypatch):
+    need_laboratory()
+    for package in ("lab.simulation.no_such_folder", "label_folder"):
+        monkeypatch.setitem(plugins.FOLDERS, "lacking", plugins.Folder(package, "thing", ()))
+        with pytest.raises(ModuleNotFoundError, match=package.replace(".", r"\.")):
+            plugins.names("lacking")
+    assert plugins.names("analyses")
+    for name in [name for name in sys.modules if name.startswith("labelgrid.lab.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "labelgrid.lab", None)
+    assert plugins.names("analyses") == [] and plugins.describe("analyses") == {}
+
+
 def test_outside_code_goes_by_module_and_object(tmp_path, monkeypatch):
     (tmp_path / "mine_of_a_test.py").write_text("class Thing:\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)

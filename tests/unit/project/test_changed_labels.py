@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.advice.advise import advise
+from labelgrid.basics import files
 from labelgrid.basics.progress import Silent
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, State
@@ -81,6 +82,19 @@ def test_a_replaced_label_is_counted_and_a_training_is_the_next_step(
         first = advise(project).advice[0]
         assert first.topic == "first" and first.text.startswith("1 label has changed since")
         assert first.command == f"labelgrid fit {project.folder}" and first.command in first.text
+
+
+def test_without_networks_the_advice_to_train_names_two_commands_and_has_one_that_runs(
+    trained: tuple[ProjectFolder, Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, _ = trained
+    monkeypatch.setattr(files, "TRAINING", ("labelgrid_has_no_such_package",))
+    with project:
+        replace_label(project, labelled(project)[0], tmp_path / "fix")
+        first, *others = advise(project).advice
+    assert first.command == f"labelgrid fit {project.folder}"
+    assert f" `{files.INSTALL}`, then `{first.command}` trains again" in first.text
+    assert all(other.topic != "first" for other in others)
 
 
 def test_a_replacement_that_is_undone_changes_nothing(

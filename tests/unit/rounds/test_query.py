@@ -610,6 +610,8 @@ def test_without_networks_a_query_that_needs_them_is_refused_before_it_says_or_d
     with pytest.raises(ProjectError, match="base install leaves out") as error:
         query.query(project, Budget(3), progress, **asked)
     assert "labelgrid[train]" in error.value.next_step
+    only_previews = asked == {"strategy": "random_images"}
+    assert ("`prelabels=False`" in error.value.next_step) == only_previews
     assert progress.lines == []
     assert list(project.store.cells(state=State.REQUESTED)) == requested
     assert project.round_number == rounds
@@ -623,8 +625,9 @@ def test_without_networks_scores_that_are_there_are_enough_for_picks_without_pre
         score.score(project, Silent())
     kept = project.folder / "kept.json"
     picks = query.query(project, Budget(2), Silent(), dry_run=True, save=kept).picks
-    with pytest.raises(ProjectError, match="base install leaves out"):
+    with pytest.raises(ProjectError, match="base install leaves out") as refused:
         query.request_kept(project, kept, Silent())
+    assert "`prelabels=False`" in refused.value.next_step
     assert not list(project.store.cells(state=State.REQUESTED))
     query.request_kept(project, kept, Silent(), prelabels=False)
     cells = {row.cell for row in project.store.cells(state=State.REQUESTED)}
@@ -639,4 +642,10 @@ def test_without_networks_previews_of_an_earlier_query_wait_and_hinder_no_other(
     (folder / "previews-pending.txt").write_text("prelabels")
     progress = Said()
     query.query(project, Budget(3), progress, strategy="random_cells", prelabels=False)
-    assert any("They are not written: This needs" in line for line in progress.lines)
+    told = [line for line in progress.lines if "previews" in line]
+    assert told == [
+        "The previews of round 3 wait: they need labelgrid_has_no_such_package, which the base "
+        "install leaves out. Install it: pip install 'labelgrid[train]'."
+    ]
+    assert not any("Writing" in line for line in progress.lines)
+    assert (folder / "previews-pending.txt").exists()

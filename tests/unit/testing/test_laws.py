@@ -1,6 +1,7 @@
 """Laws of `labelgrid check-plugin`: each law of a sort is run on a plug-in from outside, and each says how it ended."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -137,3 +138,99 @@ def test_a_message_names_the_line_of_a_bare_assertion() -> None:
 
     outcome = laws._outcome(broken, Subject("formats", RIGHT), None)
     assert outcome.state == "failed"
+
+
+STRATEGY = '''"""Ends."""
+{start}
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Options:
+    pass
+
+
+def build(options):
+    {build}
+'''
+
+
+@pytest.fixture
+def write_ending(tmp_path, monkeypatch):
+    """Writes the trusted strategy `ending:build`."""
+
+    def write(start: str = "", build: str = "return None") -> None:
+        (tmp_path / "ending.py").write_text(STRATEGY.format(start=start, build=build))
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("LABELGRID_TRUST", "ending")
+    yield write
+    sys.modules.pop("ending", None)
+
+
+def checked(name: str) -> "tuple[int, list[dict[str, str]]]":
+    done = CliRunner().invoke(app, ["check-plugin", "strategies", name, "--json"])
+    return done.exit_code, json.loads(done.stdout)["laws"]
+
+
+@pytest.mark.parametrize(
+    ("start", "build", "words"),
+    [
+        ("import sys", "sys.exit(0)", "SystemExit: 0"),
+        ("", "raise SystemExit('no licence')", "SystemExit: no licence"),
+        (
+            "from labelgrid.basics.errors import PluginError",
+            "raise PluginError('It needs a card.')",
+            "It needs a card.",
+        ),
+    ],
+)
+def test_a_plug_in_that_ends_or_refuses_breaks_laws_and_ends_none(
+    write_ending, start, build, words
+) -> None:
+    write_ending(start, build)
+    code, found = checked("ending:build")
+    assert code == 1 and len(found) == len(laws_of("strategies"))
+    failed = [law for law in found if law["state"] == "failed"]
+    assert len(failed) == 7 and all(words in law["message"] for law in failed)
+
+
+def test_a_law_that_the_plug_in_ends_has_failed() -> None:
+    def ends(_case: object) -> None:
+        sys.exit(0)
+
+    outcome = laws._outcome(ends, Subject("formats", RIGHT), None)
+    assert outcome.state == "failed" and "it raised SystemExit: 0" in outcome.message
+
+    def interrupted(_case: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        laws._outcome(interrupted, Subject("formats", RIGHT), None)
+
+
+def test_a_plug_in_that_ends_at_import_is_refused(write_ending) -> None:
+    write_ending("import sys\nsys.exit(0)")
+    with pytest.raises(PluginError, match=r"'ending:build' cannot be imported: SystemExit: 0\."):
+        run("check-plugin", "strategies", "ending:build")
+    write_ending("import sys\ndataclass = sys.exit(0)")
+    with pytest.raises(PluginError, match=r"'ending:build' cannot be imported: SystemExit: 0\."):
+        plugins.options_class("strategies", "ending:build")
+
+
+def test_what_drawing_keeps_goes_with_the_run(tmp_path) -> None:
+    program = (
+        "from labelgrid.testing.laws import Subject, outcomes; "
+        "print({one.state for one in outcomes(Subject('strategies', 'random_cells'))})"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    environment.pop("HYPOTHESIS_STORAGE_DIRECTORY", None)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "{'passed'}\n" and not list(tmp_path.iterdir())

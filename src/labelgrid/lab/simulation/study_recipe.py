@@ -361,6 +361,5 @@ def _check_grid(grid: Mapping[str, Sequence[Any]]) -> None:
     for name, values in grid.items():
         if not values:
             raise ValueError(f"grid.{name} has no value")
-    for name, values in grid.items():
         if len({*map(repr, values)}) < len(values):
             raise ValueError(f"grid.{name} has a value twice")
