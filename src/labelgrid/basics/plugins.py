@@ -470,7 +470,7 @@ def _installed_plugin(folder: str, name: str) -> "InstalledPlugin":
     if len(found) > 1:
         packages = " and ".join(f"{one.package} ('{one.target}')" for one in found)
         raise PluginError(
-            f"Two packages bring a {FOLDERS[folder].noun} '{name}': {packages}.",
+            f"Two packages bring the {FOLDERS[folder].noun} '{name}': {packages}.",
             next_step="Name the code of the one that you mean, or remove the other package.",
             unchanged="None of them was run.",
         )

@@ -102,7 +102,7 @@ def test_two_packages_with_one_name_are_refused_by_their_names(place, monkeypatc
     install_cheapest(place)
     install(place, "of-other", {}, {"strategies": {"cheapest": "of_other:build"}})
     monkeypatch.setenv(VARIABLE, "of_package,of_other")
-    with pytest.raises(PluginError, match="Two packages bring a strategy 'cheapest'") as caught:
+    with pytest.raises(PluginError, match="Two packages bring the strategy 'cheapest'") as caught:
         plugins.resolve("strategies", "cheapest")
     for word in (
         "of-package 1.0",
