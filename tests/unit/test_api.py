@@ -266,6 +266,7 @@ def arguments_of(command):
 
 def test_every_command_stands_on_a_call_but_those_that_need_no_project():
     assert set(typer.main.get_command(cli.app).commands) - set(CALLS) == {
+        "check-plugin",
         "data",
         "ledger",
         "list",

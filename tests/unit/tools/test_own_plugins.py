@@ -5,7 +5,7 @@ import sys
 
 from labelgrid.basics import plugins
 from tools import own_plugins
-from tools.own_plugins import OWN, faults
+from tools.own_plugins import OWN, broken
 from tools.source import ROOT
 
 MAIN = "import sys; from labelgrid.cli import main; sys.exit(main())"
@@ -32,7 +32,7 @@ def test_an_installed_package_is_listed_refused_without_trust_and_held_to_its_la
     subprocess.run([*pip, *words, *packages], check=True)
     (tmp_path / "labelgrid").write_text(f"#!/bin/sh\nexec {sys.executable} -c '{MAIN}' \"$@\"\n")
     (tmp_path / "labelgrid").chmod(0o755)
-    assert faults(tmp_path, tmp_path) == []
+    assert broken(tmp_path, tmp_path) == []
     (modules / "optical_flow.py").write_text("import no_such_module\n")
-    (fault,) = faults(tmp_path, tmp_path)
+    (fault,) = broken(tmp_path, tmp_path)
     assert "'optical_flow' cannot be imported: No module named 'no_such_module'" in fault
