@@ -122,10 +122,13 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'labelgrid' has no attribute '{name}'")
     from importlib import import_module
 
-    from labelgrid.api.door import needed_packages
-
-    with needed_packages():
+    try:
         return getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError:
+        from labelgrid.api.door import needed_packages
+
+        with needed_packages():
+            raise
 
 
 def __dir__() -> list[str]:
