@@ -71,7 +71,7 @@ def summary_of(task: TaskDef, label: LabelArray, thin: LabelArray, figures: Figu
     `thin` is the label at fewer pixels, with its `figures`. A large label is judged by a sample of
     its pixels, except lines, which a sample would break, and figures that need all pixels.
     """
-    judged = label if task.overview().lines else label.sample()
+    judged = task.judged(label)
     outline = task.outline(judged)
     # An empty map contradicts no image.
     edges = on_grid(outline) if outline is not None and outline.any() else None

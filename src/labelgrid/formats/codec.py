@@ -62,12 +62,15 @@ class LabelArray(Shown):
             (512, 512)
         """
         pixels = self.valid.size
-        if pixels <= JUDGED or 2 * np.count_nonzero(self.valid) < pixels:
+        if pixels <= JUDGED:
+            return self
+        share = np.count_nonzero(self.valid) / pixels
+        if share < 0.5:
             return self
         step = math.ceil(math.sqrt(pixels / JUDGED))
         rows, columns = (slice(min(step, side) // 2, None, step) for side in self.size)
         valid = self.valid[rows, columns]
-        if abs(valid.mean() - self.valid.mean()) > PATTERN:
+        if abs(np.count_nonzero(valid) / valid.size - share) > PATTERN:
             return self
         return replace(self, value=self.value[rows, columns], valid=valid)
 

@@ -73,7 +73,7 @@ class ImportNumbers:
         known = overview.latest
         self._classes[cell] = classes_in(task, label) if known is None else class_bits(known)
         if cell.image_id in self.drawn:
-            small = label if overview.lines else label.sample()
+            small = task.judged(label)
             if small.valid.size <= JUDGED:  # a copy: a view would hold the whole label
                 self.kept[cell] = replace(small, value=small.value.copy(), valid=small.valid.copy())
 

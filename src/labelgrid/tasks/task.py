@@ -292,6 +292,13 @@ class TaskDef:
             overview.class_colours = self.region_colours
         return overview
 
+    def judged(self, label: LabelArray) -> LabelArray:
+        """A sample of a large label, by which it is judged; all of one whose lines would break."""
+        sample = label.sample()
+        if sample is not label and self.overview().lines:
+            return label
+        return sample
+
     def slope(self, label: LabelArray) -> Array | None:
         """The change of distance to the right and upward, [h, w, 2]; None if the kind has none."""
         return self.spec.slope(label.value, label.valid, self.options)
