@@ -36,14 +36,14 @@ def cure_blame(
         The difference of the shares of the contradiction that are removed, from -1 to 1; 0 if it
         may be chance.
     """
-    before = _distance(given, derived)
+    before = _lengths(given - derived)
     whole = float(np.nansum(np.where(apart > 0, before, 0))) + 1e-6
     read = {fault: np.asarray(factors, np.float32) for fault, factors in turns.items()}
     own = {"mirrored": np.float32(1), "inverted": np.float32(-1)}
     shares = []
     for factors in (own, read):
-        mirrored = before - _distance(_mirrored(given) * factors["mirrored"], derived)
-        inverted = before - _distance(given[None] * factors["inverted"], derived)
+        mirrored = before - _lengths(_mirrored(given) * factors["mirrored"] - derived)
+        inverted = before - _lengths(given[None] * factors["inverted"] - derived)
         best = np.where(_beside_axes(), rectangles().sums(np.nan_to_num(mirrored)), 0).max()
         best = max(float(best), float(rectangles().sums(np.nan_to_num(inverted)).max()))
         shares.append(best / whole)
@@ -51,8 +51,9 @@ def cure_blame(
     return float(np.sign(difference)) * max(abs(difference) - CHANCE, 0.0)
 
 
-def _distance(one: Array, other: Array) -> Floats32:
-    return np.asarray(np.minimum(np.linalg.norm(one - other, axis=-1), MOST), np.float32)
+def _lengths(differences: Array) -> Floats32:
+    """The lengths of vectors [..., c], none above `MOST`."""
+    return np.asarray(np.minimum(np.linalg.norm(differences, axis=-1), MOST), np.float32)
 
 
 def _mirrored(values: Floats32) -> Floats32:
@@ -83,9 +84,8 @@ def jump_blame(given: Floats32, derived: Floats32, inside: Bools) -> float:
     jumps = []
     for axis in (0, 1):
         across = np.diff(inside.astype(np.int8), axis=axis) != 0
-        own = np.diff(given, axis=axis)
-        its = np.diff(derived, axis=axis)
-        jumps.append((_distance(own, np.zeros(1)) - _distance(its, np.zeros(1)))[across])
+        more = _lengths(np.diff(given, axis=axis)) - _lengths(np.diff(derived, axis=axis))
+        jumps.append(more[across])
     known = np.concatenate(jumps)
     known = known[np.isfinite(known)]
     return float(known.mean()) if len(known) else 0.0

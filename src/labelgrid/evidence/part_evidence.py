@@ -47,6 +47,8 @@ VALUES = 1.5
 ALONE = 3.0
 CURED = 12.0
 JUMP = 4.0
+#: Parts that are less odd are not tried.
+SEEN = 1.0
 #: A label with a smaller share of the odds is not doubted. Past `APART`, a contradiction explains
 #: odd lines of both labels.
 BLAMED = 0.3
@@ -70,8 +72,6 @@ class _Odd(NamedTuple):
 
 class PartEvidence:
     """Judges the parts of the labels of a project.
-
-    After `evidence`, `cleared` holds the labels that are contradicted by a fault of other labels.
 
     Args:
         tasks: the tasks.
@@ -158,7 +158,7 @@ class PartEvidence:
             odd = _Odd(images, *_odd_cells(known, apart))
             blame = VALUES * self._blame_of_relation(relation, odd, apart > 0)
             blame += self._line_blame(relation, odd)
-            blame += self._cure_blame(relation, odd, apart)
+            blame += self._turned_blame(relation, odd, apart)
             what = join_names([*relation.reads, relation.gives])
             text = f"{what} contradict each other in a part: {{box}} ('{relation.name}')"
             gives = (relation.gives,)
@@ -181,7 +181,7 @@ class PartEvidence:
             return np.zeros(len(odd.images))
         derived = np.full_like(given.value, np.nan)
         for image in odd.images:
-            derived[image] = unpack(self._images[image].derived[relation.name], "float32")
+            derived[image] = self._derived(relation, image)
         own = np.full(given.value.shape[:3], np.nan)
         its = own.copy()
         for some, expected in self._context.expected(given, others):
@@ -196,14 +196,18 @@ class PartEvidence:
             blames.append(float(values.mean()) if len(values) else 0.0)
         return np.array(blames)
 
-    def _cure_blame(self, relation: BoundRelation, odd: _Odd, apart: Floats32) -> Floats:
+    def _derived(self, relation: BoundRelation, image: int) -> Floats32:
+        return np.asarray(unpack(self._images[image].derived[relation.name], "float32"))
+
+    def _turned_blame(self, relation: BoundRelation, odd: _Odd, apart: Floats32) -> Floats:
+        """The blame of given labels by `part_blame`, where a part is odd at all."""
         blames = np.zeros(len(odd.images))
         given = self._values.get(relation.gives)
         if given is None or not relation.turns:
             return blames
-        for place in np.flatnonzero(odd.value > 1).tolist():
+        for place in np.flatnonzero(odd.value > SEEN).tolist():
             image = int(odd.images[place])
-            derived = unpack(self._images[image].derived[relation.name], "float32")
+            derived = self._derived(relation, image)
             own = given.value[image]
             inside = rectangles().mask(int(odd.rectangle[place]))
             blames[place] = CURED * cure_blame(own, derived, apart[place], relation.turns)
