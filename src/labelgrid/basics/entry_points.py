@@ -32,6 +32,11 @@ class InstalledPlugin:
     package: str
 
     @property
+    def origin(self) -> str:
+        """The package that brings it, and its code there."""
+        return f"{self.package} ('{self.target}')"
+
+    @property
     def fault(self) -> str:
         """Why nobody can use it, whatever is trusted; "" if it can be used."""
         why = ""

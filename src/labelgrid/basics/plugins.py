@@ -468,7 +468,7 @@ def _installed_plugin(folder: str, name: str) -> "InstalledPlugin":
     if not found:
         raise _unknown_error((folder,), name)
     if len(found) > 1:
-        packages = " and ".join(f"{one.package} ('{one.target}')" for one in found)
+        packages = " and ".join(one.origin for one in found)
         raise PluginError(
             f"Two packages bring the {FOLDERS[folder].noun} '{name}': {packages}.",
             next_step="Name the code of the one that you mean, or remove the other package.",
@@ -494,9 +494,7 @@ def _path(folder: str, name: str) -> str:
     if name in names(folder):
         return f"labelgrid.{FOLDERS[folder].package}.{name}"
     plugin = _installed_plugin(folder, name)
-    return check_trusted(
-        plugin.target, f"'{name}' of the package {plugin.package} ('{plugin.target}')"
-    )
+    return check_trusted(plugin.target, f"'{name}' of the package {plugin.origin}")
 
 
 def _refuse_unusable_name(folder: str, name: str) -> None:
@@ -570,12 +568,11 @@ def describe(folder: str) -> dict[str, str]:
     if bases:
         lines = {name: _first_line(bases[0] / f"{name}.py") for name in names(folder)}
     for name, plugins in _installed(folder).items():
+        packages = ", ".join(one.origin for one in plugins)
         if name in lines:
-            others = ", ".join(f"{one.package} ('{one.target}')" for one in plugins)
-            lines[name] += f" Another one of this name, in {others}, is not used."
+            lines[name] += f" Another one of this name, in {packages}, is not used."
         elif len(plugins) > 1:
-            others = ", ".join(f"{one.package} ('{one.target}')" for one in plugins)
-            lines[name] = f"It is refused, since two packages bring it: {others}."
+            lines[name] = f"It is refused, since two packages bring it: {packages}."
         else:
             lines[name] = plugins[0].summary
     return lines
