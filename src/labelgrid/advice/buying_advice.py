@@ -241,11 +241,11 @@ def _comparison(purchases: Sequence[_Purchase]) -> str:
     if best.price > 0:
         rate = f"{100 * best.rate:.2g} % for each 1 of the price"
     text = f"; the most for its price by the relative gain ({rate})"
-    equal = []
-    for other in others:
-        if best.rate - other.rate < math.hypot(best.rate_error, other.rate_error):
-            task = other.curve.task
-            equal.append(task)
+    equal = [
+        other.curve.task
+        for other in others
+        if best.rate - other.rate < math.hypot(best.rate_error, other.rate_error)
+    ]
     if not equal:
         return text
     return (

@@ -391,9 +391,9 @@ class _Query:
         """The names of the previews that follow the request: none without a trained model."""
         if not self.scores or not self.scores.fit.predicts:
             return []
-        wishes = zip(
-            PREVIEWS, (prelabels, prelabels if pictures is None else pictures), strict=True
-        )
+        if pictures is None:
+            pictures = prelabels
+        wishes = zip(PREVIEWS, (prelabels, pictures), strict=True)
         return [name for name, wish in wishes if wish]
 
 
