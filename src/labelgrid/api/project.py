@@ -43,6 +43,7 @@ from labelgrid.api.requests import (
 from labelgrid.basics import plugins
 from labelgrid.basics.bars import caller_progress
 from labelgrid.basics.errors import ModelError, RecipeError, UsageError
+from labelgrid.basics.processes import loading
 from labelgrid.basics.progress import Progress
 from labelgrid.executors.job import record_job
 from labelgrid.ledger.grid import Cell, TaskRow
@@ -335,8 +336,9 @@ class Project(ProjectContents):
         if request.devices > 1:
             resolved = replace(request, recipe=recipe, changes=overrides, epochs=None)
             return self._fit_together(resolved, request.devices)
-        from labelgrid.rounds.fit import fit, take_part
-        from labelgrid.train.group import join_group
+        with loading():
+            from labelgrid.rounds.fit import fit, take_part
+            from labelgrid.train.group import join_group
 
         with join_group() as group:
             if not group.is_first:
@@ -386,8 +388,9 @@ class Project(ProjectContents):
         Raises:
             LabelgridError: there is no model yet, or it cannot give what the strategy needs.
         """
-        from labelgrid.rounds.score import score
-        from labelgrid.rounds.shard_scorer import PRELOADED
+        with loading():
+            from labelgrid.rounds.score import score
+            from labelgrid.rounds.shard_scorer import PRELOADED
 
         workplace = request.workplace(PRELOADED)
         folder = optional_path(request.predictions)
@@ -498,8 +501,9 @@ class Project(ProjectContents):
         Returns:
             the number of files; of a share of the work, its own.
         """
-        from labelgrid.rounds.predict import predict
-        from labelgrid.rounds.shard_predictor import PRELOADED
+        with loading():
+            from labelgrid.rounds.predict import predict
+            from labelgrid.rounds.shard_predictor import PRELOADED
 
         left_out: list[Fault] = []
         self.left_out = left_out
@@ -533,7 +537,8 @@ class Project(ProjectContents):
     @takes(EvaluateRequest)
     def evaluate(self, request: EvaluateRequest) -> dict[str, Any]:
         """Measure the newest model, or prediction files, at the images' original size."""
-        from labelgrid.rounds.evaluate import evaluate_project
+        with loading():
+            from labelgrid.rounds.evaluate import evaluate_project
 
         return evaluate_project(
             self._project,

@@ -28,6 +28,8 @@ SPINS = "GOMP_SPINCOUNT"
 TICKS = "OPENBLAS_THREAD_TIMEOUT"
 #: Linux's load of the machine: averages over 1, 5 and 15 minutes, then what runs now (proc(5)).
 LOAD = Path("/proc/loadavg")
+#: After how many new objects, and how many such times, Python looks for garbage.
+RARELY = (20_000, 20, 50)
 #: What `limit_spinning` set.
 _chosen: dict[str, str] = {}
 #: The environment variable with the token of `labelgrid serve`; no other machine is told.
@@ -114,7 +116,24 @@ def look_rarely_for_garbage() -> None:
     Loading torch makes hundreds of thousands of objects and no garbage: looking for it after every
     700 took a tenth of the time.
     """
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(*RARELY)
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Load libraries inside without looking for garbage, and later not among what was loaded.
+
+    It does nothing in processes of users, which do not call `look_rarely_for_garbage`.
+    """
+    if gc.get_threshold() != RARELY or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @contextmanager

@@ -1,7 +1,8 @@
-"""Loads timm and torchvision without torch's compiler, which few networks need.
+"""Loads timm and torchvision without torch's compiler and its exporters, which few networks need.
 
-Both load it for a few functions that nearly no network calls: it took a third of the time of
-loading a network.
+Both load the compiler for a few functions that nearly no network calls: it took a third of the time
+of loading a network. torchvision tells its operators to the exporter of TorchScript to ONNX, which
+`export-model` does not use; whoever does calls `torchvision.ops._register_onnx_ops` first.
 """
 
 import sys
@@ -16,6 +17,8 @@ from labelgrid.nets.late_hub import late_hub, stand_in
 
 #: The module from which torchvision takes one function.
 UTILS = "torch._dynamo.utils"
+#: The module in which torchvision tells its operators to an exporter.
+EXPORTER = "torchvision.ops._register_onnx_ops"
 
 
 @contextmanager
@@ -43,7 +46,17 @@ def late_compiler() -> Iterator[None]:
             torch.compiler.disable = disable
 
 
-with late_compiler(), late_hub():
+@contextmanager
+def late_exporter() -> Iterator[None]:
+    """Put off loading torch's exporters inside the block, unless they are loaded."""
+    if EXPORTER in sys.modules or "torch.onnx" in sys.modules:
+        yield
+        return
+    with stand_in(EXPORTER, _register_custom_op=lambda: None):
+        yield
+
+
+with late_compiler(), late_exporter(), late_hub():
     import timm
     from torchvision.models.resnet import BasicBlock, Bottleneck
 

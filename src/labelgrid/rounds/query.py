@@ -22,6 +22,7 @@ from labelgrid.basics.errors import (
     command,
 )
 from labelgrid.basics.files import INSTALL, missing_for_networks, need_networks
+from labelgrid.basics.processes import loading
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.shown import ROWS, Shown, figure, gallery, text_block
 from labelgrid.basics.streams import seed_of
@@ -338,7 +339,8 @@ class _Query:
     @cached_property
     def scorer(self) -> "PoolScorer":
         """The scorer; it restores the model once."""
-        from labelgrid.rounds.score import scorer_of
+        with loading():
+            from labelgrid.rounds.score import scorer_of
 
         assert self.scores is not None
         return scorer_of(self.scores, self.progress)
@@ -857,7 +859,8 @@ def _compare_picks(job: _Query, result: QueryResult, *, requested: bool) -> Quer
 
 def _write_previews(job: _Query, number: int, previews: Sequence[str]) -> None:
     if previews:
-        from labelgrid.rounds.previews import write_announced_previews
+        with loading():
+            from labelgrid.rounds.previews import write_announced_previews
 
         write_announced_previews(job.scorer, number, previews)
 

@@ -14,7 +14,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from labelgrid.basics.array_types import Array
@@ -295,6 +294,10 @@ def _texts(column: Any) -> list[Any]:
 
 
 def _check_lengths(values: Any) -> None:
+    if values.nbytes <= LONGEST:
+        return
+    import pyarrow.compute as pc  # slow to load, and few pools have so many names
+
     if (pc.max(pc.binary_length(values)).as_py() or 0) > LONGEST:
         raise ValueError("a name is far too long")
 
@@ -387,6 +390,8 @@ def read_component(path: Path, name: str, task: str, number: int) -> dict[str, f
     Raises:
         ProjectError: the file is not a score table, or lacks the statistic.
     """
+    import pyarrow.compute as pc  # slow to load
+
     numbers: dict[str, float] = {}
     with reading(path), _opened(path) as (file, _):
         head = _head(file.schema_arrow)

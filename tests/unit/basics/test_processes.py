@@ -4,6 +4,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -102,6 +103,30 @@ def test_a_command_looks_rarely_for_garbage(monkeypatch: pytest.MonkeyPatch) -> 
         assert gc.get_threshold()[0] == 20_000
     finally:
         gc.set_threshold(*before)
+
+
+LOADING = """
+import gc
+from labelgrid.basics.processes import loading, look_rarely_for_garbage
+
+with loading():
+    assert gc.isenabled()
+assert not gc.get_freeze_count()
+look_rarely_for_garbage()
+try:
+    with loading():
+        with loading():
+            assert not gc.isenabled()
+        assert not gc.isenabled() and not gc.get_freeze_count()
+        raise ImportError("no such library")
+except ImportError:
+    assert gc.isenabled() and gc.get_freeze_count()
+"""
+
+
+def test_a_command_looks_for_no_garbage_while_it_loads_libraries_and_a_users_process_does() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def _wait_as_worker(ready: Event) -> None:

@@ -1,4 +1,4 @@
-"""A network is loaded without torch's compiler, which is there where it is needed."""
+"""A network is loaded without torch's compiler and exporters, which are there where they are needed."""
 
 import shutil
 import subprocess
@@ -10,7 +10,15 @@ LOADED = """
 import sys
 import labelgrid.rounds.models, labelgrid.rounds.query, labelgrid.rounds.score
 
-for name in ("torch._dynamo", "sympy", "scipy.ndimage", "scipy.sparse", "huggingface_hub.utils"):
+for name in (
+    "torch._dynamo",
+    "torch.onnx",
+    "sympy",
+    "scipy.ndimage",
+    "scipy.sparse",
+    "huggingface_hub.utils",
+    "pyarrow.compute",
+):
     assert name not in sys.modules, name
 """
 WORKS = """
@@ -38,6 +46,20 @@ with late_compiler():
     import torch._dynamo
     assert sys.modules[UTILS] is not stand_in and torch._dynamo.utils.counters is not None
 """
+EXPORTED = """
+import sys
+import torch
+from labelgrid.nets.late_compiler import EXPORTER, late_exporter, timm
+
+assert EXPORTER not in sys.modules and "torch.onnx" not in sys.modules
+from torch.onnx._internal.torchscript_exporter import registration
+assert not registration.registry.is_registered_op("torchvision::nms", 11)
+import torchvision.ops._register_onnx_ops as exporter
+exporter._register_custom_op()
+assert registration.registry.is_registered_op("torchvision::nms", 11)
+with late_exporter():
+    assert sys.modules[EXPORTER] is exporter
+"""
 COMPILED = """
 import sys
 import torch
@@ -62,7 +84,7 @@ def test_the_compiler_compiles_after_timm_was_loaded_without_it() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("code", [LOADED, WORKS, ASKED])
+@pytest.mark.parametrize("code", [LOADED, WORKS, ASKED, EXPORTED])
 def test_the_compiler_is_loaded_where_it_is_needed_alone(code: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
