@@ -80,9 +80,7 @@ def measure(project: str, repeats: int) -> int:
     help_, _, _, nothing, torch, _ = (
         median(run.seconds for run in runs) for runs in found.values()
     )
-    status, needed = (
-        median(run.processor for run in [*found.values()][place]) for place in (1, 2)
-    )
+    status, needed = (median(run.processor for run in [*found.values()][place]) for place in (1, 2))
     *_, of_torch, of_network = found.values()
     network = median(
         ours.processor / its.processor for ours, its in zip(of_network, of_torch, strict=True)

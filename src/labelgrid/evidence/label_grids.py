@@ -56,8 +56,14 @@ def area_means(plane: Array, size: Size) -> Floats32:
 
 def thinned(array: Array, side: int) -> Array:
     """The values of a map [h, w, ...] at each n-th pixel, so that no side is longer than `side`."""
+    here = steps_over(array, side)
+    return array[here, here]
+
+
+def steps_over(array: Array, side: int) -> slice:
+    """The rows, and columns, of a map [h, w, ...] at which it has no longer side than `side`."""
     step = -(-max(array.shape[:2]) // side)
-    return array[step // 2 :: step, step // 2 :: step]
+    return slice(step // 2, None, step)
 
 
 def camera_at(source: ImageSource, image_id: str, size: Size, small: Size) -> Camera:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from labelgrid.basics.array_types import Array, Bools
 from labelgrid.evidence.class_order import MOST_CLASSES, ClassMap
 from labelgrid.evidence.edge_agreement import Edges, on_grid
-from labelgrid.evidence.label_grids import FineLabel, drawn_lines, fine_label, thinned
+from labelgrid.evidence.label_grids import FineLabel, drawn_lines, fine_label, steps_over, thinned
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.task import TaskDef
@@ -99,9 +99,9 @@ def summary_of(task: TaskDef, label: LabelArray, thin: LabelArray, figures: Figu
 
 def thin_label(label: LabelArray) -> LabelArray:
     """A label with at most `SIDE` rows and columns; whole if no pixel of these is valid."""
-    valid = thinned(label.valid, SIDE)
-    if valid.any():
-        return replace(label, value=thinned(label.value, SIDE), valid=valid)
+    here = steps_over(label.valid, SIDE)
+    if label.valid[here, here].any():
+        return label.part(here, here)
     return label
 
 

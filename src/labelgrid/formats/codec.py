@@ -2,6 +2,7 @@
 
 import importlib
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,12 +73,69 @@ class LabelArray(Shown):
         valid = self.valid[rows, columns]
         if abs(np.count_nonzero(valid) / valid.size - share) > PATTERN:
             return self
-        return replace(self, value=self.value[rows, columns], valid=valid)
+        return self.part(rows, columns)
+
+    def part(self, rows: slice, columns: slice) -> "LabelArray":
+        """The label at some rows and columns."""
+        return LabelArray(self.value[rows, columns], self.valid[rows, columns], self.annotated)
 
     def __str__(self) -> str:
         height, width = self.size
         channels = self.value.shape[2]
         return f"{height}x{width}x{channels} {self.value.dtype}, valid at {self.valid.mean():.1%}."
+
+
+class StoredLabel(LabelArray):
+    """A label whose numbers are decoded when they are asked for: of a large one few may be.
+
+    Example:
+        >>> halve = lambda stored, valid: stored / 2
+        >>> label = StoredLabel.of(np.array([[[2], [4]]]), np.ones((1, 2), bool), halve)
+        >>> label.part(slice(1), slice(1)).value.tolist(), label.value.tolist()
+        ([[[1.0]]], [[[1.0], [2.0]]])
+    """
+
+    @classmethod
+    def of(
+        cls, stored: Array, valid: Bools, decode: Callable[..., Array], *options: object
+    ) -> "StoredLabel":
+        """The label of numbers in a file, [h, w, c].
+
+        Args:
+            stored: the numbers.
+            valid: bool [h, w].
+            decode: of `stored` and `valid`, or a part of both, and `options`; each pixel by itself.
+            options: its further arguments.
+        """
+        label = object.__new__(cls)
+        vars(label).update(valid=valid, annotated=None, stored=(stored, decode, options))
+        return label
+
+    def __getattr__(self, name: str) -> Array:
+        if name != "value" or "stored" not in vars(self):
+            raise AttributeError(name)
+        stored, decode, options = vars(self)["stored"]
+        value = decode(stored, self.valid, *options)
+        vars(self).update(value=value)
+        del vars(self)["stored"]
+        return value
+
+    def sample(self) -> LabelArray:
+        """As `LabelArray.sample`, kept: its numbers are decoded once."""
+        if "few" not in vars(self):
+            few = super().sample()
+            if few is self:
+                return self
+            vars(self).update(few=few)
+        return vars(self)["few"]
+
+    def part(self, rows: slice, columns: slice) -> LabelArray:
+        """As `LabelArray.part`, of which alone the numbers are decoded."""
+        if "stored" not in vars(self):
+            return super().part(rows, columns)
+        stored, decode, options = vars(self)["stored"]
+        valid = self.valid[rows, columns]
+        return LabelArray(decode(stored[rows, columns], valid, *options), valid)
 
 
 def known_numbers(plane: Array, valid: Bools) -> Array:

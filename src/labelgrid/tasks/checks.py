@@ -8,6 +8,7 @@ from typing import Any
 
 from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.words import count_text
+from labelgrid.formats.codec import LabelArray
 
 #: Fewer labels say nothing.
 MANY = 8
@@ -31,11 +32,22 @@ class LabelCheck:
         measure: what is compared of one label.
         judge: a sentence about many labels.
         sampled: a large label is measured by a sample of its pixels (`LabelArray.sample`).
+        settled: what a sample measures if all pixels do; None: a sample says nothing of them.
     """
 
     measure: Measure
     judge: Judge
     sampled: bool = False
+    settled: Any = None
+
+    def of(self, label: LabelArray, options: Any) -> Any:
+        """What is compared of a label."""
+        if self.sampled or self.settled is not None:
+            sample = label.sample()
+            found = self.measure(sample.value, sample.valid, options)
+            if self.sampled or found == self.settled:
+                return found
+        return self.measure(label.value, label.valid, options)
 
 
 def single_value(value: Array, valid: Bools, _options: object) -> bytes:
@@ -65,4 +77,4 @@ def judge_single_values(values: Sequence[bytes], _options: object) -> str:
 
 
 #: For kinds whose labels show something in every image.
-SHOWS_SOMETHING = LabelCheck(single_value, judge_single_values)
+SHOWS_SOMETHING = LabelCheck(single_value, judge_single_values, settled=b"")

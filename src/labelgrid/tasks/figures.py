@@ -130,12 +130,14 @@ def class_details(value: Array, valid: Bools, options: Any) -> LabelFigures:
     highest = cv2.dilate(index, around)
     counts = _count_classes(index, classes)
     uniform = _count_classes(index, classes, lowest == highest)
-    between = _count_classes(index, classes, (lowest < index) & (index < highest))
-    rims = (uniform == 0) & (2 * between >= counts) & (counts > 0)
     occurring = np.count_nonzero(counts)
     possible = min(occurring, np.count_nonzero(uniform == 0))
     figures = {}
     if possible >= CLASSES and max(index.shape) >= SMALL:
+        rims = (uniform == 0) & (counts > 0)
+        if rims.any():
+            between = _count_classes(index, classes, (lowest < index) & (index < highest))
+            rims &= 2 * between >= counts
         figures["the share of possible rims between classes that are other classes"] = LabelFigure(
             value=float(np.count_nonzero(rims) / possible),
             tolerance=0.3,

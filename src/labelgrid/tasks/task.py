@@ -267,16 +267,13 @@ class TaskDef:
 
     def fine_figures(self, label: LabelArray) -> LabelFigures:
         """The figures by name that need all pixels of a label."""
+        if self.spec.fine_figures is no_figures:  # the numbers of the pixels may not be decoded yet
+            return {}
         return self.spec.fine_figures(label.value, label.valid, self.options)
 
     def measured(self, label: LabelArray) -> tuple[Any, ...]:
         """What each of the kind's checks measures of a label."""
-        sample = label.sample()
-        found = []
-        for check in self.spec.checks:
-            seen = sample if check.sampled else label
-            found.append(check.measure(seen.value, seen.valid, self.options))
-        return tuple(found)
+        return tuple(check.of(label, self.options) for check in self.spec.checks)
 
     def agreement(self, label: LabelArray, truth: LabelArray) -> Sequence[Result]:
         """Compare a label with the true label of the same size.

@@ -1,12 +1,21 @@
 """Laws of depth and normal maps: units, validity, axes, and that writing is reading's inverse."""
 
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from labelgrid.basics.errors import LabelError, RecipeError
+from labelgrid.evidence.batch_doubts import Summaries
 from labelgrid.formats.codec import LabelArray, options_of
 from labelgrid.formats.codecs import depth, normals
+from labelgrid.formats.codecs.normals import AWAY, AXES
+from labelgrid.ledger.grid import Cell, TaskRow
+from labelgrid.tasks.task import TaskDef
 from tests.unit.formats.label_files import npy, png, refused
 
 RNG = np.random.default_rng(0)
@@ -297,3 +306,56 @@ def test_normals_come_back_with_their_void(tmp_path):
         again = normals.read(tmp_path / name, normals.Options())
         assert (again.valid == label.valid).all()
         assert np.abs(again.value - label.value)[label.valid].max() < bound
+
+
+def _store_normals(path: Path, axes: str) -> LabelArray:
+    """Write normals of a length within, at and beyond the tolerance, and some voids; return them."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(700, 900, 3))
+    vectors[..., AXES[axes][2][0]] = 3 * AXES[axes][2][1]
+    vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
+    vectors[400:] *= rng.choice([0.95, 1.0, 1.05], (300, 900, 1), p=[0.005, 0.99, 0.005])
+    stored = np.rint((np.clip(vectors, -1, 1) + 1) * 32767.5).astype(np.uint16)
+    stored[500:600, :300] = 32767
+    cv2.imwrite(str(path), stored[..., ::-1])
+    parts = stored.astype(np.float32) / np.float32(32767.5) - np.float32(1)
+    length = np.sqrt(parts[..., 0] ** 2 + parts[..., 1] ** 2 + parts[..., 2] ** 2)
+    valid = np.abs(length - 1) <= 0.05
+    parts *= np.where(valid, 1 / np.where(valid, length, 1), 0).astype(np.float32)[..., None]
+    turned = [sign * parts[..., channel] for channel, sign in AXES[axes]]
+    return LabelArray(np.stack(turned, -1), valid)
+
+
+@pytest.mark.parametrize("axes", [normals.Options().axes, AWAY])
+def test_normals_are_decoded_when_they_are_asked_for_and_are_the_same(
+    tmp_path: Path, axes: str
+) -> None:
+    path = tmp_path / "normals.png"
+    expected = _store_normals(path, axes)
+    label = normals.read(path, normals.Options(axes=axes))
+    few = label.sample()
+    assert few.size == (350, 450) and "value" not in vars(label)
+    np.testing.assert_array_equal(few.value, expected.sample().value)
+    assert label.sample() is few
+    copied = pickle.loads(pickle.dumps(label))  # noqa: S301 written here
+    for one in (label, copied, replace(label, annotated=None)):
+        np.testing.assert_array_equal(one.value, expected.value)
+        np.testing.assert_array_equal(one.valid, expected.valid)
+        np.testing.assert_array_equal(one.part(slice(9), slice(7)).value, expected.value[:9, :7])
+    with pytest.raises(AttributeError):
+        label.values  # noqa: B018
+
+
+def test_an_import_decodes_no_whole_map_of_normals_of_which_it_looks_at_a_part(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "normals.png"
+    _store_normals(path, normals.Options().axes)
+    task = TaskDef.of(TaskRow("normals", "normals", 1.0))
+    label = task.read(path)
+    cell = Cell("a.png", "normals")
+    summaries = Summaries({"normals": task}, [cell])
+    overview = task.overview()
+    overview.add("a.png", label)
+    summaries.add(cell, label)
+    assert summaries.made[cell] is not None and "value" not in vars(label)

@@ -14,7 +14,7 @@ from labelgrid.basics.recognition import Recognition
 from labelgrid.formats import containers
 from labelgrid.formats.arrays import check_any_valid, save_array, save_png, shape_text
 from labelgrid.formats.channels import shown_numbers
-from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.codec import LabelArray, StoredLabel
 from labelgrid.formats.containers import Container, stored_numbers
 from labelgrid.formats.containers import stored_size as stored_size
 from labelgrid.formats.exr_channels import names_in, normal_names, read_normals
@@ -63,6 +63,8 @@ SHARE_OFF = 0.01
 SHARE_AWAY = 0.6
 #: OpenCV's axes, the most likely ones of files that need others.
 AWAY = "x right, y down, z away from the camera"
+#: A length that is so near the tolerance is computed exactly.
+ROUNDING = 1e-5
 #: Rows that are encoded at a time.
 BAND = 64
 #: Pixels that are decoded at a time.
@@ -106,7 +108,7 @@ def read(path: Path, options: Options) -> LabelArray:
     """
     stored = _stored(path, options)
     vectors = _vectors(stored, path, options.axes, _is_unit)
-    number = np.count_nonzero(vectors.present)
+    number = vectors.present
     valid = np.count_nonzero(vectors.valid)
     if number - valid > SHARE_OFF * number:
         middle = _median_length(stored)
@@ -117,7 +119,7 @@ def read(path: Path, options: Options) -> LabelArray:
             next_step=_encoding(path),
         )
     _check_facing(vectors.away / valid, options.axes, path)
-    return LabelArray(vectors.unit, vectors.valid)
+    return StoredLabel.of(stored, vectors.valid, _unit_vectors, options.axes)
 
 
 def read_prediction(path: Path, options: Options) -> LabelArray:
@@ -138,21 +140,19 @@ def read_prediction(path: Path, options: Options) -> LabelArray:
             where=path,
             next_step=_encoding(path),
         )
-    return LabelArray(vectors.unit, vectors.valid)
+    return StoredLabel.of(stored, vectors.valid, _unit_vectors, options.axes)
 
 
 class _Vectors(NamedTuple):
     """The vectors of a file.
 
     Attributes:
-        unit: [h, w, 3], of unit length; 0 where not valid.
-        present: [h, w], where there is a vector.
-        valid: [h, w], where it is a valid one.
+        present: how many there are.
+        valid: [h, w], where there is a valid one.
         away: how many valid ones point away from the camera.
     """
 
-    unit: Floats32
-    present: Bools
+    present: int
     valid: Bools
     away: int
 
@@ -184,21 +184,53 @@ def _stored(path: Path, options: Options) -> Array:
 def _vectors(
     stored: Array, path: Path, axes: str, is_valid: Callable[[Floats32], Bools]
 ) -> _Vectors:
-    import cv2  # imported late: commands that only need the options start faster
-
-    present, valid = np.empty((2, *stored.shape[:2]), np.bool_)
-    unit = np.empty(stored.shape, np.float32)
+    channel, sign = AXES[axes][2]
+    valid = np.ones(stored.shape[:2], np.bool_)
+    number = 0
     away = 0
     for rows in _cached_rows(stored):
-        planes, present[rows] = _decode(stored[rows])
-        length = _lengths(planes)
-        valid[rows] = present[rows] & is_valid(length)
-        turned = _unit_planes(planes, length, valid[rows], axes)
-        away += int(np.count_nonzero(turned[2] < 0))
+        if is_valid is _is_unit and _are_all_unit(stored[rows]):
+            number += valid[rows].size
+            low = np.iinfo(stored.dtype).max // 2
+            below = int(np.count_nonzero(stored[rows, :, channel] <= low))
+            away += below if sign > 0 else valid[rows].size - below
+            continue
+        planes, present = _decode(stored[rows])
+        valid[rows] = present & is_valid(_lengths(planes))
+        number += int(np.count_nonzero(present))
+        away += int(np.count_nonzero((sign * planes[channel] < 0) & valid[rows]))
+    if not number:
+        why = "a pixel without a normal is mid grey or black in a PNG, zero in other files"
+        check_any_valid(np.zeros_like(valid), path, why)
+    return _Vectors(number, valid, away)
+
+
+def _are_all_unit(stored: Array) -> bool:
+    """Whether all whole numbers surely are of unit vectors; False where rounding could decide."""
+    import cv2  # imported late: commands that only need the options start faster
+
+    if stored.dtype.kind == "f":
+        return False
+    one = np.iinfo(stored.dtype).max / 2
+    parts = stored.astype(np.float32)
+    parts -= np.float32(one)
+    parts *= parts
+    squares = cv2.transform(parts, np.ones((1, 3), np.float32))
+    shortest = one * (1 - LENGTH_TOLERANCE) * (1 + ROUNDING)
+    longest = one * (1 + LENGTH_TOLERANCE) * (1 - ROUNDING)
+    return bool(shortest**2 < squares.min() and squares.max() < longest**2)
+
+
+def _unit_vectors(stored: Array, valid: Bools, axes: str) -> Floats32:
+    """The vectors of unit length [h, w, 3] in our axes; 0 where not valid."""
+    import cv2  # imported late: commands that only need the options start faster
+
+    unit = np.empty(stored.shape, np.float32)
+    for rows in _cached_rows(stored):
+        planes, _ = _decode(np.ascontiguousarray(stored[rows]))
+        turned = _unit_planes(planes, _lengths(planes), valid[rows], axes)
         cv2.merge(turned, unit[rows])
-    why = "a pixel without a normal is mid grey or black in a PNG, zero in other files"
-    check_any_valid(present, path, why)
-    return _Vectors(unit, present, valid, away)
+    return unit
 
 
 def _cached_rows(stored: Array) -> list[slice]:

@@ -17,7 +17,7 @@ from labelgrid.basics.type_names import Json
 from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.formats.codecs.normals import other_axes
 from labelgrid.tasks.agreement import angle_agreement
-from labelgrid.tasks.checks import MANY, SHOWS_SOMETHING, LabelCheck, single_value
+from labelgrid.tasks.checks import MANY, SHOWS_SOMETHING, LabelCheck
 from labelgrid.tasks.figures import LabelFigure, LabelFigures
 from labelgrid.tasks.outlines import direction_outline
 from labelgrid.tasks.overview import Legend, Overview, Range, percent
@@ -241,7 +241,7 @@ class DirectionOverview(Overview):
         """Add up the components, also of the left and the right half of the image."""
         super().add(image_id, label)
         if label.valid.any():
-            self.single.add(single_value(label.value, label.valid, None))
+            self.single.add(SHOWS_SOMETHING.of(label, None))
         judged = label.sample()
         weight = int(np.count_nonzero(label.valid)) / max(int(np.count_nonzero(judged.valid)), 1)
         planes = _planes(judged.value)
