@@ -306,8 +306,11 @@ class PoolScorer:
         return Explaining(statistics, images.labelled, self.scores.explaining_stamp)
 
     def batches(self, context: RoundContext, image_ids: Sequence[str]) -> Iterator[PoolBatch]:
-        """The batches of images that statistics get, with the labels of `context`."""
-        return pool_batches(scoring_job(context, self.model, {}, {}), image_ids)
+        """The batches of images that statistics get, with the labels of `context` that matter."""
+        job = scoring_job(context, self.model, {}, {})
+        if not job.reads_labels:
+            job = replace(job, definitions={})
+        return pool_batches(job, image_ids)
 
     def outputs(
         self, context: RoundContext, image_ids: Sequence[str]
@@ -319,7 +322,7 @@ class PoolScorer:
             source=context.source,
             image_ids=image_ids,
             data=context.recipe.data,
-            known=True,
+            known=scoring_job(context, self.model, {}, {}).reads_labels,
             progress=self.progress,
         )
 

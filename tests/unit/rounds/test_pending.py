@@ -113,6 +113,14 @@ def test_previews_that_fail_do_not_stop_another_query(
     assert preview_folders(killed, 2) == ["prelabels", "pictures"]
 
 
+def test_previews_of_a_network_that_ignores_labels_read_none(killed: ProjectFolder) -> None:
+    for path in (killed.folder / "labels").rglob("*.*"):
+        path.write_bytes(b"damaged")
+    said = Said()
+    query.query(killed, Budget(1, "images"), said, strategy="random_images", prelabels=False)
+    assert preview_folders(killed, 2) == ["prelabels", "pictures"], said.lines
+
+
 def test_previews_that_cannot_be_written_any_more_are_not_tried_again(
     killed: ProjectFolder,
 ) -> None:
