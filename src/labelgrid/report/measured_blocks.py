@@ -134,8 +134,8 @@ def _classes(report: ProjectReport) -> Blocks:
         others = cells[WORST_CLASSES:]
         blocks += [Heading(f"Classes of {task}, the worst first"), DataTable(columns, worst)]
         if others:
-            what = count_text(len(others), "more class", "more classes")
-            blocks.append(Fold(what, DataTable(columns, others)))
+            summary = count_text(len(others), "more class", "more classes")
+            blocks.append(Fold(summary, DataTable(columns, others)))
     return blocks
 
 
