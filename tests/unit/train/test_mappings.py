@@ -108,7 +108,9 @@ def test_resnet18_has_the_parameters_of_its_blocks():
 @pytest.mark.parametrize(("inputs", "stride"), [(4, 1), (3, 2)])
 def test_a_residual_block_is_that_of_resnet_with_both_layers_conditioned(inputs, stride):
     torch.manual_seed(0)
-    block = ConditionalBlock(inputs, 4, conditions=2, norm=Norm(by_map=False), stride=stride).double()
+    block = ConditionalBlock(
+        inputs, 4, conditions=2, norm=Norm(by_map=False), stride=stride
+    ).double()
     with torch.no_grad():
         for parameter in block.parameters():
             parameter.add_(torch.rand_like(parameter))
