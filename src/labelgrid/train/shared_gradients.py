@@ -76,11 +76,11 @@ class SharedGradients:
         self.heads = [leaf for leaf in leaves if id(leaf) not in shared]
         self.bypassed = at_features and len(self.heads) < len(leaves)
         inputs = [step.features] if at_features else list(step.parameters)
-        self.own: list[Sequence[Tensor | None]] = []
+        self.head_gradients: list[Sequence[Tensor | None]] = []
         rows = []
         for loss in losses.values():
             gradients = self._differentiate(loss, [*inputs, *self.heads])
-            self.own.append(gradients[len(inputs) :])
+            self.head_gradients.append(gradients[len(inputs) :])
             rows.append(_flatten(inputs, gradients[: len(inputs)]))
         self.own_columns = slice(None)
         self.rows = torch.stack(rows) / self.scale
@@ -187,7 +187,7 @@ class SharedGradients:
         return total.detach()
 
     def _add_heads(self, factors: Sequence[float]) -> None:
-        for parameter, *gradients in zip(self.heads, *self.own, strict=True):
+        for parameter, *gradients in zip(self.heads, *self.head_gradients, strict=True):
             for factor, gradient in zip(factors, gradients, strict=True):
                 if gradient is not None:
                     _add_gradient(parameter, factor * gradient)

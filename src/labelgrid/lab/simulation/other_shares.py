@@ -48,4 +48,4 @@ class OtherShares:
 
 def _runs(job: Job) -> bool:
     """Whether a process works on a run, on any machine as far as its signs say."""
-    return not job.is_done and JobFolder(job.record).state == "running"
+    return not job.is_done and JobFolder(job.progress_folder).state == "running"
