@@ -326,11 +326,11 @@ def statistic_names(path: Path) -> list[str]:
         head = _read_head(path)
         entries = head["statistics"].items()
         count = len(head["tasks"])
-        names = []
+        found = []
         for name, entry in entries:
             if _shape(entry, count)[0] != "feature":
-                names.append(name)
-        return names
+                found.append(name)
+        return found
 
 
 def _read_head(path: Path) -> Json:
@@ -394,9 +394,9 @@ def read_component(path: Path, name: str, task: str, number: int) -> dict[str, f
         width = head["statistics"][name]["width"] // len(tasks)
         if task not in tasks or number >= width:
             return {}
-        position = tasks.index(task) * width + number
+        place = tasks.index(task) * width + number
         for batch in _batches(file, width, ["image", name]):
-            values = pc.list_element(batch[name], position).to_pylist()
+            values = pc.list_element(batch[name], place).to_pylist()
             numbers.update(zip(_texts(batch["image"]), values, strict=True))
     return numbers
 
