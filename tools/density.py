@@ -23,7 +23,7 @@ MOST_FIELDS = 4
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 #: Methods of tensors and arrays that take one argument for each axis.
 AXES = {"view", "reshape", "expand", "permute", "repeat", "new_zeros", "transpose", "tile"}
-FIGURES = (
+COLUMNS = (
     "lines of code",
     "nodes",
     "imports, %",
@@ -170,8 +170,8 @@ def _docstring_lines(tree: ast.Module) -> set[int]:
 
 def table(by_package: dict[str, Counter[str]]) -> str:
     """The counts as a Markdown table, comprehensions and ternaries per 1,000 lines of code."""
-    rows = ["| package | modules | " + " | ".join(FIGURES) + " |"]
-    rows.append("| --- | " + " | ".join(["---:"] * (len(FIGURES) + 1)) + " |")
+    rows = ["| package | modules | " + " | ".join(COLUMNS) + " |"]
+    rows.append("| --- | " + " | ".join(["---:"] * (len(COLUMNS) + 1)) + " |")
     for package, one in sorted(by_package.items(), key=lambda item: (item[0] == "all", item[0])):
         lines = max(one["lines of code"], 1)
         cells = [
