@@ -208,7 +208,7 @@ def test_of_many_runs_those_that_are_running_are_on_the_screen(
     monkeypatch.setattr(screen, "console", narrow)
     reports = {f"old{n}": JobStatus(state="done", work=1.0, done=1.0) for n in range(40)}
     reports |= {f"next{n}": JobStatus() for n in range(40)} | {
-        "now": JobStatus(state="running", what="Training 1/2")
+        "now": JobStatus(state="running", activity="Training 1/2")
     }
     with study_screen.Runs() as table:
         table.show(reports)
