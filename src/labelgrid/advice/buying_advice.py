@@ -195,7 +195,7 @@ def buying_advice(
 
 def _affordable(curve: TaskCurve, offer: Offer, budget: float) -> int:
     """The number of labels that the budget pays for, up to a doubling."""
-    most = min(offer.missing, math.ceil(curve.points[-1].own))
+    most = min(offer.missing, math.ceil(curve.points[-1].labels))
     if offer.price <= 0:
         return most
     return min(most, int(budget / offer.price + 1e-9))
@@ -214,7 +214,11 @@ def _purchase(
     for task, (gaining, fraction) in {curve.task: (curve, 1.0), **others}.items():
         fitted = fitted_curve(gaining)
         newest = fitted.newest
+<<<<<<< HEAD
         becomes = fitted.change(newest.own + fraction * count, newest.all)
+=======
+        becomes = fitted.change(newest.labels + share * count, newest.all)
+>>>>>>> wt-namesb
         gains[task] = relative_gain(becomes.value, fitted)
         squares += ((becomes.high - becomes.low) / 2 / max(abs(fitted.now), 1e-9)) ** 2
     limit = ""
@@ -227,7 +231,7 @@ def _purchase(
         count=count,
         limit=limit,
         # Further labels of all tasks would mostly mean a longer training, which is not bought.
-        becomes=fitted.forecast(newest.own + count, newest.all),
+        becomes=fitted.forecast(newest.labels + count, newest.all),
         gains=gains,
         error=math.sqrt(squares),
         offer=offer,

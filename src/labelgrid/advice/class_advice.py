@@ -81,7 +81,7 @@ def _worst(task: str, rows: Sequence[ClassRow], shown: ShownClasses) -> Advice:
     words = []
     for row in sorted(rows, key=lambda row: row.iou)[:WORST]:
         labels = f"in {shown.counts[row.name]:,} of {count_text(shown.labels, 'label')}"
-        words.append(f"{row.name} {number(row.iou)} % ({row.share:.1f} % of the pixels, {labels})")
+        words.append(f"{row.name} {number(row.iou)} % ({row.area:.1f} % of the pixels, {labels})")
     count = count_text(len(rows), "class", "classes")
     text = f"{task}: the lowest {METRIC} of its {count}: {join_names(words)}."
     return Advice(topic="classes", text=text, task=task, metric=METRIC, unit="%")

@@ -129,7 +129,7 @@ def _classes(report: ProjectReport) -> Blocks:
         for row in rows:
             iou = None if math.isnan(row.iou) else row.iou
             change = None if row.change is None else signed_number(row.change)
-            cells.append([row.name, iou, change, row.share])
+            cells.append([row.name, iou, change, row.area])
         worst = cells[:WORST_CLASSES]
         others = cells[WORST_CLASSES:]
         blocks += [Heading(f"Classes of {task}, the worst first"), DataTable(columns, worst)]
