@@ -2,9 +2,10 @@
 
 In each draw, twelve labels of each task get a fault in a part: the part is mirrored, negated (classes
 and numbers exchanged, normals and lines inverted) or another image's, and has 10, 20, 30 or 45 % of
-the pixels: an object, a side of the image, or a plane. A label is found if it is among the first
-twelve of its task; its part is shown if the box that the audit gives has its middle in the part's,
-and shares at least 30 % of the area that both cover.
+the pixels: an object, a side of the image, or a plane. A label is found if the audit doubts it; how
+many are among the first twelve and fifteen of their task stands beside. Its part is shown if the box
+that the audit gives has its middle in the part's, and shares at least 30 % of the area that both
+cover.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import pickle
 import re
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,11 @@ def is_shown(label: AuditedLabel, part: planted.Part) -> bool:
 def trial(
     frames: Frames, seed: int, folds: int, changes: Mapping[str, Any]
 ) -> list[tuple[Any, ...]]:
-    """A row for each planted label: task, fault, share, shape, whether found, whether shown."""
+    """A row for each planted label: task, fault, share, shape, whether doubted, shown, and its rank.
+
+    The last is a fraction of the number of labels with a fault. Another row for each task has the
+    number of right labels that are doubted.
+    """
     planting = Planting(frames, seed)
     for task in frames.files:
         planting.plant(task)
@@ -155,9 +160,9 @@ def trial(
         count = sum(task == label.task for _, task in planting.found)
         if key in planting.found:
             _, fault, share, part = planting.found[key]
-            is_found = label.place <= count
-            shown = is_found and is_shown(label, part)
-            rows.append((label.task, fault, share, part.shape, is_found, shown, label.doubt > 0))
+            shown = label.doubt > 0 and is_shown(label, part)
+            rank = label.place / count
+            rows.append((label.task, fault, share, part.shape, label.doubt > 0, shown, rank))
         else:
             doubted[label.task] += label.doubt > 0
     rows += [(task, "", 0.0, "", count, 0, 0) for task, count in doubted.items()]
@@ -178,12 +183,17 @@ def table(rows: Sequence[tuple[Any, ...]]) -> float:
                 )
             print(f"| {fault} | {share:.0%} | {' | '.join(cells)} |")
     every = [row for row in rows if row[1]]
-    for name, groups in (("all", [[row for row in every if row[0] == task] for task in tasks]),):
-        cells = [
-            f"{np.mean([row[4] for row in own]):.2f} ({np.mean([row[5] for row in own]):.2f})"
-            for own in groups
-        ]
-        print(f"| {name} | | {' | '.join(cells)} |")
+    groups = [[row for row in every if row[0] == task] for task in tasks]
+    measures: dict[str, Callable[[tuple[Any, ...]], bool]] = {
+        "all": lambda row: row[4],
+        "all, part shown": lambda row: row[5],
+        "all, among the first 12": lambda row: row[6] <= 1,
+        "all, among the first 15": lambda row: row[6] <= 1.25,
+    }
+    for name, measure in measures.items():
+        cells = [f"{np.mean([measure(row) for row in own]):.2f}" for own in groups]
+        over_all = np.mean([measure(row) for row in every])
+        print(f"| {name}: {over_all:.2f} | | {' | '.join(cells)} |")
     draws = max(1, len([row for row in rows if not row[1]]) // len(tasks))
     counts = [
         sum(row[4] for row in rows if row[0] == task and not row[1]) / draws for task in tasks
@@ -236,7 +246,9 @@ def main(words: list[str] | None = None) -> int:
             )
             lowest = min(lowest, table(rows))
     print()
-    return 0 if check_limit("the lowest share found", lowest, BAR, "", least=True) else 1
+    return (
+        0 if check_limit("the least fraction that is doubted", lowest, BAR, "", least=True) else 1
+    )
 
 
 if __name__ == "__main__":
