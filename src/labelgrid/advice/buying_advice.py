@@ -214,11 +214,7 @@ def _purchase(
     for task, (gaining, fraction) in {curve.task: (curve, 1.0), **others}.items():
         fitted = fitted_curve(gaining)
         newest = fitted.newest
-<<<<<<< HEAD
-        becomes = fitted.change(newest.own + fraction * count, newest.all)
-=======
-        becomes = fitted.change(newest.labels + share * count, newest.all)
->>>>>>> wt-namesb
+        becomes = fitted.change(newest.labels + fraction * count, newest.all)
         gains[task] = relative_gain(becomes.value, fitted)
         squares += ((becomes.high - becomes.low) / 2 / max(abs(fitted.now), 1e-9)) ** 2
     limit = ""
