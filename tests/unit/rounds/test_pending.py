@@ -12,6 +12,8 @@ from labelgrid.operations.remove import remove
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit, read_picks
 from labelgrid.rounds import fit, previews, query
+from labelgrid.rounds.round_scores import RoundScores, strategy_of
+from labelgrid.rounds.score import scorer_of
 from labelgrid.select.strategy import Budget
 from tests.projects import Said, answer
 from tests.rounds import QUICK, labelled
@@ -114,11 +116,15 @@ def test_previews_that_fail_do_not_stop_another_query(
 
 
 def test_previews_of_a_network_that_ignores_labels_read_none(killed: ProjectFolder) -> None:
-    for path in (killed.folder / "labels").rglob("*.*"):
-        path.write_bytes(b"damaged")
-    said = Said()
-    query.query(killed, Budget(1, "images"), said, strategy="random_images", prelabels=False)
-    assert preview_folders(killed, 2) == ["prelabels", "pictures"], said.lines
+    newest = newest_fit(killed.folder)
+    assert newest
+    scorer = scorer_of(RoundScores(killed, newest, strategy_of(killed)[1]), Silent())
+    images = sorted({cell.image_id for cell in scorer.context.source.labels})
+    for label in scorer.context.source.labels.values():
+        label.path.write_bytes(b"damaged")
+    assert len(list(scorer.outputs(scorer.context, images))) == len(images) > 0
+    (batch,) = scorer.batches(scorer.context, images[:8])
+    assert list(batch.batch.ids) == images[:8] and batch.known is None
 
 
 def test_previews_that_cannot_be_written_any_more_are_not_tried_again(
