@@ -1,6 +1,10 @@
-"""Checks that the light modules and commands run without torch, by running them in separate processes."""
+"""Checks that light modules and commands run without torch and pyarrow, which the base install lacks.
+
+They are run in separate processes.
+"""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,7 +15,9 @@ from labelgrid.testing.laws import WATCH
 from tools.source import ROOT, modules, report
 
 PACKAGE = "src/labelgrid"
-#: The folders and modules of the package that must not import torch.
+#: The packages that the base install lacks, and without which a project without scores gets on.
+BLOCKED = ("torch", "pyarrow")
+#: The folders and modules of the package that must not import them.
 LIGHT = (
     *(
         "ledger",
@@ -34,7 +40,7 @@ LIGHT = (
     *("api", "web", "basics"),
 )
 
-#: The commands that must run without torch, in the order in which they depend on each other.
+#: The commands that must run without them, in the order in which they depend on each other.
 COMMANDS = (
     "--help",
     "list",
@@ -51,38 +57,41 @@ COMMANDS = (
     "report project --out report.html",
 )
 
+WATCH_ALL = f"{WATCH}\nWatch.blocked = {BLOCKED}\n"
 IMPORTS = """
 for name in sys.argv[1:]:
-    Watch.asked = False
+    Watch.asked = ""
     try:
         importlib.import_module(name)
     except Exception as error:
         if not Watch.asked:
             print(f"{name} cannot be imported: {error!r}")
     if Watch.asked:
-        print(f"{name} loads torch")
+        print(f"{name} loads {Watch.asked}")
 """
 MAIN = "import sys; from labelgrid.cli import main; sys.exit(main())"
 WATCHED_MAIN = f"""
 import atexit
-atexit.register(lambda: Watch.asked and print("asked for torch", file=sys.stderr))
+atexit.register(lambda: Watch.asked and print("asked for", Watch.asked, file=sys.stderr))
 {MAIN}
 """
 
 
 def faults(root: Path) -> list[str]:
-    """The light modules and commands that import torch."""
+    """The light modules and commands that import what the base install lacks."""
     light = [
         module.name
         for module in modules(root, PACKAGE)
         if module.path.relative_to(PACKAGE).parts[0] in LIGHT
         and "migrations" not in module.path.parts  # run by Alembic, not imported
     ]
-    return _python(root, WATCH + IMPORTS, light, root).stdout.splitlines() + command_faults(root)
+    return _python(root, WATCH_ALL + IMPORTS, light, root).stdout.splitlines() + command_faults(
+        root
+    )
 
 
 def command_faults(root: Path) -> list[str]:
-    """The light commands that import torch, run one after another on a project with three images."""
+    """The light commands that import it, run one after another on a project with three images."""
     if not any((root / "src/labelgrid" / name).exists() for name in ("cli.py", "cli/__init__.py")):
         return []
     found = []
@@ -90,9 +99,10 @@ def command_faults(root: Path) -> list[str]:
         place = Path(folder)
         make_images(place)
         for line in COMMANDS:
-            run = _python(root, WATCH + WATCHED_MAIN, line.split(), place)
-            if "asked for torch" in run.stderr:
-                found.append(f"`labelgrid {line}` loads torch")
+            run = _python(root, WATCH_ALL + WATCHED_MAIN, line.split(), place)
+            asked = re.search(r"^asked for (\w+)$", run.stderr, re.MULTILINE)
+            if asked:
+                found.append(f"`labelgrid {line}` loads {asked[1]}")
             elif run.returncode:
                 found.append(
                     f"`labelgrid {line}` exits with {run.returncode}: {_last_line(run.stderr)}"

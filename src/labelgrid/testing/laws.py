@@ -22,11 +22,13 @@ Law = Callable[[Any], None]
 WATCH = """
 import importlib, sys
 class Watch:
-    asked = False
+    blocked = ("torch",)
+    asked = ""
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "torch":
-            Watch.asked = True
-            raise ImportError("torch is not for here")
+        package = name.partition(".")[0]
+        if package in Watch.blocked:
+            Watch.asked = package
+            raise ImportError(f"{package} is not for here")
 sys.meta_path.insert(0, Watch())
 """
 #: Prints the options of a plug-in, which are found where torch cannot be imported.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from labelgrid.annotate.answer_folder import IMAGES, README
+from labelgrid.annotate.manifest import IMAGES, README
 from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex, ToolServer
 from labelgrid.annotate.drawing_requests import refuse_undrawn
