@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from labelgrid.basics.plugins import FOLDERS
-from tools.source import ROOT, Module, modules
+from tools.source import ROOT, Module
 
 #: The answer where a change can break each test.
 ALL = ["tests"]
@@ -38,6 +38,7 @@ GROUND = (
 IN_RECIPES = ("networks", "balance", "terms", "statistics", "relations")
 CONTRACTS = "tests/contracts/"
 EXAMPLES = "tests/docs/"
+_EMPTY = ast.Module([], [])
 
 
 class Reading(ast.NodeVisitor):
@@ -133,21 +134,23 @@ class Uses:
                     self._link(module, in_recipes[name])
 
     @cached_property
-    def _modules(self) -> dict[str, Module]:
-        return {module.path.as_posix(): module for module in modules(self.root, *PLACES)}
-
-    @cached_property
     def _readings(self) -> dict[str, Reading]:
-        return {path: Reading(module.tree) for path, module in self._modules.items()}
+        found = {}
+        for folder in PLACES:
+            for file in sorted((self.root / folder).rglob("*.py")):
+                path = file.relative_to(self.root).as_posix()
+                found[path] = Reading(self._tree(path))
+        return found
+
+    def _tree(self, path: str) -> ast.Module:
+        """The syntax tree, which is not kept: to look among all of them for garbage takes long."""
+        return ast.parse((self.root / path).read_text(encoding="utf-8"))
 
     @cached_property
     def _paths(self) -> dict[str, str]:
         """The path of each module by its name."""
-        paths = {module.name: path for path, module in self._modules.items()}
-        for path in self.gone:
-            if path.endswith(".py"):
-                paths[Module(Path(path), "", ast.Module([], [])).name] = path
-        return paths
+        files = [*self._readings, *(path for path in self.gone if path.endswith(".py"))]
+        return {Module(Path(path), "", _EMPTY).name: path for path in files}
 
     @cached_property
     def plugins(self) -> dict[str, list[str]]:
@@ -166,15 +169,15 @@ class Uses:
     @cached_property
     def tests(self) -> list[str]:
         """The test files."""
-        return [path for path in self._modules if _is_test(path)]
+        return [path for path in self._readings if _is_test(path)]
 
     @cached_property
     def ground(self) -> set[str]:
         """The helpers of the conftest files."""
-        waiting = [path for path in self._modules if _is_conftest(path)]
+        waiting = [path for path in self._readings if _is_conftest(path)]
         found: set[str] = set()
         while waiting:
-            tree = self._modules[waiting.pop()].tree
+            tree = self._tree(waiting.pop())
             named = Reading(*(part for part in tree.body if not _is_definition(part))).modules
             for path in self._resolved(named):
                 if path.startswith("tests/") and path not in found:
@@ -223,7 +226,7 @@ class Uses:
 
     def _add_fixtures(self, conftest: str) -> None:
         """Link the fixtures of a conftest file, which few of its tests ask for, to what they use."""
-        tree = self._modules[conftest].tree
+        tree = self._tree(conftest)
         imported: dict[str, str] = {}
         for node in tree.body:
             if isinstance(node, ast.ImportFrom):
@@ -241,7 +244,7 @@ class Uses:
     def _fixtures(self, path: str, names: Iterable[str]) -> list[str]:
         """The nodes of fixtures that a file in this place may ask for."""
         above = [f"{folder}/conftest.py" for folder in PurePosixPath(path).parents]
-        conftests = [conftest for conftest in above if conftest in self._modules]
+        conftests = [conftest for conftest in above if conftest in self._readings]
         return [f"{conftest}::{name}" for conftest in conftests for name in names]
 
     def broken(self, changed: Iterable[str]) -> set[str]:
