@@ -148,7 +148,7 @@ def test_without_the_reader_of_scores_the_grid_and_its_images_say_what_installs_
         page = grid_page(project, GridQuery())
         assert page.orders == ["changed"] and page.matches.images
         view = image_view(project, ImageQuery(image=page.matches.images[0].image_id), Predictions())
-        assert install in view.known.problem
+        assert install in view.details.problem
 
 
 def test_the_form_offers_the_classes_whose_shares_were_scored(tmp_path):
