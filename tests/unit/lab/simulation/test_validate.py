@@ -71,7 +71,10 @@ def named(name: str, **options: object) -> dict[str, object]:
         ),
         ({"val": "val", "until": {"sem/mIoU": 5.0}}, "until names 'sem/mIoU'"),
         ({"grid": {"train.steps": []}}, "grid.train.steps has no value"),
-        ({"grid": {"train.batch": [8, 8], "train.steps": []}}, "grid.train.batch has a value twice"),
+        (
+            {"grid": {"train.batch": [8, 8], "train.steps": []}},
+            "grid.train.batch has a value twice",
+        ),
         ({"grid": {"train.stepz": [5]}}, "stepz"),
         (
             {
