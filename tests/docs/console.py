@@ -12,7 +12,7 @@ from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
 from tests.docs import preloaded
-from tests.laboratory import need_laboratory
+from tests.laboratory import skip_without
 
 #: Commands that change the checkout or reach for the network are shown, not run.
 NOT_RUN = ("./dev", "git ", "pip ", "uv ", "cd ")
@@ -49,8 +49,7 @@ def run_block(example: Example) -> str | None:
         )
         status = done.returncode
         asked = place + 1 < len(steps) and steps[place + 1][0] == "echo $?"
-        if "has no laboratory" in done.stdout:
-            need_laboratory()
+        skip_without(done.stdout)
         if status and not asked:
             return f"`{command}` exits with {status}:\n{done.stdout}"
         if shown and not doctest.OutputChecker().check_output(shown, done.stdout, LOOSELY):
