@@ -97,8 +97,8 @@ def learn_prior(curves: Sequence[PastCurve]) -> CurvePrior:
     of its own, so that a few odd ones do not count for much.
     """
     batches = list(_batches(curves))
-    own = own_gain(curves)
-    slopes = np.array([own, 0.03])
+    task_gain = own_gain(curves)
+    slopes = np.array([task_gain, 0.03])
     spread = np.eye(2)
     variance = 0.003
     for _ in range(STEPS):
@@ -107,14 +107,14 @@ def learn_prior(curves: Sequence[PastCurve]) -> CurvePrior:
         for inputs, gained in batches:
             inner = np.linalg.inv(precision + np.einsum("nap,naq->npq", inputs, inputs))
             pulled = precision @ slopes + np.einsum("nap,na->np", inputs, gained)
-            found = np.einsum("npq,nq->np", inner, pulled)
-            rest = gained - np.einsum("nap,np->na", inputs, found)
-            moved = found - slopes
+            estimates = np.einsum("npq,nq->np", inner, pulled)
+            rest = gained - np.einsum("nap,np->na", inputs, estimates)
+            moved = estimates - slopes
             squares = (rest**2).sum(1) + np.einsum("np,pq,nq->n", moved, precision, moved)
             weight = (FREEDOM + gained.shape[1]) / (FREEDOM + squares / variance)
             sums.curves += len(gained)
             sums.weight += weight.sum()
-            sums.slopes += weight @ found
+            sums.slopes += weight @ estimates
             sums.spread += np.einsum("n,np,nq->pq", weight / variance, moved, moved) + inner.sum(0)
             sums.squares += weight @ (rest**2).sum(1)
             sums.squares += variance * np.einsum("nap,npq,naq->", inputs, inner, inputs)
@@ -123,9 +123,9 @@ def learn_prior(curves: Sequence[PastCurve]) -> CurvePrior:
         spread = sums.spread / sums.curves + 1e-6 * np.eye(2)
         variance = sums.squares / sums.rounds
     return CurvePrior(
-        own=float(slopes[0]),
+        task=float(slopes[0]),
         all=float(slopes[1]),
-        own_spread=float(spread[0, 0]),
+        task_spread=float(spread[0, 0]),
         all_spread=float(spread[1, 1]),
         shared_spread=float(spread[0, 1]),
         noise=float(np.sqrt(variance)),
@@ -145,7 +145,9 @@ def own_gain(curves: Sequence[PastCurve]) -> float:
         alone = [curve for curve in group if bought(curve) == "alone"]
         others = [curve for curve in group if bought(curve) == "others"]
         if alone and others:
-            doublings = np.mean([np.log2(one.points[1].own / one.points[0].own) for one in alone])
+            doublings = np.mean(
+                [np.log2(one.points[1].labels / one.points[0].labels) for one in alone]
+            )
             gains.append((_mean_gain(alone) - _mean_gain(others)) / doublings)
     return max(float(np.mean(gains)), 0.0) if gains else 0.0
 
@@ -153,12 +155,12 @@ def own_gain(curves: Sequence[PastCurve]) -> float:
 def bought(curve: PastCurve) -> str:
     """Whether the second of two rounds had more labels of the task alone, or only of others."""
     first, second = curve.points[:2]
-    own = second.own - first.own
+    added = second.labels - first.labels
     if len(curve.points) > 2 or second.all == first.all:
         return ""
-    if own == second.all - first.all:
+    if added == second.all - first.all:
         return "alone"
-    return "" if own else "others"
+    return "" if added else "others"
 
 
 def _mean_gain(curves: Sequence[PastCurve]) -> float:

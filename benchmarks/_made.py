@@ -80,9 +80,9 @@ def network_of(
 ) -> Network:
     """The network of a recipe, by default the small one, or the named network."""
     torch.manual_seed(seed)
-    found = of or recipe(name)
+    chosen = of or recipe(name)
     network: Network = build_plugin(
-        "networks", found.network, tasks, partial(Encoder, found.backbone)
+        "networks", chosen.network, tasks, partial(Encoder, chosen.backbone)
     )
     return network.to(memory_format=torch.channels_last)  # as `labelgrid.rounds.models.network_of`
 
@@ -97,8 +97,8 @@ def make_files(
         name = f"{number:06d}"
         pixels = smooth(rng, size, 3) * 255 + rng.normal(0, 4, (*size, 3))
         _write_image(folder, name, pixels)
-        for place, task in enumerate(tasks.values()):
-            if every and (number + place) % every == 0:
+        for index, task in enumerate(tasks.values()):
+            if every and (number + index) % every == 0:
                 _write_label(folder, name, task, label(rng, task.kind, size))
     return build(folder)
 
@@ -118,8 +118,8 @@ def make_rooms(folder: Path, count: int, size: tuple[int, int], *, every: int = 
         noise = np.random.default_rng(number).normal(0, 4, (*size, 3))
         pixels = colours * np.abs(hits.normals[..., 2:]) * 255 + noise
         _write_image(folder, name, pixels)
-        for place, task in enumerate(tasks.values()):
-            if (number + place) % every == 0:
+        for index, task in enumerate(tasks.values()):
+            if (number + index) % every == 0:
                 _write_label(folder, name, task, labels[task.name])
     return build(folder)
 

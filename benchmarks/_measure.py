@@ -46,22 +46,22 @@ def interleaved(sides: Mapping[str, Callable[[], object]], repeats: int) -> dict
     """Run each side once to warm up, then all sides in turns, so that disturbances affect all of them."""
     for side in sides.values():
         side()
-    found = {name: Times([], []) for name in sides}
+    times = {name: Times([], []) for name in sides}
     for _ in range(repeats):
         for name, side in sides.items():
             wall = time.perf_counter()
             processor = time.process_time()
             side()
-            found[name].wall.append(time.perf_counter() - wall)
-            found[name].processor.append(time.process_time() - processor)
-    return found
+            times[name].wall.append(time.perf_counter() - wall)
+            times[name].processor.append(time.process_time() - processor)
+    return times
 
 
 def show(times: Mapping[str, Times]) -> None:
     """Print the medians."""
-    for name, each in times.items():
+    for name, side in times.items():
         print(
-            f"  {name:44} {median(each.wall) * 1e3:10.1f} ms  (processor {median(each.processor) * 1e3:10.1f} ms)"
+            f"  {name:44} {median(side.wall) * 1e3:10.1f} ms  (processor {median(side.processor) * 1e3:10.1f} ms)"
         )
 
 
@@ -76,17 +76,17 @@ def add_row(claim: str, bar: str, measured: str) -> None:
 
 
 def check_limit(
-    claim: str, found: float, bar: float, unit: str = "x", *, least: bool = False
+    claim: str, value: float, bar: float, unit: str = "x", *, least: bool = False
 ) -> bool:
     """Print a figure and its limit (a maximum, or with `least` a minimum).
 
     Return whether it is met.
     """
-    holds = found >= bar if least else found <= bar
+    holds = value >= bar if least else value <= bar
     sign = ">=" if least else "<="
-    add_row(claim, f"{'≥' if least else '≤'} {bar:g} {unit}", f"{found:.3g} {unit}")
+    add_row(claim, f"{'≥' if least else '≤'} {bar:g} {unit}", f"{value:.3g} {unit}")
     print(
-        f"{claim}: {found:.3g} {unit}, bar {sign} {bar:g} {unit}: {'holds' if holds else 'DOES NOT HOLD'}",
+        f"{claim}: {value:.3g} {unit}, bar {sign} {bar:g} {unit}: {'holds' if holds else 'DOES NOT HOLD'}",
         flush=True,
     )
     return holds

@@ -36,26 +36,26 @@ class Part:
         return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
-def side(size: tuple[int, int], share: float, draw: np.random.Generator) -> Part:
-    """The left, right, upper or lower `share` of an image."""
+def side(size: tuple[int, int], fraction: float, rng: np.random.Generator) -> Part:
+    """The left, right, upper or lower `fraction` of an image."""
     mask = np.zeros(size, np.bool_)
-    turned = mask.T if draw.integers(2) else mask
-    length = round(share * len(turned))
-    turned[slice(length) if draw.integers(2) else slice(-length, None)] = True
+    turned = mask.T if rng.integers(2) else mask
+    length = round(fraction * len(turned))
+    turned[slice(length) if rng.integers(2) else slice(-length, None)] = True
     return Part("half", mask)
 
 
-def region(shape: str, groups: Array, share: float, draw: np.random.Generator) -> Part | None:
+def region(shape: str, groups: Array, fraction: float, rng: np.random.Generator) -> Part | None:
     """A connected region of pixels of one group (below 0: none) that has about this share."""
-    found = []
+    regions_fitting = []
     for group in np.unique(groups[groups >= 0]):
         _, regions, stats, _ = cv2.connectedComponentsWithStats((groups == group).astype(np.uint8))
-        shares = stats[1:, cv2.CC_STAT_AREA] / groups.size
-        fitting = np.flatnonzero((shares > share / NEAR) & (shares < share * NEAR))
-        found += [regions == number + 1 for number in fitting]
-    if not found:
+        fractions = stats[1:, cv2.CC_STAT_AREA] / groups.size
+        fitting = np.flatnonzero((fractions > fraction / NEAR) & (fractions < fraction * NEAR))
+        regions_fitting += [regions == number + 1 for number in fitting]
+    if not regions_fitting:
         return None
-    return Part(shape, found[int(draw.integers(len(found)))])
+    return Part(shape, regions_fitting[int(rng.integers(len(regions_fitting)))])
 
 
 def planes(normals: Array) -> Array:
@@ -69,9 +69,9 @@ def planes(normals: Array) -> Array:
         numbers, counts = np.unique(bins[left], return_counts=True)
         middle = normals[left & (bins == numbers[counts.argmax()])].mean(0)
         middle /= np.linalg.norm(middle)
-        own = left & (normals @ middle > np.cos(np.radians(TURN)))
-        groups[own] = group
-        left &= ~own
+        plane = left & (normals @ middle > np.cos(np.radians(TURN)))
+        groups[plane] = group
+        left &= ~plane
     return groups
 
 
@@ -82,12 +82,12 @@ def mirrored(pixels: Array, part: Part) -> Array:
     return turned
 
 
-def exchanged_classes(pixels: Array, part: Part, count: int, draw: np.random.Generator) -> Array:
+def exchanged_classes(pixels: Array, part: Part, count: int, rng: np.random.Generator) -> Array:
     """Every class becomes another one that the image shows, or any if it shows one alone."""
     shown = np.unique(pixels[(pixels < count)])
     names = shown if len(shown) > 1 else np.arange(count)
     table = np.arange(256)
-    order = draw.permutation(len(names))
+    order = rng.permutation(len(names))
     table[names[order]] = names[np.roll(order, 1)]
     return table[pixels].astype(pixels.dtype)
 
@@ -117,7 +117,7 @@ def changed(kind: str, before: Array, after: Array) -> Mask:
         return ~near & (before > 0) & (after > 0)
     if kind == "normals":
         high = np.iinfo(before.dtype).max / 2
-        one, other = (each.astype(float) / high - 1 for each in (before, after))
+        one, other = (values.astype(float) / high - 1 for values in (before, after))
         lengths = np.linalg.norm(one, axis=2) * np.linalg.norm(other, axis=2)
         return (one * other).sum(2) < np.cos(np.radians(20)) * np.maximum(lengths, 1e-6)
     return before != after
@@ -130,12 +130,12 @@ def faulty(
     fault: str,
     other: Array,
     classes: int,
-    draw: np.random.Generator,
+    rng: np.random.Generator,
 ) -> Array | None:
     """The label with a fault in a part; None if too little changes."""
     negations: Mapping[str, Callable[[Array, Part], Array]] = {
         "depth": reflected,
-        "semseg": lambda pixels, part: exchanged_classes(pixels, part, classes, draw),
+        "semseg": lambda pixels, part: exchanged_classes(pixels, part, classes, rng),
     }
     if fault == "mirrored":
         wrong = mirrored(pixels, part)

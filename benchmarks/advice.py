@@ -71,10 +71,10 @@ def foresee(curve: PastCurve, priors: Mapping[str, CurvePrior]) -> Foreseen | No
     fitted = fit_curve(seen, curve.scale, prior)
     if fitted is None:
         return None
-    forecast = fitted.forecast(last.own, last.all)
+    forecast = fitted.forecast(last.labels, last.all)
     now = fitted.newest
-    still = fitted.forecast(now.own, now.all)
-    more = fitted.forecast(2 * now.own, now.all)
+    still = fitted.forecast(now.labels, now.all)
+    more = fitted.forecast(2 * now.labels, now.all)
     from_curve = _from_curve(fitted)
     return Foreseen(
         curve=curve,
@@ -93,7 +93,7 @@ def foresee(curve: PastCurve, priors: Mapping[str, CurvePrior]) -> Foreseen | No
 def _from_curve(curve: LabelCurve) -> Forecast:
     """What a doubling of a task's own labels does, starting from where the curve lies."""
     start = replace(curve.newest, value=curve.fitted.value)
-    return replace(curve, newest=start).change(2 * start.own, start.all)
+    return replace(curve, newest=start).change(2 * start.labels, start.all)
 
 
 def left_out_in_turn(curves: Sequence[PastCurve], *, unknown: bool) -> list[Foreseen]:
@@ -103,17 +103,17 @@ def left_out_in_turn(curves: Sequence[PastCurve], *, unknown: bool) -> list[Fore
         curves: of all studies.
         unknown: whether the metric is left out, too: its unit alone is known then.
     """
-    found = []
+    forecasts = []
     for study in sorted({curve.study for curve in curves}):
-        own = [curve for curve in curves if curve.study == study]
-        tried = [curve for curve in own if len(curve.points) >= ROUNDS]
-        runs = {curve.points for curve in own}
+        of_study = [curve for curve in curves if curve.study == study]
+        tried = [curve for curve in of_study if len(curve.points) >= ROUNDS]
+        runs = {curve.points for curve in of_study}
         others = [curve for curve in curves if curve.study != study and curve.points not in runs]
         for metric in sorted({curve.metric for curve in tried}) if unknown else [""]:
             priors = learn_priors([curve for curve in others if curve.metric != metric])
             asked = [curve for curve in tried if metric in ("", curve.metric)]
-            found += [foresee(curve, priors) for curve in asked]
-    return [foreseen for foreseen in found if foreseen]
+            forecasts += [foresee(curve, priors) for curve in asked]
+    return [foreseen for foreseen in forecasts if foreseen]
 
 
 def alone_in_turn(curves: Sequence[PastCurve]) -> list[bool]:
@@ -121,7 +121,7 @@ def alone_in_turn(curves: Sequence[PastCurve]) -> list[bool]:
 
     Nothing but the first round is known of these arms, beside what the other studies tell.
     """
-    found = []
+    are_held = []
     for study in sorted({curve.study for curve in curves}):
         asked = [one for one in curves if one.study == study and bought(one) == "alone"]
         if not asked:
@@ -141,9 +141,9 @@ def alone_in_turn(curves: Sequence[PastCurve]) -> list[bool]:
                 noise=prior.noise,
                 rounds=1,
             )
-            foreseen = curve.forecast(second.own, first.all)
-            found.append(foreseen.low <= second.value <= foreseen.high)
-    return found
+            foreseen = curve.forecast(second.labels, first.all)
+            are_held.append(foreseen.low <= second.value <= foreseen.high)
+    return are_held
 
 
 def chosen_runs(curves: Iterable[PastCurve]) -> set[tuple[str, Run]]:
@@ -154,36 +154,36 @@ def chosen_runs(curves: Iterable[PastCurve]) -> set[tuple[str, Run]]:
             runs[curve.study].add(curve.run)
     chosen: set[tuple[str, Run]] = set()
     by_size = sorted(runs.items(), key=lambda item: len(item[1]))
-    for place, (study, names) in enumerate(by_size):
+    for position, (study, names) in enumerate(by_size):
         ordered = sorted(names)
-        count = min((CAMPAIGNS - len(chosen)) // (len(by_size) - place), len(ordered))
+        count = min((CAMPAIGNS - len(chosen)) // (len(by_size) - position), len(ordered))
         chosen |= {(study, ordered[len(ordered) * index // count]) for index in range(count)}
     return chosen
 
 
-def held(found: Sequence[Foreseen]) -> float:
+def held(forecasts: Sequence[Foreseen]) -> float:
     """The share of intervals that hold."""
-    return sum(one.held for one in found) / len(found)
+    return sum(one.held for one in forecasts) / len(forecasts)
 
 
-def show_today(found: Sequence[Foreseen]) -> None:
+def show_today(forecasts: Sequence[Foreseen]) -> None:
     """Print how often forecasts hold today's value, and of how many nothing is foreseen."""
-    missed = [one for one in found if one.missed]
-    count = len(found)
+    missed = [one for one in forecasts if one.missed]
+    count = len(forecasts)
     print(f"cannot tell: {len(missed) / count:.1%} of {count}, where {held(missed):.1%} would hold")
     for name, holds in (
-        ("no further label", [one.today for one in found]),
-        ("twice the labels of the task", [one.bought for one in found]),
-        ("the same, starting from the curve", [one.from_curve for one in found]),
+        ("no further label", [one.today for one in forecasts]),
+        ("twice the labels of the task", [one.bought for one in forecasts]),
+        ("the same, starting from the curve", [one.from_curve for one in forecasts]),
     ):
         print(f"  today's value is in the interval, {name}: {sum(holds) / count:.1%}")
 
 
-def show_groups(found: Sequence[Foreseen]) -> None:
+def show_groups(forecasts: Sequence[Foreseen]) -> None:
     """Print the share that holds, and the width, by study and by metric."""
     studies: dict[str, list[Foreseen]] = defaultdict(list)
     metrics: dict[str, list[Foreseen]] = defaultdict(list)
-    for one in found:
+    for one in forecasts:
         studies[one.curve.study].append(one)
         metrics[f"{one.curve.task} {one.curve.metric} ({one.curve.scale.unit})"].append(one)
         studies[f"after {one.rounds} rounds"].append(one)
@@ -211,17 +211,19 @@ def main() -> int:
             print(name, {key: float(f"{value:.3g}") for key, value in vars(prior).items()})
         return 0
     tried = left_out_in_turn(curves, unknown=False)
-    found = [one for one in tried if not one.missed]
+    forecasts = [one for one in tried if not one.missed]
     show_today(tried)
     alone = alone_in_turn(curves)
     if alone:
-        share = sum(alone) / len(alone)
-        print(f"labels of one task alone, after one round: {share:.1%} of {len(alone)} gains held")
+        rate = sum(alone) / len(alone)
+        print(f"labels of one task alone, after one round: {rate:.1%} of {len(alone)} gains held")
     chosen = chosen_runs(curves)
-    sixty = [one for one in found if (one.curve.study, one.curve.run) in chosen]
+    sixty = [one for one in forecasts if (one.curve.study, one.curve.run) in chosen]
     answered = len({(one.curve.study, one.curve.run) for one in sixty})
-    print(f"{len(found)} forecasts, {held(found):.1%} held; after leaving studies out in turn:")
-    show_groups(found)
+    print(
+        f"{len(forecasts)} forecasts, {held(forecasts):.1%} held; after leaving studies out in turn:"
+    )
+    show_groups(forecasts)
     unknown = left_out_in_turn(curves, unknown=True)
     pairs = zip(_sorted(unknown), _sorted(tried), strict=True)
     wider = median(one.reach / two.reach for one, two in pairs)
@@ -237,14 +239,14 @@ def main() -> int:
         check_limit("campaigns with a forecast", answered / len(chosen), ANSWERED, least=True),
         check_limit("intervals that hold, 60 campaigns", held(sixty), HELD[0], least=True),
         check_limit("intervals that hold, 60 campaigns", held(sixty), HELD[1]),
-        check_limit("intervals that hold, all", held(found), HELD[0], least=True),
-        check_limit("intervals that hold, all", held(found), HELD[1]),
+        check_limit("intervals that hold, all", held(forecasts), HELD[0], least=True),
+        check_limit("intervals that hold, all", held(forecasts), HELD[1]),
     ]
     return 0 if all(kept) else 1
 
 
-def _sorted(found: Iterable[Foreseen]) -> list[Foreseen]:
-    return sorted(found, key=lambda one: (one.curve.study, one.curve.run, one.curve.task))
+def _sorted(forecasts: Iterable[Foreseen]) -> list[Foreseen]:
+    return sorted(forecasts, key=lambda one: (one.curve.study, one.curve.run, one.curve.task))
 
 
 if __name__ == "__main__":

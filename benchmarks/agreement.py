@@ -43,10 +43,10 @@ def scores_of(
     statistics = {at: Dropout(Options(**{**table, "at": at}), context.seed) for at in SIDES}
     job = scoring_job(context, model, statistics, {})
     with tempfile.TemporaryDirectory() as folder:
-        found = gather(job, [grid.images[row] for row in rows], Path(folder), Silent())
-    places = {grid.images[row]: row for row in rows}
-    eligible = grid.eligible[[places[name] for name in found.images]]
-    return np.stack([found.statistics[at] for at in SIDES]), eligible, list(context.tasks)
+        scores = gather(job, [grid.images[row] for row in rows], Path(folder), Silent())
+    rows_by_name = {grid.images[row]: row for row in rows}
+    eligible = grid.eligible[[rows_by_name[name] for name in scores.images]]
+    return np.stack([scores.statistics[at] for at in SIDES]), eligible, list(context.tasks)
 
 
 def compare(project: ProjectFolder, options: argparse.Namespace) -> bool:
@@ -60,25 +60,25 @@ def compare(project: ProjectFolder, options: argparse.Namespace) -> bool:
     high = values.max(1, keepdims=True)
     scaled = (values - low) / np.where(high > low, high - low, 1)
     kept = True
-    for place, at in enumerate(SIDES[:-1]):
+    for index, at in enumerate(SIDES[:-1]):
         for column, task in enumerate(tasks):
             rows = missing[:, column]
             spread = values[-1, :, column].std()
-            off = (values[place, rows, column] - values[-1, rows, column]).mean() / spread
-            found = spearmanr(values[place, rows, column], values[-1, rows, column]).statistic
+            off = (values[index, rows, column] - values[-1, rows, column]).mean() / spread
+            correlation = spearmanr(values[index, rows, column], values[-1, rows, column]).statistic
             print(
-                f"  {at:5} {task:10} rank correlation {found:.4f}, {off:+.3f} standard deviations higher"
+                f"  {at:5} {task:10} rank correlation {correlation:.4f}, {off:+.3f} standard deviations higher"
             )
-            kept &= at != DEFAULT or found >= BAR
-        mine = scaled[place][missing]
+            kept &= at != DEFAULT or correlation >= BAR
+        mine = scaled[index][missing]
         papers = scaled[-1][missing]
-        found = spearmanr(mine, papers).statistic
+        correlation = spearmanr(mine, papers).statistic
         count = max(1, round(SHARE * len(mine)))
         same = set(np.argsort(-mine)[:count]) & set(np.argsort(-papers)[:count])
         print(
-            f"  {at:5} all cells  rank correlation {found:.4f}; {len(same) / count:.1%} of the top {SHARE:.0%} agree"
+            f"  {at:5} all cells  rank correlation {correlation:.4f}; {len(same) / count:.1%} of the top {SHARE:.0%} agree"
         )
-        kept &= at != DEFAULT or found >= BAR
+        kept &= at != DEFAULT or correlation >= BAR
     return kept
 
 

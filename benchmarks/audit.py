@@ -70,14 +70,14 @@ def recalls(
 ) -> dict[str, tuple[float, int]]:
     """By task, the share of the wrong labels in the first tenth; and right ones that are doubted."""
     audited = audit(project, folds, Silent())
-    found = {}
+    by_task = {}
     for task, images in wrong.items():
         labels = [label for label in audited.labels if label.task == task]
         first = [label for label in labels if label.place <= round(FIRST * len(labels))]
         doubted = [label for label in labels if label.doubt and label.image not in images]
         hits = sum(label.image in images for label in first)
-        found[task] = (hits / len(images) if images else np.nan, len(doubted))
-    return found
+        by_task[task] = (hits / len(images) if images else np.nan, len(doubted))
+    return by_task
 
 
 def unseen(root: Path) -> Frames:

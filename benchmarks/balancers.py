@@ -47,15 +47,15 @@ class Side:
 
 def sides() -> list[Side]:
     """Every balancer with its default options, and with gradients at the parameters if it has that switch."""
-    found = [Side(name, name, {}) for name in plugins.names("balance") if name != PLAIN]
+    plain_sides = [Side(name, name, {}) for name in plugins.names("balance") if name != PLAIN]
     switched = [
         Side(f"{side.name}, at {at}", side.name, {"at": at}, at != "parameters")
-        for side in found
+        for side in plain_sides
         for at in ("features", "layer", "parameters")
         if getattr(plugins.options_class("balance", side.name)(), "at", at) != at
         and _takes(side.name, at)
     ]
-    return [Side(PLAIN, PLAIN, {}), *found, *switched]
+    return [Side(PLAIN, PLAIN, {}), *plain_sides, *switched]
 
 
 def _takes(name: str, at: str) -> bool:
@@ -63,10 +63,10 @@ def _takes(name: str, at: str) -> bool:
 
 
 def balancer_of(side: Side) -> Balancer:
-    found = recipe()
+    settings = recipe()
     module = plugins.module("balance", side.name)
-    weights = fixed_weights(build_all(task_definitions()), found.objective)
-    reduce = partial(supervised_loss, reduction=found.objective.reduction)
+    weights = fixed_weights(build_all(task_definitions()), settings.objective)
+    reduce = partial(supervised_loss, reduction=settings.objective.reduction)
     built: Balancer = module.build(weights, reduce, module.Options(**side.options))
     return built
 
@@ -75,7 +75,7 @@ def steps_of(
     network: Network, source: FolderDataset, batches: list[Batch]
 ) -> dict[str, Callable[[], object]]:
     """A training step of each balancer whose packages are installed."""
-    found: dict[str, Callable[[], object]] = {}
+    steps: dict[str, Callable[[], object]] = {}
     for side in sides():
         try:
             balancer = balancer_of(side)
@@ -85,8 +85,8 @@ def steps_of(
         plan = plan_of(copy.deepcopy(network), source, 0, recipe().train.known)
         trainer = Trainer(replace(plan, balancer=balancer))
         ahead = cycle(batches)
-        found[side.label] = lambda trainer=trainer, ahead=ahead: trainer.train_step(next(ahead), 0)
-    return found
+        steps[side.label] = lambda trainer=trainer, ahead=ahead: trainer.train_step(next(ahead), 0)
+    return steps
 
 
 def main(words: list[str] | None = None) -> int:
@@ -106,13 +106,13 @@ def main(words: list[str] | None = None) -> int:
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         source = make_files(Path(folder), options.images, tuple(options.size))
-        found = recipe()
+        settings = recipe()
         loaded = train_batches(
             source,
             task_definitions(),
             source.images(),
-            found.data,
-            batch=found.train.batch,
+            settings.data,
+            batch=settings.train.batch,
             seed=0,
             epoch=0,
         )
@@ -122,12 +122,12 @@ def main(words: list[str] | None = None) -> int:
     show(times)
     kept = True
     bound = {side.label for side in sides() if side.at_features}
-    for label, each in times.items():
+    for label, side_times in times.items():
         print(
-            f"  {label}: processor {each.work_over(times[PLAIN]):.3g} x, wall {each.over(times[PLAIN]):.3g} x"
+            f"  {label}: processor {side_times.work_over(times[PLAIN]):.3g} x, wall {side_times.over(times[PLAIN]):.3g} x"
         )
         if label in bound and label != PLAIN:
-            kept &= check_limit(f"{label} / {PLAIN}", each.over(times[PLAIN]), BAR)
+            kept &= check_limit(f"{label} / {PLAIN}", side_times.over(times[PLAIN]), BAR)
     return 0 if kept else 1
 
 

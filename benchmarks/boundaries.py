@@ -25,15 +25,15 @@ BAR = 2.0
 
 def drawn(height: int, width: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Boundaries between 30 regions, and a blurred, noisy prediction of them."""
-    draws = np.random.default_rng(0)
-    seeds = draws.random((30, 2)) * (height, width)
-    places = np.stack(np.mgrid[:height, :width], -1).reshape(-1, 2)
-    regions = KDTree(seeds).query(places)[1].reshape(height, width)
+    rng = np.random.default_rng(0)
+    seeds = rng.random((30, 2)) * (height, width)
+    points = np.stack(np.mgrid[:height, :width], -1).reshape(-1, 2)
+    regions = KDTree(seeds).query(points)[1].reshape(height, width)
     truth = np.zeros((height, width), np.bool_)
     truth[:-1] |= regions[:-1] != regions[1:]
     truth[:, :-1] |= regions[:, :-1] != regions[:, 1:]
     soft = gaussian_filter(truth.astype(float), 2) + 0.15 * gaussian_filter(
-        draws.standard_normal(truth.shape), 1.5
+        rng.standard_normal(truth.shape), 1.5
     )
     return np.clip((soft - soft.min()) / np.ptp(soft), 0, 1), truth
 

@@ -85,12 +85,12 @@ def gains(name: str, repeats: int, seconds: float) -> dict[str, float]:
     """How many times as fast the choice is as each other side; the medians over turns of all."""
     ratios: dict[str, list[float]] = {side: [] for side in SIDES}
     for _ in range(repeats):
-        found = {side: steps_a_second(said, seconds) for side, said in SIDES.items()}
-        steps = ", ".join(f"{count:.2f} {side}" for side, count in found.items())
+        rates = {side: steps_a_second(said, seconds) for side, said in SIDES.items()}
+        steps = ", ".join(f"{count:.2f} {side}" for side, count in rates.items())
         print(f"{name}, load {os.getloadavg()[0]:.1f}: steps/s {steps}", flush=True)
-        for side, count in found.items():
-            ratios[side].append(found["chosen"] / count)
-    return {side: median(each) for side, each in ratios.items()}
+        for side, count in rates.items():
+            ratios[side].append(rates["chosen"] / count)
+    return {side: median(values) for side, values in ratios.items()}
 
 
 def main(words: list[str] | None = None) -> int:
@@ -103,8 +103,8 @@ def main(words: list[str] | None = None) -> int:
     alone = gains("alone", options.repeats, options.seconds)
     with competitors(options.programs or PROGRAMS):
         busy = gains("beside other programs", options.repeats, options.seconds)
-    for place, found in (("alone", alone), ("beside other programs", busy)):
-        print(f"chosen / a tenth, {place}: {found['a tenth']:.3g} x")
+    for when, ratios in (("alone", alone), ("beside other programs", busy)):
+        print(f"chosen / a tenth, {when}: {ratios['a tenth']:.3g} x")
     held = [
         check_limit("chosen / default, beside other programs", busy["default"], BUSY, least=True),
         check_limit("chosen / default, alone", alone["default"], ALONE, least=True),

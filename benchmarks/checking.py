@@ -49,16 +49,16 @@ def without_checks() -> Iterator[None]:
         yield
 
 
-def importing(images: Path, labels: Path, place: Path) -> Callable[[], None]:
+def importing(images: Path, labels: Path, folder: Path) -> Callable[[], None]:
     """A call that imports the labels into a new project.
 
     Making the project is a part of it on both sides.
     """
 
     def run() -> None:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         with create.create(
-            place, [images], tasks=list(ROWS), settings=Settings(), progress=Silent(), check="none"
+            folder, [images], tasks=list(ROWS), settings=Settings(), progress=Silent(), check="none"
         ) as project:
             import_labels(project, labels)
 
@@ -67,9 +67,9 @@ def importing(images: Path, labels: Path, place: Path) -> Callable[[], None]:
 
 def damaged_depth(data: bytes, count: int) -> Iterator[bytes]:
     """The file with one flipped bit, `count` times."""
-    for place in np.random.default_rng(1).choice(8 * len(data), count, replace=False).tolist():
+    for bit in np.random.default_rng(1).choice(8 * len(data), count, replace=False).tolist():
         changed = bytearray(data)
-        changed[place // 8] ^= 1 << place % 8
+        changed[bit // 8] ^= 1 << bit % 8
         yield bytes(changed)
 
 
@@ -79,14 +79,14 @@ def damaged_classes(data: bytes, count: int) -> Iterator[bytes]:
         yield data[:start] + bytes(ZEROED) + data[start + ZEROED :]
 
 
-def accepted(task: TaskDef, sound: Path, files: Iterator[bytes], place: Path) -> int:
+def accepted(task: TaskDef, sound: Path, files: Iterator[bytes], path: Path) -> int:
     """How many files are accepted as a label whose content is not the sound file's."""
     expected = task.read(sound)
     wrong = 0
     for data in files:
-        place.write_bytes(data)
+        path.write_bytes(data)
         try:
-            label = task.read(place)
+            label = task.read(path)
         except LabelError:
             continue
         wrong += not (
@@ -99,11 +99,11 @@ def accepted(task: TaskDef, sound: Path, files: Iterator[bytes], place: Path) ->
 def wrong_acceptances(folder: Path, flips: int, zeroed: int) -> int:
     """Print and return how many damaged files are accepted with other content."""
     tasks = task_definitions()
-    place = folder / "damaged.png"
+    path = folder / "damaged.png"
     depth, classes = (
         next((folder / "labels" / name).glob("*.png")) for name in ("depth", "semseg")
     )
-    found = {}
+    counts = {}
     for name in ("checked", "plain"):
         kinds = (
             (tasks["depth"], depth, damaged_depth(depth.read_bytes(), flips)),
@@ -111,14 +111,14 @@ def wrong_acceptances(folder: Path, flips: int, zeroed: int) -> int:
         )
         if name == "plain":
             with without_checks():
-                found[name] = [accepted(*kind, place) for kind in kinds]
+                counts[name] = [accepted(*kind, path) for kind in kinds]
         else:
-            found[name] = [accepted(*kind, place) for kind in kinds]
-    for name, (bits, zeros) in found.items():
+            counts[name] = [accepted(*kind, path) for kind in kinds]
+    for name, (bits, zeros) in counts.items():
         print(
             f"  {name}, accepted with other content: {bits} of {flips} flipped, {zeros} of {zeroed} zeroed"
         )
-    return sum(found["checked"])
+    return sum(counts["checked"])
 
 
 def main(words: list[str] | None = None) -> int:

@@ -39,12 +39,12 @@ def check(folder: Path, threads: int) -> None:
     from labelgrid.project.images.image_files import find_images, rows_of
 
     small = folder.parent / "small"
-    for place in (small, folder):
+    for root in (small, folder):
         with patch.object(os, "cpu_count", lambda: threads):
             before = memory("VmRSS")
             start = time.process_time()
             Path("/proc/self/clear_refs").write_text("5")
-            list(rows_of(find_images([place]), "full", "", Silent()))
+            list(rows_of(find_images([root]), "full", "", Silent()))
     print(json.dumps([memory("VmHWM") - before, time.process_time() - start]))
 
 
@@ -118,10 +118,10 @@ def measured(folder: Path, made: Made, threads: int) -> tuple[float, float]:
     """The peak in decoded images for each thread, and the processor seconds, of checking an image for each."""
     data = encoded(made)
     small = encoded((made[0], np.ascontiguousarray(made[1][-64:, -64:]), made[2]))
-    for place, content in ((folder / "small", small), (folder / "large", data)):
-        place.mkdir(parents=True)
+    for root, content in ((folder / "small", small), (folder / "large", data)):
+        root.mkdir(parents=True)
         for number in range(threads):
-            (place / f"{number}{made[0]}").write_bytes(content)
+            (root / f"{number}{made[0]}").write_bytes(content)
     peak, seconds = run_isolated(__file__, "--check", folder / "large", "--threads", threads)
     return peak * 2**20 / made[1].nbytes / threads, seconds
 

@@ -35,12 +35,12 @@ def thumbnails(count: int) -> Thumbnails:
     """Smooth random thumbnails, some of which are nearly alike."""
     rng = np.random.default_rng(0)
     pixels = np.empty((count, HEIGHT, WIDTH), np.uint8)
-    for place, whole in enumerate(pixels):
+    for index, whole in enumerate(pixels):
         coarse = rng.integers(0, 256, (12, 16), np.uint8)
         whole[:] = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
-        if place % COPIES == 1:
-            whole[:] = pixels[place - 1] // 2 + rng.integers(0, 9, (HEIGHT, WIDTH), np.uint8)
-    return Thumbnails([f"{place:07d}.jpg" for place in range(count)], pixels)
+        if index % COPIES == 1:
+            whole[:] = pixels[index - 1] // 2 + rng.integers(0, 9, (HEIGHT, WIDTH), np.uint8)
+    return Thumbnails([f"{index:07d}.jpg" for index in range(count)], pixels)
 
 
 def ours(whole: Thumbnails, measured: Collection[str]) -> set[tuple[str, str]]:
@@ -61,15 +61,15 @@ def one_by_one(whole: Thumbnails, measured: Collection[str]) -> set[tuple[str, s
     glances /= np.linalg.norm(glances, axis=1, keepdims=True) + 1e-6
     excluded = np.array([name in measured for name in whole.names])
     pairs = set()
-    for place in np.flatnonzero(excluded):
-        likeness = glances @ glances[place]
+    for index in np.flatnonzero(excluded):
+        likeness = glances @ glances[index]
         likeness[excluded] = -np.inf
         nearest = np.argpartition(-likeness, NEAREST)[:NEAREST]
-        beside = range(max(0, place - NEIGHBOURS), min(len(small), place + NEIGHBOURS + 1))
+        beside = range(max(0, index - NEIGHBOURS), min(len(small), index + NEIGHBOURS + 1))
         for other in {*nearest.tolist(), *beside}:
-            pair = whole.pixels[place], whole.pixels[other]
+            pair = whole.pixels[index], whole.pixels[other]
             if not excluded[other] and correlation(*pair) >= ALIKE:
-                pairs.add((whole.names[place], whole.names[other]))
+                pairs.add((whole.names[index], whole.names[other]))
     return pairs
 
 
@@ -80,13 +80,13 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=1)
     options = parser.parse_args(words)
     whole = thumbnails(options.images)
-    places = np.random.default_rng(1).choice(options.images, options.measured, replace=False)
-    measured = {whole.names[place] for place in places}
+    indices = np.random.default_rng(1).choice(options.images, options.measured, replace=False)
+    measured = {whole.names[index] for index in indices}
     print(machine())
     print(f"{options.images:,} images, {options.measured:,} for measuring")
-    found = ours(whole, measured)
-    assert found == one_by_one(whole, measured), "other pairs"
-    print(f"{len(found):,} pairs")
+    pairs = ours(whole, measured)
+    assert pairs == one_by_one(whole, measured), "other pairs"
+    print(f"{len(pairs):,} pairs")
     times = interleaved(
         {
             "ours": lambda: ours(whole, measured),

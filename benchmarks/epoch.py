@@ -60,11 +60,11 @@ class Profile:
 
 
 def read(
-    source: Source, image_ids: list[str], *, found: Recipe, epoch: int, profile: Profile
+    source: Source, image_ids: list[str], *, settings: Recipe, epoch: int, profile: Profile
 ) -> Batch:
     """A batch for training."""
     tasks = task_definitions()
-    options = found.data
+    options = settings.data
     items = []
     for image_id in image_ids:
         with profile.part("decode images"):
@@ -98,29 +98,29 @@ def step(bare: Bare, batch: Batch, profile: Profile, *, half: bool) -> None:
         bare.optimiser.step()
 
 
-def epoch(source: Source, bare: Bare, number: int, *, found: Recipe, device: str) -> Profile:
+def epoch(source: Source, bare: Bare, number: int, *, settings: Recipe, device: str) -> Profile:
     """The profile of one epoch over all images."""
     profile = Profile(device)
     names = list(source.images())
-    size = found.train.batch
+    size = settings.train.batch
     for start in range(0, len(names) - size + 1, size):
         chosen = names[start : start + size]
-        batch = read(source, chosen, found=found, epoch=number, profile=profile)
+        batch = read(source, chosen, settings=settings, epoch=number, profile=profile)
         with profile.part("to the device"):
             batch = batch.to(device)
-        step(bare, batch, profile, half=found.train.precision == "bf16-mixed")
+        step(bare, batch, profile, half=settings.train.precision == "bf16-mixed")
     return profile
 
 
-def show_shares(title: str, found: list[Profile]) -> dict[str, float]:
+def show_shares(title: str, runs: list[Profile]) -> dict[str, float]:
     """Print each part's median seconds and its share; return the seconds."""
-    seconds = {name: median(each.seconds[name] for each in found) for name in found[0].seconds}
+    seconds = {name: median(run.seconds[name] for run in runs) for name in runs[0].seconds}
     total = sum(seconds.values())
     print(f"{title}:")
     for name, value in seconds.items():
         print(f"  {name:20} {value:8.3f} s  {value / total:6.1%}")
-    shares = ", ".join(f"{name} {value / total:.1%}" for name, value in seconds.items())
-    add_row(f"an epoch {title}", "reported", f"{total:.3g} s: {shares}")
+    parts = ", ".join(f"{name} {value / total:.1%}" for name, value in seconds.items())
+    add_row(f"an epoch {title}", "reported", f"{total:.3g} s: {parts}")
     return seconds
 
 
@@ -142,13 +142,13 @@ def main(words: list[str] | None = None) -> int:
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
         source = make_files(Path(folder), options.images, tuple(options.size), every=1)
-        found = recipe(options.network, options.recipe, tiny=options.tiny)
-        size = tuple(options.input or found.data.size)
-        found = replace(found, data=replace(found.data, size=size))
-        network = network_of(build_all(task_definitions()), of=found).to(options.device).train()
-        train = found.train
+        settings = recipe(options.network, options.recipe, tiny=options.tiny)
+        size = tuple(options.input or settings.data.size)
+        settings = replace(settings, data=replace(settings.data, size=size))
+        network = network_of(build_all(task_definitions()), of=settings).to(options.device).train()
+        train = settings.train
         bare = Bare(network, train.learning_rate, train.weight_decay, train.known)
-        measured = partial(epoch, bare=bare, found=found, device=options.device)
+        measured = partial(epoch, bare=bare, settings=settings, device=options.device)
         with cache_source(
             source,
             task_definitions(),
@@ -165,8 +165,8 @@ def main(words: list[str] | None = None) -> int:
                 cached.append(measured(quickly, number=number))
     plain = show_shares("from files", from_files)
     quick = show_shares("decoded images and labels cached", cached)
-    share = sum(plain[name] for name in READING) / sum(plain.values())
-    print(f"  reading and transforms without workers: {share:.1%} of an epoch")
+    fraction = sum(plain[name] for name in READING) / sum(plain.values())
+    print(f"  reading and transforms without workers: {fraction:.1%} of an epoch")
     decoding, cache = (sum(seconds[name] for name in READING[:2]) for seconds in (plain, quick))
     return (
         0 if check_limit("decoding / reading the cache", decoding / cache, BAR, least=True) else 1

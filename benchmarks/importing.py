@@ -32,10 +32,10 @@ SIZE = (240, 320)
 
 def of_import(folder: Path) -> float:
     """Processor seconds of an import into a new project."""
-    place = folder / "project"
-    shutil.rmtree(place, ignore_errors=True)
+    made = folder / "project"
+    shutil.rmtree(made, ignore_errors=True)
     with create.create(
-        place,
+        made,
         [folder / "images"],
         tasks=list(ROWS),
         settings=Settings(),

@@ -23,21 +23,21 @@ DRAWS: Mapping[str, Callable[[np.random.Generator, int], NDArray[np.float64]]] =
 def coverage(name: str, seeds: int, draws: int) -> float:
     """The share of draws whose interval holds the mean."""
     rng = np.random.default_rng([seeds, draws])
-    found = (bootstrap_interval(DRAWS[name](rng, seeds), draw) for draw in range(draws))
-    return float(np.mean([low <= 0 <= high for low, high in found]))
+    intervals = (bootstrap_interval(DRAWS[name](rng, seeds), draw) for draw in range(draws))
+    return float(np.mean([low <= 0 <= high for low, high in intervals]))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=1000)
     draws = parser.parse_args().draws
-    shares = {name: [coverage(name, seeds, draws) for seeds in SEEDS] for name in DRAWS}
-    for name, row in shares.items():
+    fractions = {name: [coverage(name, seeds, draws) for seeds in SEEDS] for name in DRAWS}
+    for name, row in fractions.items():
         cells = ", ".join(
-            f"{seeds} seeds {100 * share:.1f} %" for seeds, share in zip(SEEDS, row, strict=True)
+            f"{seeds} seeds {100 * part:.1f} %" for seeds, part in zip(SEEDS, row, strict=True)
         )
         print(f"{name:12} {cells}")
-    kept = min(shares["normal"]) >= BAR
+    kept = min(fractions["normal"]) >= BAR
     print(
         f"The bar of {100 * BAR:.0f} % for normal differences {'holds' if kept else 'does not hold'}."
     )

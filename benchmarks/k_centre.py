@@ -46,27 +46,27 @@ def pool_of(images: int, width: int, labelled: int) -> tuple[np.ndarray, Grid]:
 
 
 def ours(features: np.ndarray, grid: Grid, picks: int) -> list[int]:
-    found = build(Options()).select(
+    selection = build(Options()).select(
         PoolView(grid=grid, statistics={FEATURES: features}), Budget(picks, "images")
     )
-    return [int(pick.cell.image_id) for pick in found.picks]
+    return [int(pick.cell.image_id) for pick in selection.picks]
 
 
 def naive(features: np.ndarray, grid: Grid, picks: int) -> list[int]:
     """One pass over all images for each pick, by a matrix product."""
     centred = features - features.mean(0)
     norms = np.einsum("ij,ij->i", centred, centred)
-    found = list[int]()
+    rows = list[int]()
     nearest = np.full(len(features), np.inf)
     labelled = np.flatnonzero(grid.state[:, 0] == State.LABELLED).tolist()
     for centre in labelled:
         nearest = np.minimum(nearest, norms - 2 * (centred @ centred[centre]) + norms[centre])
     nearest[labelled] = -np.inf
     for _ in range(picks):
-        found.append(int(nearest.argmax()))
-        nearest = np.minimum(nearest, norms - 2 * (centred @ centred[found[-1]]) + norms[found[-1]])
-        nearest[found[-1]] = -np.inf
-    return found
+        rows.append(int(nearest.argmax()))
+        nearest = np.minimum(nearest, norms - 2 * (centred @ centred[rows[-1]]) + norms[rows[-1]])
+        nearest[rows[-1]] = -np.inf
+    return rows
 
 
 def peer(features: np.ndarray, grid: Grid, picks: int) -> list[int]:
@@ -88,11 +88,11 @@ def run_side(side: str, images: int, width: int, labelled: int, picks: int) -> N
     features, grid = pool_of(images, width, labelled)
     SIDES[side](features[:200], pool_of(200, width, 10)[1], 1)  # imports and warms up
     start = time.perf_counter(), time.process_time()
-    found = SIDES[side](features, grid, picks)
+    rows = SIDES[side](features, grid, picks)
     seconds = time.perf_counter() - start[0]
     processor = time.process_time() - start[1]
     print(
-        json.dumps({"seconds": seconds, "processor": processor, "peak": peak_mib(), "picks": found})
+        json.dumps({"seconds": seconds, "processor": processor, "peak": peak_mib(), "picks": rows})
     )
 
 

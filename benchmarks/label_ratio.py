@@ -87,8 +87,8 @@ def main(words: list[str] | None = None) -> int:
             f"whole photographs reach the loss of {labels:.0f} with {labels * back:.0f}: {1 / back:.3f}"
         )
     kept = [
-        check_limit(f"equal series below 1, {name} interval", share, FALSE, "%")
-        for name, share in below_one(options.studies, options.draws // 10).items()
+        check_limit(f"equal series below 1, {name} interval", fraction, FALSE, "%")
+        for name, fraction in below_one(options.studies, options.draws // 10).items()
     ]
     return 0 if kept[-1] else 1
 

@@ -77,11 +77,11 @@ def training(
 
         None for the one label that the image keeps.
         """
-        found = source.label(image, task)
-        place = source.images().index(image)
-        if found is None or place % len(plan.tasks) == list(plan.tasks).index(task.name):
+        array = source.label(image, task)
+        index = source.images().index(image)
+        if array is None or index % len(plan.tasks) == list(plan.tasks).index(task.name):
             return None
-        return SoftLabel(found, np.ones(found.valid.shape, np.float32))
+        return SoftLabel(array, np.ones(array.valid.shape, np.float32))
 
     soft = {
         name: label
@@ -89,9 +89,9 @@ def training(
         if type(term).soft_labels is not Term.soft_labels
     }
     batch = train_batch(source, plan.definitions, source.images(), plan.data, seed=0, soft=soft)
-    places = torch.tensor([source.images().index(image) for image in batch.ids])
+    indices = torch.tensor([source.images().index(image) for image in batch.ids])
     targets = {
-        n: t.where(places % len(plan.tasks) == i) for i, (n, t) in enumerate(batch.targets.items())
+        n: t.where(indices % len(plan.tasks) == i) for i, (n, t) in enumerate(batch.targets.items())
     }
     assert sum(int(target.present.sum()) for target in targets.values()) == images
     return trainer, replace(batch, targets=targets)
@@ -148,8 +148,8 @@ def main(words: list[str] | None = None) -> int:
         print(f"  {name:26} {over[0]:8.2f} x ({over[1]:.2f} x) {peaks[name]:36.0f}")
     if "crop" not in times:
         return 0
-    found = times["crop"].work_over(times["supervised"])
-    return 0 if check_limit("a step with crops / supervised, processor time", found, VIEW) else 1
+    ratio = times["crop"].work_over(times["supervised"])
+    return 0 if check_limit("a step with crops / supervised, processor time", ratio, VIEW) else 1
 
 
 if __name__ == "__main__":

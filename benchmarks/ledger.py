@@ -107,12 +107,12 @@ def naive_grid(path: Path, images: int, tasks: int) -> list[int]:
         rows = connection.execute(
             "SELECT id, name FROM images WHERE split = 'train' ORDER BY name"
         ).fetchall()
-        place = {image_id: row for row, (image_id, _) in enumerate(rows)}
+        row_of = {image_id: row for row, (image_id, _) in enumerate(rows)}
         state = np.zeros((len(rows), tasks), np.int8)
         for image_id, task_id, value in connection.execute(
             "SELECT image_id, task_id, state FROM cells"
         ):
-            state[place[image_id], task_id - 1] = value
+            state[row_of[image_id], task_id - 1] = value
     return [int(count) for count in (state == 2).sum(0)]
 
 

@@ -95,14 +95,14 @@ def main(words: list[str] | None = None) -> int:
         make(folders["pool"], max(options.images), size)
         make(folders["large"], 1, large)
         by_passes = [peak(folders["pool"], 8, passes) for passes in options.passes]
-        for passes, found in zip(options.passes, by_passes, strict=True):
+        for passes, used in zip(options.passes, by_passes, strict=True):
             samples = 8 * naive_mib(size, passes)
             print(
-                f"  D = {passes:3}, {size[0]}x{size[1]}: {found:6.0f} MiB (samples of 8 images: {samples:6.0f} MiB)"
+                f"  D = {passes:3}, {size[0]}x{size[1]}: {used:6.0f} MiB (samples of 8 images: {samples:6.0f} MiB)"
             )
         by_images = [peak(folders["pool"], images, 2, "head") for images in options.images]
-        for images, found in zip(options.images, by_images, strict=True):
-            print(f"  {images:6} images: {found:6.0f} MiB")
+        for images, used in zip(options.images, by_images, strict=True):
+            print(f"  {images:6} images: {used:6.0f} MiB")
         largest = peak(folders["large"], 1, 2)
         samples = naive_mib(large, 2)
         print(

@@ -34,20 +34,20 @@ def main(words: list[str] | None = None) -> int:
     options = parser.parse_args(words)
     print(machine())
     with running() as server:
-        place = server.place()
-        make_old(place, ["training"])
-        with changing(place) as connection:
+        ledger = server.place()
+        make_old(ledger, ["training"])
+        with changing(ledger) as connection:
             connection.exec_driver_sql(INSERT.format(options.images))
         start = time.perf_counter()
         subprocess.run(
-            [sys.executable, "-c", KILLED, str(place), "UPDATE ledger_version"], check=False
+            [sys.executable, "-c", KILLED, str(ledger), "UPDATE ledger_version"], check=False
         )
         print(f"killed after {time.perf_counter() - start:.1f} s")
-        ((revision, left),) = rows(place, STATE)
+        ((revision, left),) = rows(ledger, STATE)
         start = time.perf_counter()
-        Store.open(place).close()
+        Store.open(ledger).close()
         seconds = time.perf_counter() - start
-        ((done, still),) = rows(place, STATE)
+        ((done, still),) = rows(ledger, STATE)
     print(f"the whole migration: {seconds:.1f} s")
     print(f"after the kill: revision {revision}, {left:,} images as before; then {done}, {still:,}")
     held = [

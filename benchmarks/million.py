@@ -94,15 +94,15 @@ def commands(
         "query": query,
         "undo": ["undo", project],
     }
-    found = {}
+    runs = {}
     for name, words in lines.items():
         before = processor_of(server.process.pid) if server else 0.0
         run = command(labelgrid(*words), folder)
         worked = processor_of(server.process.pid) - before if server else 0.0
-        found[name] = replace(run, processor=run.processor + worked)
-        shown(name, found[name])
-    assert json.loads(found["status"].text)["images"] == options.images
-    return found
+        runs[name] = replace(run, processor=run.processor + worked)
+        shown(name, runs[name])
+    assert json.loads(runs["status"].text)["images"] == options.images
+    return runs
 
 
 def main(words: list[str] | None = None) -> int:

@@ -138,12 +138,15 @@ class Sides:
 
     def _with_gradients(self, total: Tensor) -> list[Tensor]:
         inputs = self.inputs()
-        found = torch.autograd.grad(total, inputs, allow_unused=True)
+        gradients = torch.autograd.grad(total, inputs, allow_unused=True)
         if total.is_cuda:
             torch.cuda.synchronize()
         return [
             total,
-            *(torch.zeros_like(x) if g is None else g for x, g in zip(inputs, found, strict=True)),
+            *(
+                torch.zeros_like(x) if g is None else g
+                for x, g in zip(inputs, gradients, strict=True)
+            ),
         ]
 
     def check_equal(self) -> None:
@@ -231,8 +234,8 @@ def main() -> int:
         show(times)
         loop = times["one pair and map at a time"]
         ours = times["ours"]
-        ratio, what = (loop.work_over(ours), "processor") if on_cpu else (loop.over(ours), "wall")
-        claim = f"{count} tasks: the loop / ours, {what} time"
+        ratio, kind = (loop.work_over(ours), "processor") if on_cpu else (loop.over(ours), "wall")
+        claim = f"{count} tasks: the loop / ours, {kind} time"
         holds.append(check_limit(claim, ratio, 1.0 if on_cpu else 3.0, least=True))
     return 0 if all(holds) else 1
 

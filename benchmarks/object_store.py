@@ -112,12 +112,12 @@ def cold(folder: Path, names: list[str], delay: float) -> bool:
                 check_image(path)
             naive = time.perf_counter() - start
             start = time.perf_counter()
-            found = find_images([folder / "list.txt"])
-            rows = list(rows_of(found, "full", "", Silent()))
+            images = find_images([folder / "list.txt"])
+            rows = list(rows_of(images, "full", "", Silent()))
             ours = time.perf_counter() - start
             assert len(rows) == len(names)
             start = time.perf_counter()
-            list(rows_of(found, "full", "", Silent()))
+            list(rows_of(images, "full", "", Silent()))
             again = time.perf_counter() - start
         finally:
             server.kill()

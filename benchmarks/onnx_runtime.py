@@ -39,19 +39,19 @@ def main(words: list[str] | None = None) -> int:
 
 def measure(name: str, options: argparse.Namespace) -> bool:
     tasks = build_all(task_definitions())
-    own = recipe(tiny=options.tiny)
-    if name != own.network.name:
-        own = recipe(name, tiny=options.tiny)
-    network = network_of(tasks, of=own).eval()
-    exported = ExportedNetwork(network, tasks, list(tasks), own.data).eval()
+    settings = recipe(tiny=options.tiny)
+    if name != settings.network.name:
+        settings = recipe(name, tiny=options.tiny)
+    network = network_of(tasks, of=settings).eval()
+    exported = ExportedNetwork(network, tasks, list(tasks), settings.data).eval()
     known = ["depth"] if example_output(network).initial else []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         write_onnx(exported, path, known, {})
         largest = dict.fromkeys(tasks, 0.0)
         rounding = dict.fromkeys(tasks, 0.0)
-        for found in differences(exported, path, known, options.images):
-            for task, difference in found.items():
+        for by_task in differences(exported, path, known, options.images):
+            for task, difference in by_task.items():
                 largest[task] = max(largest[task], difference.largest)
                 rounding[task] = max(rounding[task], difference.rounding)
         ratio = slowdown(exported, path, options)
@@ -60,7 +60,7 @@ def measure(name: str, options: argparse.Namespace) -> bool:
     )
     print(f"{name}: {told}; {ratio:.2f} x torch's time, without known labels")
     allowed = [max(TOLERANCE, TIMES * rounding[task]) for task in tasks]
-    most = max(found / limit for found, limit in zip(largest.values(), allowed, strict=True))
+    most = max(value / limit for value, limit in zip(largest.values(), allowed, strict=True))
     return check_limit(f"{name}: the largest difference, of what is allowed", most, 1.0)
 
 

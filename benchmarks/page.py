@@ -68,19 +68,19 @@ def limits(images: int, labelled: int) -> dict[str, float]:
     }
 
 
-def make_project(place: Path, images: int, labelled: int) -> Path:
+def make_project(root: Path, images: int, labelled: int) -> Path:
     """A project of which, in so many images, one cell of five is labelled and one requested."""
     names = [name_of(number) for number in range(images)]
-    Image.fromarray(np.full((120, 160, 3), 90, np.uint8)).save(place / "picture.png")
+    Image.fromarray(np.full((120, 160, 3), 90, np.uint8)).save(root / "picture.png")
     for name in names:
-        path = place / name
+        path = root / name
         path.parent.mkdir(exist_ok=True)
-        path.symlink_to(place / "picture.png")
-    (place / "list.txt").write_text("\n".join(names))
-    (place / "classes.txt").write_text("\n".join(CLASSES))
-    folder = place / "grid"
-    tasks = (*TASKS, f"semseg:classes={place / 'classes.txt'}")
-    with ProjectReader.create(folder, place / "list.txt", tasks, holdout=100, check="none"):
+        path.symlink_to(root / "picture.png")
+    (root / "list.txt").write_text("\n".join(names))
+    (root / "classes.txt").write_text("\n".join(CLASSES))
+    folder = root / "grid"
+    tasks = (*TASKS, f"semseg:classes={root / 'classes.txt'}")
+    with ProjectReader.create(folder, root / "list.txt", tasks, holdout=100, check="none"):
         label = folder / "labels" / "depth.png"
         label.parent.mkdir(exist_ok=True)
         Image.fromarray(np.full((120, 160), 1500, np.uint16)).save(label)
@@ -100,21 +100,21 @@ def fill(folder: Path, labelled: int) -> None:
 def label_classes(project: ProjectFolder, names: list[str]) -> None:
     """Give images class maps, of which it is known which classes they show, and some are doubted."""
     task = project.tasks()["semseg"]
-    draw = random.Random(0)
+    rng = random.Random(0)
     contents = {name: digest_of(name.encode()) for name in names}
     steps = []
     lines = ["task,image,place,doubt,reasons,path,confirmed"]
-    for place, (name, content) in enumerate(contents.items()):
+    for rank, (name, content) in enumerate(contents.items()):
         path = f"labels/semseg/{name}.{content[:8]}.png"
         move = Move(
             cell=Cell(name, "semseg"), to=State.LABELLED, path=path, digest=content, cost=1.0
         )
         steps.append(move)
-        lines.append(f"semseg,{name},{place + 1},{float(place < SUSPECTS)},odd,{path},")
+        lines.append(f"semseg,{name},{rank + 1},{float(rank < SUSPECTS)},odd,{path},")
     project.store.move(steps)
-    shown = {content: draw.randbytes(len(CLASSES) // 8) for content in contents.values()}
+    shown = {content: rng.randbytes(len(CLASSES) // 8) for content in contents.values()}
     note_label_classes(project, task, shown)
-    losses = {content: draw.random() for content in contents.values()}
+    losses = {content: rng.random() for content in contents.values()}
     note_label_losses(project, "semseg", losses)
     (project.folder / "audit.csv").write_text("\n".join(lines))
 
@@ -213,10 +213,10 @@ class Load:
 
 def read(server: Server, load: Load, seed: int) -> None:
     """Read pages until the end."""
-    draw = random.Random(seed)
+    rng = random.Random(seed)
     while time.monotonic() < load.until:
         try:
-            server.get(draw.choice(load.pages))
+            server.get(rng.choice(load.pages))
             load.answers[200] += 1
         except HTTPError as error:
             load.answers[error.code] += 1
@@ -243,8 +243,8 @@ def under_load(server: Server, folder: Path, pages: list[str], seconds: float) -
     with ThreadPoolExecutor(READERS + WRITERS) as pool:
         jobs = [pool.submit(read, server, load, seed) for seed in range(READERS)]
         for number in range(WRITERS):
-            own = [missing[0], *missing[1 + number :: WRITERS]]
-            jobs.append(pool.submit(write, server, load, own))
+            chosen = [missing[0], *missing[1 + number :: WRITERS]]
+            jobs.append(pool.submit(write, server, load, chosen))
         for job in jobs:
             job.result()
     lost = 0
@@ -278,10 +278,10 @@ def main(words: list[str] | None = None) -> int:
     print(f"{options.images:,} images x {len(TASKS) + 1} tasks, {labelled:,} with labels")
     kept = True
     with tempfile.TemporaryDirectory() as name:
-        place = options.folder or Path(name)
-        folder = place / "grid"
+        root = options.folder or Path(name)
+        folder = root / "grid"
         if not folder.exists():
-            make_project(place, options.images, labelled)
+            make_project(root, options.images, labelled)
         start = time.process_time()
         with ProjectReader.open(folder) as project:
             project.cells()[:240]

@@ -49,28 +49,28 @@ class Planting:
 
     def plant(self, task: str) -> None:
         """Plant a fault of each sort and share in labels of a task."""
-        jobs = [(fault, share) for fault in planted.FAULTS for share in planted.SHARES]
+        jobs = [(fault, fraction) for fault in planted.FAULTS for fraction in planted.SHARES]
         names = [
             self.frames.names[int(index)] for index in self.draw.permutation(len(self.frames.names))
         ]
         start = int(self.draw.integers(3))
-        for place, (fault, share) in enumerate(jobs):
-            shape = planted.SHAPES[(start + place + place // 3) % 3]
+        for position, (fault, fraction) in enumerate(jobs):
+            shape = planted.SHAPES[(start + position + position // 3) % 3]
             for tried in range(TRIES):
                 names.append(names.pop(0))
                 name = names[-1]
                 wrong = (name, task) not in self.found and self._wrong(
-                    task, name, fault, share, shape if tried < 10 else "half"
+                    task, name, fault, fraction, shape if tried < 10 else "half"
                 )
                 if wrong:
-                    self.found[name, task] = (wrong[0], fault, share, wrong[1])
+                    self.found[name, task] = (wrong[0], fault, fraction, wrong[1])
                     break
 
     def _wrong(
-        self, task: str, name: str, fault: str, share: float, shape: str
+        self, task: str, name: str, fault: str, fraction: float, shape: str
     ) -> tuple[Array, planted.Part] | None:
         pixels = self.frames.pixels(task, name)
-        part = self._part(name, pixels.shape[:2], share, shape)
+        part = self._part(name, pixels.shape[:2], fraction, shape)
         if part is None:
             return None
         other = self.frames.names[int(self.draw.integers(len(self.frames.names)))]
@@ -82,10 +82,10 @@ class Planting:
         return label, part
 
     def _part(
-        self, name: str, size: tuple[int, int], share: float, shape: str
+        self, name: str, size: tuple[int, int], fraction: float, shape: str
     ) -> planted.Part | None:
         if shape == "half":
-            return planted.side(size, share, self.draw)
+            return planted.side(size, fraction, self.draw)
         if shape == "object":
             classes = self.frames.pixels("semseg", name).astype(int)
             groups = np.where(classes < self.classes, classes, -1)
@@ -93,7 +93,7 @@ class Planting:
             stored = self.frames.pixels("normals", name)
             normals = stored[..., ::-1] / (np.iinfo(stored.dtype).max / 2) - 1
             groups = planted.planes(np.where(stored.any(2)[..., None], normals, 0))
-        return planted.region(shape, groups, share, self.draw)
+        return planted.region(shape, groups, fraction, self.draw)
 
 
 def rooms(folder: Path, count: int) -> Frames:
@@ -117,8 +117,8 @@ def is_shown(label: AuditedLabel, part: planted.Part) -> bool:
     """Whether a box that the reasons name is that of the part."""
     height, width = part.mask.shape
     top, left, bottom, right = np.array(part.box) / (height, width, height, width) * 100
-    for found in BOX.findall("; ".join(label.reasons)):
-        first, last, upper, lower = map(int, found)
+    for box in BOX.findall("; ".join(label.reasons)):
+        first, last, upper, lower = map(int, box)
         across = min(last, right) - max(first, left)
         down = min(lower, bottom) - max(upper, top)
         both = max(across, 0) * max(down, 0)
@@ -141,8 +141,8 @@ def trial(
     for task in frames.files:
         planting.plant(task)
     rows: list[tuple[Any, ...]] = []
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         write(frames, planting, folder / "labels")
         with create.create(
             folder / "project",
@@ -159,10 +159,10 @@ def trial(
         key = label.image, label.task
         count = sum(task == label.task for _, task in planting.found)
         if key in planting.found:
-            _, fault, share, part = planting.found[key]
+            _, fault, fraction, part = planting.found[key]
             shown = label.doubt > 0 and is_shown(label, part)
             rank = label.place / count
-            rows.append((label.task, fault, share, part.shape, label.doubt > 0, shown, rank))
+            rows.append((label.task, fault, fraction, part.shape, label.doubt > 0, shown, rank))
         else:
             doubted[label.task] += label.doubt > 0
     rows += [(task, "", 0.0, "", count, 0, 0) for task, count in doubted.items()]
@@ -174,14 +174,14 @@ def table(rows: Sequence[tuple[Any, ...]]) -> float:
     tasks = list(dict.fromkeys(row[0] for row in rows))
     print(f"| fault | share | {' | '.join(tasks)} |\n| --- | --- |{' --- |' * len(tasks)}")
     for fault in planted.FAULTS:
-        for share in planted.SHARES:
+        for fraction in planted.SHARES:
             cells = []
             for task in tasks:
-                own = [row for row in rows if row[:3] == (task, fault, share)]
+                alike = [row for row in rows if row[:3] == (task, fault, fraction)]
                 cells.append(
-                    f"{sum(row[4] for row in own)} ({sum(row[5] for row in own)}) / {len(own)}"
+                    f"{sum(row[4] for row in alike)} ({sum(row[5] for row in alike)}) / {len(alike)}"
                 )
-            print(f"| {fault} | {share:.0%} | {' | '.join(cells)} |")
+            print(f"| {fault} | {fraction:.0%} | {' | '.join(cells)} |")
     every = [row for row in rows if row[1]]
     groups = [[row for row in every if row[0] == task] for task in tasks]
     measures: dict[str, Callable[[tuple[Any, ...]], bool]] = {
@@ -191,7 +191,7 @@ def table(rows: Sequence[tuple[Any, ...]]) -> float:
         "all, among the first 15": lambda row: row[6] <= 1.25,
     }
     for name, measure in measures.items():
-        cells = [f"{np.mean([measure(row) for row in own]):.2f}" for own in groups]
+        cells = [f"{np.mean([measure(row) for row in alike]):.2f}" for alike in groups]
         over_all = np.mean([measure(row) for row in every])
         print(f"| {name}: {over_all:.2f} | | {' | '.join(cells)} |")
     draws = max(1, len([row for row in rows if not row[1]]) // len(tasks))

@@ -149,10 +149,10 @@ def write(
 
 def imported(frames: Frames, folder: Path, first: Sequence[str], batch: Path) -> str:
     """The doubts of an import, "" if it is accepted; `first` was imported before."""
-    place = folder / "project"
+    made = folder / "project"
     tasks = list(frames.tasks)
     with create.create(
-        place, [frames.images], tasks=tasks, settings=Settings(), progress=Silent(), check="none"
+        made, [frames.images], tasks=tasks, settings=Settings(), progress=Silent(), check="none"
     ) as project:
         if first:
             import_labels(
@@ -180,8 +180,8 @@ def batches(frames: Frames, size: int) -> Iterator[tuple[Sequence[str], Sequence
 
 
 def trial(frames: Frames, way: str, sort: str, names: Sequence[str], earlier: Sequence[str]) -> str:
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         tasks = list(frames.files) if "with" in way or not sort else [SORTS[sort][0]]
         batch = write(frames, names, tasks=tasks, out=folder / "batch", sort=sort)
         return imported(frames, folder, earlier if "second" in way else (), batch)
@@ -201,11 +201,11 @@ def measure(title: str, frames: Frames, size: int, verbose: bool) -> tuple[int, 
         chosen = pairs if not sort else pairs[:: GOOD // PLANTED][:PLANTED]
         counts = []
         for way in WAYS:
-            found = [trial(frames, way, sort, *pair) for pair in chosen]
-            counts.append(sum(map(bool, found)))
+            texts = [trial(frames, way, sort, *pair) for pair in chosen]
+            counts.append(sum(map(bool, texts)))
             if verbose:
                 print(
-                    "\n".join(f"    {way}: {text or 'accepted'}" for text in found), file=sys.stderr
+                    "\n".join(f"    {way}: {text or 'accepted'}" for text in texts), file=sys.stderr
                 )
         print(
             f"| {sort or 'good'} | {' | '.join(f'{count} / {len(chosen)}' for count in counts)} |",

@@ -126,21 +126,21 @@ def compare(
     size: Size, folder: Path, server: postgres.PostgresServer, repeats: int
 ) -> dict[str, list[tuple[Seconds, Seconds]]]:
     """The times of each operation, in a file and in PostgreSQL, in each repetition."""
-    found: dict[str, list[tuple[Seconds, Seconds]]] = {name: [] for name in {**ONCE, **OFTEN}}
+    times_of: dict[str, list[tuple[Seconds, Seconds]]] = {name: [] for name in {**ONCE, **OFTEN}}
     for number in range(repeats):
         path = folder / f"{number}.db"
-        place = server.place()
-        with Store.create(path) as file, Store.create(place) as there:
+        url = server.place()
+        with Store.create(path) as file, Store.create(url) as there:
             for store in (file, there):
                 for task in range(TASKS):
                     store.add_task(TaskRow(f"task{task}", "depth", 1.0))
             for name, act in {**ONCE, **OFTEN}.items():
                 times = [seconds(act, store, size, server) for store in (file, there)]
-                found[name].append((times[0], times[1]))
+                times_of[name].append((times[0], times[1]))
             assert file.counts() == there.counts()
         path.unlink()
-        discard(place)
-    return found
+        discard(url)
+    return times_of
 
 
 def shown(name: str, times: list[tuple[Seconds, Seconds]]) -> bool:
@@ -170,11 +170,11 @@ def main() -> int:
     size = Size(images, labelled, min(labelled, images // 8))
     print(machine())
     with tempfile.TemporaryDirectory() as folder, postgres.running() as server:
-        found = compare(size, Path(folder), server, options.repeats)
+        times_of = compare(size, Path(folder), server, options.repeats)
     print(f"{images:,} images x {TASKS} tasks, {labelled:,} of them labelled")
     columns = f"{'file':>10} {'PostgreSQL':>10}  ratio"
     print(f"{'processors, then clock':28} {columns} {columns}")
-    kept = [shown(name, times) for name, times in found.items()]
+    kept = [shown(name, times) for name, times in times_of.items()]
     print(f"The bar {'holds' if all(kept) else 'DOES NOT HOLD'}: a ratio of {MOST:g}.")
     return 0 if all(kept) else 1
 

@@ -81,15 +81,15 @@ class Job:
 
 def trainer_of(job: Job, side: Side) -> Trainer:
     """The trainer of one side."""
-    found = job.recipe
+    settings = job.recipe
     definitions = task_definitions()
-    tasks = build_all(definitions, found.objective.losses)
-    network = network_of(tasks, of=found).to(memory_format=side.layout).train()
+    tasks = build_all(definitions, settings.objective.losses)
+    network = network_of(tasks, of=settings).to(memory_format=side.layout).train()
     terms = {}
-    for name, options in found.terms.items():
+    for name, options in settings.terms.items():
         terms[name] = build_plugin("terms", PluginChoice(name, options), tasks, network)
-    reduce = partial(supervised_loss, reduction=found.objective.reduction)
-    weights = fixed_weights(tasks, found.objective)
+    reduce = partial(supervised_loss, reduction=settings.objective.reduction)
+    weights = fixed_weights(tasks, settings.objective)
     plan = Plan(
         network=network,
         tasks=tasks,
@@ -97,16 +97,16 @@ def trainer_of(job: Job, side: Side) -> Trainer:
         source=job.source,
         train=job.source.images(),
         val=[],
-        data=found.data,
+        data=settings.data,
         options=replace(
-            found.train,
+            settings.train,
             device=job.device,
             precision=side.precision,
             compile=side.compile,
             workers=0,
         ),
-        objective=found.objective,
-        balancer=build_plugin("balance", found.balance, weights, reduce),
+        objective=settings.objective,
+        balancer=build_plugin("balance", settings.balance, weights, reduce),
         seed=0,
         terms=terms,
     )
@@ -176,9 +176,9 @@ def show_job(job: Job, times: dict[str, Times], peaks: dict[str, float]) -> bool
     """Print the figures of a recipe; return whether its own precision is as fast as 32 bits."""
     height, width = job.recipe.data.size
     batch = job.recipe.train.batch
-    for name, each in times.items():
-        found = median(each.wall)
-        text = f"{found * 1e3:.1f} ms, {batch / found:.1f} images/s, {peaks[name]:.0f} MiB"
+    for name, side_times in times.items():
+        seconds = median(side_times.wall)
+        text = f"{seconds * 1e3:.1f} ms, {batch / seconds:.1f} images/s, {peaks[name]:.0f} MiB"
         print(f"  {name:26} {text}")
         claim = f"a step of `{job.name}`, {batch} × {height}×{width}, {name}"
         add_row(claim, "reported", text)
@@ -210,19 +210,19 @@ def main(words: list[str] | None = None) -> int:
     print(machine())
     holds = []
     for name in options.recipes:
-        found = recipe(name=name, tiny=options.tiny)
-        size = tuple(options.input or found.data.size)
-        batch = options.batch or found.train.batch
-        found = replace(
-            found,
-            data=replace(found.data, size=size),
-            train=replace(found.train, batch=batch),
+        settings = recipe(name=name, tiny=options.tiny)
+        size = tuple(options.input or settings.data.size)
+        batch = options.batch or settings.train.batch
+        settings = replace(
+            settings,
+            data=replace(settings.data, size=size),
+            train=replace(settings.train, batch=batch),
         )
         print(f"{name}: {batch} images of {size[0]}x{size[1]}", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             source = make_files(Path(folder, "made"), batch, size)
             sides = COMPILED if options.compile else SIDES
-            job = Job(name, found, source, options.device, sides)
+            job = Job(name, settings, source, options.device, sides)
             steps, peaks = sides_of(job, Path(folder))
             if not steps:
                 continue

@@ -43,8 +43,8 @@ def saved(drawing: Drawing) -> bytes:
 
 
 def scipys_p(values: np.ndarray) -> float:
-    found = stats.permutation_test((values,), np.mean, permutation_type="samples", n_resamples=9999)
-    return float(found.pvalue)
+    test = stats.permutation_test((values,), np.mean, permutation_type="samples", n_resamples=9999)
+    return float(test.pvalue)
 
 
 def scipys_interval(values: np.ndarray) -> object:

@@ -90,15 +90,17 @@ class Pool:
     def statistic(self, row: str, **changes: int) -> Statistic:
         """A statistic that is ready to score; its own modules have random weights."""
         name, options = SCORED[row]
-        found: Statistic = build_plugin("statistics", PluginChoice(name, {**options, **changes}), 0)
-        if isinstance(found, TrainedStatistic):
-            found.setup(self.encoded())
-            found.eval()
-        return found
+        statistic: Statistic = build_plugin(
+            "statistics", PluginChoice(name, {**options, **changes}), 0
+        )
+        if isinstance(statistic, TrainedStatistic):
+            statistic.setup(self.encoded())
+            statistic.eval()
+        return statistic
 
     def fit(self, row: str, epochs: int) -> None:
         """Train the modules of a statistic on the batch."""
-        found = cast("TrainedStatistic", self.statistic(row, epochs=epochs))
+        statistic = cast("TrainedStatistic", self.statistic(row, epochs=epochs))
         model = TrainedModel(network=self.network)
         weights = dict.fromkeys(self.tasks, 1.0)
 
@@ -119,7 +121,7 @@ class Pool:
                 progress=progress,
                 train_member=lambda _: model,
             )
-            found.train().fit(context)
+            statistic.train().fit(context)
 
 
 def per_image(times: Times, images: int) -> float:
@@ -139,15 +141,15 @@ def scoring(pool: Pool, repeats: int) -> None:
         ),
     }
     for row in SCORED:
-        sides[row] = lambda found=pool.statistic(row): found(pool.encoded())  # type: ignore[misc]
+        sides[row] = lambda statistic=pool.statistic(row): statistic(pool.encoded())  # type: ignore[misc]
     with torch.inference_mode():
         times = interleaved(sides, repeats)
     print(
         "Scoring, ms an image, and over its forward pass; without the encoder, which all statistics share:"
     )
-    for row, each in times.items():
-        share = each.work_over(times["forward pass"])
-        print(f"  {row:28} {per_image(each, images):8.2f} ms {share:8.3f} x")
+    for row, side in times.items():
+        ratio = side.work_over(times["forward pass"])
+        print(f"  {row:28} {per_image(side, images):8.2f} ms {ratio:8.3f} x")
 
 
 def training(pool: Pool, repeats: int) -> None:
@@ -162,12 +164,12 @@ def training(pool: Pool, repeats: int) -> None:
 
 def terms(source: FolderDataset, repeats: int) -> bool:
     """Print how much longer a training step takes with learning loss, and whether that is within its limit."""
-    found = recipe()
+    settings = recipe()
     tasks = build_all(task_definitions())
-    size = min(found.train.batch, len(source.images()))
+    size = min(settings.train.batch, len(source.images()))
     batch = next(
         train_batches(
-            source, task_definitions(), source.images(), found.data, batch=size, seed=0, epoch=0
+            source, task_definitions(), source.images(), settings.data, batch=size, seed=0, epoch=0
         )
     )
     sides: dict[str, Callable[[], object]] = {}
@@ -177,7 +179,7 @@ def terms(source: FolderDataset, repeats: int) -> bool:
         "predict = image": {"predict": "image"},
     }.items():
         network = network_of(tasks).train()
-        plan = plan_of(network, source, 0, found.train.known)
+        plan = plan_of(network, source, 0, settings.train.known)
         if options is not None:
             term = build_plugin("terms", PluginChoice("learning_loss", options), tasks, network)
             plan = replace(plan, terms={"learning_loss": term})
@@ -185,9 +187,9 @@ def terms(source: FolderDataset, repeats: int) -> bool:
     times = interleaved(sides, repeats)
     plain = times.pop("plain")
     print("A training step with the term learning_loss, over one without:")
-    for name, each in times.items():
-        print(f"  {name:28} {each.work_over(plain):8.3f} x")
-    slowest = max(each.work_over(plain) for each in times.values())
+    for name, side in times.items():
+        print(f"  {name:28} {side.work_over(plain):8.3f} x")
+    slowest = max(side.work_over(plain) for side in times.values())
     return check_limit("training step with learning_loss / without", slowest, TERM)
 
 
@@ -219,8 +221,8 @@ def picking(images: int, width: int, labelled: int, cells: int, repeats: int) ->
     }
     times = interleaved(sides, repeats)
     print(f"Picks from a scored pool, {labelled} images labelled:")
-    for name, each in times.items():
-        print(f"  {name:44} {median(each.processor):8.3f} s")
+    for name, side in times.items():
+        print(f"  {name:44} {median(side.processor):8.3f} s")
     short, long = list(times.values())[-2:]
     one = (median(long.processor) - median(short.processor)) / (more - few)
     print(f"  {'tcd, each further pick':44} {one * 1e3:8.2f} ms")

@@ -47,13 +47,13 @@ def campaign(folder: Path, rounds: int) -> Path:
 
 def one_round(project: ProjectFolder, number: int, names: list[str]) -> None:
     row = project.open_round()
-    place = project.round_folder(number)
+    folder = project.round_folder(number)
     cells = [Cell(name, TASKS[index % len(TASKS)]) for index, name in enumerate(names)]
-    (place / "fit").mkdir(parents=True)
+    (folder / "fit").mkdir(parents=True)
     labels = dict.fromkeys(TASKS, number * LABELS // len(TASKS))
     recipe = {"train": {"steps": 100}}
     write_fit(
-        place,
+        folder,
         Fit(
             round=number,
             checkpoint="fit/last.ckpt",
@@ -70,7 +70,7 @@ def one_round(project: ProjectFolder, number: int, names: list[str]) -> None:
         {"epoch": epoch, "loss": dict.fromkeys(TASKS, 1.0), "val": {}}
         for epoch in range(1, EPOCHS + 1)
     ]
-    (place / "fit" / "log.jsonl").write_text("".join(json.dumps(epoch) + "\n" for epoch in epochs))
+    (folder / "fit" / "log.jsonl").write_text("".join(json.dumps(epoch) + "\n" for epoch in epochs))
     results = {name: Result(name, 0.5, "", "lower") for name in ("rmse", "abs_rel", "loss")}
     without = {task: dict.fromkeys(results, [0.5] * 20) for task in TASKS}
     measured = Measurement(
@@ -83,7 +83,7 @@ def one_round(project: ProjectFolder, number: int, names: list[str]) -> None:
         loss_mtl=1.5,
         without=without,
     )
-    write_measurement(place, measured, 100.0, dict.fromkeys(TASKS, 1.0))
+    write_measurement(folder, measured, 100.0, dict.fromkeys(TASKS, 1.0))
     asked = [
         Move(
             cell=cell,

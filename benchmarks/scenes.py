@@ -64,7 +64,7 @@ def main(words: list[str] | None = None) -> int:
         options.repeats,
     )
     show(times)
-    cast_, asked = (median(each.processor) for each in times.values())
+    cast_, asked = (median(side.processor) for side in times.values())
     print(f"labels: {asked / cast_:.3g} x faster than asking the renderer pixel by pixel")
     with tempfile.TemporaryDirectory() as folder:
         ran = command(labelgrid("scenes", str(Path(folder) / "rooms"), "--count", options.count))

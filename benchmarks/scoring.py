@@ -235,14 +235,14 @@ def together(
     times = interleaved(sides, max(1, options.repeats // 5))
     show(times)
     once, *alone, plain = times.values()
-    wall = sum(each.over(once) for each in alone)
-    work = sum(each.work_over(once) for each in alone)
+    wall = sum(side.over(once) for side in alone)
+    work = sum(side.work_over(once) for side in alone)
     print(
         f"{len(statistics)} statistics one after the other / in one pass: {wall:.3g} x (processor {work:.3g} x)"
     )
-    for name, each in zip(statistics, alone, strict=True):
+    for name, side in zip(statistics, alone, strict=True):
         print(
-            f"  {name} / files and forward: {each.over(plain):.3g} x (processor {each.work_over(plain):.3g} x)"
+            f"  {name} / files and forward: {side.over(plain):.3g} x (processor {side.work_over(plain):.3g} x)"
         )
 
 
@@ -282,9 +282,9 @@ def of_files(
     times = interleaved(sides, max(1, options.repeats // 5))
     show(times)
     first = times.pop(plain)
-    for side, each in times.items():
+    for side, side_times in times.items():
         print(
-            f"  {side} / {plain}: {each.over(first):.3g} x (processor {each.work_over(first):.3g} x)"
+            f"  {side} / {plain}: {side_times.over(first):.3g} x (processor {side_times.work_over(first):.3g} x)"
         )
     return check_limit(
         f"scoring by default / {plain}", times["score by default"].over(first), DEFAULT
@@ -300,10 +300,10 @@ def make_project(folder: Path, count: int, size: tuple[int, int]) -> Path:
         for number in range(0, count, 4):
             name = Path("labels", task.name, f"{number:06d}.png")
             shutil.copy(folder / "whole" / name, files / name)
-    place = folder / "project"
+    made = folder / "project"
     images = [files / "images"]
     with create.create(
-        place,
+        made,
         images,
         tasks=list(ROWS),
         settings=Settings(),
@@ -313,13 +313,13 @@ def make_project(folder: Path, count: int, size: tuple[int, int]) -> Path:
         import_labels(project, files / "labels", accept=True)
         changes = {"train": {"steps": 1, "workers": 0}, "backbone": {"pretrained": False}}
         fit(project, Silent(), changes=changes)
-    return place
+    return made
 
 
 def of_command(folder: Path, options: argparse.Namespace) -> bool:
     """Compare scoring a project, as the command does, with reading its pool and one forward pass."""
-    place = make_project(folder, options.images, tuple(options.original))
-    with ProjectFolder.open(place) as project, torch.inference_mode():
+    made = make_project(folder, options.images, tuple(options.original))
+    with ProjectFolder.open(made) as project, torch.inference_mode():
         context, model = restore(project, model_of(project))
         grid = project.store.grid()
         names = [str(grid.images[row]) for row in np.flatnonzero(grid.eligible.any(1))]
@@ -337,7 +337,7 @@ def of_command(folder: Path, options: argparse.Namespace) -> bool:
                 model.network(batch.images, batch.targets or None)
 
         def command() -> None:
-            for scores in place.glob("rounds/*/scores"):
+            for scores in made.glob("rounds/*/scores"):
                 shutil.rmtree(scores)
             score_project(project, Silent(), "partal")
 

@@ -45,10 +45,10 @@ def uncertainties(images: int, tasks: int) -> np.ndarray:
 
 
 def ours(values: np.ndarray, grid: Grid, budget: int) -> list[tuple[str, str]]:
-    found = build(Options()).select(
+    selection = build(Options()).select(
         PoolView(grid=grid, statistics={"dropout": values}, seed=7), Budget(budget)
     )
-    return [(pick.cell.image_id, pick.cell.task) for pick in found.picks]
+    return [(pick.cell.image_id, pick.cell.task) for pick in selection.picks]
 
 
 def naive(values: np.ndarray, grid: Grid, budget: int) -> list[tuple[str, str]]:
@@ -96,11 +96,11 @@ def main(words: list[str] | None = None) -> int:
     print(f"{options.images:,} images x {options.tasks} tasks, {options.budget} labels")
     line = ("--images", sizes[0], "--tasks", sizes[1], "--budget", sizes[2], "--side")
     runs = [[run_isolated(__file__, *line, side) for side in SIDES] for _ in range(options.repeats)]
-    for place, side in enumerate(SIDES):
+    for index, side in enumerate(SIDES):
         seconds, processor = (
-            median(pair[place][key] for pair in runs) for key in ("seconds", "processor")
+            median(pair[index][key] for pair in runs) for key in ("seconds", "processor")
         )
-        peak = max(pair[place]["peak"] for pair in runs)
+        peak = max(pair[index]["peak"] for pair in runs)
         print(f"  {side:8} {seconds:7.3f} s  (processor {processor:7.3f} s, peak {peak:5.0f} MiB)")
     mine, its = runs[0]
     assert sorted(mine["picks"]) == sorted(its["picks"]), (

@@ -47,11 +47,11 @@ def main(words: list[str] | None = None) -> int:
     options = parser.parse_args(words)
     torch.set_num_threads(1)
     print(machine())
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "flat"
-        make_files(Path(place), options.images, tuple(options.size), every=0)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "flat"
+        make_files(Path(temporary), options.images, tuple(options.size), every=0)
         changes = {"backbone": {"pretrained": False}}
-        images = [Path(place) / "images"]
+        images = [Path(temporary) / "images"]
         with Project.create(folder, images, ["depth"], changes=changes, strategy=STRATEGY):
             pass
         score(folder, 2, options.shard)  # starts the server of processes

@@ -30,11 +30,11 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args(words)
     print(machine())
-    found = recipe("shared_heads")
+    settings = recipe("shared_heads")
     with tempfile.TemporaryDirectory() as folder:
         source = make_files(Path(folder), options.images, tuple(options.size), every=1)
-        network = network_of(build_all(task_definitions()), of=found).train()
-        train = replace(found.train, batch=options.images)
+        network = network_of(build_all(task_definitions()), of=settings).train()
+        train = replace(settings.train, batch=options.images)
         bare = Bare(network, train.learning_rate, train.weight_decay, train.known)
 
         def trained(epoch: int, epochs: int) -> None:
@@ -42,7 +42,7 @@ def main(words: list[str] | None = None) -> int:
                 source,
                 task_definitions(),
                 source.images(),
-                found.data,
+                settings.data,
                 batch=train.batch,
                 seed=0,
                 epoch=epoch,

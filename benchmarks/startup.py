@@ -62,13 +62,13 @@ def measure(project: str, repeats: int) -> int:
         "python -c 'import torch'": [sys.executable, "-c", "import torch"],
         "what score and query load": [sys.executable, "-c", NETWORK],
     }
-    found: dict[str, list[Measurement]] = {name: [] for name in sides}
+    runs_of: dict[str, list[Measurement]] = {name: [] for name in sides}
     for line in sides.values():
         command(line)  # once, so that the files are in memory and compiled
     for _ in range(repeats):
         for name, line in sides.items():
-            found[name].append(command(line))
-    for name, runs in found.items():
+            runs_of[name].append(command(line))
+    for name, runs in runs_of.items():
         wall, processor = (
             median(values) for values in zip(*((r.seconds, r.processor) for r in runs), strict=True)
         )
@@ -76,10 +76,10 @@ def measure(project: str, repeats: int) -> int:
             f"  {name:28} {wall:7.3f} s  (processor {processor:7.3f} s, peak {max(r.peak for r in runs):5.0f} MiB)"
         )
     help_, _, _, nothing, torch, _ = (
-        median(run.seconds for run in runs) for runs in found.values()
+        median(run.seconds for run in runs) for runs in runs_of.values()
     )
     status, needed, network = (
-        median(run.processor for run in [*found.values()][place]) for place in (1, 2, 5)
+        median(run.processor for run in [*runs_of.values()][index]) for index in (1, 2, 5)
     )
     print(
         f"labelgrid --help / nothing: {help_ / nothing:.3g} x; / import torch: {help_ / torch:.3g} x"

@@ -96,10 +96,10 @@ class Bare:
 
 
 def plan_of(network: Network, source: FolderDataset, workers: int, known: float) -> Plan:
-    found = recipe()
+    settings = recipe()
     definitions = task_definitions()
     tasks = build_all(definitions)
-    weights = fixed_weights(tasks, found.objective)
+    weights = fixed_weights(tasks, settings.objective)
     assert weights == WEIGHTS, weights
     return Plan(
         network=network,
@@ -108,10 +108,10 @@ def plan_of(network: Network, source: FolderDataset, workers: int, known: float)
         source=source,
         train=source.images(),
         val=[],
-        data=found.data,
-        options=replace(found.train, device="cpu", workers=workers, known=known),
-        objective=found.objective,
-        balancer=Fixed(weights, partial(supervised_loss, reduction=found.objective.reduction)),
+        data=settings.data,
+        options=replace(settings.train, device="cpu", workers=workers, known=known),
+        objective=settings.objective,
+        balancer=Fixed(weights, partial(supervised_loss, reduction=settings.objective.reduction)),
         seed=0,
     )
 
@@ -127,9 +127,9 @@ def sides_of(
     )
 
 
-def with_gaps(batch: Batch, share: float) -> Batch:
+def with_gaps(batch: Batch, fraction: float) -> Batch:
     """A batch that keeps a random share of its labels."""
-    targets = {n: t.where(torch.rand(len(t.valid)) < share) for n, t in batch.targets.items()}
+    targets = {n: t.where(torch.rand(len(t.valid)) < fraction) for n, t in batch.targets.items()}
     return replace(batch, targets=targets)
 
 
@@ -170,8 +170,8 @@ def epoch(source: FolderDataset, workers: int, number: int) -> tuple[float, floa
 def loaders(source: FolderDataset, workers: int, step: float, repeats: int) -> bool:
     """Whether `workers` workers read faster than steps of `step` seconds consume batches."""
     size = recipe().train.batch
-    found = [epoch(source, workers, number) for number in range(repeats)]
-    started, rest = (median(each[i] for each in found) for i in range(2))
+    pairs = [epoch(source, workers, number) for number in range(repeats)]
+    started, rest = (median(pair[i] for pair in pairs) for i in range(2))
     loaded = (len(source.images()) - size) / rest
     trained = size / step
     print(
@@ -202,14 +202,14 @@ def main(words: list[str] | None = None) -> int:
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         source = make_files(Path(folder), options.images, tuple(options.size), every=1)
-        found = recipe()
+        settings = recipe()
         batches = list(
             train_batches(
                 source,
                 task_definitions(),
                 source.images(),
-                found.data,
-                batch=found.train.batch,
+                settings.data,
+                batch=settings.train.batch,
                 seed=0,
                 epoch=0,
             )
@@ -217,7 +217,7 @@ def main(words: list[str] | None = None) -> int:
         batches = [with_gaps(batch, options.labelled) for batch in batches]
         check_equal(source, batches[0], options.network)
         network = network_of(build_all(task_definitions()), name=options.network).train()
-        trainer, bare = sides_of(network, source, 0, found.train.known)
+        trainer, bare = sides_of(network, source, 0, settings.train.known)
         plain = copy.deepcopy(bare)
         plain.network.to(memory_format=torch.contiguous_format)
         half = copy.deepcopy(bare)

@@ -53,8 +53,8 @@ def run_side(pool: Candidates, picks: int, parts: int) -> None:
         radius = float(distances[left].max())
     seconds = time.perf_counter() - start[0]
     processor = time.process_time() - start[1]
-    found = {"seconds": seconds, "processor": processor, "peak": peak_mib() - before}
-    print(json.dumps(found | {"radius": radius, "bound": bound}))
+    values = {"seconds": seconds, "processor": processor, "peak": peak_mib() - before}
+    print(json.dumps(values | {"radius": radius, "bound": bound}))
 
 
 def main(words: list[str] | None = None) -> int:

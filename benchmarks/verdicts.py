@@ -163,18 +163,18 @@ def verdicts(case: Case, count: int) -> dict[str, Counter[str]]:
 
     Of equal strategies those on any pair count; where the first is better, those on the first two.
     """
-    found: dict[str, Counter[str]] = {}
+    counts: dict[str, Counter[str]] = {}
     with patch("labelgrid.basics.comparison.bootstrap_interval", lambda values, seed: (0.0, 0.0)):
         for results in studies(case, count):
             for measure in campaign_measures(results, HEADLINES):
                 pairs = measure.pairs
                 if case.better:
                     pairs = {pair: one for pair, one in pairs.items() if pair == ARMS[:2]}
-                counted = found.setdefault(measure.name, Counter())
+                counted = counts.setdefault(measure.name, Counter())
                 counted.update({one.verdict for one in pairs.values() if one.is_difference})
                 counted["any"] += any(one.is_difference for one in pairs.values())
                 counted["tested"] += measure.is_tested
-    return found
+    return counts
 
 
 def main(words: list[str] | None = None) -> int:
@@ -188,39 +188,39 @@ def main(words: list[str] | None = None) -> int:
             counts = list(pool.map(verdicts, cases, [options.studies] * len(cases)))
     else:
         counts = [verdicts(case, options.studies) for case in cases]
-    shares: dict[Case, dict[str, float]] = {}
+    rates: dict[Case, dict[str, float]] = {}
     for case, counted in zip(cases, counts, strict=True):
         tested = {name: one for name, one in counted.items() if one["tested"]}
-        shares[case] = {name: 100 * one["any"] / options.studies for name, one in tested.items()}
-    null = {case: own for case, own in shares.items() if not case.better}
-    power = {case: own for case, own in shares.items() if case.better}
+        rates[case] = {name: 100 * one["any"] / options.studies for name, one in tested.items()}
+    null = {case: values for case, values in rates.items() if not case.better}
+    power = {case: values for case, values in rates.items() if case.better}
     show("False verdicts on equal strategies, in percent of the studies", null)
     show("Verdicts on a strategy that is better, or worse, in percent of the studies", power)
-    false = [share for own in null.values() for share in own.values()]
-    found = [share for case, own in power.items() for share in measured_at_once(case, own)]
+    false = [rate for values in null.values() for rate in values.values()]
+    true = [rate for case, values in power.items() for rate in measured_at_once(case, values)]
     kept = [
         check_limit(
             "most false verdicts in a case, by any measure", max(false), FALSE_IN_A_CASE, "%"
         ),
         check_limit("false verdicts over all", float(np.mean(false)), FALSE_OVER_ALL, "%"),
-        check_limit("found at 10 seeds, least by any measure", min(found), FOUND, "%", least=True),
+        check_limit("found at 10 seeds, least by any measure", min(true), FOUND, "%", least=True),
     ]
     return 0 if all(kept) else 1
 
 
-def measured_at_once(case: Case, shares: Mapping[str, float]) -> list[float]:
+def measured_at_once(case: Case, rates: Mapping[str, float]) -> list[float]:
     """The shares of measures that read no curve between rounds, of two strategies."""
     two = case.arms == 2 and case.rounds != "unequal, longer"
-    return [share for name, share in shares.items() if two and BETWEEN_ROUNDS not in name]
+    return [rate for name, rate in rates.items() if two and BETWEEN_ROUNDS not in name]
 
 
-def show(title: str, shares: Mapping[Case, Mapping[str, float]]) -> None:
+def show(title: str, rates: Mapping[Case, Mapping[str, float]]) -> None:
     """Print a Markdown table: a row for each case, a column for each measure."""
-    names = list(dict.fromkeys(name for own in shares.values() for name in own))
+    names = list(dict.fromkeys(name for values in rates.values() for name in values))
     print(f"{title}:\n\n| case | {' | '.join(names)} |")
     print("|" + " --- |" * (len(names) + 1))
-    for case, own in shares.items():
-        cells = [f"{own[name]:.1f}" if name in own else "–" for name in names]
+    for case, values in rates.items():
+        cells = [f"{values[name]:.1f}" if name in values else "–" for name in names]
         print(f"| {case.name} | {' | '.join(cells)} |")
     print(flush=True)
 

@@ -92,25 +92,25 @@ def busy_workers(project: Path) -> Iterator[int]:
             yield owner.pid
 
 
-def kill_worker(project: Path, draws: random.Random, command: subprocess.Popen[str]) -> None:
+def kill_worker(project: Path, rng: random.Random, command: subprocess.Popen[str]) -> None:
     """Kill a worker at a random moment."""
-    time.sleep(draws.uniform(0, 2))
+    time.sleep(rng.uniform(0, 2))
     while command.poll() is None:
         workers = list(busy_workers(project))
         if workers:
-            os.kill(draws.choice(workers), signal.SIGKILL)
+            os.kill(rng.choice(workers), signal.SIGKILL)
             return
         time.sleep(0.01)
 
 
-def disturbed(project: Path, on: str, draws: random.Random) -> tuple[list[str], int]:
+def disturbed(project: Path, on: str, rng: random.Random) -> tuple[list[str], int]:
     """Score with deaths; returns what the two commands printed, and how many shards were repeated."""
     command = score(project, on)
     for death in range(DEATHS - 1):
         wait_for_shards(project, 2 + 3 * death, command)
-        kill_worker(project, draws, command)
+        kill_worker(project, rng, command)
     wait_for_shards(project, SHARDS // 2, command)
-    time.sleep(draws.uniform(0, 1))
+    time.sleep(rng.uniform(0, 1))
     command.kill()
     said = finished(command)
     kept = shards(project)
@@ -118,7 +118,7 @@ def disturbed(project: Path, on: str, draws: random.Random) -> tuple[list[str], 
     begin = time.monotonic()
     command = score(project, on)
     wait_for_shards(project, len(kept) + 2, command)
-    kill_worker(project, draws, command)
+    kill_worker(project, rng, command)
     wait_for_shards(project, SHARDS - 1, command)
     now = shards(project)
     said += finished(command)

@@ -80,10 +80,10 @@ def letterboxed(label: Array) -> Array:
     height, width = label.shape[:2]
     inner = round(width * 0.75)
     small = cv2.resize(label, (inner, height), interpolation=cv2.INTER_NEAREST)
-    found = np.zeros_like(label)
+    framed = np.zeros_like(label)
     left = (width - inner) // 2
-    found[:, left : left + inner] = small
-    return found
+    framed[:, left : left + inner] = small
+    return framed
 
 
 def cropped(label: Array) -> Array:
@@ -132,9 +132,9 @@ def channels(change: Callable[[Array, Array, Array], Sequence[Array]]) -> Change
 
 def renamed(table: Callable[[Array, int], Array], classes: int) -> Change:
     """Rename classes; what is not labelled stays, and so does what has no name then."""
-    places = np.arange(256)
-    new = places.copy()
-    new[:classes] = table(places[:classes], classes)
+    codes = np.arange(256)
+    new = codes.copy()
+    new[:classes] = table(codes[:classes], classes)
     return lambda label: new[label].astype(np.uint8)
 
 
@@ -301,7 +301,7 @@ class Draw:
         for task in tasks:
             for name, other in zip(self.names, shown, strict=True):
                 labels[Cell(name, task)] = self.pool.known(kind, task, other)
-        said = [known.fault for known in labels.values() if known.fault]
+        said = [label.fault for label in labels.values() if label.fault]
         said += [text for task in tasks for text in self.pool.overview(kind, task).doubts()]
         if said:
             return dict.fromkeys(WAYS, said[0])
@@ -313,11 +313,11 @@ def _stopped(project: ProjectFolder, labels: Mapping[Cell, Known]) -> str:
     summaries = Summaries(project.tasks(), labels)
     rows = project.store.find(labels)
     accepted = []
-    for cell, known in labels.items():
-        summaries.odd.add(cell, known.figures)
+    for cell, label in labels.items():
+        summaries.odd.add(cell, label.figures)
         if cell in summaries.sample:
-            summaries.made[cell] = known.summary
-        accepted.append(known.accepted(rows[cell]))
+            summaries.made[cell] = label.summary
+        accepted.append(label.accepted(rows[cell]))
     try:
         refuse_doubted(project, accepted, "", Silent(), summaries=summaries)
     except DoubtedImport as refused:
@@ -411,8 +411,8 @@ class Pool:
             earlier = [self.names[index] for index in sorted(order[:EARLIER])]
             others = [self.names[index] for index in sorted(order[EARLIER:])]
             with (
-                tempfile.TemporaryDirectory(dir=self.folder) as place,
-                Draw(self, [], earlier, Path(place)) as draw,
+                tempfile.TemporaryDirectory(dir=self.folder) as folder,
+                Draw(self, [], earlier, Path(folder)) as draw,
             ):
                 for number in range(first, min(first + BATCHES, count)):
                     start = int(rng.integers(len(others) - size + 1))
@@ -468,7 +468,7 @@ Rates = dict[tuple[str, str, str], list[bool]]
 
 def measure(pool: Pool, options: argparse.Namespace) -> Rates:
     """By kind, task and way: whether each draw was stopped. Prints what is said of the first."""
-    found: Rates = {}
+    rates: Rates = {}
     used = []
     for name, kind in pool.kinds.items():
         for task in kind.tasks:
@@ -479,24 +479,24 @@ def measure(pool: Pool, options: argparse.Namespace) -> Rates:
             print(f"    draw {number + 1}", file=sys.stderr, flush=True)
             for name, task in used:
                 for way, text in draw.outcome(name, [task]).items():
-                    found.setdefault((name, task, way), []).append(bool(text))
+                    rates.setdefault((name, task, way), []).append(bool(text))
                     if number == 0:
                         said = text or f"SILENT. {pool.overview(name, task).text()}"
                         print(f"    {name}, {task}, {way}: {said}"[:600], flush=True)
-    return found
+    return rates
 
 
-def show(title: str, found: Rates, size: int) -> dict[str, list[str]]:
+def show(title: str, measured: Rates, size: int) -> dict[str, list[str]]:
     """Print the table of a set; returns the silent kinds by way."""
-    count = min(map(len, found.values()), default=0)
+    count = min(map(len, measured.values()), default=0)
     print(f"\n{title}, {count} batches of {size} labels of one task: the share that is stopped\n")
     print(f"| kind | {' | '.join(WAYS)} |\n| --- |{' --- |' * len(WAYS)}")
     silent: dict[str, list[str]] = {way: [] for way in WAYS}
-    for name in dict.fromkeys(name for name, _, _ in found):
+    for name in dict.fromkeys(name for name, _, _ in measured):
         cells = []
         for way in WAYS:
             rates = {}
-            for (kind, task, of), stopped in found.items():
+            for (kind, task, of), stopped in measured.items():
                 if (kind, of) == (name, way):
                     rates[task] = float(np.mean(stopped))
             text = ", ".join(f"{task} {rate:.0%}" for task, rate in rates.items())
@@ -556,8 +556,8 @@ def main(words: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for title, frames in sources(options, Path(folder)):
             with pool_of(frames, options.pool) as pool:
-                found = measure(pool, options)
-                for way, names in show(title, found, options.size).items():
+                rates = measure(pool, options)
+                for way, names in show(title, rates, options.size).items():
                     silent[way].update(names)
                 doubted += count_doubted(pool, options.sound, options.size)
     print()

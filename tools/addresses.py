@@ -25,10 +25,10 @@ def faults(root: Path) -> list[str]:
     )
     if listed.returncode:
         return [f"git cannot list the tracked files of {root.name}: {listed.stderr.strip()}"]
-    found = []
+    lines = []
     for name in filter(None, listed.stdout.split("\0")):
-        found += _faults_of(root / name, name)
-    return found
+        lines += _faults_of(root / name, name)
+    return lines
 
 
 def _faults_of(file: Path, name: str) -> list[str]:

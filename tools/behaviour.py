@@ -117,9 +117,9 @@ def main(words: Sequence[str] | None = None) -> int:
     if options.action == "record":
         folder.mkdir(parents=True)
         make_inputs(folder)
-        found = campaign(folder, halve)
-        (folder / RECORD).write_text(json.dumps(found, indent=1, sort_keys=True))
-        print(f"{len(found)} things are recorded in {folder}.")
+        results = campaign(folder, halve)
+        (folder / RECORD).write_text(json.dumps(results, indent=1, sort_keys=True))
+        print(f"{len(results)} things are recorded in {folder}.")
         return 0
     recorded = json.loads((folder / RECORD).read_text())
     clear(folder)
@@ -164,7 +164,7 @@ def campaign(folder: Path, before: Callable[[Path, int], None] | None = None) ->
         folder: where they run.
         before: called before each command, with its number.
     """
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     names = image_names(folder)
     for number, command in enumerate(CAMPAIGN):
         words = [word.format(*names) for word in command]
@@ -172,15 +172,15 @@ def campaign(folder: Path, before: Callable[[Path, int], None] | None = None) ->
             before(folder, number)
         done = run(folder, words)
         name = f"{number:02d} {' '.join(words)}"
-        found[name] = {"code": done.returncode, "printed": printed(folder, done)}
+        results[name] = {"code": done.returncode, "printed": printed(folder, done)}
         print(f"{name}: {done.returncode}", flush=True)
     for root in ("P", "S"):
         for pattern in FILES:
             for file in sorted((folder / root).glob(pattern)):
-                found[str(file.relative_to(folder))] = digest(file)
+                results[str(file.relative_to(folder))] = digest(file)
         for file in sorted((folder / root).rglob("last.ckpt")):
-            found[str(file.relative_to(folder))] = load(file).digest
-    return found
+            results[str(file.relative_to(folder))] = load(file).digest
+    return results
 
 
 def halve(folder: Path, number: int) -> None:
@@ -264,9 +264,9 @@ def printed(folder: Path, done: "subprocess.CompletedProcess[str]") -> Any:
 def steady(value: Any) -> Any:
     """A value of JSON without times, versions and machines."""
     if isinstance(value, Mapping):
-        return {key: steady(each) for key, each in value.items() if not VARYING.match(key)}
+        return {key: steady(item) for key, item in value.items() if not VARYING.match(key)}
     if isinstance(value, list):
-        return [steady(each) for each in value]
+        return [steady(item) for item in value]
     return value
 
 
@@ -281,19 +281,19 @@ def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[s
             yield f"{name}: {'; '.join(changes(before[name], after[name], ''))}"
 
 
-def changes(before: Any, after: Any, place: str) -> list[str]:
+def changes(before: Any, after: Any, path: str) -> list[str]:
     """The places at which two values differ, the first few of them."""
     if isinstance(before, dict) and isinstance(after, dict):
-        found = []
+        lines = []
         for key in sorted(before.keys() | after.keys()):
-            found += changes(before.get(key), after.get(key), f"{place}.{key}")
-        return found[:5]
+            lines += changes(before.get(key), after.get(key), f"{path}.{key}")
+        return lines[:5]
     if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        found = []
+        lines = []
         for number, pair in enumerate(zip(before, after, strict=True)):
-            found += changes(*pair, f"{place}[{number}]")
-        return found[:5]
-    return [] if before == after else [f"{place} {before!r:.80} -> {after!r:.80}"]
+            lines += changes(*pair, f"{path}[{number}]")
+        return lines[:5]
+    return [] if before == after else [f"{path} {before!r:.80} -> {after!r:.80}"]
 
 
 if __name__ == "__main__":

@@ -15,18 +15,18 @@ def benchmarks(root: Path) -> dict[str, Path]:
 
 def main(root: Path, names: Sequence[str]) -> int:
     """Run the named benchmarks, or all, and return the exit status."""
-    known = benchmarks(root)
-    unknown = [name for name in names if name not in known]
+    by_name = benchmarks(root)
+    unknown = [name for name in names if name not in by_name]
     if unknown:
         print(
-            f"There is no benchmark {', '.join(unknown)}; there are: {', '.join(known) or 'none'}.",
+            f"There is no benchmark {', '.join(unknown)}; there are: {', '.join(by_name) or 'none'}.",
             file=sys.stderr,
         )
         return 2
     failed = []
-    for name in names or known:
+    for name in names or by_name:
         print(f"== {name}", flush=True)
-        if subprocess.run([sys.executable, str(known[name])], cwd=root, check=False).returncode:
+        if subprocess.run([sys.executable, str(by_name[name])], cwd=root, check=False).returncode:
             failed.append(name)
     if failed:
         print(f"Failed: {', '.join(failed)}.", flush=True)

@@ -12,14 +12,14 @@ SHARED = {"Options"}
 
 def faults(root: Path) -> list[str]:
     """The names of public classes that more than one module defines."""
-    places: dict[str, list[Path]] = defaultdict(list)
+    defined_in: dict[str, list[Path]] = defaultdict(list)
     for module in modules(root, "src"):
         for node in module.tree.body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                places[node.name].append(module.path)
+                defined_in[node.name].append(module.path)
     return [
         f"{paths[0]}: the class {name} shares its name with one of {', '.join(map(str, paths[1:]))}"
-        for name, paths in places.items()
+        for name, paths in defined_in.items()
         if len(paths) > 1 and name not in SHARED
     ]
 

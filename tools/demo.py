@@ -172,10 +172,10 @@ def print_verdict() -> None:
     if measure is None:
         return
     for row in verdict_rows(measure, BASELINE):
-        found = row.compared
+        comparison = row.compared
         print(
-            f"{row.arm} against {row.baseline}: {found.words} ({measure.name} "
-            f"{rough_number(found.mean)}, {count_text(found.seeds, 'seed')}, p = {number(found.holm)})."
+            f"{row.arm} against {row.baseline}: {comparison.words} ({measure.name} "
+            f"{rough_number(comparison.mean)}, {count_text(comparison.seeds, 'seed')}, p = {number(comparison.holm)})."
         )
     print(power_statement(measure.pairs))
 

@@ -23,7 +23,7 @@ MOST_FIELDS = 4
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 #: Methods of tensors and arrays that take one argument for each axis.
 AXES = {"view", "reshape", "expand", "permute", "repeat", "new_zeros", "transpose", "tile"}
-FIGURES = (
+COLUMNS = (
     "lines of code",
     "nodes",
     "imports, %",
@@ -36,21 +36,21 @@ FIGURES = (
 
 def faults(root: Path) -> list[str]:
     """The places where code is packed."""
-    found = []
+    lines = []
     for module in modules(root, *FOLDERS):
-        for line, what in sorted(_faults_in(module)):
-            found.append(f"{module.path}:{line}: {what}")
-    return found
+        for line, fault in sorted(_faults_in(module)):
+            lines.append(f"{module.path}:{line}: {fault}")
+    return lines
 
 
 def _faults_in(module: Module) -> Iterator[tuple[int, str]]:
-    own = _own_names(module.tree)
+    own_names = _own_names(module.tree)
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Assign) and _is_packed(node):
             yield node.lineno, "assigns unrelated values on one line; write one line each"
         elif isinstance(node, COMPREHENSIONS) and _is_nested(node):
             yield node.lineno, "a comprehension inside another; name the inner one, or write a loop"
-        elif isinstance(node, ast.Call) and _is_long_call(node, own):
+        elif isinstance(node, ast.Call) and _is_long_call(node, own_names):
             yield node.lineno, f"more than {MOST_ARGUMENTS} arguments by position; name them"
         elif isinstance(node, ast.ClassDef) and _is_long_record(node):
             yield node.lineno, f"{node.name} has more than {MOST_FIELDS} fields; make it kw_only"
@@ -74,13 +74,13 @@ def _is_nested(node: ast.AST) -> bool:
     return any(isinstance(child, COMPREHENSIONS) for child in inner)
 
 
-def _is_long_call(node: ast.Call, own: set[str]) -> bool:
+def _is_long_call(node: ast.Call, own_names: set[str]) -> bool:
     arguments = [one for one in node.args if not isinstance(one, ast.Starred)]
     if len(arguments) <= MOST_ARGUMENTS:
         return False
     if isinstance(node.func, ast.Attribute) and node.func.attr in AXES:
         return False
-    return _root_name(node.func) in own
+    return _root_name(node.func) in own_names
 
 
 def _root_name(node: ast.expr) -> str:
@@ -116,18 +116,18 @@ def _is_long_record(node: ast.ClassDef) -> bool:
 
 def counts(root: Path) -> dict[str, Counter[str]]:
     """How many lines, assignments, comprehensions and so on each package has, and all."""
-    found: dict[str, Counter[str]] = {}
+    by_package: dict[str, Counter[str]] = {}
     everything: Counter[str] = Counter()
     for package, files in modules_by_package(root).items():
-        found[package] = Counter()
+        by_package[package] = Counter()
         for module in files:
-            found[package].update(_counts_of(module))
-        everything.update(found[package])
-    return {**found, "all": everything}
+            by_package[package].update(_counts_of(module))
+        everything.update(by_package[package])
+    return {**by_package, "all": everything}
 
 
 def _counts_of(module: Module) -> Counter[str]:
-    own = _own_names(module.tree)
+    own_names = _own_names(module.tree)
     counted = Counter({"modules": 1, "lines of code": _code_lines(module)})
     for node in ast.walk(module.tree):
         counted["nodes"] += 1
@@ -141,7 +141,7 @@ def _counts_of(module: Module) -> Counter[str]:
             counted["comprehensions"] += 1
         elif isinstance(node, ast.IfExp):
             counted["ternaries"] += 1
-        elif isinstance(node, ast.Call) and _is_long_call(node, own):
+        elif isinstance(node, ast.Call) and _is_long_call(node, own_names):
             counted["long calls"] += 1
     return counted
 
@@ -168,13 +168,13 @@ def _docstring_lines(tree: ast.Module) -> set[int]:
     return lines
 
 
-def table(found: dict[str, Counter[str]]) -> str:
+def table(by_package: dict[str, Counter[str]]) -> str:
     """The counts as a Markdown table, comprehensions and ternaries per 1,000 lines of code."""
-    rows = ["| package | modules | " + " | ".join(FIGURES) + " |"]
-    rows.append("| --- | " + " | ".join(["---:"] * (len(FIGURES) + 1)) + " |")
-    for package, one in sorted(found.items(), key=lambda item: (item[0] == "all", item[0])):
+    rows = ["| package | modules | " + " | ".join(COLUMNS) + " |"]
+    rows.append("| --- | " + " | ".join(["---:"] * (len(COLUMNS) + 1)) + " |")
+    for package, one in sorted(by_package.items(), key=lambda item: (item[0] == "all", item[0])):
         lines = max(one["lines of code"], 1)
-        figures = [
+        cells = [
             f"{one['modules']:,}",
             f"{one['lines of code']:,}",
             f"{one['nodes']:,}",
@@ -184,7 +184,7 @@ def table(found: dict[str, Counter[str]]) -> str:
             f"{1000 * one['ternaries'] / lines:.0f}",
             f"{one['long calls']}",
         ]
-        rows.append(f"| {package} | " + " | ".join(figures) + " |")
+        rows.append(f"| {package} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
 

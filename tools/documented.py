@@ -17,7 +17,7 @@ from labelgrid.basics import plugins
 from tools.source import ROOT, report, sections
 
 #: A page, and the headings above a table of keys.
-Place = tuple[str, ...]
+Section = tuple[str, ...]
 #: The page of label files.
 LABELS = "docs/labels.md"
 #: The keys with their defaults, as shown in a table.
@@ -28,12 +28,12 @@ def faults(root: Path) -> list[str]:
     """The faults of all tables of keys."""
     return [
         fault
-        for place, expected in {**recipe_keys(), **label_keys(read(root, LABELS))}.items()
-        for fault in key_faults(read(root, place[0]), place, expected)
+        for section, expected in {**recipe_keys(), **label_keys(read(root, LABELS))}.items()
+        for fault in key_faults(read(root, section[0]), section, expected)
     ]
 
 
-def recipe_keys() -> dict[Place, Keys]:
+def recipe_keys() -> dict[Section, Keys]:
     """The keys of a recipe's tables and of a project's settings."""
     recipe = importlib.import_module("labelgrid.recipes.recipe").Recipe()
     project = importlib.import_module("labelgrid.project.folder")
@@ -47,7 +47,7 @@ def recipe_keys() -> dict[Place, Keys]:
     }
 
 
-def label_keys(page: str) -> dict[Place, Keys]:
+def label_keys(page: str) -> dict[Section, Keys]:
     """The options of the formats of label files that have a part of the page."""
     described = sections(page)
     return {
@@ -76,15 +76,15 @@ def _shown(value: Any) -> str:
     return "none" if value is None else json.dumps(value)
 
 
-def key_faults(page: str, place: Place, expected: Keys) -> list[str]:
-    r"""The keys that are missing in the table at a place, have a wrong default there, or do not exist in the code.
+def key_faults(page: str, section: Section, expected: Keys) -> list[str]:
+    r"""The keys that are missing in the table of a section, have a wrong default there, or do not exist in the code.
 
     Example:
-        >>> place, expected = ("docs/plugins.md", "pad_net"), {"width": "256", "gate": '"target"'}
-        >>> key_faults("# pad_net\n| `width` | `64` | Channels. |", place, expected)
+        >>> section, expected = ("docs/plugins.md", "pad_net"), {"width": "256", "gate": '"target"'}
+        >>> key_faults("# pad_net\n| `width` | `64` | Channels. |", section, expected)
         ['docs/plugins.md, pad_net: no row for `gate`', 'docs/plugins.md, pad_net: `width` is 256, not 64']
     """
-    name, *headings = place
+    name, *headings = section
     for heading in headings:
         page = sections(page).get(heading, "")
     rows = dict(re.findall(r"^\| `(\w+)` \| `?([^`|]*?)`? \|", page, re.MULTILINE))

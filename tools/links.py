@@ -31,17 +31,17 @@ def faults(root: Path) -> list[str]:
 
     And the pages that the code names but that are not there.
     """
-    found = []
+    lines = []
     for page in _files(root, PAGES):
-        place = page.relative_to(root).as_posix()
+        path = page.relative_to(root).as_posix()
         links = LINK.findall(prose(page.read_text(encoding="utf-8")))
-        found += [f"{place}: {fault}" for link in links if (fault := link_fault(root, page, link))]
+        lines += [f"{path}: {fault}" for link in links if (fault := link_fault(root, page, link))]
     for source in _files(root, SOURCES):
-        place = source.relative_to(root).as_posix()
+        path = source.relative_to(root).as_posix()
         names = NAMED.findall(source.read_text(encoding="utf-8"))
         top = root / "README.md"
-        found += [f"{place}: {fault}" for name in names if (fault := link_fault(root, top, name))]
-    return found
+        lines += [f"{path}: {fault}" for name in names if (fault := link_fault(root, top, name))]
+    return lines
 
 
 def _files(root: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
@@ -76,14 +76,14 @@ def anchors(markdown: str) -> set[str]:
         ['here', 'is-it-a_b', 'two', 'two---c', 'two-1']
     """
     text = without_fences(markdown)
-    found = set(re.findall(r"<a (?:id|name)=\"([^\"]+)\"", text))
+    names = set(re.findall(r"<a (?:id|name)=\"([^\"]+)\"", text))
     counts: dict[str, int] = {}
     for heading in re.findall(r"^ {0,3}#{1,6} +(.+?)(?: +#+)? *$", text, re.MULTILINE):
         anchor = anchor_of(heading)
         count = counts.get(anchor, 0)
         counts[anchor] = count + 1
-        found.add(f"{anchor}-{count}" if count else anchor)
-    return found
+        names.add(f"{anchor}-{count}" if count else anchor)
+    return names
 
 
 def anchor_of(heading: str) -> str:

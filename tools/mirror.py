@@ -11,7 +11,7 @@ def faults(root: Path) -> list[str]:
     """The modules without a test module, and the names in COVERS lists that are not modules."""
     sources = {module.name: module for module in modules(root, "src", "tools", "research")}
     claims = [(test.path, name) for test in modules(root, "tests") for name in _covers(test)]
-    found = [
+    lines = [
         f"{path}: COVERS names {name}, which is not a module (use names such as labelgrid.select.strategies.partal)"
         for path, name in claims
         if name not in sources
@@ -24,10 +24,10 @@ def faults(root: Path) -> list[str]:
             and not (root / test).exists()
             and not _is_covered(name, covered)
         ):
-            found.append(
+            lines.append(
                 f"{module.path}: no {test}, and no test module has '{name}' in its COVERS list"
             )
-    return found
+    return lines
 
 
 def test_of(module: Module) -> Path:

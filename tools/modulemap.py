@@ -19,17 +19,17 @@ MOST = 40
 
 def module_list(root: Path, below: str = "") -> str:
     """The modules below a folder of the package, one a line."""
-    found = []
+    lines = []
     for module in _described(root):
-        place = module.path.relative_to("src/labelgrid").as_posix()
-        if not place.startswith(below):
+        path = module.path.relative_to("src/labelgrid").as_posix()
+        if not path.startswith(below):
             continue
         if module.path.name == "__init__.py":
-            folder = place.removesuffix("__init__.py") or "labelgrid/"
-            found.append(f"\n{folder}: {_first_line(module)}")
+            folder = path.removesuffix("__init__.py") or "labelgrid/"
+            lines.append(f"\n{folder}: {_first_line(module)}")
         else:
-            found.append(f"  {place}: {_first_line(module)}")
-    return "\n".join(found).strip("\n")
+            lines.append(f"  {path}: {_first_line(module)}")
+    return "\n".join(lines).strip("\n")
 
 
 def faults(root: Path) -> list[str]:

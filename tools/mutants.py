@@ -44,12 +44,12 @@ def module(mutant: str) -> str:
 def survivors(ends: Mapping[str, str], modules: Sequence[str] = ()) -> list[str]:
     """The mutants that no test has caught, in these modules and packages or in all."""
     prefixes = tuple(f"{name}." for name in modules)
-    found = []
+    names = []
     for mutant, end in ends.items():
         is_named = not modules or f"{mutant}.".startswith(prefixes)
         if is_named and end not in (*CAUGHT, WAITING):
-            found.append(mutant)
-    return found
+            names.append(mutant)
+    return names
 
 
 def table(ends: Mapping[str, str]) -> str:
@@ -69,12 +69,12 @@ def table(ends: Mapping[str, str]) -> str:
     ]
     for row, count in counts.items():
         tested = count["caught"] + count["survivors"]
-        share = f"{100 * count['caught'] / tested:.1f} %" if tested else ""
+        rate = f"{100 * count['caught'] / tested:.1f} %" if tested else ""
         name = row if row.startswith("*") else f"`{row}`"
         total, caught, left, waiting = (
             f"{n:,}" for n in (count.total(), *map(count.get, KINDS, (0, 0, 0)))
         )
-        lines.append(f"| {name} | {total} | {caught} | {share} | {left} | {waiting} |")
+        lines.append(f"| {name} | {total} | {caught} | {rate} | {left} | {waiting} |")
     return "\n".join(lines)
 
 

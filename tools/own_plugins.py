@@ -39,9 +39,9 @@ class OwnPlugin:
         """The name of the module that the laws are told by."""
         return f"{self.name}_told"
 
-    def write(self, folder: str, place: Path) -> Path:
+    def write(self, folder: str, root: Path) -> Path:
         """Write the package below a folder, and return its own folder."""
-        package = place / folder
+        package = root / folder
         package.mkdir(parents=True)
         (package / f"{self.name}.py").write_text((ROOT / self.path).read_text())
         modules = [self.name]
@@ -82,39 +82,41 @@ OWN = {
 }
 
 
-def install(pip: list[str], place: Path) -> None:
+def install(pip: list[str], root: Path) -> None:
     """Install the packages, which are written below a folder.
 
     Args:
         pip: the words that start the environment's pip.
-        place: the folder.
+        root: the folder.
     """
-    packages = [str(own.write(folder, place)) for folder, own in OWN.items()]
+    packages = [str(plugin.write(folder, root)) for folder, plugin in OWN.items()]
     words = ["install", "-q", "--disable-pip-version-check", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, *words, *packages], check=True)
 
 
-def broken(programs: Path, place: Path) -> list[str]:
+def broken(programs: Path, root: Path) -> list[str]:
     """What is wrong with the installed plug-ins: how they are listed, trusted, and keep their laws.
 
     Args:
         programs: the `bin` of the environment.
-        place: the folder in which the commands run.
+        root: the folder in which the commands run.
     """
-    run = partial(_run, programs, place)
-    found = []
+    run = partial(_run, programs, root)
+    faults = []
     listed = json.loads(run(["list", "--json"]).stdout)
-    for folder, own in OWN.items():
-        if own.name not in listed[folder]:
-            found.append(f"`labelgrid list` does not show '{own.name}' of {folder}")
-        refused = run(["check-plugin", folder, own.name])
-        if refused.returncode != 1 or f"--trust {own.name}" not in refused.stderr:
-            found.append(f"'{own.name}' of {folder} runs without trust: {refused.stderr.strip()}")
+    for folder, plugin in OWN.items():
+        if plugin.name not in listed[folder]:
+            faults.append(f"`labelgrid list` does not show '{plugin.name}' of {folder}")
+        refused = run(["check-plugin", folder, plugin.name])
+        if refused.returncode != 1 or f"--trust {plugin.name}" not in refused.stderr:
+            faults.append(
+                f"'{plugin.name}' of {folder} runs without trust: {refused.stderr.strip()}"
+            )
     with ThreadPoolExecutor(2) as workers:
-        commands = [own.words(folder) for folder, own in OWN.items()]
+        commands = [plugin.words(folder) for folder, plugin in OWN.items()]
         for words, done in zip(commands, workers.map(run, commands), strict=True):
-            found += _broken(words, done)
-    return found
+            faults += _broken(words, done)
+    return faults
 
 
 def _broken(words: list[str], done: "subprocess.CompletedProcess[str]") -> Iterator[str]:
@@ -123,9 +125,9 @@ def _broken(words: list[str], done: "subprocess.CompletedProcess[str]") -> Itera
         yield f"`labelgrid {' '.join(words)}` exits with {done.returncode}: {said}"
 
 
-def _run(programs: Path, place: Path, words: list[str]) -> "subprocess.CompletedProcess[str]":
+def _run(programs: Path, root: Path, words: list[str]) -> "subprocess.CompletedProcess[str]":
     environment = {name: text for name, text in os.environ.items() if name != "LABELGRID_TRUST"}
     command = [str(programs / "labelgrid"), *words]
     return subprocess.run(
-        command, cwd=place, env=environment, capture_output=True, check=False, text=True
+        command, cwd=root, env=environment, capture_output=True, check=False, text=True
     )

@@ -123,23 +123,23 @@ def faults(root: Path) -> list[str]:
     if not page.exists():
         return [f"{PAGE} does not exist"]
     text = page.read_text(encoding="utf-8")
-    found = rows(text)
-    of_rows = [fault for row in found for fault in row_faults(row, root)]
-    return inventory_faults(found) + of_rows + deviation_faults(text, modules(root, *MARKED))
+    items = rows(text)
+    of_rows = [fault for row in items for fault in row_faults(row, root)]
+    return inventory_faults(items) + of_rows + deviation_faults(text, modules(root, *MARKED))
 
 
 def rows(page: str) -> list[Row]:
     """A row for each item of the tables below the headings of the papers."""
     text = sections(page)
-    found = []
+    items = []
     for paper in INVENTORY:
         for line in text.get(paper, "").splitlines():
             cells = _cells(line)
             is_row = len(cells) == len(COLUMNS) and cells != COLUMNS
             if is_row and cells[0].strip("-"):
                 row = Row(paper=paper, **dict(zip(FIELDS, cells, strict=True)))
-                found += [replace(row, id=item) for item in _items(row.id)]
-    return found
+                items += [replace(row, id=item) for item in _items(row.id)]
+    return items
 
 
 def _items(cell: str) -> list[str]:
@@ -156,10 +156,10 @@ def _cells(line: str) -> list[str]:
     )
 
 
-def inventory_faults(found: Iterable[Row]) -> list[str]:
+def inventory_faults(items: Iterable[Row]) -> list[str]:
     """Rows that are missing, are not in the inventory, or are duplicates."""
     faults = []
-    ids = [(row.paper, row.id) for row in found]
+    ids = [(row.paper, row.id) for row in items]
     wanted = [(paper, id) for paper, all_ids in INVENTORY.items() for id in all_ids]
     faults += [
         f"{PAGE}, {paper}: no row for '{id}'" for paper, id in wanted if (paper, id) not in ids
@@ -212,12 +212,12 @@ def marked_lines(text: str) -> list[int]:
         >>> marked_lines("x = 1  # Deviation: one\n\ndeviation = 2  # Deviates from the paper: two\n")
         [1, 3]
     """
-    found = []
+    lines = []
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type in (tokenize.COMMENT, tokenize.STRING):
             marks = MARK.finditer(token.string)
-            found += [token.start[0] + token.string.count("\n", 0, mark.start()) for mark in marks]
-    return found
+            lines += [token.start[0] + token.string.count("\n", 0, mark.start()) for mark in marks]
+    return lines
 
 
 def _paths(cell: str) -> list[str]:

@@ -82,28 +82,28 @@ def run(line: str) -> None:
         app(line.split(), standalone_mode=False)
 
 
-def make_data(place: Path) -> None:
+def make_data(folder: Path) -> None:
     """Six pictures, depth maps of all of them, and a recipe that trains in a second."""
     from PIL import Image
 
-    (place / "images").mkdir()
-    (place / "labels/depth").mkdir(parents=True)
+    (folder / "images").mkdir()
+    (folder / "labels/depth").mkdir(parents=True)
     for number in range(6):
-        Image.new("RGB", (64, 32), (40 * number, 90, 30)).save(place / f"images/{number}.png")
+        Image.new("RGB", (64, 32), (40 * number, 90, 30)).save(folder / f"images/{number}.png")
         if number < 4:
-            Image.new("I;16", (64, 32), 1500 + number).save(place / f"labels/depth/{number}.png")
-    shutil.copy(RECIPE, place)
+            Image.new("I;16", (64, 32), 1500 + number).save(folder / f"labels/depth/{number}.png")
+    shutil.copy(RECIPE, folder)
 
 
 def main(words: Sequence[str]) -> int:
     """Print the counts; 1 if one is too large."""
-    found = dict(counts(ROOT / "src" / "labelgrid"))
-    for name, modules in found.items():
+    modules_of = dict(counts(ROOT / "src" / "labelgrid"))
+    for name, modules in modules_of.items():
         most = f" (at most {MOST[name]})" if name in MOST else ""
         print(
             f"{len(modules):4}  {name}{most}" + (f": {' '.join(modules)}" if "-v" in words else "")
         )
-    return int(any(len(found[name]) > most for name, most in MOST.items()))
+    return int(any(len(modules_of[name]) > most for name, most in MOST.items()))
 
 
 if __name__ == "__main__":

@@ -74,37 +74,37 @@ KEYS = ("key", "default", "meaning")
 
 def faults(root: Path) -> list[str]:
     """What is missing or out of date in docs/, or is of something that does not exist."""
-    found = _page_faults(root)
+    lines = _page_faults(root)
     for name, expected in pages().items():
         page = root / name
         blocks = dict(BLOCK.findall(page.read_text(encoding="utf-8"))) if page.exists() else {}
-        found += [
+        lines += [
             f"{name} has no '<!-- from the code: {key} -->'"
             for key in expected
             if key not in blocks
         ]
-        found += [f"{name}: there is no {key}" for key in blocks if key not in expected]
+        lines += [f"{name}: there is no {key}" for key in blocks if key not in expected]
         old = ", ".join(key for key, text in blocks.items() if expected.get(key, text) != text)
-        found += (
+        lines += (
             [f"{name} is out of date: {old}; run `.venv/bin/python -m tools.reference --write`"]
             if old
             else []
         )
-    return found
+    return lines
 
 
 def _page_faults(root: Path) -> list[str]:
     """The generated pages that are missing, out of date, or of no folder of plug-ins."""
     expected = plugin_pages()
-    found = []
+    lines = []
     for name, text in expected.items():
         page = root / name
         if not page.exists() or page.read_text(encoding="utf-8") != text:
-            found.append(
+            lines.append(
                 f"{name} is out of date; run `.venv/bin/python -m tools.reference --write`"
             )
-    found += [f"{name} is of no folder of plug-ins; remove it" for name in _strays(root, expected)]
-    return found
+    lines += [f"{name} is of no folder of plug-ins; remove it" for name in _strays(root, expected)]
+    return lines
 
 
 def _strays(root: Path, expected: Mapping[str, str]) -> list[str]:
@@ -230,23 +230,23 @@ def fields_of(kind: Any) -> str:
         for name, hint in get_type_hints(kind).items():
             keys_of_record.append(f"{name}: {fields_of(hint)}".removesuffix(": "))
         return "{" + ", ".join(keys_of_record) + "}"
-    found = [text for text in map(fields_of, get_args(kind)) if text]
+    inner = [text for text in map(fields_of, get_args(kind)) if text]
     origin = get_origin(kind)
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return f"{{NAME: {found[0]}}}" if found else "{…}"
+        return f"{{NAME: {inner[0]}}}" if inner else "{…}"
     if isinstance(origin, type) and issubclass(origin, Iterable):
-        return f"[{found[0]}]" if found else "[…]"
-    return found[0] if found else ""
+        return f"[{inner[0]}]" if inner else "[…]"
+    return inner[0] if inner else ""
 
 
 def _arguments(member: Any) -> str:
     """The arguments by position of a method, as in `(budget, unit, …)`; "" of a property."""
     if not callable(member):
         return ""
-    found = signature(member).parameters.values()
-    named = [one.name for one in found if one.kind is Parameter.POSITIONAL_OR_KEYWORD]
+    parameters = signature(member).parameters.values()
+    named = [one.name for one in parameters if one.kind is Parameter.POSITIONAL_OR_KEYWORD]
     words = [name for name in named if name != "self"]
-    if any(one.kind is Parameter.KEYWORD_ONLY for one in found):
+    if any(one.kind is Parameter.KEYWORD_ONLY for one in parameters):
         words.append("…")
     return f"({', '.join(words)})"
 
@@ -283,10 +283,10 @@ def commands(app: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 def options_table(command: Any) -> str:
     """A table of a command's own arguments and options: usage, default and help; "" if it has none."""
     hints = get_type_hints(command, include_extras=True)
-    own = [
+    parameters = [
         parameter for name, parameter in signature(command).parameters.items() if name not in COMMON
     ]
-    rows = [_option(parameter, hints[parameter.name]) for parameter in own]
+    rows = [_option(parameter, hints[parameter.name]) for parameter in parameters]
     special = [row for row in rows if row not in SHARED]
     return table(("option", "default", "meaning"), special) if special else ""
 
@@ -303,8 +303,8 @@ def _option(parameter: Parameter, hint: Any) -> Row:
         named = [
             word for word in (info.default, *(info.param_decls or ())) if str(word).startswith("-")
         ]
-        own = named or ([f"--{name}", f"--no-{name}"] if kind is bool else [f"--{name}"])
-        typed = ", ".join(f"`{flag}{_value(kind, info)}`" for flag in own) + (
+        flags = named or ([f"--{name}", f"--no-{name}"] if kind is bool else [f"--{name}"])
+        typed = ", ".join(f"`{flag}{_value(kind, info)}`" for flag in flags) + (
             " …" if several else ""
         )
     if parameter.default is Parameter.empty:
@@ -347,7 +347,7 @@ def plugins_text(folder: str) -> str:
     }
     if specs:
         columns = ("kind", "what it is", "label files", "headline", "weight of the loss", "cost")
-        return table(columns, (_kind_row(name, *found) for name, found in specs.items()))
+        return table(columns, (_kind_row(name, *spec) for name, spec in specs.items()))
     shown: dict[Row, str] = {}
     return (
         "\n".join(_plugin_text(*item, shown) for item in modules.items())
@@ -374,10 +374,10 @@ def _plugin_text(name: str, module: ModuleType, shown: dict[Row, str]) -> str:
         )
     rows = option_rows(module.Options) if hasattr(module, "Options") else []
     repeated = _repeated_rows(rows, shown)
-    own = [row for row in rows if row not in repeated]
-    shown.update({row: name for row in own if row not in shown})
-    if own:
-        text += f"\n{table(KEYS, own)}"
+    new_rows = [row for row in rows if row not in repeated]
+    shown.update({row: name for row in new_rows if row not in shown})
+    if new_rows:
+        text += f"\n{table(KEYS, new_rows)}"
     for source in dict.fromkeys(repeated.values()):
         keys = ", ".join(row[0] for row in repeated if repeated[row] == source)
         text += f"\nAs in [{source}](#{source}): {keys}.\n"
@@ -386,9 +386,9 @@ def _plugin_text(name: str, module: ModuleType, shown: dict[Row, str]) -> str:
 
 def _repeated_rows(rows: list[Row], shown: Mapping[Row, str]) -> dict[Row, str]:
     """The rows that a section before has, too, if it has three or more of them."""
-    found = {row: shown[row] for row in rows if row in shown}
-    sources = list(found.values())
-    return {row: source for row, source in found.items() if sources.count(source) >= MANY}
+    repeated = {row: shown[row] for row in rows if row in shown}
+    sources = list(repeated.values())
+    return {row: source for row, source in repeated.items() if sources.count(source) >= MANY}
 
 
 def option_rows(options: Any) -> list[Row]:

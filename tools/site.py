@@ -17,9 +17,9 @@ QUIET = {"NO_MKDOCS_2_WARNING": "1"}
 
 def faults(root: Path) -> list[str]:
     """The warnings and errors of a build; none if every page is in the site and every link leads somewhere."""
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", place],
+            [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
             cwd=root,
             env=os.environ | QUIET,
             stdout=subprocess.PIPE,

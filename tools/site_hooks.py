@@ -35,9 +35,9 @@ LINK = re.compile(
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages from outside docs/, and a page for each notebook in place of the file."""
     root = _root(config)
-    for place, name in OUTSIDE.items():
+    for path, name in OUTSIDE.items():
         text = (root / name).read_text(encoding="utf-8")
-        files.append(File.generated(config, place, content=text))
+        files.append(File.generated(config, path, content=text))
     for file in list(files):
         if file.src_uri.endswith(".ipynb"):
             page = notebook_page(json.loads(file.content_string))
@@ -53,25 +53,25 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return LINK.sub(partial(_in_site, uri, home.parent, files), markdown)
 
 
-def _in_site(uri: str, folder: PurePosixPath, files: Files, found: re.Match[str]) -> str:
+def _in_site(uri: str, folder: PurePosixPath, files: Files, match: re.Match[str]) -> str:
     """A link as the site has it; code, and links to other sites or within the page, stay."""
-    link = found["link"]
+    link = match["link"]
     if not link or re.match(r"\w[\w+.-]*:|#", link):
-        return found[0]
+        return match[0]
     name, mark, anchor = link.partition("#")
-    place = os.path.normpath(folder / name)
-    target = _site_uri(place, files)
+    path = os.path.normpath(folder / name)
+    target = _site_uri(path, files)
     if target:
         way = os.path.relpath(target, PurePosixPath(uri).parent)
-        return f"{found['start']}{way}{mark}{anchor})"
-    return found["text"] if place in found["text"] else f"{found['text']} (`{place}`)"
+        return f"{match['start']}{way}{mark}{anchor})"
+    return match["text"] if path in match["text"] else f"{match['text']} (`{path}`)"
 
 
-def _site_uri(place: str, files: Files) -> str:
+def _site_uri(path: str, files: Files) -> str:
     """Where the site has a file or folder of the repository; "" where it does not."""
     outside = {name: uri for uri, name in OUTSIDE.items()}
-    inside = _page_uri(place.removeprefix("docs/")) if place.startswith("docs/") else ""
-    for uri in (outside.get(place, inside), f"{inside}/README.md"):
+    inside = _page_uri(path.removeprefix("docs/")) if path.startswith("docs/") else ""
+    for uri in (outside.get(path, inside), f"{inside}/README.md"):
         if files.get_file_from_path(uri):
             return uri
     return ""

@@ -40,11 +40,11 @@ def modules(root: Path, *folders: str) -> Iterator[Module]:
 
 def modules_by_package(root: Path) -> dict[str, list[Module]]:
     """The modules of the program by its packages; "(root)" has those outside of all packages."""
-    found: dict[str, list[Module]] = {}
+    by_package: dict[str, list[Module]] = {}
     for module in modules(root, "src"):
         _, _, package, *rest = module.path.parts
-        found.setdefault(package if rest else "(root)", []).append(module)
-    return found
+        by_package.setdefault(package if rest else "(root)", []).append(module)
+    return by_package
 
 
 def sections(markdown: str) -> dict[str, str]:
@@ -55,12 +55,12 @@ def sections(markdown: str) -> dict[str, str]:
         {'a': 'x\n## `b`\ny\n', 'b': 'y\n', 'c': ''}
     """
     headings = list(re.finditer(r"^(#+) +(.+?) *\n", _without_code(markdown), re.MULTILINE))
-    found = {}
-    for place, heading in enumerate(headings):
-        after = headings[place + 1 :]
+    texts = {}
+    for index, heading in enumerate(headings):
+        after = headings[index + 1 :]
         end = next((h.start() for h in after if len(h[1]) <= len(heading[1])), len(markdown))
-        found[heading[2].replace("`", "")] = markdown[heading.end() : end]
-    return found
+        texts[heading[2].replace("`", "")] = markdown[heading.end() : end]
+    return texts
 
 
 def _without_code(markdown: str) -> str:

@@ -114,7 +114,7 @@ def labels_by_task(results: PointResults, report: StudyReport) -> str:
         names.setdefault(row, []).append(f"`{name}`")
     if len(names) == 1:
         return ""
-    rows = [[", ".join(own), *row] for row, own in names.items()]
+    rows = [[", ".join(alike), *row] for row, alike in names.items()]
     costs = ["cost of one label", *(f"{report.costs[task]:g}" for task in report.headlines)]
     return markdown(["strategy", *report.headlines], [*rows, costs])
 
@@ -219,16 +219,16 @@ def pairs(
 
 def significant(measure: CampaignMeasure) -> list[str]:
     """The significant pairs of a measure with their mean differences, the better one first."""
-    found: dict[str, list[str]] = {}
+    worse: dict[str, list[str]] = {}
     for (first, second), pair in measure.pairs.items():
         if not pair.is_difference:
             continue
         digits = 0 if measure.unit == LABELS else 2
         if pair.verdict == "better":
-            found.setdefault(first, []).append(f"`{second}` ({shown(pair.mean, digits)})")
+            worse.setdefault(first, []).append(f"`{second}` ({shown(pair.mean, digits)})")
         else:
-            found.setdefault(second, []).append(f"`{first}` ({shown(-pair.mean, digits)})")
-    return [f"`{name}` > {', '.join(others)}" for name, others in found.items()]
+            worse.setdefault(second, []).append(f"`{first}` ({shown(-pair.mean, digits)})")
+    return [f"`{name}` > {', '.join(others)}" for name, others in worse.items()]
 
 
 def doubts(measure: CampaignMeasure) -> list[str]:

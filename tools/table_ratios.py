@@ -104,12 +104,12 @@ def crossing(paid: Floats, values: Floats) -> float:
     *arms, goal = values.tolist()
     if arms[0] <= goal:
         return float(paid[0])
-    place = next((index for index, value in enumerate(arms) if value <= goal), len(arms) - 1)
-    fall = arms[place - 1] - arms[place]
+    end = next((index for index, value in enumerate(arms) if value <= goal), len(arms) - 1)
+    fall = arms[end - 1] - arms[end]
     if fall <= 0:
         return float("inf")
-    share = (arms[place - 1] - goal) / fall
-    return float(paid[place - 1] + share * (paid[place] - paid[place - 1]))
+    fraction = (arms[end - 1] - goal) / fall
+    return float(paid[end - 1] + fraction * (paid[end] - paid[end - 1]))
 
 
 def _text(ratio: float, least: float) -> str:

@@ -92,12 +92,14 @@ class Records:
     def cost(self, run: str) -> float:
         """The mean cost of a run's labels; of single-task networks that of all of their labels."""
         parts = {
-            (o.strategy, seed): o.cost for own in self.last[run].values() for seed, o in own.items()
+            (o.strategy, seed): o.cost
+            for ends in self.last[run].values()
+            for seed, o in ends.items()
         }
         return sum(parts.values()) / len(self._seeds(run))
 
     def _seeds(self, run: str) -> set[int]:
-        return {seed for own in self.last[run].values() for seed in own}
+        return {seed for ends in self.last[run].values() for seed in ends}
 
     def round(self, run: str) -> int:
         """The last round of a run.
@@ -120,13 +122,13 @@ class Records:
         Raises:
             TableError: there is none.
         """
-        known = {f"{o.task} {o.metric}": o for o in self.outcomes if o.task != OVERALL}
-        known |= {o.metric: o for o in self.outcomes if o.metric == LOSS}
-        if name not in known:
+        metrics = {f"{o.task} {o.metric}": o for o in self.outcomes if o.task != OVERALL}
+        metrics |= {o.metric: o for o in self.outcomes if o.metric == LOSS}
+        if name not in metrics:
             raise TableError(
-                f"no metric of the records is '{name}'; there are: {', '.join(sorted(known))}"
+                f"no metric of the records is '{name}'; there are: {', '.join(sorted(metrics))}"
             )
-        return known[name]
+        return metrics[name]
 
 
 def run_name(outcome: Outcome) -> str:

@@ -105,14 +105,14 @@ class RunsRows:
         other = self.records.of(reference, loss)
         pairs = {}
         for run in self.runs:
-            own = self.records.of(run, loss)
+            losses = self.records.of(run, loss)
             if run == reference or _kind(run):
                 continue
-            if own.keys() - other.keys():
+            if losses.keys() - other.keys():
                 raise TableError(f"'{run}' has seeds that '{reference}' lacks")
             if self.records.round(run) != self.records.round(reference):
                 raise TableError(f"'{run}' and '{reference}' have had different numbers of rounds")
-            pairs[run] = (list(own.values()), [other[seed] for seed in own])
+            pairs[run] = (list(losses.values()), [other[seed] for seed in losses])
         return pairs
 
 

@@ -120,21 +120,21 @@ def folders(root: Path) -> list[Path]:
 
 def faults(root: Path) -> list[str]:
     """The pages that are not those of their records, and folders without a page."""
-    found = []
+    lines = []
     for folder in folders(root):
-        place = folder.relative_to(root).as_posix()
+        path = folder.relative_to(root).as_posix()
         try:
             expected = page(folder)
         except (TableError, LabelgridError) as error:
-            found.append(f"{place}: {error}")
+            lines.append(f"{path}: {error}")
             continue
         file = folder / PAGE
         if not file.is_file() or file.read_text(encoding="utf-8") != expected:
-            found.append(f"{place}/{PAGE} is not what its records make; {UPDATE}")
+            lines.append(f"{path}/{PAGE} is not what its records make; {UPDATE}")
     kept = {file.parent for file in (root / RECORDS).glob(f"*/{TABLE}")}
     lacking = sorted(kept - set(folders(root)))
     return [
-        *found,
+        *lines,
         *(f"{folder.relative_to(root).as_posix()}: there is no {ABOUT}" for folder in lacking),
     ]
 

@@ -43,13 +43,13 @@ def faults(root: Path) -> list[str]:
 
 def _faults_of(module: Module) -> list[str]:
     aliases = _aliases(module.tree)
-    found = []
+    lines = []
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Call) and not _takes_message(module, node, aliases):
-            found += [
+            lines += [
                 f"{module.path}:{node.lineno}: {fault}" for fault in _faults_of_call(node, aliases)
             ]
-    return found
+    return lines
 
 
 def _takes_message(module: Module, call: ast.Call, aliases: dict[str, str]) -> bool:
@@ -58,15 +58,15 @@ def _takes_message(module: Module, call: ast.Call, aliases: dict[str, str]) -> b
 
 def _faults_of_call(call: ast.Call, aliases: dict[str, str]) -> list[str]:
     name = _dotted(call.func, aliases)
-    found = [f"{name} runs what it reads"] if name in FORBIDDEN else []
+    lines = [f"{name} runs what it reads"] if name in FORBIDDEN else []
     given = {keyword.arg: keyword.value for keyword in call.keywords}
     for keyword, only in ONLY.items():
         value = given.get(keyword)
         if value is not None and not (isinstance(value, ast.Constant) and value.value is only):
-            found.append(f"{keyword} of {name} must be {only}")
+            lines.append(f"{keyword} of {name} must be {only}")
     if _reads_checkpoint(name) and "weights_only" not in given:
-        found.append(f"{name} without weights_only=True runs what it reads")
-    return found
+        lines.append(f"{name} without weights_only=True runs what it reads")
+    return lines
 
 
 def _reads_checkpoint(name: str) -> bool:
@@ -79,13 +79,13 @@ def _reads_checkpoint(name: str) -> bool:
 
 def _aliases(tree: ast.Module) -> dict[str, str]:
     """The full names of the names that a module imports."""
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {name.asname: name.name for name in node.names if name.asname}
+            names |= {name.asname: name.name for name in node.names if name.asname}
         elif isinstance(node, ast.ImportFrom):
-            found |= {name.asname or name.name: f"{node.module}.{name.name}" for name in node.names}
-    return found
+            names |= {name.asname or name.name: f"{node.module}.{name.name}" for name in node.names}
+    return names
 
 
 def _dotted(node: ast.expr, aliases: dict[str, str]) -> str:

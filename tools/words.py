@@ -77,9 +77,9 @@ MOST_DESCRIBED = 72.0
 #: The most private functions whose docstring repeats the name, in percent of the private ones.
 MOST_REPEATS = 1.0
 #: The most words of pages that people write, with their tables and examples.
-MOST_WORDS = 64_200
+MOST_WORDS = 54_000
 #: The most pronouns in 100 words of their sentences.
-MOST_PRONOUNS = 3.5
+MOST_PRONOUNS = 3.0
 #: What begins a page, and a part of a page, that a command writes.
 WRITTEN = "<!-- written by `python -m"
 BLOCK = re.compile(r"<!-- (?:from the code|table): .*?<!-- end -->", re.DOTALL)
@@ -87,40 +87,40 @@ BLOCK = re.compile(r"<!-- (?:from the code|table): .*?<!-- end -->", re.DOTALL)
 GENERATED = ("docs/plugins/", "docs/results/records/")
 #: Code, tables and addresses of links are no sentences.
 NO_SENTENCE = re.compile(r"^```.*?^```|^\|.*?$|\]\(.*?\)|`[^`\n]*`", re.DOTALL | re.MULTILINE)
-FIGURES = ("docstrings", "riddles, %", "functions", "with a docstring, %", "private", "repeats, %")
+MEASURES = ("docstrings", "riddles, %", "functions", "with a docstring, %", "private", "repeats, %")
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def faults(root: Path) -> list[str]:
-    """The figures of the package that are above their limits."""
-    figures = dict(zip(FIGURES, _shares(_counts(modules(root, "src"))), strict=True))
+    """The measures of the package that are above their limits."""
+    values = dict(zip(MEASURES, _shares(_counts(modules(root, "src"))), strict=True))
     limits = {
         "riddles, %": MOST_RIDDLES,
         "with a docstring, %": MOST_DESCRIBED,
         "repeats, %": MOST_REPEATS,
     }
-    found = [
-        f"{name}: {figures[name]:.1f}, at most {limit} (python -m tools.words --list FOLDER)"
+    lines = [
+        f"{name}: {values[name]:.1f}, at most {limit} (python -m tools.words --list FOLDER)"
         for name, limit in limits.items()
-        if figures[name] > limit
+        if values[name] > limit
     ]
     pages = hand_written(root)
     words = sum(len(text.split()) for text in pages.values())
     if words > MOST_WORDS:
-        found.append(f"pages have {words:,} words, at most {MOST_WORDS:,} (--count)")
-    share = _pronouns(" ".join(pages.values()))
-    if share > MOST_PRONOUNS:
-        found.append(f"pages have {share:.1f} pronouns in 100 words, at most {MOST_PRONOUNS}")
-    return found
+        lines.append(f"pages have {words:,} words, at most {MOST_WORDS:,} (--count)")
+    pronouns = _pronouns(" ".join(pages.values()))
+    if pronouns > MOST_PRONOUNS:
+        lines.append(f"pages have {pronouns:.1f} pronouns in 100 words, at most {MOST_PRONOUNS}")
+    return lines
 
 
 def hand_written(root: Path) -> dict[str, str]:
     """The text of each page that people write, without the parts that a command writes."""
     pages = {}
-    for place in (*root.glob("*.md"), *root.glob("docs/**/*.md")):
-        name = str(place.relative_to(root))
-        text = place.read_text(encoding="utf-8")
+    for page in (*root.glob("*.md"), *root.glob("docs/**/*.md")):
+        name = str(page.relative_to(root))
+        text = page.read_text(encoding="utf-8")
         if not name.startswith(GENERATED) and WRITTEN not in text[:500]:
             pages[name] = BLOCK.sub("", text)
     return pages
@@ -159,8 +159,8 @@ def repeats(name: str, text: str) -> bool:
     """
     if len(text.strip().splitlines()) > 1:
         return False
-    known = {_stem(part) for part in name.lower().split("_")} | EMPTY | PRONOUNS
-    return sum(_stem(word) not in known for word in _words(text)) <= ADDED
+    stems = {_stem(part) for part in name.lower().split("_")} | EMPTY | PRONOUNS
+    return sum(_stem(word) not in stems for word in _words(text)) <= ADDED
 
 
 def _stem(word: str) -> str:
@@ -217,8 +217,8 @@ def count(root: Path) -> str:
     rows = [(name, _counts(files)) for name, files in sorted(packages.items())]
     rows.append(("all", sum((counts for _, counts in rows), Counter())))
     lines = [
-        "| package | " + " | ".join(FIGURES) + " |",
-        "| --- |" + " ---: |" * len(FIGURES),
+        "| package | " + " | ".join(MEASURES) + " |",
+        "| --- |" + " ---: |" * len(MEASURES),
     ]
     for name, counts in rows:
         lines.append(f"| {name} | " + " | ".join(f"{one:,.0f}" for one in _shares(counts)) + " |")

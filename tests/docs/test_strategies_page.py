@@ -1,7 +1,6 @@
-"""The table of docs/strategies.md has every strategy, with its unit, statistics and switches as in the code."""
+"""The table of docs/strategies.md has every strategy, with its unit and statistics as in the code."""
 
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
 
 PAGE = Path(__file__).parents[2] / "docs" / "strategies.md"
-TITLES = ["strategy", "source", "unit", "needs", "cost of a round", "switches"]
+TITLES = ["strategy", "source", "unit", "needs", "cost of a round"]
 
 
 def rows() -> list[list[str]]:
@@ -37,7 +36,7 @@ def test_it_has_a_row_for_each_strategy_and_no_empty_cell() -> None:
 
 @pytest.mark.parametrize("row", rows()[1:], ids=lambda row: row[0].strip("`"))
 def test_a_row_says_what_the_strategy_declares(row: list[str]) -> None:
-    name, _, unit, needs, _, switches = row
+    name, _, unit, needs, _ = row
     strategy = build_plugin("strategies", PluginChoice(name.strip("`")))
     assert unit.startswith(strategy.unit)
     assert (
@@ -45,6 +44,3 @@ def test_a_row_says_what_the_strategy_declares(row: list[str]) -> None:
         if not strategy.needs
         else strategy.needs <= set(re.findall(r"`(\w+)`", needs))
     )
-    options = {field.name for field in fields(plugins.options_class("strategies", name.strip("`")))}
-    own = re.sub(r"\([^)]*\)", "", re.split(r"(?:^|; )of ", switches)[0])
-    assert options == {part.strip() for part in own.split(",")} - {"", "none"}

@@ -130,7 +130,7 @@ def place(client: Client, images: Path, request: pytest.FixtureRequest) -> Place
 
 def test_a_task_is_stored_with_its_image_and_both_kinds_of_regions(place: Place) -> None:
     sent = [task(0, region(), polygon()), task(1)]
-    assert place.send(*sent) == Sent(new=2, known=0)
+    assert place.send(*sent) == Sent(new=2, already_there=0)
     first, second = place.stored()
     assert first["predictions"][0]["result"] == [region(), polygon()]
     assert first["predictions"][0]["score"] == 0.25
@@ -143,7 +143,7 @@ def test_sent_again_nothing_is_there_twice(place: Place) -> None:
     sent = [task(number, region()) for number in range(3)]
     place.send(*sent[:2])
     before = place.stored()
-    assert place.send(*sent) == Sent(new=1, known=2)
+    assert place.send(*sent) == Sent(new=1, already_there=2)
     assert [each["id"] for each in place.stored()[:2]] == [each["id"] for each in before]
     assert [len(each["predictions"]) for each in place.stored()] == [1, 1, 1]
     uploads = place.client.get(f"/api/projects/{place.project}/file-uploads", {"all": "true"})
@@ -154,7 +154,7 @@ def test_sent_again_nothing_is_there_twice(place: Place) -> None:
 
 def test_a_task_without_its_predictions_gets_them_when_it_is_sent_again(place: Place) -> None:
     place.send(task(0))
-    assert place.send(task(0, region())) == Sent(new=0, known=1)
+    assert place.send(task(0, region())) == Sent(new=0, already_there=1)
     assert place.stored()[0]["predictions"][0]["result"] == [region()]
 
 

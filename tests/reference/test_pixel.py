@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
+from scipy.stats import norm
 from torch import Tensor
 
 from labelgrid.data.frame import Frame, content_means
@@ -106,6 +107,25 @@ def test_depth_uncertainty_is_partal_equation_4_with_one_dimension(
         variance = sum((value - mean) ** 2 for value in here) / PASSES
         slow[b, 0, y, x] = gaussian_entropy(np.array([[max(variance, 1e-6)]]))
     np.testing.assert_allclose(streamed(GaussianMoments(), samples, dtype), slow, atol=error)
+
+
+@pytest.mark.parametrize("width", [0.02, 0.01, 0.001])
+def test_bins_of_a_gaussian_have_the_differential_entropy_and_a_constant_partal_equations_6_and_7(
+    width: float,
+) -> None:
+    depth = GaussianMoments()
+    for metres in (1.9, 2.1):
+        depth.update(torch.full((1, 1, 1, 1), metres))
+    differential = depth.uncertainty().item()
+    masses = np.diff(norm.cdf(np.arange(1, 3, width), loc=2, scale=0.1))
+    bins = ClassMoments()
+    bins.update(torch.from_numpy(masses).view(1, -1, 1, 1))
+    shannon = bins.uncertainty().item()
+    assert abs(shannon - (differential + math.log(1 / width))) < 0.005
+    assert differential < 0  # in metres
+    assert differential + math.log(1000) > math.log(
+        40
+    )  # in millimetres: above any map of 40 classes
 
 
 @pytest.mark.parametrize(("dtype", "error"), DTYPES)

@@ -181,8 +181,8 @@ def next_round_advice(
 def _upcoming(curve: TaskCurve, most: Mapping[str, int]) -> tuple[float, float]:
     """The labels after a round like the last one, and how many of a round's are missing."""
     before, newest = curve.points[-2:]
-    wanted = max(2 * newest.own - before.own, newest.own)
-    labels = max(min(wanted, most.get(curve.task, math.inf)), newest.own)
+    wanted = max(2 * newest.labels - before.labels, newest.labels)
+    labels = max(min(wanted, most.get(curve.task, math.inf)), newest.labels)
     return labels, wanted - labels
 
 
@@ -204,14 +204,14 @@ def flat_advice(curves: Sequence[TaskCurve]) -> list[Advice]:
     for task_curve in rising_curves(curves):
         fitted = fitted_curve(task_curve)
         newest = fitted.newest
-        doubled = fitted.change(2 * newest.own, newest.all + newest.own)
+        doubled = fitted.change(2 * newest.labels, newest.all + newest.labels)
         best = doubled.high if fitted.scale.better == "higher" else doubled.low
         if relative_gain(best, fitted) > FLAT:
             continue
         text = (
-            f"{task_curve.task} has flattened: twice its {count_text(round(newest.own), 'label')} "
-            f"would take {task_curve.metric} from {number(fitted.now)} to "
-            f"{value_text(best, task_curve)} at best (80 % interval)."
+            f"{task_curve.task} has flattened: twice its "
+            f"{count_text(round(newest.labels), 'label')} would take {task_curve.metric} "
+            f"from {number(fitted.now)} to {value_text(best, task_curve)} at best (80 % interval)."
         )
         rows.append(foreseen_advice("flat", text, task_curve, doubled))
     return rows

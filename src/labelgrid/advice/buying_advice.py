@@ -113,12 +113,12 @@ def purchases(project: ProjectFolder, curves: Sequence[TaskCurve], budget: float
 def most_labels(project: ProjectFolder) -> Mapping[str, int]:
     """How many labels of each task a training can learn from once all are there."""
     counts = project.store.counts(("train",))
-    found = {}
+    totals = {}
     for row in project.store.tasks():
-        found[row.name] = (
+        totals[row.name] = (
             counts[row.name].missing + counts[row.name].requested + counts[row.name].labelled
         )
-    return found
+    return totals
 
 
 def last_cost(project: ProjectFolder) -> float:
@@ -169,18 +169,20 @@ def buying_advice(
     if not fitted:
         return [_too_early(curves)]
     missed = [cannot_tell(curve) for curve in missed_curves(curves)]
-    known = {curve.task: curve for curve in rising_curves(curves)}
-    if not known:
+    rising = {curve.task: curve for curve in rising_curves(curves)}
+    if not rising:
         return [*_no_gain(fitted), *missed]
     offered = []
-    for task, curve in known.items():
+    for task, curve in rising.items():
         count = _affordable(curve, offers[task], budget)
         if count:
             brought = brings.get(task, {}).items()
-            others = {name: (known[name], share) for name, share in brought if name in known}
+            others = {
+                name: (rising[name], fraction) for name, fraction in brought if name in rising
+            }
             offered.append(_purchase(curve, count, offers[task], others=others, budget=budget))
     if not offered:
-        return [_nothing({task: offers[task] for task in known}, budget), *missed]
+        return [_nothing({task: offers[task] for task in rising}, budget), *missed]
     purchases = sorted(offered, key=lambda purchase: -purchase.rate)
     purchases = [purchase for purchase in purchases if purchase.gain > 0]
     if not purchases:
@@ -193,7 +195,7 @@ def buying_advice(
 
 def _affordable(curve: TaskCurve, offer: Offer, budget: float) -> int:
     """The number of labels that the budget pays for, up to a doubling."""
-    most = min(offer.missing, math.ceil(curve.points[-1].own))
+    most = min(offer.missing, math.ceil(curve.points[-1].labels))
     if offer.price <= 0:
         return most
     return min(most, int(budget / offer.price + 1e-9))
@@ -209,10 +211,10 @@ def _purchase(
 ) -> _Purchase:
     gains = {}
     squares = 0.0
-    for task, (gaining, share) in {curve.task: (curve, 1.0), **others}.items():
+    for task, (gaining, fraction) in {curve.task: (curve, 1.0), **others}.items():
         fitted = fitted_curve(gaining)
         newest = fitted.newest
-        becomes = fitted.change(newest.own + share * count, newest.all)
+        becomes = fitted.change(newest.labels + fraction * count, newest.all)
         gains[task] = relative_gain(becomes.value, fitted)
         squares += ((becomes.high - becomes.low) / 2 / max(abs(fitted.now), 1e-9)) ** 2
     limit = ""
@@ -225,7 +227,7 @@ def _purchase(
         count=count,
         limit=limit,
         # Further labels of all tasks would mostly mean a longer training, which is not bought.
-        becomes=fitted.forecast(newest.own + count, newest.all),
+        becomes=fitted.forecast(newest.labels + count, newest.all),
         gains=gains,
         error=math.sqrt(squares),
         offer=offer,

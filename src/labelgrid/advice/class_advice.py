@@ -47,14 +47,17 @@ def class_advice(
         pretrained: whether the network starts from pretrained weights, or cannot.
         budget: the options of a query's budget, for commands.
     """
-    known = [row for row in rows if math.isfinite(row.iou) and row.pixels]
-    if len(known) < 2:
+    measured = [row for row in rows if math.isfinite(row.iou) and row.pixels]
+    if len(measured) < 2:
         return []
-    unlearnt = sum(row.iou < NONE for row in known)
-    if 2 * unlearnt > len(known):
-        count = f"{unlearnt} of its {len(known)} classes"
+    unlearnt = sum(row.iou < NONE for row in measured)
+    if 2 * unlearnt > len(measured):
+        count = f"{unlearnt} of its {len(measured)} classes"
         return [_not_learnt(task, count, folder=folder, pretrained=pretrained)]
-    return [_worst(task, known, shown), _lacking(task, known, shown, folder=folder, budget=budget)]
+    return [
+        _worst(task, measured, shown),
+        _lacking(task, measured, shown, folder=folder, budget=budget),
+    ]
 
 
 def _not_learnt(task: str, classes: str, *, folder: Path, pretrained: bool) -> Advice:
@@ -78,7 +81,7 @@ def _worst(task: str, rows: Sequence[ClassRow], shown: ShownClasses) -> Advice:
     words = []
     for row in sorted(rows, key=lambda row: row.iou)[:WORST]:
         labels = f"in {shown.counts[row.name]:,} of {count_text(shown.labels, 'label')}"
-        words.append(f"{row.name} {number(row.iou)} % ({row.share:.1f} % of the pixels, {labels})")
+        words.append(f"{row.name} {number(row.iou)} % ({row.area:.1f} % of the pixels, {labels})")
     count = count_text(len(rows), "class", "classes")
     text = f"{task}: the lowest {METRIC} of its {count}: {join_names(words)}."
     return Advice(topic="classes", text=text, task=task, metric=METRIC, unit="%")

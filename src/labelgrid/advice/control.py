@@ -150,10 +150,10 @@ def _refuse(project: ProjectFolder, seeds: int) -> None:
 
 
 def _refuse_few(project: ProjectFolder, labels: ChosenLabels) -> None:
-    draw = ("--budget", "100", "--control", "20%")
-    query = command("query", project.folder, *draw)
+    options = ("--budget", "100", "--control", "20%")
+    query = command("query", project.folder, *options)
     if not labels.control:
-        what = "No training label was drawn as a control."
+        message = "No training label was drawn as a control."
         step = f"`{query}` draws some; import their labels then."
         drawn = project.store.events(why=CONTROL, in_effect=True)
         asked = {event.move.request_id for event in drawn}
@@ -161,17 +161,19 @@ def _refuse_few(project: ProjectFolder, labels: ChosenLabels) -> None:
         if any(row.request_id in asked for row in rows):
             step = "Import the labels of the control that were requested."
     elif not labels.picks:
-        what = "No training label was picked by a strategy since there was a model."
+        message = "No training label was picked by a strategy since there was a model."
         step = f"Run `{command('fit', project.folder)}`, then `{query}`; import the labels then."
     elif sum(equal_counts(labels.picks, labels.control).values()) < FEWEST:
-        what = (
+        message = (
             f"The picks and the control have fewer than {FEWEST} labels of the same tasks: the "
             f"picks {_counts_text(labels.picks)}, the control {_counts_text(labels.control)}."
         )
         step = f"`{query}` draws more; import their labels then."
     else:
         return
-    raise ProjectError(what, where=project.folder, next_step=step, unchanged="Nothing was trained.")
+    raise ProjectError(
+        message, where=project.folder, next_step=step, unchanged="Nothing was trained."
+    )
 
 
 def _counts_text(cells: Collection[Cell]) -> str:

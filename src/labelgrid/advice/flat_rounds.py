@@ -69,10 +69,10 @@ def flat_rounds(
         if any(verdict == "better" for verdict, _ in changes):
             break
         verdicts += [verdict for verdict, _ in changes]
-        by_intervals &= all(known for _, known in changes)
+        by_intervals &= all(by_interval for _, by_interval in changes)
         count += 1
-    fewest = points[-count].own
-    most = points[-1].own
+    fewest = points[-count].labels
+    most = points[-1].labels
     if count < LEAST or most <= fewest:
         return None
     return FlatRounds(

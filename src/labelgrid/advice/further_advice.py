@@ -63,11 +63,11 @@ def _still_to_follow(project: ProjectFolder) -> list[Advice]:
         column = grid.tasks.index(relation.gives)
         count = int(later[:, column].sum())
         if count:
-            share = relation.trust * relation.coverage
+            fraction = relation.trust * relation.coverage
             text = (
                 f"{relation.gives}: {count_text(count, 'more label')} will follow once their "
                 f"images have labels of {join_names(relation.reads)} (trust × coverage "
-                f"{share:.2f}), and need not be bought: no purchase here counts them."
+                f"{fraction:.2f}), and need not be bought: no purchase here counts them."
             )
             price = count * float(grid.cost[column])
             advice = Advice(
@@ -220,17 +220,17 @@ def training_advice(project: ProjectFolder) -> Advice | None:
         )
         return Advice(topic="training", text=text, answered=False)
     labels = count_text(sum(fit.labels.values()), "label")
-    if falling.share > STILL_FALLING and falling.newest_is_best:
+    if falling.fraction > STILL_FALLING and falling.newest_is_best:
         text = (
             f"The training is short for {labels}: {LOSS} on val images still fell by "
-            f"{falling.share:.0%} in its last quarter; `{longer}` trains longer."
+            f"{falling.fraction:.0%} in its last quarter; `{longer}` trains longer."
         )
     else:
         text = (
             f"The training is long enough for {labels}: {LOSS} on val images moved by "
-            f"{-falling.share:+z.0%} in its last quarter."
+            f"{-falling.fraction:+z.0%} in its last quarter."
         )
-    return Advice(topic="training", text=text, value=falling.share)
+    return Advice(topic="training", text=text, value=falling.fraction)
 
 
 @dataclass(frozen=True)
@@ -238,11 +238,11 @@ class LateFall:
     """How a loss moved in the last quarter of a training.
 
     Args:
-        share: by which it fell; negative: it rose.
+        fraction: by which it fell; negative: it rose.
         newest_is_best: whether it was never lower than at the end.
     """
 
-    share: float
+    fraction: float
     newest_is_best: bool
 
 
@@ -253,7 +253,7 @@ def late_fall(log: Iterable[EpochRecord]) -> LateFall | None:
         >>> losses = (8.0, 6.0, 5.0, 4.0)
         >>> log = [EpochRecord(epoch, {}, {LOSS: loss}) for epoch, loss in enumerate(losses, 1)]
         >>> late_fall(log)
-        LateFall(share=0.2, newest_is_best=True)
+        LateFall(fraction=0.2, newest_is_best=True)
     """
     epochs: list[EpochRecord] = [one for one in log if math.isfinite(_loss(one.val))]
     if len(epochs) < EPOCHS:
@@ -265,8 +265,8 @@ def late_fall(log: Iterable[EpochRecord]) -> LateFall | None:
     ]
     if not before or before[-1] <= 0:
         return None
-    share = (before[-1] - losses[-1]) / before[-1]
-    return LateFall(share, losses[-1] <= min(losses))
+    fraction = (before[-1] - losses[-1]) / before[-1]
+    return LateFall(fraction, losses[-1] <= min(losses))
 
 
 def _loss(val: Values) -> float:

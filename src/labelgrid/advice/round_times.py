@@ -91,7 +91,7 @@ class RoundTimes(Shown):
         Args:
             folder: of the project, for the command.
         """
-        (best,) = (each for each in self.times if each.recipe == self.fits)
+        (best,) = (timing for timing in self.times if timing.recipe == self.fits)
         if best.seconds <= LONGEST:
             return f"Fits: {best.recipe}."
         takes = f"{best.recipe} is the fastest, with {duration(best.seconds)}."
@@ -104,14 +104,14 @@ class RoundTimes(Shown):
         return f"{text} With fewer steps it fits: {shorter}"
 
     def __str__(self) -> str:
-        (best,) = (each for each in self.times if each.recipe == self.fits)
+        (best,) = (timing for timing in self.times if timing.recipe == self.fits)
         return f"A round with the recipe {best.recipe} takes {duration(best.seconds)}."
 
     def _parts(self) -> Iterator[str]:
         rows = []
-        for each in self.times:
-            size = "x".join(map(str, each.size))
-            rows.append((each.recipe, size, each.steps, duration(each.seconds)))
+        for timing in self.times:
+            size = "x".join(map(str, timing.size))
+            rows.append((timing.recipe, size, timing.steps, duration(timing.seconds)))
         yield table(("recipe", "size", "steps", "a round"), rows)
 
 
@@ -163,7 +163,7 @@ def round_times(
         times.append(_time(name, contexts[name]))
         progress.advance()
     network = load_recipe(RECIPE).network.name
-    first = [each for each in times if contexts[each.recipe].recipe.network.name == network]
+    first = [timing for timing in times if contexts[timing.recipe].recipe.network.name == network]
     return RoundTimes(times=times, fits=_fitting(first or times), for_gpu=for_gpu)
 
 
@@ -182,10 +182,10 @@ def _lacks_gpu(context: RoundContext) -> bool:
 
 
 def _fitting(times: Sequence[RecipeTime]) -> str:
-    short = [each for each in times if each.seconds <= LONGEST]
+    short = [timing for timing in times if timing.seconds <= LONGEST]
     if short:
-        return max(short, key=lambda each: each.seconds).recipe
-    return min(times, key=lambda each: each.seconds).recipe
+        return max(short, key=lambda timing: timing.seconds).recipe
+    return min(times, key=lambda timing: timing.seconds).recipe
 
 
 def _steps_within(seconds: float, time: RecipeTime) -> int:

@@ -57,8 +57,8 @@ def task_curves(folder: Path, tasks: TaskDefs) -> list[TaskCurve]:
             result = results[one.round]
             if result is not None and math.isfinite(result.value):
                 without.append(one.without.get(name, {}).get(result.name, ()))
-                own = one.labels.get(name, 0) + derived[one.round].get(name, 0.0)
-                points.append(CurvePoint(own, sum(one.labels.values()), result.value))
+                label_count = one.labels.get(name, 0) + derived[one.round].get(name, 0.0)
+                points.append(CurvePoint(label_count, sum(one.labels.values()), result.value))
         newest = results[measured[-1].round]
         if newest is not None and points:
             curves.append(_task_curve(name, newest, points, without))
@@ -80,8 +80,8 @@ def _val_curves(folder: Path, tasks: TaskDefs) -> list[TaskCurve]:
         for trained in history:
             loss = trained.val.get(f"{name}/loss", math.nan)
             if math.isfinite(loss):
-                own = trained.labels.get(name, 0) + trained.derived.get(name, 0.0)
-                points.append(CurvePoint(own, sum(trained.labels.values()), loss))
+                label_count = trained.labels.get(name, 0) + trained.derived.get(name, 0.0)
+                points.append(CurvePoint(label_count, sum(trained.labels.values()), loss))
         if points:
             result = Result("loss on val images", points[-1].value, "", "lower")
             curves.append(_task_curve(name, result, points, [()] * len(points)))

@@ -247,11 +247,11 @@ class _Matching:
             return Fault(name, UNKNOWN, advice, cell)
         requested = self._requests.get(entry.request_id, cell)
         if requested != cell:
-            what = (
+            message = (
                 f"The list gives it request {entry.request_id}, which is for "
                 f"[{requested.image_id}, {requested.task}]."
             )
-            return Fault(name, what, "Restore the exported list.", cell)
+            return Fault(name, message, "Restore the exported list.", cell)
         return self._unless_wrong(name, cell)
 
     def _match_by_name(self, name: str) -> Cell | Fault:

@@ -97,8 +97,8 @@ class Fault:
 
 def wrong_time(where: str, value: object, cell: Cell) -> Fault:
     """The fault of an entry that is no time of a label."""
-    what = f"time is {str(value)!r:.40}; it must be a number of seconds above 0, at most a day."
-    return _wrong_entry(where, f"The label's {what}", cell)
+    message = f"time is {str(value)!r:.40}; it must be a number of seconds above 0, at most a day."
+    return _wrong_entry(where, f"The label's {message}", cell)
 
 
 def wrong_annotator(where: str, given: object, cell: Cell) -> Fault:
@@ -107,8 +107,8 @@ def wrong_annotator(where: str, given: object, cell: Cell) -> Fault:
     return _wrong_entry(where, f"The annotator is {given!r:.40}; it must be {most}.", cell)
 
 
-def _wrong_entry(where: str, what: str, cell: Cell) -> Fault:
-    return Fault(where, what, "Fix it, or leave it empty if it is not known.", cell)
+def _wrong_entry(where: str, message: str, cell: Cell) -> Fault:
+    return Fault(where, message, "Fix it, or leave it empty if it is not known.", cell)
 
 
 @dataclass(kw_only=True)
@@ -198,7 +198,7 @@ def fault_lines(faults: Sequence[Fault], listed: Path | None = None) -> list[str
     groups: dict[str, list[Fault]] = {}
     for fault in faults:
         groups.setdefault(fault.kind, []).append(fault)
-    place = f"; all are in {listed}" if listed else ""
+    listing = f"; all are in {listed}" if listed else ""
     most = SHOWN if len(faults) <= SHOWN else FEW
     lines: list[str] = []
     further = len(faults)
@@ -208,15 +208,15 @@ def fault_lines(faults: Sequence[Fault], listed: Path | None = None) -> list[str
             lines += map(str, group)
         elif len(lines) < SHOWN:
             is_of_files = not any(" line " in fault.where for fault in group)
-            places = count_text(len(group), "file" if is_of_files else "line")
+            counted = count_text(len(group), "file" if is_of_files else "line")
             text = f"{group[0].what} {group[0].next_step}".rstrip()
             names = join_names([fault.where for fault in group], most)
-            lines += [f"{places}: the same fault. {text}", f"  {names}{place}."]
+            lines += [f"{counted}: the same fault. {text}", f"  {names}{listing}."]
         else:
             group = []
         further -= len(group)
     if further:
-        lines.append(f"… and {further} more{place}.")
+        lines.append(f"… and {further} more{listing}.")
     return lines
 
 

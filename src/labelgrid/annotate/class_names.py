@@ -48,13 +48,13 @@ class ClassNames:
             for number, region in enumerate(task.region_names):
                 plain[plain_spelling(region)] = number
             self._numbers[name] = plain
-        known = set[str]().union(*self._numbers.values())
+        spellings = set[str]().union(*self._numbers.values())
         rest = [options.rest] if options.rest not in ("", NONE) else []
         for target in [*options.names.values(), *rest]:
-            if plain_spelling(target) not in known and target != IGNORE:
+            if plain_spelling(target) not in spellings and target != IGNORE:
                 raise LabelError(
                     f"'{target}' is no class of {join_names(list(self._tasks))}.",
-                    next_step=spelling_hint(target, sorted(known)) or self._advice(),
+                    next_step=spelling_hint(target, sorted(spellings)) or self._advice(),
                 )
 
     def targets(
@@ -111,11 +111,11 @@ class ClassNames:
         if target == IGNORE:
             return set(self._tasks)
         plain = plain_spelling(target)
-        found = set()
+        tasks = set()
         for task, numbers in self._numbers.items():
             if plain in numbers:
-                found.add(task)
-        return found
+                tasks.add(task)
+        return tasks
 
     def _target(self, name: str, task: str) -> NameTarget:
         plain = plain_spelling(self._meanings.get(name, name))
@@ -154,8 +154,8 @@ def _chosen(drawn: TaskDefs, name: str) -> dict[str, TaskDef]:
         if name in ("", task):
             chosen[task] = drawn[task]
     if not chosen:
-        what = "No task of the project has labels that can be drawn as regions."
+        message = "No task of the project has labels that can be drawn as regions."
         if drawn:
-            what = f"'{name}' is no task whose labels can be drawn as regions."
-        raise LabelError(what, next_step=f"Such tasks are: {join_names(list(drawn)) or 'none'}.")
+            message = f"'{name}' is no task whose labels can be drawn as regions."
+        raise LabelError(message, next_step=f"Such tasks are: {join_names(list(drawn)) or 'none'}.")
     return chosen

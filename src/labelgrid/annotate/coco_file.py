@@ -26,8 +26,8 @@ class EntryError(ValueError):
     An `empty` entry says nothing: its image is the same without it.
     """
 
-    def __init__(self, what: str, *, empty: bool = False) -> None:
-        super().__init__(what)
+    def __init__(self, message: str, *, empty: bool = False) -> None:
+        super().__init__(message)
         self.empty = empty
 
 
@@ -90,9 +90,9 @@ class CocoFile:
             incomplete=self.damaged or key in self.incomplete,
         )
 
-    def add_fault(self, number: int, what: str, next_step: str = "") -> None:
+    def add_fault(self, number: int, message: str, next_step: str = "") -> None:
         """Add a fault of an annotation, and the next step."""
-        self.faults.add(f"annotations[{number}]", what, next_step)
+        self.faults.add(f"annotations[{number}]", message, next_step)
 
     def _add(self, member: Member) -> None:
         key, number, value = member

@@ -135,22 +135,22 @@ class ProjectIndex:
 
     def requests(self, ids: Collection[str]) -> dict[str, Cell]:
         """Request id -> cell, for open and answered requests; unknown ids are left out."""
-        found = {}
+        cells = {}
         for row in self._store.cells():
             if row.request_id in ids:
-                found[row.request_id] = row.cell
-        return found
+                cells[row.request_id] = row.cell
+        return cells
 
     def closed(self, ids: Collection[str]) -> set[str]:
         """The ids of earlier requests, which were cancelled, or answered and withdrawn, since."""
         if not ids:
             return set()
         events = self._store.events()
-        found = set()
+        closed_ids = set()
         for event in events:
             if event.move.request_id in ids:
-                found.add(event.move.request_id)
-        return found
+                closed_ids.add(event.move.request_id)
+        return closed_ids
 
     def removed(self) -> RemovedNames:
         """The removed images, the dropped tasks, and the requests of their cells."""

@@ -63,8 +63,8 @@ def annotations_text(request: Request, task: TaskDef, items: Sequence[RequestIte
     for number, item in enumerate(items):
         name = request.names[item.cell.image_id]
         height, width = request.sizes[item.cell.image_id]
-        place = {"id": str(number), "name": name, "width": str(width), "height": str(height)}
-        image = ElementTree.SubElement(root, "image", place)
+        attributes = {"id": str(number), "name": name, "width": str(width), "height": str(height)}
+        image = ElementTree.SubElement(root, "image", attributes)
         if item.cell in request.prelabels:
             _add_masks(image, task, request.prelabels[item.cell])
         tag = ElementTree.SubElement(image, "tag", label=TAG, source="manual")

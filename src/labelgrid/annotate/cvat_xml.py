@@ -143,11 +143,11 @@ class _Reader(Handler):
         else:
             image.sources[attributes.get("source", "")] += 1
             try:
-                order = _whole({"z_order": "0", **attributes}, "z_order")
+                z_order = _whole({"z_order": "0", **attributes}, "z_order")
             except LabelError as error:
                 image.fault = error.what
                 return
-            image.regions.append((order, Shape(label, partial(_PAINTERS[kind], attributes))))
+            image.regions.append((z_order, Shape(label, partial(_PAINTERS[kind], attributes))))
 
 
 def _paint_mask(attributes: Mapping[str, str], canvas: Canvas, number: int) -> None:

@@ -12,7 +12,7 @@ def is_vacant(out: Path) -> bool:
     return out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())
 
 
-def foreign_folder_error(out: Path, what: str = "request") -> ProjectError:
+def foreign_folder_error(out: Path, kind: str = "request") -> ProjectError:
     """The error of a folder that holds something else.
 
     Example:
@@ -21,7 +21,7 @@ def foreign_folder_error(out: Path, what: str = "request") -> ProjectError:
           Name a new one with --out. Nothing was written.
     """
     return ProjectError(
-        f"The folder is neither empty nor an earlier {what}.",
+        f"The folder is neither empty nor an earlier {kind}.",
         where=out,
         next_step="Name a new one with --out.",
         unchanged="Nothing was written.",

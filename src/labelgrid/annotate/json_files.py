@@ -254,13 +254,13 @@ class GroupedFaults:
         self._first: dict[tuple[str, str], str] = {}
         self._counts = Counter[tuple[str, str]]()
 
-    def add(self, where: str, what: str, next_step: str = "") -> None:
+    def add(self, where: str, message: str, next_step: str = "") -> None:
         """Add a fault at a place of the file, empty for the whole file, and the next step."""
-        self._first.setdefault((what, next_step), where)
-        self._counts[what, next_step] += 1
+        self._first.setdefault((message, next_step), where)
+        self._counts[message, next_step] += 1
 
     def __iter__(self) -> Iterator[Fault]:
-        for (what, next_step), where in self._first.items():
-            count = self._counts[what, next_step]
+        for (message, next_step), where in self._first.items():
+            count = self._counts[message, next_step]
             more = f" and {count - 1:,} more" if count > 1 else ""
-            yield Fault(f"{self._file} {where}{more}".rstrip(), what, next_step)
+            yield Fault(f"{self._file} {where}{more}".rstrip(), message, next_step)

@@ -318,16 +318,16 @@ class Client:
                 said = ""
         for secret in filter(None, (self._token, self._access)):
             said = said.replace(secret, "…")
-        what, next_step = _MEANINGS.get(error.code, ("", ""))
+        summary, next_step = _MEANINGS.get(error.code, ("", ""))
         if 300 <= error.code < 400:
-            place = urlsplit(error.headers.get("Location", ""))
-            what = "The server sends to another URL"
-            next_step = f"Name that URL: {place.scheme}://{place.netloc}."
+            location = urlsplit(error.headers.get("Location", ""))
+            summary = "The server sends to another URL"
+            next_step = f"Name that URL: {location.scheme}://{location.netloc}."
         path = call.path.partition("?")[0]
-        what = what or f"The server refuses {call.method} {path}"
+        summary = summary or f"The server refuses {call.method} {path}"
         details = f"HTTP {error.code}" + (f": {said}" if said else "")
         return ServerError(
-            f"{what} ({details}).", where=self.url, next_step=next_step, status=error.code
+            f"{summary} ({details}).", where=self.url, next_step=next_step, status=error.code
         )
 
 
@@ -389,9 +389,9 @@ def read_token(path: Path) -> str:
     return token
 
 
-def _wrong_token(path: Path, what: str) -> UsageError:
+def _wrong_token(path: Path, message: str) -> UsageError:
     return UsageError(
-        what,
+        message,
         where=path,
         next_step="Copy a personal access token from Label Studio's Account & Settings into it.",
     )

@@ -38,7 +38,7 @@ class Sent:
     """How many tasks were new on the server, and how many were there already."""
 
     new: int
-    known: int
+    already_there: int
 
 
 class LabelStudioServer:
@@ -167,9 +167,10 @@ class LabelStudioServer:
                 if stale > _STALE or len(fetched) > _MOST_TASKS:
                     raise self._endless("tasks", len(fetched))
 
-    def _endless(self, what: str, count: int) -> ServerError:
+    def _endless(self, items: str, count: int) -> ServerError:
         return ServerError(
-            f"The server's list of {what} has no end: after {count:,} it says that there are more.",
+            f"The server's list of {items} has no end: after {count:,} it says that there are "
+            "more.",
             where=self._client.url,
             next_step="Check the URL: it is the one of Label Studio's first page. If so many are "
             "there, export them in Label Studio, and import the file.",
@@ -248,9 +249,9 @@ class LabelStudioServer:
             stored[name] = task
         return stored
 
-    def _differs(self, names: str, what: str, taken: str = "") -> ServerError:
+    def _differs(self, names: str, items: str, taken: str = "") -> ServerError:
         return ServerError(
-            f"The server did not store {what} as they were sent: {names}.{taken}",
+            f"The server did not store {items} as they were sent: {names}.{taken}",
             where=self._client.url,
             next_step=f"Its log may say why. Delete what is wrong there. {AGAIN}",
         )
@@ -279,10 +280,10 @@ def _has_controls(project: Values, config: str) -> bool:
     for tag in ElementTree.fromstring(config).iter():
         if "toName" not in tag.attrib:
             continue
-        known = stored.get(tag.get("name"))
-        if not known or known["type"] != tag.tag:
+        control = stored.get(tag.get("name"))
+        if not control or control["type"] != tag.tag:
             return False
-        if not {label.get("value") for label in tag} <= {*known["labels"]}:
+        if not {label.get("value") for label in tag} <= {*control["labels"]}:
             return False
     return bool(project["config_has_control_tags"])
 

@@ -138,8 +138,8 @@ def read_lists(folder: Path, decoder: Decoder = plain_text) -> FolderLists:
     if (folder / MANIFEST).is_file():
         manifest = manifest_rows(folder / MANIFEST, decoder)
         if manifest is None:
-            what = "The file is not a request's manifest."
-            faults.append(Fault(MANIFEST, what, "Restore the exported one."))
+            message = "The file is not a request's manifest."
+            faults.append(Fault(MANIFEST, message, "Restore the exported one."))
         rows += [(MANIFEST, row) for row in manifest or []]
     rows += _table(folder / LABEL_LIST, faults, decoder)
     files = _files(rows, faults)
@@ -171,10 +171,10 @@ def skip_lines(
     folder: Path, faults: list[Fault], decoder: Decoder = plain_text
 ) -> list[tuple[str, str, str]]:
     """The line, request id and reason of each skip; `decoder` makes a text of the file's bytes."""
-    found = []
+    skips = []
     for where, row in _table(folder / SKIPS, faults, decoder):
-        found.append((where, row["request_id"].strip(), row["reason"].strip()))
-    return found
+        skips.append((where, row["request_id"].strip(), row["reason"].strip()))
+    return skips
 
 
 def _files(rows: Rows, faults: list[Fault]) -> dict[str, ListedLabel]:
@@ -185,12 +185,12 @@ def _files(rows: Rows, faults: list[Fault]) -> dict[str, ListedLabel]:
         cell = Cell(row["image"], row["task"])
         entry = ListedLabel(cell, row.get("request_id", ""), str(row.get(CLASS) or ""))
         if leads_outside(path):
-            what = f"The path '{path}' leads out of the folder."
-            faults.append(Fault(where, what, next_step, entry.cell))
+            message = f"The path '{path}' leads out of the folder."
+            faults.append(Fault(where, message, next_step, entry.cell))
         elif listed.setdefault(path.as_posix(), entry).cell != entry.cell:
-            what = f"Two cells have the path '{path}'."
+            message = f"Two cells have the path '{path}'."
             cells = (listed[path.as_posix()].cell, entry.cell)
-            faults += [Fault(where, what, next_step, cell) for cell in cells]
+            faults += [Fault(where, message, next_step, cell) for cell in cells]
     return listed
 
 
@@ -226,10 +226,10 @@ def _column(
         if value is None:
             faults.append(wrong(where, entry, cell))
             continue
-        first, place = values.setdefault(cell, (value, where))
+        first, first_where = values.setdefault(cell, (value, where))
         if first != value:
-            what = differs.format(value, first, place)
-            faults.append(Fault(where, what, "Keep one of the two.", cell))
+            message = differs.format(value, first, first_where)
+            faults.append(Fault(where, message, "Keep one of the two.", cell))
     return values
 
 
@@ -264,9 +264,9 @@ def _table(path: Path, faults: list[Fault], decoder: Decoder) -> Rows:
         text = decoder(files.read_bytes(path, _LARGEST))
         return _rows(path.name, io.StringIO(text, newline=""), faults, separators=",;\t")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        what = f"The file cannot be read: {error}."
+        message = f"The file cannot be read: {error}."
         advice = getattr(error, "advice", "Write it as CSV in UTF-8.")
-        faults.append(Fault(path.name, what, advice))
+        faults.append(Fault(path.name, message, advice))
         return []
 
 
@@ -284,8 +284,8 @@ def _rows(name: str, file: TextIO, faults: list[Fault], *, separators: str = ",;
         return []
     for column in _COLUMNS[name]:
         if column not in reader.fieldnames:
-            what = f"The first line has no column '{column}'."
-            faults.append(Fault(name, what, f"Make it {','.join(_COLUMNS[name])}."))
+            message = f"The first line has no column '{column}'."
+            faults.append(Fault(name, message, f"Make it {','.join(_COLUMNS[name])}."))
             return []
     rows = []
     for row in reader:

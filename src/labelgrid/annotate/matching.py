@@ -86,8 +86,8 @@ def answer_file(folder: Path, name: str, where: str, cell: Cell, task: TaskDef) 
     relative = PurePosixPath(name)
     path = folder / name
     if leads_outside(relative):
-        what = f"The path '{relative}' leads out of the folder."
-        return Fault(where, what, "Put the label into the folder.", cell)
+        message = f"The path '{relative}' leads out of the folder."
+        return Fault(where, message, "Put the label into the folder.", cell)
     if not is_inside(folder, path):
         return link_fault(where, "label", cell)
     if not is_file_there(path):
@@ -113,13 +113,13 @@ def wrong_extension(
     lossy = _LOSSY.get(ending.lower())
     if ending.lower() in extensions:
         return None
-    what = f"Labels of {cell.task} are {' or '.join(extensions)} files, not '{ending}'."
+    message = f"Labels of {cell.task} are {' or '.join(extensions)} files, not '{ending}'."
     if path:
-        what += other_kind(path, task)
+        message += other_kind(path, task)
     advice = "Convert it, or remove it."
     if lossy:
         advice = f"{lossy} changes the numbers of pixels: get the label as PNG."
     if lossy and hasattr(task.options, "threshold"):
         advice += " Or convert it to PNG, and declare from which number on a pixel is 'yes': "
         advice += "`threshold = 128`."
-    return Fault(where, what, advice, cell)
+    return Fault(where, message, advice, cell)

@@ -175,7 +175,7 @@ def images_misspelt(name: str, images: Iterable[str]) -> list[str]:
 
 
 def _shortened(name: str) -> set[str]:
-    return {name} | {name[:place] + name[place + 1 :] for place in range(len(name))}
+    return {name} | {name[:index] + name[index + 1 :] for index in range(len(name))}
 
 
 def _is_another_number(name: str, other: str) -> bool:

@@ -175,8 +175,8 @@ def _cells(
     if image.cell:
         return [image.cell]
     if len(ids) > 1:
-        what = f"The image '{image.image}' could be {join_names(ids, 3, ' or ')}."
-        return Fault(image.where, what, "Name it with its folder.")
+        message = f"The image '{image.image}' could be {join_names(ids, 3, ' or ')}."
+        return Fault(image.where, message, "Name it with its folder.")
     if not ids:
         return None
     tasks = set[str]()

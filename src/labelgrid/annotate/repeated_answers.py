@@ -57,8 +57,8 @@ def repeated_faults(answers: Answers) -> Iterator[Fault]:
     """A fault for each answer of a cell but the first: two files, or a file and a skip."""
     for group in _repeated(answers):
         for other in group[1:]:
-            what = f"{group[0].where} answers the same cell."
-            yield Fault(other.where, what, CHOOSE, other.cell)
+            message = f"{group[0].where} answers the same cell."
+            yield Fault(other.where, message, CHOOSE, other.cell)
 
 
 def without_cells(answers: Answers, cells: Container[Cell | None]) -> Answers:

@@ -24,46 +24,46 @@ class Uncovered:
     Args:
         drawn: the tasks whose labels regions drew, and the connectors that read them.
         rests: the class that such pixels have, where one was given or kept.
-        shares: the share of such pixels in each label that has them without a class.
+        fractions: the fraction of such pixels in each label that has them without a class.
     """
 
     drawn: set[Drawn] = field(default_factory=set)
     rests: dict[Drawn, str] = field(default_factory=dict)
-    shares: dict[Drawn, dict[Cell, float]] = field(default_factory=dict)
+    fractions: dict[Drawn, dict[Cell, float]] = field(default_factory=dict)
 
-    def add(self, drawn: Drawn, cell: Cell, share: float, rest: str) -> None:
+    def add(self, drawn: Drawn, cell: Cell, fraction: float, rest: str) -> None:
         """Add a label.
 
-        No region covers a `share` of its pixels, and nothing else labels them; `rest` names their
-        class.
+        No region covers a `fraction` of its pixels, and nothing else labels them; `rest` names
+        their class.
         """
         self.drawn.add(drawn)
         if rest:
             self.rests[drawn] = rest
-        elif share:
-            self.shares.setdefault(drawn, {})[cell] = share
+        elif fraction:
+            self.fractions.setdefault(drawn, {})[cell] = fraction
 
     def notes(self, given: str) -> Iterator[str]:
         """The meaning of uncovered pixels, a sentence a task; `given` is this import's class."""
         for (task, tool), rest in sorted(self.rests.items()):
-            what = "not labelled" if rest == IGNORE else f"'{rest}'"
+            meaning = "not labelled" if rest == IGNORE else f"'{rest}'"
             why = "also in later imports" if given else "as in earlier imports"
             yield (
-                f"{task}: what no region covers is {what}, {why} of {tool} (labelgrid.toml, "
+                f"{task}: what no region covers is {meaning}, {why} of {tool} (labelgrid.toml, "
                 f"[rest]); `--rest {NONE}` ends that."
             )
 
     def bare(self) -> Iterator[tuple[str, str]]:
         """The tasks whose labels leave much uncovered, and a sentence on each."""
-        for (task, _), shares in sorted(self.shares.items()):
-            mean = sum(shares.values()) / len(shares)
+        for (task, _), fractions in sorted(self.fractions.items()):
+            mean = sum(fractions.values()) / len(fractions)
             if mean >= LEAST:
-                labels = count_text(len(shares), "label")
-                what = (
+                labels = count_text(len(fractions), "label")
+                sentence = (
                     f"{task}: no region covers {percent(mean)} of the pixels of {labels}, and they "
                     "are not labelled: a network learns nowhere what is not there."
                 )
-                yield task, what
+                yield task, sentence
 
 
 def background_of(names: tuple[str, ...]) -> str:

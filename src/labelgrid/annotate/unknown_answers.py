@@ -48,17 +48,19 @@ def refuse_unknown(path: Path, shown: Path, tools: Sequence[str], index: Project
     is_of_a_task = path == shown or index.options.task in index.tasks
     if path.is_dir() and (is_of_a_task or can_hold_labels(path, index)):
         return
-    own = f"Labels of your own are a folder or zip of TASK/IMAGE.png ({', '.join(index.tasks)})."
+    folder_hint = (
+        f"Labels of your own are a folder or zip of TASK/IMAGE.png ({', '.join(index.tasks)})."
+    )
     others = [name for name in tools if name != "folder"]
-    known = ""
+    tools_hint = ""
     if others:
-        known = (
+        tools_hint = (
             f"Known are {join_names(others)}, see `labelgrid list tools`; if it is of one of them, "
             f"name that: `--format {others[0]}`. "
         )
-    next_step = known + own
+    next_step = tools_hint + folder_hint
     if not path.exists():
-        what = "There is no such file or folder."
+        message = "There is no such file or folder."
         next_step = "Check the path."
     elif path.is_dir():
         names = _names(path)
@@ -67,12 +69,12 @@ def refuse_unknown(path: Path, shown: Path, tools: Sequence[str], index: Project
             endings = Counter(PurePosixPath(name).suffix.lower() for name in names)
             counts = [f"{count} {end or 'without an extension'}" for end, count in endings.items()]
             content = f"it holds {join_names(sorted(counts), 5)}, the first '{names[0]}'"
-        what = f"No labelling tool that is known packs such a zip file: {content}."
+        message = f"No labelling tool that is known packs such a zip file: {content}."
     else:
         kind, advice = _kind(path)
-        what = f"It is {kind}, and no labelling tool that is known writes such a file."
+        message = f"It is {kind}, and no labelling tool that is known writes such a file."
         next_step = advice or next_step
-    raise LabelError(what, where=shown, next_step=next_step, unchanged="Nothing was imported.")
+    raise LabelError(message, where=shown, next_step=next_step, unchanged="Nothing was imported.")
 
 
 def _names(folder: Path) -> list[str]:

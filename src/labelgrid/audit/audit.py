@@ -159,14 +159,14 @@ def audit(
     paths = {row.cell: row.path for rows in evidence.labels.values() for row in rows}
     for task, rows in evidence.labels.items():
         cells = [row.cell for row in rows]
-        for place, doubt in enumerate(rank_by_doubt(cells, sorts), 1):
+        for rank, doubt in enumerate(rank_by_doubt(cells, sorts), 1):
             others = {}
             for text, seen in doubt.others.items():
                 others[text] = [SeenLabel(cell.task, cell.image_id, paths[cell]) for cell in seen]
             label = AuditedLabel(
                 task=task,
                 image=doubt.cell.image_id,
-                place=place,
+                place=rank,
                 doubt=round(doubt.score, 4),
                 reasons=doubt.reasons,
                 path=paths[doubt.cell],
@@ -186,8 +186,8 @@ def audit(
         return audited
     doubtful = {Cell(label.image, label.task): label.reasons for label in shown}
     parts = {Cell(label.image, label.task): label.part for label in shown if label.part}
-    known = ProjectLabels(project)
-    write_bytes(sheet, draw_doubtful(known, doubtful, pictures, len(labels), parts=parts))
+    project_labels = ProjectLabels(project)
+    write_bytes(sheet, draw_doubtful(project_labels, doubtful, pictures, len(labels), parts=parts))
     return replace(audited, sheet=sheet)
 
 
@@ -213,9 +213,9 @@ def _refuse(project: ProjectFolder, folds: int) -> None:
         need_networks()
 
 
-def _note_losses(project: ProjectFolder, found: LabelEvidence, of_model: OfLabels) -> None:
+def _note_losses(project: ProjectFolder, evidence: LabelEvidence, of_model: OfLabels) -> None:
     """Keep the losses of the labels, by which the page orders images."""
-    for task, rows in found.labels.items():
+    for task, rows in evidence.labels.items():
         losses = {}
         for row in rows:
             if row.cell in of_model:

@@ -113,15 +113,15 @@ def train_folds(
     if workplace.executor is None:
         return True
     folder = project.folder.absolute()
-    order = FoldOrder(
-        folder=folder, known=project.store.known_roster(), folds=folds, threads=workplace.threads
+    job = FoldJob(
+        folder=folder, roster=project.store.known_roster(), folds=folds, threads=workplace.threads
     )
     drawn = {fold.name: fold for fold in _folds(project, folds, progress)}
     training = Pass[PassPart](
         what="Training on folds",
         folder=folder / FOLDER,
         function=train_ordered_fold,
-        arguments=lambda part: (order,),
+        arguments=lambda part: (job,),
         is_done=lambda part: drawn[part.items[0]].is_done(),
         unit="networks",
         title="Fold {item}",
@@ -133,27 +133,27 @@ def train_folds(
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoldOrder:
+class FoldJob:
     """The data from which a fold is trained elsewhere, beside the ledger.
 
     Args:
         folder: the project's.
-        known: the project's tasks and images.
+        roster: the project's tasks and images.
         folds: their number.
         threads: with which a network is trained.
     """
 
     folder: Path
-    known: Roster
+    roster: Roster
     folds: int
     threads: int
 
 
-def train_ordered_fold(part: PassPart, order: FoldOrder, progress: Progress) -> None:
+def train_ordered_fold(part: PassPart, job: FoldJob, progress: Progress) -> None:
     """Train a fold's network and keep its record: the function of a job."""
-    set_threads(order.threads)
-    with ProjectFolder.open(order.folder) as project, project.store.steady(order.known):
-        drawn = {fold.name: fold for fold in _folds(project, order.folds, progress)}
+    set_threads(job.threads)
+    with ProjectFolder.open(job.folder) as project, project.store.steady(job.roster):
+        drawn = {fold.name: fold for fold in _folds(project, job.folds, progress)}
         drawn[part.items[0]].labels()
 
 
@@ -163,7 +163,7 @@ def _folds(project: ProjectFolder, folds: int, progress: Progress) -> "list[_Fol
     rows = project.store.cells(state=State.LABELLED)
     labelled = usable_images(project, sorted({row.cell.image_id for row in rows}), progress)
     fold_of = _draw_folds(project, labelled, folds)
-    found = []
+    all_folds = []
     for number in range(folds):
         image_ids = [image_id for image_id in labelled if fold_of[image_id] == number]
         if image_ids:
@@ -175,8 +175,8 @@ def _folds(project: ProjectFolder, folds: int, progress: Progress) -> "list[_Fol
                 image_ids=image_ids,
                 progress=progress,
             )
-            found.append(fold)
-    return found
+            all_folds.append(fold)
+    return all_folds
 
 
 def _draw_folds(project: ProjectFolder, image_ids: Sequence[str], folds: int) -> dict[str, int]:
@@ -184,7 +184,7 @@ def _draw_folds(project: ProjectFolder, image_ids: Sequence[str], folds: int) ->
     family = families(list(project.store.images(names=image_ids)))
     names = sorted(set(family.values()))
     order = drawn_places(names, seed_of(project.settings.seed, "audit folds"))
-    fold_of = {names[index]: place % folds for place, index in enumerate(order)}
+    fold_of = {names[index]: rank % folds for rank, index in enumerate(order)}
     return {image_id: fold_of[name] for image_id, name in family.items()}
 
 
@@ -318,10 +318,10 @@ def _confusion(task: TaskDef, label: LabelArray, predicted: LabelArray) -> str:
     if not table.any():
         return ""
     its_class, our_class = np.unravel_index(int(table.argmax()), table.shape)
-    share = table.max() / both.sum()
+    fraction = table.max() / both.sum()
     return (
-        f"'{task.classes[int(its_class)]}' for '{task.classes[int(our_class)]}' on {share:.0%} of "
-        "the pixels"
+        f"'{task.classes[int(its_class)]}' for '{task.classes[int(our_class)]}' on {fraction:.0%} "
+        "of the pixels"
     )
 
 

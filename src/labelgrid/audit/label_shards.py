@@ -40,8 +40,8 @@ def compare_shard(
 ) -> ComparedShard:
     """Compare the labels of a shard's images."""
     with ProjectFolder.open(folder) as project, project.store.steady(roster):
-        known = ProjectLabels(project)
-        comparing = Comparing(known, known.by_image())
+        project_labels = ProjectLabels(project)
+        comparing = Comparing(project_labels, project_labels.by_image())
         images = list(comparing.images(shard.items, progress))
     return ComparedShard(stamp=shard.stamp, images=images)
 
@@ -59,19 +59,21 @@ def find_evidence(
     Raises:
         ProjectError: shards could not be compared.
     """
-    known = ProjectLabels(project)
-    rows = known.by_image()
+    project_labels = ProjectLabels(project)
+    rows = project_labels.by_image()
     image_ids = sorted(rows)
     if workplace.executor is None:
         progress.start("Comparing labels", len(rows), "images")
-        return _gathered(known, rows, Comparing(known, rows).images(image_ids, progress))
-    found = label_pass(project, image_ids)
-    shards = found.shards(workplace)
-    if not found.run(shards, workplace, progress):
+        return _gathered(
+            project_labels, rows, Comparing(project_labels, rows).images(image_ids, progress)
+        )
+    shard_pass = label_pass(project, image_ids)
+    shards = shard_pass.shards(workplace)
+    if not shard_pass.run(shards, workplace, progress):
         return None
-    images = (image for record in found.records(shards) for image in record.images)
-    evidence = _gathered(known, rows, images)
-    remove_folder(found.folder)
+    images = (image for record in shard_pass.records(shards) for image in record.images)
+    evidence = _gathered(project_labels, rows, images)
+    remove_folder(shard_pass.folder)
     return evidence
 
 
@@ -85,16 +87,18 @@ def label_pass(project: ProjectFolder, image_ids: Sequence[str]) -> RecordPass[C
         folder=project.folder.absolute() / FOLDER,
         kind=ComparedShard,
         items=image_ids,
-        stamp=lambda own: hash_of(common, [(image_id, *files[image_id]) for image_id in own]),
+        stamp=lambda shard_ids: hash_of(
+            common, [(image_id, *files[image_id]) for image_id in shard_ids]
+        ),
         function=compare_shard,
         arguments=lambda shard: arguments,
     )
 
 
 def _gathered(
-    known: ProjectLabels, rows: Mapping[str, Rows], images: Iterable[ComparedImage]
+    project_labels: ProjectLabels, rows: Mapping[str, Rows], images: Iterable[ComparedImage]
 ) -> LabelEvidence:
-    found = gather_evidence(known, rows, images)
-    for task, classes in found.classes.items():
-        note_label_classes(known.project, known.tasks[task], classes)
-    return found
+    evidence = gather_evidence(project_labels, rows, images)
+    for task, classes in evidence.classes.items():
+        note_label_classes(project_labels.project, project_labels.tasks[task], classes)
+    return evidence

@@ -47,11 +47,11 @@ def suspect_paths(project: ProjectFolder) -> dict[Cell, str]:
 def current_cells(project: ProjectFolder, paths: Mapping[Cell, str]) -> list[Cell]:
     """The cells whose labels still have these paths."""
     rows = project.store.find(paths)
-    found = []
+    cells = []
     for cell, row in rows.items():
         if row.path == paths[cell]:
-            found.append(cell)
-    return found
+            cells.append(cell)
+    return cells
 
 
 def _doubted(project: ProjectFolder) -> list[AuditedLabel] | None:

@@ -82,7 +82,7 @@ class NotebookBars:
 
     def __init__(self) -> None:
         self.past: list[str] = []
-        self.what = ""
+        self.title = ""
         self.unit = ""
         self.note = ""
         self.done = 0
@@ -94,7 +94,7 @@ class NotebookBars:
     def start(self, what: str, total: int, unit: str) -> None:
         """As `Progress.start`."""
         self._keep()
-        self.what = what
+        self.title = what
         self.total = total
         self.unit = unit
         self.done = 0
@@ -124,15 +124,15 @@ class NotebookBars:
 
     def _repr_html_(self) -> str:
         lines = [escape(line) for line in self.past]
-        if self.what:
+        if self.title:
             bar = f'<progress value="{self.done}" max="{self.total}"></progress>'
             lines.append(f"{bar} {escape(self._now())}")
         return f"<small>{'<br>'.join(lines)}</small>"
 
     def _now(self) -> str:
-        if not self.what:
+        if not self.title:
             return ""
-        text = f"{self.what} {self.done:,}/{self.total:,} {self.unit}"
+        text = f"{self.title} {self.done:,}/{self.total:,} {self.unit}"
         if self.done:
             rate = self.done / max(time.monotonic() - self.began, 1e-9)
             left = duration(max(self.total - self.done, 0) / rate)
@@ -141,10 +141,10 @@ class NotebookBars:
 
     def _keep(self) -> None:
         seconds = time.monotonic() - self.began
-        if self.what and seconds >= LONG:
-            text = f"{self.what} {self.done:,}/{self.total:,} {self.unit}"
+        if self.title and seconds >= LONG:
+            text = f"{self.title} {self.done:,}/{self.total:,} {self.unit}"
             self.past.append(f"{text} {self.note}".rstrip() + f", {duration(seconds)}")
-        self.what = ""
+        self.title = ""
 
     def _draw(self) -> None:
         from IPython.display import display  # a notebook has it

@@ -42,11 +42,11 @@ def mean_over(curve: Curve, start: float, end: float) -> float:
     """
     x, y = curve
     inside = x[(x > start) & (x < end)]
-    places = np.concatenate([[start], inside, [end]])
-    heights = np.interp(places, x, y)
+    xs = np.concatenate([[start], inside, [end]])
+    heights = np.interp(xs, x, y)
     if end == start:
         return float(heights[0])
-    return float(np.trapezoid(heights, places) / (end - start))
+    return float(np.trapezoid(heights, xs) / (end - start))
 
 
 def first_crossing(curve: Curve, goal: float, better: Better) -> float:
@@ -68,17 +68,17 @@ def first_crossing(curve: Curve, goal: float, better: Better) -> float:
     return float("inf")
 
 
-def shared_places(first: Curve, second: Curve) -> tuple[Curve, Curve]:
+def at_shared_x(first: Curve, second: Curve) -> tuple[Curve, Curve]:
     """Two curves at the x values that both have, but for rounding.
 
     Example:
         >>> first = (np.array([100.0, 200.0, 300.0]), np.array([6.0, 5.0, 4.5]))
         >>> second = (np.array([100.0, 300.0]), np.array([6.0, 4.0]))
-        >>> shared_places(first, second)[0][1]
+        >>> at_shared_x(first, second)[0][1]
         array([6. , 4.5])
     """
-    places = np.round(first[0], 6)
-    _, mine, its = np.intersect1d(places, np.round(second[0], 6), return_indices=True)
+    xs = np.round(first[0], 6)
+    _, mine, its = np.intersect1d(xs, np.round(second[0], 6), return_indices=True)
     return (first[0][mine], first[1][mine]), (second[0][its], second[1][its])
 
 
@@ -341,10 +341,10 @@ def _draws(n: int, seed: int) -> Ints:
     return np.random.default_rng(seed).integers(0, n, (RESAMPLES, n))
 
 
-def _quantile(rising: Floats, share: float) -> float:
+def _quantile(rising: Floats, fraction: float) -> float:
     """The quantile of rising values, linear between the values."""
-    place = share * len(rising) + (1 - share)
-    above = min(int(place), len(rising) - 1)
-    below = max(int(place) - 1, 0)
-    part = place % 1
+    position = fraction * len(rising) + (1 - fraction)
+    above = min(int(position), len(rising) - 1)
+    below = max(int(position) - 1, 0)
+    part = position % 1
     return float((1 - part) * rising[below] + part * rising[above])

@@ -78,10 +78,10 @@ def decode(data: bytes, words: Collection[str] = ()) -> Decoded:
         return Decoded(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         possible = _possible(data)
-        known = {name: text for name, text in possible.items() if words_in([text]) & set(words)}
-        if len(set(known.values())) != 1:
-            raise UnknownEncodingError(error, known or possible) from error
-        name, text = next(iter(known.items()))
+        matching = {name: text for name, text in possible.items() if words_in([text]) & set(words)}
+        if len(set(matching.values())) != 1:
+            raise UnknownEncodingError(error, matching or possible) from error
+        name, text = next(iter(matching.items()))
         return Decoded(text, name)
 
 

@@ -67,10 +67,10 @@ def installed_plugins(folder: str) -> dict[str, list[InstalledPlugin]]:
 
     A name has several plug-ins if several packages bring it.
     """
-    found: dict[str, list[InstalledPlugin]] = {}
+    plugins: dict[str, list[InstalledPlugin]] = {}
     for plugin in _of_group(f"labelgrid.{folder}", tuple(sys.path)):
-        found.setdefault(plugin.name, []).append(plugin)
-    return found
+        plugins.setdefault(plugin.name, []).append(plugin)
+    return plugins
 
 
 @lru_cache

@@ -192,10 +192,10 @@ def _paths(folder: str) -> list[Path]:
 
     There is none if the folder is a part of the laboratory and that was left out.
     """
-    place = FOLDERS[folder].package
-    if place.startswith("lab.") and not has_laboratory():
+    package_name = FOLDERS[folder].package
+    if package_name.startswith("lab.") and not has_laboratory():
         return []
-    package = importlib.import_module(f"labelgrid.{place}")
+    package = importlib.import_module(f"labelgrid.{package_name}")
     return [Path(path) for path in package.__path__]
 
 
@@ -465,18 +465,18 @@ def _installed(folder: str) -> "dict[str, list[InstalledPlugin]]":
 
 
 def _installed_plugin(folder: str, name: str) -> "InstalledPlugin":
-    found = _installed(folder).get(name, [])
-    if not found:
+    candidates = _installed(folder).get(name, [])
+    if not candidates:
         raise _unknown_error((folder,), name)
-    if len(found) > 1:
-        packages = " and ".join(one.origin for one in found)
+    if len(candidates) > 1:
+        packages = " and ".join(one.origin for one in candidates)
         raise PluginError(
             f"Two packages bring the {FOLDERS[folder].noun} '{name}': {packages}.",
             next_step="Name the code of the one that you mean, or remove the other package.",
             unchanged="None of them was run.",
         )
-    _refuse_faulty(found[0])
-    return found[0]
+    _refuse_faulty(candidates[0])
+    return candidates[0]
 
 
 def _refuse_faulty(plugin: "InstalledPlugin") -> None:
@@ -536,14 +536,14 @@ def _import_error(name: str, error: BaseException) -> PluginError:
     reason = str(error)
     if not isinstance(error, ImportError | AttributeError):
         reason = f"{type(error).__name__}: {error}"
-    place = _new_place(getattr(error, "name", None) or "")
+    new_name = _new_module(getattr(error, "name", None) or "")
     next_step = "Check the spelling and PYTHONPATH."
-    if place and isinstance(error, ModuleNotFoundError):
-        next_step = f"In this version of labelgrid that module is `{place}`."
+    if new_name and isinstance(error, ModuleNotFoundError):
+        next_step = f"In this version of labelgrid that module is `{new_name}`."
     return PluginError(f"'{name}' cannot be imported: {reason}.", next_step=next_step)
 
 
-def _new_place(name: str) -> str:
+def _new_module(name: str) -> str:
     root = Path(__file__).parents[1]
     last = name.rpartition(".")[2]
     if not name.startswith(f"{root.name}.") or not last.isidentifier():
@@ -552,8 +552,8 @@ def _new_place(name: str) -> str:
     if renamed:
         return f"{root.name}.{renamed}"
     files = sorted([*root.rglob(f"{last}.py"), *root.rglob(f"{last}/__init__.py")])
-    places = [file.relative_to(root.parent).with_suffix("").parts for file in files]
-    names = [".".join(parts).removesuffix(".__init__") for parts in places]
+    paths = [file.relative_to(root.parent).with_suffix("").parts for file in files]
+    names = [".".join(parts).removesuffix(".__init__") for parts in paths]
     if len(names) != 1:
         return ""
     return names[0]

@@ -60,8 +60,8 @@ for part in (
     lab,
     datasets,
 ):
-    for each in part.COMMANDS:
-        app.command(each.__name__.strip("_").replace("_", "-"))(each)
+    for function in part.COMMANDS:
+        app.command(function.__name__.strip("_").replace("_", "-"))(function)
 for group in (ledger, datasets):
     group.register(app)
 

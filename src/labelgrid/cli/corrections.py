@@ -53,8 +53,8 @@ def task(
             text = _task_text(done, project)
             row = done.row
             values = {"task": name, "kind": row.kind, "cost": row.cost, "options": row.options}
-            for each in ("checked", "requested", "stale", "older"):
-                values[each] = getattr(done, each)
+            for count_name in ("checked", "requested", "stale", "older"):
+                values[count_name] = getattr(done, count_name)
     screen.print_result(values, json, text)
 
 

@@ -193,13 +193,13 @@ def layout(name: str, json: bool = False) -> None:
     from labelgrid.basics import plugins
 
     module = plugins.module("layouts", name)
-    what = (module.__doc__ or "").strip().partition("\n")[0]
+    summary = (module.__doc__ or "").strip().partition("\n")[0]
     origin = getattr(module, "ORIGIN", "")
     files = getattr(module, "LAYOUT", "").strip("\n")
     if json:
-        screen.print_json({"name": name, "what": what, "origin": origin, "layout": files})
+        screen.print_json({"name": name, "what": summary, "origin": origin, "layout": files})
         return
-    screen.say(what)
+    screen.say(summary)
     screen.say(f"Where to get it: {origin or 'not said'}\n")
     screen.say(files or "The module has no text LAYOUT.")
 

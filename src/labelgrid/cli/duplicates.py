@@ -28,35 +28,35 @@ def duplicates(
     Example: [bold]labelgrid duplicates flat[/]
     """
     with open_project(folder) as project:
-        found = project.duplicates(**request)
-    if found is None:  # a share of the images was read
+        result = project.duplicates(**request)
+    if result is None:  # a share of the images was read
         said_share(request.on, json)
         return
     if json:
         files = {
-            "pairs": [pair._asdict() for pair in found.pairs],
-            "table": str(found.table),
-            "sheet": str(found.sheet) if found.sheet else None,
+            "pairs": [pair._asdict() for pair in result.pairs],
+            "table": str(result.table),
+            "sheet": str(result.sheet) if result.sheet else None,
         }
-        screen.print_json({**vars(found), **files})
+        screen.print_json({**vars(result), **files})
         return
-    if found.sheet:
-        pairs = count_text(len(found.pairs), "pair")
-        remove = command("remove", folder, found.pairs[0].training)
-        screen.say(found.warning)
+    if result.sheet:
+        pairs = count_text(len(result.pairs), "pair")
+        remove = command("remove", folder, result.pairs[0].training)
+        screen.say(result.warning)
         screen.say(f"Or take the training images out: {remove}, for example.")
-        screen.say(f"Wrote {pairs} to {found.table}; {found.sheet} shows the most alike.")
+        screen.say(f"Wrote {pairs} to {result.table}; {result.sheet} shows the most alike.")
     else:
-        measured = count_text(found.measured, "held-out image")
-        training = count_text(found.training, "training image")
+        measured = count_text(result.measured, "held-out image")
+        training = count_text(result.training, "training image")
         screen.say(f"None of {measured} looks like one of {training}.")
-    if found.small:
+    if result.small:
         from labelgrid.images.thumbnails import LEAST  # slow to load
 
-        names = join_names(found.small, SHOWN)
+        names = join_names(result.small, SHOWN)
         screen.say(f"Not compared, as they have less than {LEAST} pixels a side: {names}.")
-    if found.unread:
-        names = join_names(sorted(found.unread), SHOWN)
+    if result.unread:
+        names = join_names(sorted(result.unread), SHOWN)
         verify = command("verify", folder)
         screen.say(f"Not compared, as they cannot be read: {names}. `{verify}` says why.")
 

@@ -75,8 +75,8 @@ def _plugin_name(name: str | None, *folders: str) -> str | None:
     plain = name.replace("-", "_")
     if any(plain in plugins.names(folder) for folder in folders):
         return plain
-    known = any(plugins.is_known(folder, name) for folder in folders)
-    return name if known else plain
+    is_plugin = any(plugins.is_known(folder, name) for folder in folders)
+    return name if is_plugin else plain
 
 
 @note_unchanged("Nothing was imported.")

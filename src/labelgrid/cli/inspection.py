@@ -170,21 +170,28 @@ def time(
         screen.print_json(times)
         return
     rows = []
-    for each in times.times:
-        size = "x".join(map(str, each.size))
-        seconds = [f"{each.step_seconds:.3g}", f"{each.image_seconds:.3g}"]
-        memory = "" if each.memory is None else f"{each.memory / 2**30:.1f} GiB"
-        words = [each.recipe, size, f"{each.steps:,}", *seconds, duration(each.seconds), memory]
+    for timing in times.times:
+        size = "x".join(map(str, timing.size))
+        seconds = [f"{timing.step_seconds:.3g}", f"{timing.image_seconds:.3g}"]
+        memory = "" if timing.memory is None else f"{timing.memory / 2**30:.1f} GiB"
+        words = [
+            timing.recipe,
+            size,
+            f"{timing.steps:,}",
+            *seconds,
+            duration(timing.seconds),
+            memory,
+        ]
         rows.append(words)
     columns = ["recipe", "size", "steps", "s a step", "s an image", "a round", "GPU memory"]
     screen.print_table("", columns, rows)
     if times.for_gpu:
         screen.say(f"For a GPU, which this machine lacks: {join_names(times.for_gpu)}.")
-    for each in times.times:
-        if each.terms:
+    for timing in times.times:
+        if timing.terms:
             screen.say(
-                f"Included are the terms of the recipe {each.recipe}: {join_names(each.terms)}; "
-                "what they prepare before the first step is not."
+                f"Included are the terms of the recipe {timing.recipe}: "
+                f"{join_names(timing.terms)}; what they prepare before the first step is not."
             )
     screen.say(
         "A round is one training with every label of the pool, and one prediction of the images "
@@ -239,24 +246,24 @@ def relate(
 
 
 def _show_related(related: "Related") -> None:
-    figures = ["images", "agreement", "coverage", "trust", "now"]
+    columns = ["images", "agreement", "coverage", "trust", "now"]
     relations: list[tuple[str, ...]] = []
     for row in related.relations:
         name = f"{row.name}: {join_names(row.reads)} → {row.gives}"
         now = f"{row.now:g}" if row.declared else "not declared"
         options = _options_text(row.options)
-        relations.append((name, row.sample, *_figures(row.measured), now, options))
+        relations.append((name, row.sample, *_measured_texts(row.measured), now, options))
         if row.as_declared:
             options = _options_text(row.declared_options)
-            relations.append(("as declared", "", *_figures(row.as_declared), now, options))
+            relations.append(("as declared", "", *_measured_texts(row.as_declared), now, options))
     if relations:
-        screen.print_table("", ["relation", *figures, "options"], relations)
+        screen.print_table("", ["relation", *columns, "options"], relations)
     suppliers = []
     for supplied in related.suppliers:
         start = (supplied.supplier, supplied.task, supplied.sample)
-        suppliers.append((*start, *_figures(supplied.measured), f"{supplied.now:g}"))
+        suppliers.append((*start, *_measured_texts(supplied.measured), f"{supplied.now:g}"))
     if suppliers:
-        screen.print_table("", ["supplier", "task", *figures], suppliers)
+        screen.print_table("", ["supplier", "task", *columns], suppliers)
     remarks = [(row.name, row.remark) for row in related.relations]
     remarks += [(f"{row.supplier}, {row.task}", row.remark) for row in related.suppliers]
     for name, remark in remarks:
@@ -269,15 +276,15 @@ def _options_text(options: Values) -> str:
     return ", ".join(texts) or "defaults"
 
 
-def _figures(measured: "Measured | None") -> tuple[str, str, str]:
+def _measured_texts(measured: "Measured | None") -> tuple[str, str, str]:
     """Agreement, coverage and trust in words; empty if they could not be measured."""
     if measured is None:
         return ("", "", "")
     texts = []
-    for figure, interval in measured.figures.items():
+    for name, interval in measured.figures.items():
         unit = f" {interval.unit}" if interval.unit else ""
         texts.append(
-            f"{figure} {interval.value:.3g} ({interval.low:.3g} to {interval.high:.3g}){unit}"
+            f"{name} {interval.value:.3g} ({interval.low:.3g} to {interval.high:.3g}){unit}"
         )
     return ("; ".join(texts), f"{measured.coverage:.0%}", f"{measured.trust:g}")
 
@@ -329,19 +336,19 @@ def check_plugin(
     """
     from labelgrid.testing.laws import outcomes, subject_of
 
-    found = []
+    results = []
     for outcome in outcomes(subject_of(folder, name, told)):
-        found.append(outcome)
+        results.append(outcome)
         if not json:
             screen.say(f"{outcome.state:6}  {outcome.law.replace('_', ' ')}")
             for line in outcome.message.splitlines():
                 screen.say(f"        {line}")
-    counts = Counter(outcome.state for outcome in found)
-    words = f"{counts['passed']} of {count_text(len(found), 'law')} passed"
+    counts = Counter(outcome.state for outcome in results)
+    words = f"{counts['passed']} of {count_text(len(results), 'law')} passed"
     words += f", {counts['failed'] or 'none'} failed"
     if counts["idle"]:
         words += f", {counts['idle']} not for this plug-in"
-    values = {"folder": folder, "name": name, "laws": [asdict(outcome) for outcome in found]}
+    values = {"folder": folder, "name": name, "laws": [asdict(outcome) for outcome in results]}
     screen.print_result(values, json, f"{words}.")
     if counts["failed"]:
         raise typer.Exit(1)

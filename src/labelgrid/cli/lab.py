@@ -156,9 +156,9 @@ def _show_means(means: "Sequence[Mean]") -> None:
     rows = []
     for mean in means:
         values = mean.row()
-        place = [values[column] for column in columns]
+        keys = [values[column] for column in columns]
         metric = add_unit(mean.result.name, mean.result.unit)
-        rows.append([*place, metric, spread(mean.result.value, mean.deviation), mean.seeds])
+        rows.append([*keys, metric, spread(mean.result.value, mean.deviation), mean.seeds])
     screen.print_table("", [*columns, "metric", "mean ± deviation", "seeds"], rows)
 
 

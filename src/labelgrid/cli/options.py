@@ -186,32 +186,32 @@ def _kinds(annotation: Any) -> Iterator[Any]:
         yield origin or annotation
 
 
-def _options_of(parameters: Mapping[str, Parameter], own: Mapping[str, str]) -> Options:
+def _options_of(parameters: Mapping[str, Parameter], spellings: Mapping[str, str]) -> Options:
     options = {}
     for name, parameter in parameters.items():
         if name != "request":
-            words, _, meaning = {**SHARED, **own}[name].partition(": ")
+            words, _, meaning = {**SHARED, **spellings}[name].partition(": ")
             options[name] = TypedOption(parameter, words, meaning)
             continue
         request: type[CommandRequest] = parameter.annotation
-        for each, field in request.fields().items():
-            words = request.spelled.get(each, "")
-            if each not in parameters and words != HIDDEN:
-                options[each] = TypedOption(field, words, request.meanings()[each])
+        for field_name, field in request.fields().items():
+            words = request.spelled.get(field_name, "")
+            if field_name not in parameters and words != HIDDEN:
+                options[field_name] = TypedOption(field, words, request.meanings()[field_name])
     return options
 
 
-def with_options(**own: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_options(**spellings: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Let parameters of a command, and the fields of its `request`, be options or arguments.
 
     Args:
-        own: how each parameter is spelled and what it means: "--class CLASS: a class", or
+        spellings: how each parameter is spelled and what it means: "--class CLASS: a class", or
             "CELLS: some cells" for an argument; "-" as `trust` where no plug-in is run.
     """
 
     def made(function: Callable[..., None]) -> Callable[..., None]:
         parameters = signature(function).parameters
-        options = _options_of(parameters, own)
+        options = _options_of(parameters, spellings)
         checked = check_values(function)
 
         @wraps(function)
@@ -220,8 +220,8 @@ def with_options(**own: str) -> Callable[[Callable[..., None]], Callable[..., No
                 read = {name: options[name].read(value) for name, value in given.items()}
                 if "request" in parameters:
                     request: type[CommandRequest] = parameters["request"].annotation
-                    fields = {each: read[each] for each in request.fields().keys() & read.keys()}
-                    read["request"] = request(**fields)
+                    names = request.fields().keys() & read.keys()
+                    read["request"] = request(**{name: read[name] for name in names})
                 checked(**{name: value for name, value in read.items() if name in parameters})
             except LabelgridError as error:
                 spelled = {name: option.word.strip("[]!.") for name, option in options.items()}
@@ -230,9 +230,9 @@ def with_options(**own: str) -> Callable[[Callable[..., None]], Callable[..., No
                 raise
 
         shown = [option.shown(options) for option in options.values()]
-        shown += [TRUST] if own.get("trust") != HIDDEN else []
+        shown += [TRUST] if spellings.get("trust") != HIDDEN else []
         run.__signature__ = signature(function).replace(parameters=shown)  # type: ignore[attr-defined]
-        run.__annotations__ = {each.name: each.annotation for each in shown}
+        run.__annotations__ = {option.name: option.annotation for option in shown}
         return run
 
     return made

@@ -53,11 +53,11 @@ class Runs:
         is_due = self.shown_at - self.printed_at >= screen.EVERY
         for key, report in reports.items():
             is_running = report.state == "running"
-            share = f" {100 * report.done / report.work:.0f} %" if is_running else ""
+            percentage = f" {100 * report.done / report.work:.0f} %" if is_running else ""
             if self.printed.get(key, "waiting") != report.state or (is_due and is_running):
                 self.printed[key] = report.state
                 self.printed_at = self.shown_at
-                line = f"{key}: {report.state}{share} {report.fault}".rstrip()
+                line = f"{key}: {report.state}{percentage} {report.fault}".rstrip()
                 screen.note(f"{line} ({self._summary(reports)})")
 
     def _summary(self, reports: Values) -> str:
@@ -87,8 +87,8 @@ class Runs:
         rows = Table("run", "state", "what")
         for key, report in sorted(reports.items(), key=lambda item: item[1].state != "running"):
             if report.state in ("running", *CUT_SHORT):
-                what = screen.shown(report.fault or report.what)
-                rows.add_row(screen.shown(key), report.state, what)
+                activity = screen.shown(report.fault or report.activity)
+                rows.add_row(screen.shown(key), report.state, activity)
         return Group(f"{self._summary(reports)}; {waiting} waiting", *([rows] if rows.rows else []))
 
 

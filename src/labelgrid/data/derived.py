@@ -105,7 +105,7 @@ def add_supplied(
     for task, several in supplied.items():
         for labels in sorted(several, key=lambda labels: -labels.trust):
             for image_id in labelled.keys() & labels.files.keys():
-                known = fillers.get(image_id, {}).get(task)
-                if task in labelled[image_id] or (known and known.trust >= labels.trust):
+                filler = fillers.get(image_id, {}).get(task)
+                if task in labelled[image_id] or (filler and filler.trust >= labels.trust):
                     continue
                 fillers.setdefault(image_id, {})[task] = labels

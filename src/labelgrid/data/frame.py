@@ -27,16 +27,16 @@ Pixels = slice | Tensor
 class Neighbours(NamedTuple):
     """The two positions on an output's axis around each of some pixels.
 
-    `share` is the weight of the second position.
+    `weight` is the weight of the second position.
     """
 
     low: Tensor
     high: Tensor
-    share: Tensor
+    weight: Tensor
 
     def of(self, pixels: Tensor) -> "Neighbours":
         """The neighbours of some of the pixels, in any shape."""
-        return Neighbours(self.low[pixels], self.high[pixels], self.share[pixels])
+        return Neighbours(self.low[pixels], self.high[pixels], self.weight[pixels])
 
 
 @dataclass(frozen=True)
@@ -117,13 +117,13 @@ def resize_to_original(
         rows: rows of the original, a range or ascending numbers; all by default.
         columns: its columns, in the same way.
     """
-    low, high, share = neighbours(frame, 1, columns, raw)
+    low, high, weight = neighbours(frame, 1, columns, raw)
     top, bottom, down = neighbours(frame, 0, rows, raw.mT)
     first = int(top[0])
     used = raw[..., first : int(bottom[-1]) + 1, :]
     left = used.gather(-1, low.expand(*used.shape[:-1], -1))
     right = used.gather(-1, high.expand(*used.shape[:-1], -1))
-    wide = (left * (1 - share)).add_(right * share)
+    wide = (left * (1 - weight)).add_(right * weight)
     above = top - first
     below = bottom - first
     # Where runs of rows between the same two rows are short, and on a GPU, all are made at once.
@@ -159,13 +159,13 @@ def to_patches(raw: Tensor, channels: Tensor, down: Neighbours, across: Neighbou
         across: the neighbours of the patches' columns [n, width]: the same two for all columns of a
             patch.
     """
-    share = across.share[:, None]
+    weight = across.weight[:, None]
     lines = []
     for row in (down.low, down.high):
         left = raw[channels, row[:, :1], across.low[:, :1], None]
         right = raw[channels, row[:, :1], across.high[:, :1], None]
-        lines.append((left * (1 - share) + right * share)[:, :, None])
-    return torch.addcmul(lines[0], lines[1] - lines[0], down.share[:, None, :, None])
+        lines.append((left * (1 - weight) + right * weight)[:, :, None])
+    return torch.addcmul(lines[0], lines[1] - lines[0], down.weight[:, None, :, None])
 
 
 def neighbours(frame: Frame, axis: int, part: Pixels | None, raw: Tensor) -> Neighbours:
@@ -190,8 +190,8 @@ def neighbours(frame: Frame, axis: int, part: Pixels | None, raw: Tensor) -> Nei
     low = position.floor().long()
     high = (low + 1).clamp(max=length - 1)
     # Half precision is too coarse.
-    share = (position - low).to(torch.promote_types(raw.dtype, torch.float32))
-    return Neighbours(low.to(raw.device), high.to(raw.device), share.to(raw.device))
+    weight = (position - low).to(torch.promote_types(raw.dtype, torch.float32))
+    return Neighbours(low.to(raw.device), high.to(raw.device), weight.to(raw.device))
 
 
 def on_input(label: LabelArray, frame: Frame, task: TaskDef) -> LabelArray:

@@ -279,7 +279,7 @@ def read_splits(folder: Path, names: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def lacking_sentence(
-    ids: Collection[T], what: str, has: Callable[[T], object], of: str = ""
+    ids: Collection[T], noun: str, has: Callable[[T], object], of: str = ""
 ) -> list[str]:
     """A sentence on the images without something; no sentence if every image has it.
 
@@ -293,10 +293,10 @@ def lacking_sentence(
     if not missing:
         return []
     images = count_text(len(ids), f"image{of} has", f"images{of} have")
-    return [f"{len(missing):,} of {images} no {what}, the first is {missing[0]}."]
+    return [f"{len(missing):,} of {images} no {noun}, the first is {missing[0]}."]
 
 
-def unmatched_sentence(labels: Collection[T], ids: Collection[T], what: str) -> list[str]:
+def unmatched_sentence(labels: Collection[T], ids: Collection[T], noun: str) -> list[str]:
     """A sentence on the labels without an image; no sentence if every label has an image.
 
     Example:
@@ -306,5 +306,5 @@ def unmatched_sentence(labels: Collection[T], ids: Collection[T], what: str) -> 
     others = sorted(set(labels) - set(ids), key=str)
     if not others:
         return []
-    labels_have = count_text(len(others), f"label of {what} has", f"labels of {what} have")
+    labels_have = count_text(len(others), f"label of {noun} has", f"labels of {noun} have")
     return [f"{labels_have} no image, the first is {others[0]}."]

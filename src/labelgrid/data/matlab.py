@@ -70,29 +70,29 @@ def read_variable(path: Path, name: str) -> Array:
 def _check(data: bytes) -> None:
     if 0 in data[:4]:  # Matlab 4, which neither nests nor compresses
         return
-    order = "<" if data[126:128] == b"IM" else ">"
+    byte_order = "<" if data[126:128] == b"IM" else ">"
     remaining = LARGEST
-    todo = [(element, 1) for element in _elements(memoryview(data)[HEADER:], order)]
+    todo = [(element, 1) for element in _elements(memoryview(data)[HEADER:], byte_order)]
     while todo:
         (kind, body), depth = todo.pop()
         if kind == COMPRESSED:
             inflater = zlib.decompressobj()
             whole = inflater.decompress(body, remaining + 1)
             remaining -= len(whole)
-            todo += [(element, depth) for element in _elements(memoryview(whole), order)]
+            todo += [(element, depth) for element in _elements(memoryview(whole), byte_order)]
         elif kind == ARRAY:
             if depth > DEEPEST:
                 raise ValueError(f"its arrays are nested more than {DEEPEST} deep")
-            todo += [(element, depth + 1) for element in _elements(body, order)]
+            todo += [(element, depth + 1) for element in _elements(body, byte_order)]
         if remaining < 0:
             raise ValueError(f"it has more than {LARGEST} bytes, decompressed")
 
 
-def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
+def _elements(data: memoryview, byte_order: str) -> Iterator[tuple[int, memoryview]]:
     """The type and the content of each element of some bytes."""
     start = 0
     while start + 8 <= len(data):
-        kind, size = struct.unpack_from(f"{order}II", data, start)
+        kind, size = struct.unpack_from(f"{byte_order}II", data, start)
         if kind >> 16:  # a small element: its size and its content are in the first eight bytes
             start += 8
             continue

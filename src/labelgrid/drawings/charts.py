@@ -206,7 +206,7 @@ class Bars:
     colours: Mapping[str, str]
     title: str = ""
 
-    def shares(self, row: str) -> dict[str, float]:
+    def percentages(self, row: str) -> dict[str, float]:
         """The share of each part in percent; 0 for an empty row."""
         parts = self.rows[row]
         total = sum(parts.values())
@@ -216,14 +216,14 @@ class Bars:
 
     @property
     def alt(self) -> str:
-        """The shares of each row, in words."""
+        """The percentages of each row, in words."""
         rows = []
         for row in self.rows:
-            shares = []
-            for part, share in self.shares(row).items():
-                if share:
-                    shares.append(f"{number(share)} % {part}")
-            rows.append(f"{row}: {', '.join(shares) or 'nothing'}")
+            percentages = []
+            for part, percentage in self.percentages(row).items():
+                if percentage:
+                    percentages.append(f"{number(percentage)} % {part}")
+            rows.append(f"{row}: {', '.join(percentages) or 'nothing'}")
         return "; ".join(rows)
 
     @property
@@ -235,13 +235,13 @@ class Bars:
         """Draw a stacked bar for each row."""
         axes = figure.subplots()
         names = list(self.rows)
-        places = range(len(names))
+        positions = range(len(names))
         starts = [0.0] * len(names)
         for part, colour in self.colours.items():
-            widths: Sequence[float] = [self.shares(name)[part] for name in names]
-            axes.barh(places, widths, left=starts, color=colour, label=part, height=0.66)
+            widths: Sequence[float] = [self.percentages(name)[part] for name in names]
+            axes.barh(positions, widths, left=starts, color=colour, label=part, height=0.66)
             starts = list(map(add, starts, widths))
-        axes.set_yticks(places, [shorten_name(name) for name in names])
+        axes.set_yticks(positions, [shorten_name(name) for name in names])
         axes.invert_yaxis()
         axes.set_xlim(0, 100)
         axes.set_xticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])

@@ -76,15 +76,15 @@ class Dots:
         for index, (mark, values) in enumerate(self.marks.items()):
             means = []
             deviations = []
-            places = []
+            positions = []
             for row, (mean, deviation) in values.items():
                 means.append(mean)
                 deviations.append(deviation if math.isfinite(deviation) else 0.0)
-                places.append(rows.index(row) + space * (index - (len(self.marks) - 1) / 2))
+                positions.append(rows.index(row) + space * (index - (len(self.marks) - 1) / 2))
             repeat, style = divmod(index, len(COLOURS))
             axes.errorbar(
                 means,
-                places,
+                positions,
                 xerr=deviations,
                 color=COLOURS[style],
                 fmt=MARKERS[style],

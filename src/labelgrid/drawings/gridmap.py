@@ -75,8 +75,8 @@ class GridMap:
             extent=(0, max(len(order), 1), len(tasks) - 0.5, -0.5),
         )
         axes.set_yticks(range(len(tasks)), [shorten_name(task) for task in tasks])
-        for place in range(1, len(tasks)):
-            axes.axhline(place - 0.5, color="white", linewidth=2)
+        for index in range(1, len(tasks)):
+            axes.axhline(index - 0.5, color="white", linewidth=2)
         axes.set_xlabel("images, earliest requests on the left", color=INK)
         axes.tick_params(colors=INK, length=0)
         axes.spines[:].set_visible(False)

@@ -272,18 +272,18 @@ class _Page:
         """Write in a grey box in place of a picture; returns its height."""
         lines = _wrap(text, _font(13), width - 20)
         height = LINE * (len(lines) + 1)
-        draw = self._draw(self.top + height)
-        draw.rectangle((left, self.top, left + width - 1, self.top + height - 1), BOX)
+        pen = self._draw(self.top + height)
+        pen.rectangle((left, self.top, left + width - 1, self.top + height - 1), BOX)
         for index, line in enumerate(lines):
-            place = (left + 10, self.top + LINE // 2 + index * LINE)
-            draw.text(place, line, GREY, _font(13))
+            corner = (left + 10, self.top + LINE // 2 + index * LINE)
+            pen.text(corner, line, GREY, _font(13))
         return height
 
     def swatch(self, left: int, below: int, colour: Colour) -> None:
         """Draw a square of a colour, with a border for white ones."""
         top = self.top + below
-        draw = self._draw(top + SWATCH + 2)
-        draw.rectangle((left, top, left + SWATCH, top + SWATCH), colour, (150, 150, 150))
+        pen = self._draw(top + SWATCH + 2)
+        pen.rectangle((left, top, left + SWATCH, top + SWATCH), colour, (150, 150, 150))
 
     def pixels(self) -> RGB:
         return np.array(self._image.crop((0, 0, self.width, self.top)))

@@ -91,12 +91,14 @@ def explanation_lines(terms: Mapping[str, float], explanation: Explanation) -> l
     lines = []
     for name, value in terms.items():
         if math.isfinite(value):
-            place = ""
-            share = explanation.quantiles.get(name)
-            if share is not None:
-                side = "higher" if share >= 0.5 else "lower"
-                place = f": {side} than {int(100 * max(share, 1 - share))} % of candidates"
-            lines.append(f"{name} {number(value)}{place}")
+            comparison = ""
+            quantile = explanation.quantiles.get(name)
+            if quantile is not None:
+                side = "higher" if quantile >= 0.5 else "lower"
+                comparison = (
+                    f": {side} than {int(100 * max(quantile, 1 - quantile))} % of candidates"
+                )
+            lines.append(f"{name} {number(value)}{comparison}")
     if explanation.without:
         ranks = [f"{rank:,} without {name}" for name, rank in explanation.without.items()]
         lines.append(f"rank {explanation.rank:,}; {', '.join(ranks)}")

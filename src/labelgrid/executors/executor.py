@@ -67,7 +67,7 @@ class SaidWait:
         self._since = time.monotonic()
         self._next = self.FIRST
 
-    def look(self, goes_on: bool, what: str) -> None:
+    def look(self, goes_on: bool, awaited: str) -> None:
         """Note whether something goes on; if not, what is waited for."""
         now = time.monotonic()
         if goes_on:
@@ -75,4 +75,4 @@ class SaidWait:
             self._next = self.FIRST
         elif now - self._since >= self._next:
             self._next = 2 * (now - self._since)
-            self._say(f"Waiting for {what} for {duration(now - self._since)}. Ctrl-C stops.")
+            self._say(f"Waiting for {awaited} for {duration(now - self._since)}. Ctrl-C stops.")

@@ -89,7 +89,7 @@ class Pass(Generic[P]):
         arguments: of the function for a part, made when that is started.
         is_done: whether all that the function makes of a part is there.
         unit: of the things.
-        title: of a part, by its `place` from 1 and its first `item`.
+        title: of a part, by its `number` from 1 and its first `item`.
     """
 
     what: str
@@ -98,7 +98,7 @@ class Pass(Generic[P]):
     arguments: Callable[[P], tuple[Any, ...]]
     is_done: Callable[[P], bool]
     unit: str = "images"
-    title: str = "Shard {place}"
+    title: str = "Shard {number}"
 
     def run(self, parts: Sequence[P], workplace: Workplace, progress: Progress) -> bool:
         """Make the results that are missing; returns whether all are there, not only a share's.
@@ -115,9 +115,9 @@ class Pass(Generic[P]):
                     self._make(part, *self.arguments(part), progress)
             return True
         pieces = []
-        for place, part in enumerate(parts, 1):
+        for number, part in enumerate(parts, 1):
             piece = Piece(
-                name=self.title.format(place=place, item=part.items[0] if part.items else ""),
+                name=self.title.format(number=number, item=part.items[0] if part.items else ""),
                 amount=len(part.items),
                 unit=self.unit,
                 function=_make_elsewhere,
@@ -136,10 +136,10 @@ class Pass(Generic[P]):
 
 
 def _make_elsewhere(
-    what: str, unit: str, make: Callable[..., None], part: PassPart, *others: Any
+    activity: str, unit: str, make: Callable[..., None], part: PassPart, *others: Any
 ) -> None:
     """Make the result of a part as a job; the last argument is the progress."""
-    others[-1].start(what, len(part.items), unit)
+    others[-1].start(activity, len(part.items), unit)
     make(part, *others)
 
 
@@ -178,9 +178,9 @@ class RecordPass(Pass[Shard[R]]):
 
     def _cut(self, size: int) -> list[Shard[R]]:
         shards = []
-        for place, start in enumerate(range(0, len(self.items), size)):
+        for number, start in enumerate(range(0, len(self.items), size)):
             items = self.items[start : start + size]
-            name = f"{place:05d}.json" if self.singly else f"{size}-{place:05d}.json"
+            name = f"{number:05d}.json" if self.singly else f"{size}-{number:05d}.json"
             shard = Shard(
                 kind=self.kind, path=self.folder / name, items=items, stamp=self.stamp(items)
             )

@@ -102,12 +102,12 @@ class PieceList:
     def _waiting(self) -> list[tuple[Path, Piece]]:
         """The unfinished pieces of this share, the last first."""
         waiting = []
-        for place, piece in enumerate(self.pieces):
-            if self.executor.share.takes(place):
+        for index, piece in enumerate(self.pieces):
+            if self.executor.share.takes(index):
                 if piece.is_done():
                     self.progress.advance(piece.amount, "done before")
                 else:
-                    waiting.append((self.folder / f"{place:05d}", piece))
+                    waiting.append((self.folder / f"{index:05d}", piece))
         return waiting[::-1]
 
     def _start(self, waiting: list[tuple[Path, Piece]]) -> bool:

@@ -139,10 +139,10 @@ class RayPool:
         over, _ = self._ray.wait(list(self._running), num_returns=1, timeout=POLL)
         if not any(node["Alive"] for node in self._ray.nodes()):
             raise SystemExit("Its cluster has ended.")
-        found = []
+        replies = []
         for reference in over:
-            found += self._finish(reference)
-        return found
+            replies += self._finish(reference)
+        return replies
 
     def _finish(self, reference: Any) -> list[RayReply]:
         worker, number = self._running.pop(reference)

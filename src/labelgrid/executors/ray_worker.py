@@ -34,8 +34,7 @@ class RayCall:
 
     Args:
         folder: the absolute path of the job's folder.
-        place: the absolute path of the working folder, to which paths in the arguments may be
-            relative.
+        working_folder: its absolute path, to which paths in the arguments may be relative.
         variables: environment variables of the command that wants the job.
         work: the function, by the name of its module, and its arguments before its progress:
             pickled, so that the driver need not import what the job uses.
@@ -43,7 +42,7 @@ class RayCall:
     """
 
     folder: str
-    place: str
+    working_folder: str
     variables: Mapping[str, str]
     work: bytes
     version: str = __version__
@@ -53,7 +52,7 @@ class RayCall:
         """The call of a job, with the working folder and the variables of this process."""
         return cls(
             folder=str(folder.absolute()),
-            place=str(Path.cwd()),
+            working_folder=str(Path.cwd()),
             variables=_own_variables(),
             work=pickle.dumps((function, tuple(arguments))),
         )
@@ -96,7 +95,7 @@ class RayWorker:
         for name in _own_variables():
             del os.environ[name]
         os.environ.update(call.variables)
-        os.chdir(call.place)
+        os.chdir(call.working_folder)
         folder = Path(call.folder)
         try:
             with record_job(folder, Silent()) as job:
@@ -119,7 +118,7 @@ def _unfit(call: RayCall) -> str:
     host = socket.gethostname()
     if call.version != __version__:
         return f"labelgrid is {call.version} here, and {__version__} on {host}: install one."
-    for path in (call.place, call.folder):
+    for path in (call.working_folder, call.folder):
         if not Path(path).is_dir():
             return (
                 f"{path} is not there on {host}: keep images, project and results on disks that "

@@ -22,16 +22,16 @@ class Share:
         count: the number of shares.
 
     Example:
-        >>> [place for place in range(7) if Share(1, 3).takes(place)]
+        >>> [index for index in range(7) if Share(1, 3).takes(index)]
         [1, 4]
     """
 
     index: int = 0
     count: int = 1
 
-    def takes(self, place: int) -> bool:
+    def takes(self, index: int) -> bool:
         """Whether the share holds the job at a position of the list of all jobs."""
-        return place % self.count == self.index
+        return index % self.count == self.index
 
     @property
     def is_all(self) -> bool:

@@ -36,7 +36,7 @@ class LostProcessError(TrainingError):
 
 
 @dataclass(frozen=True)
-class Place:
+class ProcessRank:
     """The rank of this process among several.
 
     Args:
@@ -52,7 +52,7 @@ class Place:
     address: str
 
 
-def place_from_environment(environment: Mapping[str, str] = os.environ) -> Place | None:
+def place_from_environment(environment: Mapping[str, str] = os.environ) -> ProcessRank | None:
     """Return the rank of this process among several; None if the process is alone.
 
     Example:
@@ -67,7 +67,7 @@ def place_from_environment(environment: Mapping[str, str] = os.environ) -> Place
     if not all(name in environment for name in needed) or int(environment["WORLD_SIZE"]) < 2:
         return None
     rank = int(environment["RANK"])
-    return Place(
+    return ProcessRank(
         rank=rank,
         size=int(environment["WORLD_SIZE"]),
         local=int(environment.get("LOCAL_RANK", rank)),
@@ -77,8 +77,8 @@ def place_from_environment(environment: Mapping[str, str] = os.environ) -> Place
 
 def is_first_place() -> bool:
     """Whether this process is alone or the first of several, and so tells the results."""
-    place = place_from_environment()
-    return place is None or place.rank == 0
+    process = place_from_environment()
+    return process is None or process.rank == 0
 
 
 def leave_error(error: LabelgridError | None) -> None:

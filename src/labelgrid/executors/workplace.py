@@ -59,13 +59,13 @@ class Workplace:
         """The threads of a training in the place: a worker's part of this machine's cores."""
         return max(1, cores() // self.executor.workers) if self.executor else 0
 
-    def run(self, what: str, pieces: Sequence[Piece], folder: Path, progress: Progress) -> bool:
+    def run(self, activity: str, pieces: Sequence[Piece], folder: Path, progress: Progress) -> bool:
         """Carry out pieces of work; returns whether they were all, not only a share.
 
         A share never joins results: another that ends at the same time would, too.
 
         Args:
-            what: is done.
+            activity: is done.
             pieces: all of them, of one unit.
             folder: of their jobs.
             progress: receives the progress.
@@ -77,11 +77,11 @@ class Workplace:
             return False
         share = self.executor.share
         of_share = []
-        for place, piece in enumerate(pieces):
-            if share.takes(place):
+        for index, piece in enumerate(pieces):
+            if share.takes(index):
                 of_share.append(piece)
         unit = pieces[0].unit if pieces else "images"
-        progress.start(what, sum(piece.amount for piece in of_share), unit)
+        progress.start(activity, sum(piece.amount for piece in of_share), unit)
         PieceList(pieces=pieces, executor=self.executor, folder=folder, progress=progress).run()
         if not share.is_all:
             progress.say(

@@ -285,7 +285,7 @@ def shape_text(array: Array) -> str:
     return f"{'x'.join(map(str, array.shape))} {array.dtype}"
 
 
-def one_channel(array: Array, path: Path, what: str) -> Array:
+def one_channel(array: Array, path: Path, subject: str) -> Array:
     """Return a one-channel label as [h, w].
 
     Raises:
@@ -295,7 +295,7 @@ def one_channel(array: Array, path: Path, what: str) -> Array:
         return array[..., 0]
     if array.ndim != 2:
         raise LabelError(
-            f"{what} has one channel; this one is {shape_text(array)}.",
+            f"{subject} has one channel; this one is {shape_text(array)}.",
             where=path,
             next_step="Write one number per pixel, not colours.",
         )

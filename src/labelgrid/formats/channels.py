@@ -12,7 +12,7 @@ from labelgrid.formats.arrays import palette_of, samples
 _WITH_PALETTES = (".png", ".bmp", ".tif", ".tiff")
 
 
-def without_alpha(array: Array, path: Path, what: str) -> Array:
+def without_alpha(array: Array, path: Path, subject: str) -> Array:
     """Return numbers [h, w] or [h, w, c] without an alpha channel, of which all pixels are opaque.
 
     Grey with alpha has 2 channels, colour with alpha 4.
@@ -30,8 +30,8 @@ def without_alpha(array: Array, path: Path, what: str) -> Array:
     transparent = np.count_nonzero(array[..., -1] != np.iinfo(array.dtype).max)
     if transparent:
         raise LabelError(
-            f"{what} has no transparency; {transparent / array[..., -1].size:.1%} of the pixels of "
-            "this one are transparent.",
+            f"{subject} has no transparency; {transparent / array[..., -1].size:.1%} of the pixels "
+            "of this one are transparent.",
             where=path,
             next_step="Save it without an alpha channel.",
         )
@@ -53,26 +53,26 @@ def equal_channels(array: Array) -> Array | None:
     return array[..., 0]
 
 
-def shown_colours(path: Path, what: str) -> Bytes | None:
+def shown_colours(path: Path, subject: str) -> Bytes | None:
     """The colours [h, w, 3] of 8 bits in a file of any type.
 
     It may have a palette, or an alpha channel of which all pixels are opaque. None if it is grey,
     or has other numbers.
     """
-    stored = shown_numbers(samples(path), path, what)
+    stored = shown_numbers(samples(path), path, subject)
     if stored.dtype != np.uint8 or stored.ndim != 3 or stored.shape[-1] != 3:
         return None
     return stored
 
 
-def shown_numbers(stored: Array, path: Path, what: str) -> Array:
+def shown_numbers(stored: Array, path: Path, subject: str) -> Array:
     """The numbers of a picture without alpha; indices into a palette become colours."""
     if path.suffix.lower() not in _WITH_PALETTES:
         return stored
     if stored.ndim == 2 and stored.dtype == np.uint8:
         palette = palette_of(path, "RGBA")
         stored = stored if palette is None else palette[stored]
-    return without_alpha(stored, path, what)
+    return without_alpha(stored, path, subject)
 
 
 def shown_grey(stored: Array, path: Path) -> Array:

@@ -130,8 +130,8 @@ def no_indices(stored: Array, path: Path) -> LabelError:
     if stored.ndim == 3 and stored.shape[-1] == 3 and stored.dtype == np.uint8:
         codes = colour_codes(stored)
         counts = count_colours(codes)
-        shares = [f"{colour_text(code)} ({counts[code] / codes.size:.1%})" for code in counts]
-        shown = f": {join_names(shares, LISTED)}"
+        colours = [f"{colour_text(code)} ({counts[code] / codes.size:.1%})" for code in counts]
+        shown = f": {join_names(colours, LISTED)}"
     return LabelError(
         "A class map holds one class index per pixel; "
         f"this one holds {stored.shape[-1]} channels of colour{shown}.",

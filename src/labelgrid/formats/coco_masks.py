@@ -37,8 +37,8 @@ def decode_counts(text: bytes) -> Ints:
     lengths = np.diff(np.append(starts, len(codes)))
     if lengths.max() > 12:
         raise LabelError("The run lengths are no compressed string of COCO.")
-    places = np.arange(len(codes)) - np.repeat(starts, lengths)
-    numbers = np.add.reduceat((codes & (_MORE - 1)) << (_BITS * places), starts)
+    positions = np.arange(len(codes)) - np.repeat(starts, lengths)
+    numbers = np.add.reduceat((codes & (_MORE - 1)) << (_BITS * positions), starts)
     is_negative = codes[starts + lengths - 1] & _SIGN != 0
     numbers -= np.where(is_negative, 1 << (_BITS * lengths), 0)
     # From the fourth on, a number is the difference to the run length two before.

@@ -64,13 +64,13 @@ class LabelArray(Shown):
         pixels = self.valid.size
         if pixels <= JUDGED:
             return self
-        share = np.count_nonzero(self.valid) / pixels
-        if share < 0.5:
+        fraction = np.count_nonzero(self.valid) / pixels
+        if fraction < 0.5:
             return self
         step = math.ceil(math.sqrt(pixels / JUDGED))
         rows, columns = (slice(min(step, side) // 2, None, step) for side in self.size)
         valid = self.valid[rows, columns]
-        if abs(np.count_nonzero(valid) / valid.size - share) > PATTERN:
+        if abs(np.count_nonzero(valid) / valid.size - fraction) > PATTERN:
             return self
         return replace(self, value=self.value[rows, columns], valid=valid)
 
@@ -139,10 +139,10 @@ class Form:
         """
         if not self.resample or label.size == size or not same_shape(label.size, size):
             return label
-        places = []
+        indices = []
         for length, wanted in zip(label.size, size, strict=True):
-            places.append(((2 * np.arange(wanted) + 1) * length) // (2 * wanted))
-        here = np.ix_(*places)
+            indices.append(((2 * np.arange(wanted) + 1) * length) // (2 * wanted))
+        here = np.ix_(*indices)
         return replace(label, value=label.value[here], valid=label.valid[here])
 
     def upsample(self, label: LabelArray) -> LabelArray:
@@ -228,7 +228,7 @@ class Codec(Protocol[O_contra]):
     `region_names(options)`: the names of regions, none if these are named after the task;
     `from_regions(regions, options)`: the label of a `labelgrid.formats.regions.RegionMap`; and
     its inverse, `to_regions(label, options)`. And, for labels of classes, `limit_classes(label,
-    known, options)`: a label that is older than a class; and `legend(options, colours)`: a
+    class_count, options)`: a label that is older than a class; and `legend(options, colours)`: a
     `labelgrid.formats.colours.LegendRow` for each number. And `EXAMPLES`: two or more pixels of
     `CHANNELS` numbers that every file of the format can hold; `labelgrid.testing.formats`
     makes labels of them.
@@ -259,8 +259,8 @@ def codec(name: str) -> Codec[Any]:
             return cast("Codec[Any]", importlib.import_module(f"labelgrid.formats.codecs.{name}"))
     if not plugins.is_own("formats", name):
         return cast("Codec[Any]", plugins.module("formats", name))
-    own = plugins.resolve("formats", name)
-    return cast("Codec[Any]", plugins.check_plugin("formats", name, own))
+    resolved = plugins.resolve("formats", name)
+    return cast("Codec[Any]", plugins.check_plugin("formats", name, resolved))
 
 
 def options_of(name: str, values: Values, where: str) -> Any:
@@ -277,8 +277,8 @@ def check_digest(path: Path, expected: str) -> None:
     try:
         content = digest(path)
     except OSError as error:
-        what = f"The label cannot be read: {error.strerror}."
-        raise LabelError(what, where=path, next_step=RESTORE) from error
+        fault = f"The label cannot be read: {error.strerror}."
+        raise LabelError(fault, where=path, next_step=RESTORE) from error
     if expected and content != expected:
-        what = "The label is not the one that was imported: the content of its file has changed."
-        raise LabelError(what, where=path, next_step=RESTORE)
+        fault = "The label is not the one that was imported: the content of its file has changed."
+        raise LabelError(fault, where=path, next_step=RESTORE)

@@ -70,9 +70,9 @@ def nearest_colour(code: int, codes: Collection[int]) -> int:
         >>> colour_text(nearest_colour(0x010203, [0x0000FF, 0x010204]))
         '#010204'
     """
-    known = np.array(list(codes), np.int64)
-    step = colour_pixels(known).astype(np.int64) - colour_pixels(np.array(code))
-    return int(known[(step**2).sum(-1).argmin()])
+    candidates = np.array(list(codes), np.int64)
+    step = colour_pixels(candidates).astype(np.int64) - colour_pixels(np.array(code))
+    return int(candidates[(step**2).sum(-1).argmin()])
 
 
 def count_colours(codes: Ints) -> dict[int, int]:

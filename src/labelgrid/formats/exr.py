@@ -107,40 +107,40 @@ def _named_channels(data: bytes) -> Iterator[tuple[str, Channel]]:
 
 
 def _headers(data: bytes, *, several: bool) -> Iterator[dict[str, bytes]]:
-    place = 8
+    offset = 8
     while True:
         header = {}
-        while data[place : place + 1] != b"\0":
-            name, place = _text(data, place)
-            _, place = _text(data, place)
-            (size,) = struct.unpack_from("<I", data, place)
-            place += 4
-            header[name] = data[place : place + size]
-            place += size
-        place += 1
+        while data[offset : offset + 1] != b"\0":
+            name, offset = _text(data, offset)
+            _, offset = _text(data, offset)
+            (size,) = struct.unpack_from("<I", data, offset)
+            offset += 4
+            header[name] = data[offset : offset + size]
+            offset += size
+        offset += 1
         if header:
             yield header
         if not several or not header:
             return
 
 
-def _text(data: bytes, place: int) -> tuple[str, int]:
-    """The text up to the next zero byte, and the place after it."""
-    end = data.find(b"\0", place, place + 256)
+def _text(data: bytes, offset: int) -> tuple[str, int]:
+    """The text up to the next zero byte, and the offset after it."""
+    end = data.find(b"\0", offset, offset + 256)
     if end < 0:
         raise ValueError("its header is damaged or cut short")
-    return data[place:end].decode(), end + 1
+    return data[offset:end].decode(), end + 1
 
 
 def _channels(part: int, header: dict[str, bytes]) -> Iterator[Channel]:
     window = _window(header["dataWindow"])
     display = _window(header["displayWindow"])
     names = header["channels"]
-    place = 0
-    while names[place : place + 1] != b"\0":
-        name, place = _text(names, place)
-        kind, across, down = struct.unpack_from("<I4xii", names, place)
-        place += 16
+    offset = 0
+    while names[offset : offset + 1] != b"\0":
+        name, offset = _text(names, offset)
+        kind, across, down = struct.unpack_from("<I4xii", names, offset)
+        offset += 16
         yield Channel(
             part=part,
             name=name,

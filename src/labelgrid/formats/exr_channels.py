@@ -192,8 +192,8 @@ def names_in(path: Path) -> list[str]:
             channels = channels_of(data)
     except LabelError:
         return []
-    found = []
+    names = []
     for name, channel in channels.items():
         if _is_usable(channel):
-            found.append(name)
-    return found
+            names.append(name)
+    return names

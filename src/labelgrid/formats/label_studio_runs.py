@@ -130,8 +130,8 @@ class _Bits:
     def __init__(self, stream: bytes, sizes: NDArray[np.uint32]) -> None:
         padded = np.frombuffer(stream + bytes(8), np.uint8)
         words = np.zeros(len(stream) + 4, np.uint32)
-        for place in range(4):
-            words = words << np.uint32(8) | padded[place : len(words) + place]
+        for byte in range(4):
+            words = words << np.uint32(8) | padded[byte : len(words) + byte]
         #: The 32 bits from each byte on.
         self._words = words
         self._sizes = sizes
@@ -189,5 +189,5 @@ class _Bits:
 
     def _window(self, positions: Ints) -> NDArray[np.uint32]:
         """The bits from a position on, at least 25 of them; 0 behind the end."""
-        places = np.minimum(positions >> 3, len(self._words) - 1)
-        return self._words[places] << (positions & 7).astype(np.uint32)
+        indices = np.minimum(positions >> 3, len(self._words) - 1)
+        return self._words[indices] << (positions & 7).astype(np.uint32)

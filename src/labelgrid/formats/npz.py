@@ -48,7 +48,7 @@ class StatedArray(NamedTuple):
     """The size of an array, as stated in the head of the array.
 
     Attributes:
-        member: its place in the zip file.
+        member: its entry in the zip file.
         shape: its shape.
         dtype: the type of its numbers.
         size: the bytes that it unpacks to.
@@ -70,10 +70,11 @@ def open_arrays(file: BinaryIO) -> ZipFile:
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _END - _COMMENT))
     tail = file.read()
-    place = tail.rfind(_END_SIGN)
-    if place >= 0 and len(tail) >= place + _END:
-        count, listed = struct.unpack_from("<HI", tail, place + 10)
-        if count > MOST or listed > MOST * _ENTRY or _WIDE_SIGN in tail[max(0, place - 20) : place]:
+    offset = tail.rfind(_END_SIGN)
+    if offset >= 0 and len(tail) >= offset + _END:
+        count, listed = struct.unpack_from("<HI", tail, offset + 10)
+        is_wide = _WIDE_SIGN in tail[max(0, offset - 20) : offset]
+        if count > MOST or listed > MOST * _ENTRY or is_wide:
             raise WrongFileError(f"it holds more than {MOST} arrays", "Save the right one alone.")
     file.seek(0)
     return ZipFile(file)

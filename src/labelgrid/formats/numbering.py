@@ -16,7 +16,7 @@ from labelgrid.formats.colours import colour_code, colour_text
 
 #: The class of `ids` and `colours` that stands for "not labelled".
 IGNORE = "ignore"
-#: The place of a number or colour that means "not labelled", and of one that nobody declared.
+#: The position of a number or colour that means "not labelled", and of one that nobody declared.
 NOT_LABELLED = -1
 UNKNOWN = -2
 #: The smallest and the largest number that can be declared.
@@ -114,14 +114,14 @@ def default_void(dtype: "np.dtype[Any]") -> tuple[int, ...]:
 
 
 def look_up_numbers(
-    numbers: Array, places: Mapping[int, int], below: int | None = None
+    numbers: Array, positions: Mapping[int, int], below: int | None = None
 ) -> NDArray[np.int16]:
-    """The place of each whole number; `UNKNOWN` where it has none.
+    """The position of each whole number; `UNKNOWN` where it has none.
 
     Args:
         numbers: of any shape.
-        places: number -> place.
-        below: smaller numbers without a place are `NOT_LABELLED`; None: no number is.
+        positions: number -> position.
+        below: smaller numbers without a position are `NOT_LABELLED`; None: no number is.
 
     Example:
         >>> look_up_numbers(np.array([7, 9, -1]), {7: 0}, below=0).tolist()
@@ -139,9 +139,9 @@ def look_up_numbers(
     table = np.full(high - low + 1, UNKNOWN, np.int16)
     if below is not None:
         table[: max(0, below - low)] = NOT_LABELLED
-    for number, place in places.items():
+    for number, position in positions.items():
         if low <= number <= high:
-            table[number - low] = place
+            table[number - low] = position
     if numbers.dtype != np.uint8 or not numbers.size:
         return table[rows]
 
@@ -150,14 +150,14 @@ def look_up_numbers(
     return np.asarray(cv2.LUT(numbers, table)).reshape(numbers.shape)
 
 
-def look_up_colours(codes: Ints, places: Mapping[int, int]) -> NDArray[np.int32]:
-    """The place of each colour 0xrrggbb; `UNKNOWN` where it has none.
+def look_up_colours(codes: Ints, positions: Mapping[int, int]) -> NDArray[np.int32]:
+    """The position of each colour 0xrrggbb; `UNKNOWN` where it has none.
 
     Example:
         >>> look_up_colours(np.array([0x0000FF, 0x00FF00]), {0xFF: 3}).tolist()
         [3, -2]
     """
-    known = np.array(sorted(places), np.int64)
-    row = np.minimum(np.searchsorted(known, codes), len(known) - 1)
-    values = np.array([places[code] for code in known.tolist()], np.int32)
-    return np.where(known[row] == codes, values[row], np.int32(UNKNOWN))
+    sorted_codes = np.array(sorted(positions), np.int64)
+    row = np.minimum(np.searchsorted(sorted_codes, codes), len(sorted_codes) - 1)
+    values = np.array([positions[code] for code in sorted_codes.tolist()], np.int32)
+    return np.where(sorted_codes[row] == codes, values[row], np.int32(UNKNOWN))

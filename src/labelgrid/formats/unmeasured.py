@@ -20,11 +20,11 @@ GAP = 2
 
 
 class Lone(NamedTuple):
-    """The largest number, the next smaller one, and the share of pixels with the largest."""
+    """The largest number, the next smaller one, and the fraction of pixels with the largest."""
 
     number: float
     next: float
-    share: float
+    fraction: float
 
 
 def lone_largest(numbers: Array) -> Lone | None:
@@ -32,7 +32,7 @@ def lone_largest(numbers: Array) -> Lone | None:
 
     Example:
         >>> lone_largest(np.array([1.5, 2.0, 65504.0, 65504.0]))
-        Lone(number=65504.0, next=2.0, share=0.5)
+        Lone(number=65504.0, next=2.0, fraction=0.5)
         >>> lone_largest(np.array([1.5, 2.0, 2.5]))
     """
     if not numbers.size:

@@ -83,17 +83,17 @@ def parts_of(data: bytes) -> Parts:
         ValueError: as `check_parts`.
     """
     pieces = list[memoryview]()
-    place = 0
+    offset = 0
     frames = set[int]()
     for marker, start, end in _segments(data):
         if marker in _FRAMES:
             frames.add(marker)
         if marker == _SCAN and frames:
             for coded_end in _coded_ends(data, start, end):
-                pieces += [memoryview(data)[place:coded_end], memoryview(_OTHER)]
-                place = coded_end
-            place = end
-    pieces.append(memoryview(data)[place:end])
+                pieces += [memoryview(data)[offset:coded_end], memoryview(_OTHER)]
+                offset = coded_end
+            offset = end
+    pieces.append(memoryview(data)[offset:end])
     return Parts(_PROGRESSIVE in frames, io.BufferedReader(_Joined(pieces)))
 
 
@@ -153,26 +153,26 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """
     frame: _Frame | None = None
     interval = 0
-    place = 2
-    while match := _FILLED.match(data, place):
+    offset = 2
+    while match := _FILLED.match(data, offset):
         start = match.end()
         marker = data[start - 1]
         if marker == _END:
             yield marker, start, start
             return
-        place = start
+        offset = start
         if marker in _BARE:
             continue
-        place += int.from_bytes(data[start : start + 2])
-        content = data[start + 2 : place]
+        offset += int.from_bytes(data[start : start + 2])
+        content = data[start + 2 : offset]
         if marker in _FRAMES:
             frame = _frame(content)
         elif marker == _INTERVAL:
             interval = int.from_bytes(content)
         elif marker == _SCAN:
-            start = place
-            place = _check_scan(data, start, _intervals(frame, interval, content))
-        yield marker, start, place
+            start = offset
+            offset = _check_scan(data, start, _intervals(frame, interval, content))
+        yield marker, start, offset
     raise ValueError("its end is missing")
 
 
@@ -199,15 +199,15 @@ def _intervals(frame: _Frame | None, interval: int, header: bytes) -> int:
 def _check_scan(data: bytes, start: int, intervals: int) -> int:
     """Check the restart markers in a scan's coded data; return the end of the data."""
     restarts = 0
-    place = start
-    while match := _MARKER.search(data, place):
+    offset = start
+    while match := _MARKER.search(data, offset):
         marker = data[match.end() - 1]
         if marker not in _RESTARTS:
             break
         if marker != _RESTARTS[restarts % len(_RESTARTS)]:
             raise ValueError("a part between two of its restart markers is lost")
         restarts += 1
-        place = match.end()
+        offset = match.end()
     if match is None:
         raise ValueError("its end is missing")
     if marker not in _AFTER_SCAN:

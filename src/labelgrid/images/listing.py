@@ -54,12 +54,12 @@ def scan_folder(folder: Path, left_out: LeftOut = None) -> tuple[list[str], Coun
             else:
                 others[extension] += 1
     if not image_ids:
-        what = "The folder holds no images"
+        fault = "The folder holds no images"
         if others:
             counts = [f"{count} {extension}" for extension, count in sorted(others.items())]
-            what += f", but {', '.join(counts)}"
+            fault += f", but {', '.join(counts)}"
         raise ImageError(
-            f"{what}.",
+            f"{fault}.",
             where=folder,
             next_step=f"Images are files that end in {', '.join(sorted(EXTENSIONS))}.",
         )

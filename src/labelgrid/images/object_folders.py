@@ -99,14 +99,14 @@ def _is_usable(address: Address, name: str, left_out: LeftOut) -> bool:
     return False
 
 
-def read_object_list(place: Path | Address, roots: Collection[str] = ()) -> list[Objects]:
+def read_object_list(source: Path | Address, roots: Collection[str] = ()) -> list[Objects]:
     """Read the images of a list: addresses, or paths relative to the list's folder.
 
     The ids of addresses are the ends below the deepest common folder in a store, or below one of
     the roots.
 
     Args:
-        place: the list: a text file of lines, or a .csv or .parquet file with a column of images.
+        source: the list: a text file of lines, or a .csv or .parquet file with a column of images.
         roots: addresses that are roots of images already.
 
     Raises:
@@ -116,12 +116,12 @@ def read_object_list(place: Path | Address, roots: Collection[str] = ()) -> list
         UsageError: an address is of an unknown scheme or holds a secret.
     """
     with TemporaryDirectory(prefix="labelgrid-") as folder:
-        path = place if isinstance(place, Path) else download(place, Path(folder), Silent())
-        base = place.resolve().parent if isinstance(place, Path) else place.folder
-        by_root = _by_root(_entries(path, str(place)), base, str(place), roots)
+        path = source if isinstance(source, Path) else download(source, Path(folder), Silent())
+        base = source.resolve().parent if isinstance(source, Path) else source.folder
+        by_root = _by_root(_entries(path, str(source)), base, str(source), roots)
     if not by_root:
         raise ImageError(
-            "The list names no images.", where=place, next_step="Write one path per line."
+            "The list names no images.", where=source, next_step="Write one path per line."
         )
     return [Objects(root, ids, {}, {}) for root, ids in by_root.items()]
 

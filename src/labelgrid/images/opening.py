@@ -82,8 +82,8 @@ MAX_PIXELS = 200_000_000
 class WrongFileError(ValueError):
     """A file contradicts its name or the limits: the fault, and the next step."""
 
-    def __init__(self, what: str, next_step: str) -> None:
-        super().__init__(what)
+    def __init__(self, fault: str, next_step: str) -> None:
+        super().__init__(fault)
         self.next_step = next_step
 
 
@@ -287,11 +287,11 @@ def _unread(tags: Tags) -> WrongFileError:
 
 def _giant(size: str) -> WrongFileError:
     if max_pixels() < _limit():
-        what = f"it has {size} pixels, more than a label of its image can have"
-        return WrongFileError(what, "Make it at the image's size, upright.")
-    what = f"it has {size} pixels, more than the limit of {max_pixels() / 1e6:g} million"
+        fault = f"it has {size} pixels, more than a label of its image can have"
+        return WrongFileError(fault, "Make it at the image's size, upright.")
+    fault = f"it has {size} pixels, more than the limit of {max_pixels() / 1e6:g} million"
     return WrongFileError(
-        what, f"Make it smaller; or, if you trust it, set {LIMIT} to a larger number."
+        fault, f"Make it smaller; or, if you trust it, set {LIMIT} to a larger number."
     )
 
 
@@ -300,11 +300,11 @@ def pages_of(image: "Image.Image") -> int:
     if image.format != "TIFF":
         return int(getattr(image, "n_frames", 1))
     file: BinaryIO = image.fp  # type: ignore[attr-defined]
-    place = file.tell()
+    offset = file.tell()
     try:
         return tiff_checks.page_count(file)
     finally:
-        file.seek(place)
+        file.seek(offset)
 
 
 def has_16_bits(image: "Image.Image") -> bool:
@@ -339,8 +339,8 @@ def decoder_errors(
 
         short = shortage(fault) or _room_for(path)
         if short:
-            what, step = short
-            raise MemoryShortageError(what, where=path, next_step=step) from fault
+            shortage_fault, step = short
+            raise MemoryShortageError(shortage_fault, where=path, next_step=step) from fault
         is_unknown = isinstance(fault, UnidentifiedImageError)
         why = "its kind is unknown" if is_unknown else fault
         raise error(f"{damaged}: {why}.", where=str(path), next_step=again) from fault

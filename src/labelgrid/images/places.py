@@ -117,15 +117,15 @@ def held_image_file(root: str, image_id: str, digest: str = "") -> Iterator[Path
         yield held
 
 
-def existing_images(places: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-    """The places, each a root and an image id, whose file or object exists.
+def existing_images(images: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The images, each a root and an image id, whose file or object exists.
 
     Raises:
         StorageError: a store refuses or does not answer.
     """
     existing = set()
     remote = {}
-    for root, image_id in places:
+    for root, image_id in images:
         if is_remote(root):
             remote[f"{root}/{image_id}"] = (root, image_id)
         elif Path(root, image_id).exists():
@@ -169,7 +169,7 @@ def file_versions(paths: Mapping[str, Path]) -> dict[str, tuple[int, str]]:
     versions = {}
     addresses = {}
     for image_id in paths:
-        root = paths.places[image_id][0] if isinstance(paths, ImagePaths) else ""
+        root = paths.origins[image_id][0] if isinstance(paths, ImagePaths) else ""
         if is_remote(root):
             addresses[image_id] = f"{root}/{image_id}"
         else:
@@ -192,7 +192,7 @@ def file_versions(paths: Mapping[str, Path]) -> dict[str, tuple[int, str]]:
 def chosen_paths(paths: Mapping[str, Path], image_ids: Sequence[str]) -> Mapping[str, Path]:
     """The files of some images, by absolute paths; objects are not fetched yet."""
     if isinstance(paths, ImagePaths):
-        return ImagePaths({image_id: paths.places[image_id] for image_id in image_ids})
+        return ImagePaths({image_id: paths.origins[image_id] for image_id in image_ids})
     return {image_id: paths[image_id].absolute() for image_id in image_ids}
 
 
@@ -200,21 +200,21 @@ class ImagePaths(Mapping[str, Path]):
     """The files of images by id; an object is fetched on access.
 
     Args:
-        places: image id -> the root of its path, and the digest of its content ("" if unknown).
+        origins: image id -> the root of its path, and the digest of its content ("" if unknown).
     """
 
-    def __init__(self, places: Mapping[str, tuple[str, str]]) -> None:
-        self.places = places
+    def __init__(self, origins: Mapping[str, tuple[str, str]]) -> None:
+        self.origins = origins
 
     def __getitem__(self, image_id: str) -> Path:
-        root, digest = self.places[image_id]
+        root, digest = self.origins[image_id]
         return image_file(root, image_id, digest)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.places)
+        return iter(self.origins)
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.origins)
 
 
 def group_of(pattern: str, image_id: str) -> str:

@@ -356,7 +356,7 @@ def _check_rows(pieces: Iterable[bytes], header: Header, first: int) -> bytes:
     passes = iter(header.passes)
     missing = 0
     stride = 1
-    place = 0
+    offset = 0
     start = bytearray()
     for piece in pieces:
         start += piece[: first - len(start)]
@@ -364,15 +364,15 @@ def _check_rows(pieces: Iterable[bytes], header: Header, first: int) -> bytes:
             if not missing:
                 rows, stride = next(passes, (0, 1))
                 missing = rows * stride
-                place = 0
+                offset = 0
             if not missing:
                 raise ValueError("it holds more pixels than its header says")
             part = piece[:missing]
             piece = piece[missing:]
-            if part[place::stride].strip(_FILTERS):
+            if part[offset::stride].strip(_FILTERS):
                 raise ValueError("the coding of its pixels is wrong")
             missing -= len(part)
-            place = (place - len(part)) % stride
+            offset = (offset - len(part)) % stride
     if missing or next(passes, None):
         raise ValueError("it holds fewer pixels than its header says")
     return bytes(start)

@@ -77,19 +77,19 @@ def page_count(file: BinaryIO) -> int:
     """
     file.seek(0)
     head = file.read(16)
-    order = "<" if head.startswith(b"II") else ">"
+    byte_order = "<" if head.startswith(b"II") else ">"
     wide = b"+" in head[2:4]
-    count_format, size, place_format = ("Q", 20, "Q") if wide else ("H", 12, "I")
-    (place,) = struct.unpack_from(order + place_format, head, 8 if wide else 4)
+    count_format, size, offset_format = ("Q", 20, "Q") if wide else ("H", 12, "I")
+    (offset,) = struct.unpack_from(byte_order + offset_format, head, 8 if wide else 4)
     seen: set[int] = set()
-    while place and len(seen) < MOST_PAGES:
-        if place in seen:
+    while offset and len(seen) < MOST_PAGES:
+        if offset in seen:
             raise ValueError("a picture of it comes twice")
-        seen.add(place)
-        file.seek(place)
-        (count,) = struct.unpack(order + count_format, file.read(8 if wide else 2))
+        seen.add(offset)
+        file.seek(offset)
+        (count,) = struct.unpack(byte_order + count_format, file.read(8 if wide else 2))
         file.seek(count * size, io.SEEK_CUR)
-        (place,) = struct.unpack(order + place_format, file.read(8 if wide else 4))
+        (offset,) = struct.unpack(byte_order + offset_format, file.read(8 if wide else 4))
     return len(seen)
 
 

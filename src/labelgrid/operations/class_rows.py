@@ -20,14 +20,14 @@ class ClassRow:
         name: of the class.
         iou: on the held-out labels, in percent; NaN if it is neither in these nor predicted.
         change: of the IoU since the measured round before; None without one on the same labels.
-        share: of the held-out labels' pixels, in percent.
+        area: of the held-out labels' pixels, in percent.
         pixels: their number.
     """
 
     name: str
     iou: float
     change: float | None
-    share: float
+    area: float
     pixels: int
 
 
@@ -40,10 +40,10 @@ def class_rows(measured: Sequence[Measurement]) -> dict[str, list[ClassRow]]:
         return {}
     previous = comparable_round(measured)
     earlier = previous.classes if previous else {}
-    found = {}
+    rows = {}
     for task, scores in measured[-1].classes.items():
-        found[task] = _rows(scores, earlier.get(task, {}))
-    return found
+        rows[task] = _rows(scores, earlier.get(task, {}))
+    return rows
 
 
 def _rows(scores: Mapping[str, ClassScore], earlier: Mapping[str, ClassScore]) -> list[ClassRow]:
@@ -57,7 +57,7 @@ def _rows(scores: Mapping[str, ClassScore], earlier: Mapping[str, ClassScore]) -
             name=name,
             iou=score.iou,
             change=change,
-            share=100 * score.pixels / total,
+            area=100 * score.pixels / total,
             pixels=score.pixels,
         )
         rows.append(row)

@@ -113,12 +113,12 @@ def new_project(
     try:
         with atomic_project(folder, settings) as building:
             building.mkdir(parents=True)
-            place = place_in(building, settings.ledger)
-            with Store.creation(place, "init") as store:
+            ledger = place_in(building, settings.ledger)
+            with Store.creation(ledger, "init") as store:
                 for row in tasks:
                     store.add_task(row)
                 yield building, store
-            made = place
+            made = ledger
     except BaseException:
         if made is not None and settings.ledger:
             with suppress(LedgerError):  # the cause is what the user must know

@@ -63,7 +63,7 @@ class TaskContents:
             return f"{self.lowest:.4g} to {self.highest:.4g}{mean}"
         if not self.classes:
             return "–"
-        absent = [name for name, share in self.classes.items() if not share]
+        absent = [name for name, fraction in self.classes.items() if not fraction]
         never = f", not {join_names(absent, 5)}" if absent else ""
         return f"{len(self.classes) - len(absent)} of {len(self.classes)} classes{never}"
 
@@ -235,11 +235,11 @@ def _label_place(dataset: Dataset, image_id: str, task: TaskDef) -> str:
 
 
 def _labels(task: str, images: Sequence[_ImageFacts]) -> dict[str, LabelFacts]:
-    found = {}
+    labels = {}
     for image in images:
         if task in image.labels:
-            found[image.image_id] = image.labels[task]
-    return found
+            labels[image.image_id] = image.labels[task]
+    return labels
 
 
 def _contents(task: TaskDef, images: Sequence[_ImageFacts]) -> TaskContents:
@@ -267,8 +267,8 @@ def _value_facts(task: TaskDef, labels: Sequence[LabelFacts]) -> Json:
     facts: Json = {"valid": valid / sum(label.pixels for label in labels)}
     counts = [label.counts for label in labels if label.counts is not None]
     if counts:
-        shares = (np.sum(counts, 0) / valid).tolist()
-        return facts | {"classes": dict(zip(task.options.names, shares, strict=True))}
+        fractions = (np.sum(counts, 0) / valid).tolist()
+        return facts | {"classes": dict(zip(task.options.names, fractions, strict=True))}
     facts["lowest"] = min(label.lowest for label in labels)
     facts["highest"] = max(label.highest for label in labels)
     if task.codec.CHANNELS == 1:

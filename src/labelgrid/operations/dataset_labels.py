@@ -80,8 +80,8 @@ def _project_images(
             matches[source_id] = candidates[0]
         elif candidates:
             others = " or others" if len(candidates) > 3 else ""
-            what = f"It could be the image {' or '.join(candidates[:3])}{others}."
-            faults.append(Fault(source_id, what, "Name the project's images as the data set does."))
+            text = f"It could be the image {' or '.join(candidates[:3])}{others}."
+            faults.append(Fault(source_id, text, "Name the project's images as the data set does."))
     return matches, faults
 
 

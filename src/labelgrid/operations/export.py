@@ -155,11 +155,11 @@ def _requested(project: ProjectFolder, round: int | None, tasks: Sequence[str]) 
         requested = {cell: move for cell, move in requested.items() if cell.task in tasks}
     if not requested:
         of_task = f" of {join_names(list(map(repr, tasks)))}" if tasks else ""
-        what = f"No request{of_task} is open."
+        fault = f"No request{of_task} is open."
         if round is not None:
-            what = f"Round {round} has no open request{of_task}."
+            fault = f"Round {round} has no open request{of_task}."
         raise ProjectError(
-            what,
+            fault,
             where=project.folder,
             next_step=f"Next: {next_step(project).line}.",
             unchanged="Nothing was written.",

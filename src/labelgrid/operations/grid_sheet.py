@@ -99,8 +99,8 @@ def spread(names: Sequence[str], count: int) -> list[str]:
 
 
 def _title(shown: int, images: int, *, has_labels: bool) -> str:
-    what = "image" if not has_labels else "image with labels"
-    whole = count_text(images, what, what.replace("image", "images"))
+    noun = "image" if not has_labels else "image with labels"
+    whole = count_text(images, noun, noun.replace("image", "images"))
     if shown == images:
         return whole
     return f"{shown} of {whole}, spread evenly"

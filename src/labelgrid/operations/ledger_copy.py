@@ -85,16 +85,16 @@ def copy_ledger(folder: Path, to: str, progress: Progress) -> LedgerCopy:
     return LedgerCopy(source=_name(source), target=_name(target), rows=rows)
 
 
-def _name(place: LedgerPlace) -> str:
+def _name(ledger: LedgerPlace) -> str:
     """A place by its name in the project, whose folder may move later."""
-    return place.name if isinstance(place, Path) else str(place)
+    return ledger.name if isinstance(ledger, Path) else str(ledger)
 
 
-def _use(place: LedgerPlace) -> str:
+def _use(ledger: LedgerPlace) -> str:
     """The use of a ledger: `IN_USE`, or the place of its copy; empty: there is no ledger."""
-    if isinstance(place, Path) and not place.is_file():
+    if isinstance(ledger, Path) and not ledger.is_file():
         return ""
-    with closing(Database(place)) as base, base.reading() as connection:
+    with closing(Database(ledger)) as base, base.reading() as connection:
         revision = revision_of(connection)
         if revision == MOVED:
             return moved_to(connection)

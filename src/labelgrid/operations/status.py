@@ -75,7 +75,7 @@ def status_of(
 
 def round_rows(project: ProjectFolder) -> list[Json]:
     """The rounds as JSON values, in their order."""
-    found = []
+    rows = []
     for row in project.store.rounds():
         values = {
             "round": row.number,
@@ -84,8 +84,8 @@ def round_rows(project: ProjectFolder) -> list[Json]:
             "unit": row.unit,
             "state": row.state,
         }
-        found.append(values)
-    return found
+        rows.append(values)
+    return rows
 
 
 def _suppliers(project: ProjectFolder) -> Json:

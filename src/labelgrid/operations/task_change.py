@@ -223,11 +223,11 @@ def _can_bind(relations: Mapping[str, RelationChoice], tasks: TaskDefs) -> bool:
 def _keep_indices(before: TaskDef, after: TaskDef, progress: Progress) -> None:
     old = before.classes
     new = after.classes
-    place = {name: index for index, name in enumerate(new)}
+    indices = {name: index for index, name in enumerate(new)}
     for index, name in enumerate(old):
-        if place.get(name, index) != index:
+        if indices.get(name, index) != index:
             raise ProjectError(
-                f"Class '{name}' has index {index} and would get index {place[name]}, but label "
+                f"Class '{name}' has index {index} and would get index {indices[name]}, but label "
                 "files hold indices.",
                 next_step="Keep the order of the classes; new ones come last.",
             )

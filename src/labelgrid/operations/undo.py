@@ -209,17 +209,17 @@ def _check_kind(project: ProjectFolder, last: OperationSummary, kept: Kept) -> N
             "This project is a run of a simulation, which is not undone.", where=project.folder
         )
     done = last.operation
-    what = f"The last operation is '{done.command or 'unnamed'}' ({done.at})"
+    subject = f"The last operation is '{done.command or 'unnamed'}' ({done.at})"
     if done.command not in UNDOABLE:
         raise ProjectError(
-            f"{what}, which cannot be undone.",
+            f"{subject}, which cannot be undone.",
             where=project.folder,
             next_step=INSTEAD.get(done.command, "It was made by other code than labelgrid's."),
         )
     if done.command == "query" and not kept.round:
         cancel = command("cancel", project.folder, "--round", max(last.rounds, default=0))
         raise ProjectError(
-            f"{what}, made by an older labelgrid, which kept too little to undo it.",
+            f"{subject}, made by an older labelgrid, which kept too little to undo it.",
             where=project.folder,
             next_step=f"`{cancel}` cancels its requests.",
         )

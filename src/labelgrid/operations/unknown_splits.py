@@ -74,16 +74,16 @@ def set_split(
     return sorted(names)
 
 
-def _refuse_known(project: ProjectFolder, known: Sequence[str], is_any: bool) -> None:
-    if known:
-        images = count_text(len(known), "image is", "images are")
-        what = f"{images} in a split already: {join_names(known, 5)}."
+def _refuse_known(project: ProjectFolder, in_split: Sequence[str], is_any: bool) -> None:
+    if in_split:
+        images = count_text(len(in_split), "image is", "images are")
+        fault = f"{images} in a split already: {join_names(in_split, 5)}."
     elif not is_any:
-        what = "The project has no such image that is in no split."
+        fault = "The project has no such image that is in no split."
     else:
         return
     raise LedgerError(
-        what,
+        fault,
         where=project.folder,
         next_step="`labelgrid status` names the images that are in none.",
     )

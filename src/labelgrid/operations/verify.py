@@ -79,18 +79,18 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
         if supplied:
             progress.start("Reading labels of suppliers", len(supplied), "labels")
             faults += _collect_faults(threads.map(check_label, supplied), progress)
-    place = project.settings.ledger or FILE
-    what = "The cell's state in the ledger is not what its history says."
+    ledger = project.settings.ledger or FILE
+    fault = "The cell's state in the ledger is not what its history says."
     for cell in project.store.differing_cells():
-        faults.append(Fault(place, what, "It is damaged; restore a copy.", cell))
+        faults.append(Fault(ledger, fault, "It is damaged; restore a copy.", cell))
     faults += splitless_faults(project)
-    known = ProjectLabels(project)
+    labels = ProjectLabels(project)
     return Verified(
         images=len(rows),
         labels=len(cells),
         faults=faults,
         supplied=len(supplied),
-        remarks=relation_remarks(known, known.by_image(), command("audit", project.folder)),
+        remarks=relation_remarks(labels, labels.by_image(), command("audit", project.folder)),
     )
 
 

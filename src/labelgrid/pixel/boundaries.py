@@ -102,8 +102,8 @@ def suppress_non_maxima(prediction: Floats) -> Floats:
     y, x = np.mgrid[:height, :width].astype(np.float64)
     maxima = prediction.copy()
     for step in (-1, 1):
-        places = [y + step * np.sin(angle), x + step * np.cos(angle)]
-        across = map_coordinates(prediction, places, order=1, mode="nearest")
+        points = [y + step * np.sin(angle), x + step * np.cos(angle)]
+        across = map_coordinates(prediction, points, order=1, mode="nearest")
         maxima[prediction * 1.01 < across] = 0
     border = min(5, height // 2, width // 2)
     return maxima * np.outer(_edge_factors(height, border), _edge_factors(width, border))
@@ -113,8 +113,8 @@ def _edge_factors(length: int, border: int) -> Floats:
     """Factors [length] that rise from 0 at both ends to 1 at the border; 1 without a border."""
     if not border:
         return np.ones(length)
-    places = np.arange(length)
-    return np.minimum(np.minimum(places, places[::-1]) / border, 1)
+    positions = np.arange(length)
+    return np.minimum(np.minimum(positions, positions[::-1]) / border, 1)
 
 
 def _slope(values: Floats, axis: int) -> Floats:
@@ -183,8 +183,8 @@ class Matcher:
         pairs = [np.empty((2, 0), np.intp)]
         for first in range(0, len(points), CHUNK):
             padded = points[first : first + CHUNK] + self.reach
-            places = padded[:, 0] * self.numbers.shape[1] + padded[:, 1]
-            partners = self.numbers.ravel()[places[:, None] + self.offsets]
+            indices = padded[:, 0] * self.numbers.shape[1] + padded[:, 1]
+            partners = self.numbers.ravel()[indices[:, None] + self.offsets]
             near, offset = (partners >= 0).nonzero()
             pairs.append(np.stack([near + first, partners[near, offset]]))
         point, partner = np.concatenate(pairs, 1)

@@ -62,8 +62,8 @@ def area_balanced_bce(raw: Tensor, target: Target) -> Tensor:
     positives = ((target.safe() >= 0.5) & target.valid).sum((1, 2, 3), keepdim=True)
     total = target.valid.sum((1, 2, 3), keepdim=True)
     mixed = (positives > 0) & (positives < total)
-    share = torch.where(mixed, 1 - positives / total.clamp(min=1), 0.5)
-    return balanced_bce(raw, target, share.to(raw.dtype))
+    weight = torch.where(mixed, 1 - positives / total.clamp(min=1), 0.5)
+    return balanced_bce(raw, target, weight.to(raw.dtype))
 
 
 def absolute_error(raw: Tensor, target: Target) -> Tensor:

@@ -94,8 +94,8 @@ def _at_valid(values: Tensor, target: Target) -> Tensor:
     return values.movedim(1, -1)[target.valid[:, 0]]
 
 
-def _percent(name: str, share: Tensor) -> Result:
-    return Result(name, 100 * share.item(), "%", "higher")
+def _percent(name: str, fraction: Tensor) -> Result:
+    return Result(name, 100 * fraction.item(), "%", "higher")
 
 
 class SegmentationMetric(SumMetric):
@@ -151,12 +151,12 @@ class SegmentationMetric(SumMetric):
 
     def class_scores(self) -> list[ClassScore]:
         """The IoU of each class in percent, and the number of its pixels in the labels."""
-        shares = (100 * self._iou()).tolist()
+        percentages = (100 * self._iou()).tolist()
         pixels = self.sums.sum(1).tolist()
-        found = []
-        for iou, count in zip(shares, pixels, strict=True):
-            found.append(ClassScore(iou, 0 if math.isnan(count) else int(count)))
-        return found
+        scores = []
+        for iou, count in zip(percentages, pixels, strict=True):
+            scores.append(ClassScore(iou, 0 if math.isnan(count) else int(count)))
+        return scores
 
     def _iou(self) -> Tensor:
         # NaN of a class that is neither in labels nor in predictions.

@@ -128,11 +128,11 @@ def _remove_from(value: Any, tasks: Collection[str]) -> Any:
     EMPTY if all parts of a list name them.
     """
     if isinstance(value, Mapping):
-        found = {}
+        kept = {}
         for name, item in value.items():
             if name not in tasks:
-                found[name] = _remove_from(item, tasks)
-        return found
+                kept[name] = _remove_from(item, tasks)
+        return kept
     if not isinstance(value, list | tuple):
         return value
     remaining = [item for item in value if not _find_tasks(item, tasks)]

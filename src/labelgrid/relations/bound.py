@@ -62,8 +62,8 @@ class BoundRelation:
 
     def follows(self, labelled: Iterable[str]) -> bool:
         """Whether the label follows where an image has labels of these tasks."""
-        known = set(labelled)
-        return self.gives not in known and known.issuperset(self.reads)
+        labelled_tasks = set(labelled)
+        return self.gives not in labelled_tasks and labelled_tasks.issuperset(self.reads)
 
     def label(self, labels: Mapping[str, LabelArray], camera: Camera | None) -> LabelArray:
         """Derive the label from those of an image, by task.
@@ -78,8 +78,8 @@ class BoundRelation:
         label = self.label(labels, camera)
         if not self.guesses:
             return label
-        known = np.logical_and.reduce([labels[name].valid for name in self.reads])
-        return replace(label, valid=label.valid | known)
+        all_valid = np.logical_and.reduce([labels[name].valid for name in self.reads])
+        return replace(label, valid=label.valid | all_valid)
 
 
 def connected_tasks(relation: BoundRelation) -> set[str]:
@@ -105,11 +105,11 @@ def bind_relations(choices: RelationChoices, tasks: TaskDefs) -> list[BoundRelat
 
 def declared_relations(choices: RelationChoices, tasks: TaskDefs) -> list[BoundRelation]:
     """The relations of a recipe, on or off, in its order; see `bind_relations`."""
-    found = []
+    relations = []
     for name, choice in choices.items():
         if not choice.if_possible or _has_tasks(name, choice, tasks):
-            found.append(bind(name, choice, tasks))
-    return found
+            relations.append(bind(name, choice, tasks))
+    return relations
 
 
 def related_tasks(choices: RelationChoices, tasks: TaskDefs) -> list[str]:
@@ -162,11 +162,11 @@ def relations_with_camera(choices: RelationChoices) -> list[str]:
         RecipeError: an option is wrong.
     """
     trusted = {name: choice for name, choice in choices.items() if choice.trust}
-    found = []
+    names = []
     for name, choice in trusted.items():
         if relation_of(name, choice).needs_camera:
-            found.append(name)
-    return found
+            names.append(name)
+    return names
 
 
 def relation_of(name: str, choice: RelationChoice) -> Relation:

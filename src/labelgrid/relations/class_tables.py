@@ -98,11 +98,11 @@ def count_classes(
         [[0, 1], [1, 1]]
     """
     both = label.valid & truth.valid
-    for each in (label, truth):
-        if each.annotated is not None and not each.annotated.all():
+    for compared in (label, truth):
+        if compared.annotated is not None and not compared.annotated.all():
             both = np.zeros_like(both)
-    places = label.value[..., 0][both].astype(np.int64) * size[1] + values[both]
-    return np.bincount(places, minlength=size[0] * size[1]).reshape(size)
+    bins = label.value[..., 0][both].astype(np.int64) * size[1] + values[both]
+    return np.bincount(bins, minlength=size[0] * size[1]).reshape(size)
 
 
 def sum_counts(readings: Sequence[Ints]) -> Ints:

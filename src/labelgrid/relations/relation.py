@@ -104,19 +104,19 @@ class Relation:
     turns: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
-def known_camera(camera: Camera | None, what: str) -> Camera:
+def known_camera(camera: Camera | None, derivation: str) -> Camera:
     """The camera of an image, for a relation that needs a camera.
 
     Args:
         camera: the camera; None: unknown.
-        what: what follows from what, in words, such as "Normals follow from depth".
+        derivation: what follows from what, in words, such as "Normals follow from depth".
 
     Raises:
         LabelError: the camera is unknown.
     """
     if camera is None:
         raise LabelError(
-            f"{what} through the image's camera, which is unknown.",
+            f"{derivation} through the image's camera, which is unknown.",
             next_step="Write `field_of_view = 66.0`, the degrees across each image's width, into "
             "`camera.toml` in the project's folder, or in a data set's, beside `images/` "
             "(docs/labels.md#cameras); or give your own layout a function `camera` "

@@ -50,7 +50,7 @@ class OptionSearch:
 
     @property
     def choosers(self) -> range:
-        """The places of the images that choose options."""
+        """The indices of the images that choose options."""
         return range(min(len(self.pairs), MOST))
 
     @property
@@ -77,17 +77,17 @@ class OptionSearch:
         """The options that the images choose, with or without a left-out image.
 
         Args:
-            without: the place of an image that does not choose.
+            without: the index of an image that does not choose.
 
         Returns:
             The options; None if the first ones do not fit the tasks and the images propose none.
         """
-        places = [place for place in self.choosers if place != without]
-        best = self._best_of(self._first(places), places)
+        indices = [index for index in self.choosers if index != without]
+        best = self._best_of(self._first(indices), indices)
         if best is None:
             return None
         for stage in self._stages:
-            best = self._best_of(self._candidates([best], stage), places) or best
+            best = self._best_of(self._candidates([best], stage), indices) or best
         return best
 
     @cached_property
@@ -95,13 +95,13 @@ class OptionSearch:
         groups = groupby(self.relation.tries, key=lambda options: sorted(options))
         return [list(group) for _, group in groups]
 
-    def _first(self, places: Collection[int]) -> list[Options]:
+    def _first(self, indices: Collection[int]) -> list[Options]:
         """The options at the beginning, and the options that images propose."""
         first = [] if self.relation.is_open else [self.start]
         finder = self.relation.finder
         if finder:
             rest = {name: value for name, value in self.start.items() if name not in finder.finds}
-            readings = [self._readings[place] for place in places]
+            readings = [self._readings[index] for index in indices]
             first += [{**rest, **options} for options in finder.propose(readings)]
         return first
 
@@ -118,37 +118,37 @@ class OptionSearch:
         finder = self.relation.finder
         assert finder  # else nothing is read
         readings = []
-        for place in self.choosers:
-            pair = self.pairs[place]
+        for index in self.choosers:
+            pair = self.pairs[index]
             labels = [pair.labels[name] for name in self.relation.reads]
             readings.append(finder.read(TrueExample(labels, pair.truth, pair.camera)))
         return readings
 
     @cached_property
     def _chance(self) -> float:
-        return chance_error([self.pairs[place].truth for place in self.choosers], self.task)
+        return chance_error([self.pairs[index].truth for index in self.choosers], self.task)
 
     @cached_property
-    def _known(self) -> dict[tuple[str, int], tuple[float, float]]:
+    def _outcomes(self) -> dict[tuple[str, int], tuple[float, float]]:
         return {}
 
-    def _best_of(self, candidates: Sequence[Options], places: Sequence[int]) -> Options | None:
+    def _best_of(self, candidates: Sequence[Options], indices: Sequence[int]) -> Options | None:
         """The first of the options with the most trust times coverage; None of none."""
         values = []
         for options in candidates:
-            error, coverage = _joined([self._outcome(options, place) for place in places])
+            error, coverage = _joined([self._outcome(options, index) for index in indices])
             # Trust times coverage, times the error of chance.
             values.append(coverage * (self._chance - 2 * error) if coverage else -np.inf)
         if not values:
             return None
         return candidates[int(np.argmax(values))]
 
-    def _outcome(self, options: Options, place: int) -> tuple[float, float]:
-        key = (json.dumps(options, sort_keys=True), place)
-        if key not in self._known:
-            trial = _Trial(self.bind(options), [self.pairs[place]], self.task)
-            self._known[key] = trial.outcome(self.view)
-        return self._known[key]
+    def _outcome(self, options: Options, index: int) -> tuple[float, float]:
+        key = (json.dumps(options, sort_keys=True), index)
+        if key not in self._outcomes:
+            trial = _Trial(self.bind(options), [self.pairs[index]], self.task)
+            self._outcomes[key] = trial.outcome(self.view)
+        return self._outcomes[key]
 
 
 def _joined(outcomes: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -174,15 +174,15 @@ def _find_view(trials: Sequence["_Trial"], pairs: Sequence[TruePair]) -> float |
     most = 0.0
     for trial in trials:
         errors, coverage = trial.outcomes(VIEWS)
-        place = int(np.argmin(errors))
+        index = int(np.argmin(errors))
         most = max(most, coverage)
-        if 0 < place < len(VIEWS) - 1:
-            views.append((errors[place], coverage, place, trial))
+        if 0 < index < len(VIEWS) - 1:
+            views.append((errors[index], coverage, index, trial))
     wide = [row for row in views if row[1] >= most / 2]
     if not wide:
         return None
-    _, _, place, trial = min(wide, key=lambda row: row[0])
-    view = replace(trial, pairs=pairs).refine((VIEWS[place - 1], VIEWS[place + 1]))
+    _, _, index, trial = min(wide, key=lambda row: row[0])
+    view = replace(trial, pairs=pairs).refine((VIEWS[index - 1], VIEWS[index + 1]))
     if NARROWEST <= view <= WIDEST:
         return view
     return None
@@ -232,13 +232,13 @@ class _Trial:
         from scipy.optimize import minimize_scalar  # slow to load
 
         same = self.limited(ends)
-        found = minimize_scalar(
+        minimum = minimize_scalar(
             lambda view: min(same.outcome(float(view))[0], 1e6),
             bounds=ends,
             method="bounded",
             options={"xatol": FINE},
         )
-        return round(float(found.x), 1)
+        return round(float(minimum.x), 1)
 
     def limited(self, views: Sequence[float]) -> "_Trial":
         """The trial on the pixels that derived labels reach with each field of view."""

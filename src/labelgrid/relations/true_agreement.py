@@ -150,15 +150,15 @@ def measure_labels(pairs: Iterable[LabelPair], task: TaskDef, *, seed: int = 0) 
         truths.append(truth)
         results.append(task.agreement(label, truth))
         coverages.append(coverage_of(label, truth))
-    results = [figures for figures in results if figures]
+    results = [comparison for comparison in results if comparison]
     if len(results) < FEWEST:
         return None
-    figures = {}
+    intervals = {}
     for column in zip(*results, strict=True):
         values = np.array([result.value for result in column])
         low, high = _interval(values, seed)
         first = column[0]
-        figures[first.name] = Interval(
+        intervals[first.name] = Interval(
             value=float(values.mean()), low=low, high=high, unit=first.unit
         )
     errors = np.array([error_of(result[0]) for result in results])
@@ -166,7 +166,7 @@ def measure_labels(pairs: Iterable[LabelPair], task: TaskDef, *, seed: int = 0) 
     chance = chance_error(truths, task)
     return Measured(
         images=len(results),
-        figures=figures,
+        figures=intervals,
         coverage=float(np.mean(coverages)),
         error=error,
         chance=chance,
@@ -201,10 +201,10 @@ def chance_error(truths: Sequence[LabelArray], task: TaskDef) -> float:
 def _resized(label: LabelArray, size: Size) -> LabelArray:
     if label.size == size:
         return label
-    places = []
+    indices = []
     for length, wanted in zip(label.size, size, strict=True):
-        places.append(((2 * np.arange(wanted) + 1) * length) // (2 * wanted))
-    here = np.ix_(*places)
+        indices.append(((2 * np.arange(wanted) + 1) * length) // (2 * wanted))
+    here = np.ix_(*indices)
     return replace(label, value=label.value[here], valid=label.valid[here])
 
 

@@ -29,6 +29,6 @@ def with_commands(text: str) -> Markup:
         Markup('Run <code>labelgrid fit &lt;flat&gt;</code> again.')
     """
     html = Markup()
-    for place, part in enumerate(text.split("`")):
-        html += Markup("<code>{}</code>").format(part) if place % 2 else part
+    for index, part in enumerate(text.split("`")):
+        html += Markup("<code>{}</code>").format(part) if index % 2 else part
     return html

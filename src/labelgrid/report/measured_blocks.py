@@ -129,13 +129,13 @@ def _classes(report: ProjectReport) -> Blocks:
         for row in rows:
             iou = None if math.isnan(row.iou) else row.iou
             change = None if row.change is None else signed_number(row.change)
-            cells.append([row.name, iou, change, row.share])
+            cells.append([row.name, iou, change, row.area])
         worst = cells[:WORST_CLASSES]
         others = cells[WORST_CLASSES:]
         blocks += [Heading(f"Classes of {task}, the worst first"), DataTable(columns, worst)]
         if others:
-            what = count_text(len(others), "more class", "more classes")
-            blocks.append(Fold(what, DataTable(columns, others)))
+            summary = count_text(len(others), "more class", "more classes")
+            blocks.append(Fold(summary, DataTable(columns, others)))
     return blocks
 
 

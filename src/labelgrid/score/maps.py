@@ -170,7 +170,7 @@ def _original_maps(
                 cut = _cut(rows, limit, row_values * len(raw))
                 near = limit if raw.is_cuda else NEAR
                 images = _cut(slice(0, len(raw)), near, row_values * (rows.stop - rows.start))
-                blocks[name] = [PixelBlock(*place, make(task)) for place in product(images, [*cut])]
+                blocks[name] = [PixelBlock(*pair, make(task)) for pair in product(images, [*cut])]
             for block in blocks[name]:
                 part = resize_to_original(raw[block.images], frame, block.rows)
                 block.moments.update(task.activate(part))

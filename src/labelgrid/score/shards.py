@@ -97,16 +97,16 @@ class PoolShards:
 
     def __iter__(self) -> Iterator[PoolShard]:
         """Yield the shards of the pool, which has a shard even if empty, then of further images."""
-        place = 0
+        number = 0
         for image_ids, in_pool in ((self.pool, True), (self.further, False)):
             for start in range(0, max(len(image_ids), int(in_pool)), self.size):
                 yield PoolShard(
                     items=image_ids[start : start + self.size],
-                    path=self.folder / f"scores-{place:05d}{ENDING}",
+                    path=self.folder / f"scores-{number:05d}{ENDING}",
                     stamp=self.file_stamp,
                     in_pool=in_pool,
                 )
-                place += 1
+                number += 1
 
     def kept_size(self) -> int:
         """The size of the shards that an earlier run left here; 0 if there are none to keep."""

@@ -121,7 +121,7 @@ class Schedule:
 
 
 def train(
-    what: str,
+    title: str,
     modules: nn.Module,
     context: FitContext,
     schedule: Schedule,
@@ -134,7 +134,7 @@ def train(
     value.
 
     Args:
-        what: names the training, for the progress.
+        title: names the training, for the progress.
         modules: the modules.
         context: with the folder for the state of a stopped training.
         schedule: of the training.
@@ -150,7 +150,7 @@ def train(
         modules.load_state_dict(state["modules"])
         optimiser.load_state_dict(state["optimiser"])
         done = int(state["epoch"])
-    context.progress.start(what, schedule.epochs - done, "epochs")
+    context.progress.start(title, schedule.epochs - done, "epochs")
     saved = time.monotonic()
     for epoch in range(done, schedule.epochs):
         for rows in passes(epoch):

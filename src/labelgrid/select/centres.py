@@ -207,9 +207,9 @@ class ShortList:
         best = np.flatnonzero(values == top)
         return int(best[np.argmin(self.keys[best])]), float(top)
 
-    def add(self, place: int) -> None:
+    def add(self, index: int) -> None:
         """Make a row of the list a centre."""
-        distances = squared_distances(self.features, self.features[place])
+        distances = squared_distances(self.features, self.features[index])
         np.minimum(self.since, distances, out=self.since)
 
 
@@ -278,10 +278,10 @@ def farthest_first(pool: Candidates, amount: float) -> tuple[list[int], Floats]:
     finite = finite_rows(pool.features)
     if not finite.all():
         rows = np.flatnonzero(finite)
-        places, finite_distances = farthest_first(pool.at(rows), amount)
+        positions, finite_distances = farthest_first(pool.at(rows), amount)
         distances = np.full(len(finite), np.inf)
         distances[rows] = finite_distances
-        return rows[places].tolist(), distances
+        return rows[positions].tolist(), distances
     nearest = Nearest(pool.features)
     rest = payable_amount(amount)
     picks = list[int]()
@@ -303,9 +303,9 @@ def farthest_first(pool: Candidates, amount: float) -> tuple[list[int], Floats]:
             farthest = listed.farthest(costs[listed.rows] <= rest)
             if farthest is None:
                 break
-            place, distance = farthest
-            row = int(listed.rows[place])
-            listed.add(place)
+            position, distance = farthest
+            row = int(listed.rows[position])
+            listed.add(position)
             added.append(row)
             at_pick[row] = distance
             rest -= float(costs[row])

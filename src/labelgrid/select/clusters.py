@@ -55,7 +55,7 @@ def _draw_seeds(features: Floats32, count: int, seed: int) -> Floats32:
         total = nearest.sum()
         if not total > 0:
             break
-        place = int(np.searchsorted(np.cumsum(nearest), generator.random() * total, side="right"))
-        rows.append(min(place, len(features) - 1))
+        index = int(np.searchsorted(np.cumsum(nearest), generator.random() * total, side="right"))
+        rows.append(min(index, len(features) - 1))
         np.minimum(nearest, squared_distances(features, features[rows[-1]]), out=nearest)
     return features[rows]

@@ -104,10 +104,10 @@ def read_draws(pairs: int, audit: int, control: str | float) -> RandomDraws:
     Raises:
         UsageError: a number is wrong.
     """
-    for option, count, what in (("--pairs", pairs, "images"), ("--audit", audit, "cells")):
+    for option, count, noun in (("--pairs", pairs, "images"), ("--audit", audit, "cells")):
         if count < 0:
             raise UsageError(
-                f"{option} must be a number of {what} from 0 up. Found {count}.",
+                f"{option} must be a number of {noun} from 0 up. Found {count}.",
                 next_step=f"Use, for example, {option} 10.",
                 unchanged="Nothing was requested.",
             )
@@ -128,7 +128,7 @@ def need_budget(budget: float | None, pairs: int, audit: int) -> None:
         )
 
 
-def read_share(share: str | float) -> float:
+def read_share(given: str | float) -> float:
     """Read a share of the budget as a number from 0 to 1.
 
     Raises:
@@ -138,7 +138,7 @@ def read_share(share: str | float) -> float:
         >>> read_share("20%"), read_share(0.2), read_share("0")
         (0.2, 0.2, 0.0)
     """
-    text = str(share).strip()
+    text = str(given).strip()
     try:
         value = float(text.removesuffix("%"))
     except ValueError:
@@ -256,11 +256,11 @@ def _first_rows(
 
 
 def _columns(grid: Grid, tasks: Sequence[str]) -> list[int]:
-    found = []
+    columns = []
     for column, task in enumerate(grid.tasks):
         if task in tasks:
-            found.append(column)
-    return found
+            columns.append(column)
+    return columns
 
 
 def _missing_items(rows: Sequence[int], grid: Grid, tasks: Sequence[str]) -> list[int]:

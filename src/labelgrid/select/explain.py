@@ -42,7 +42,7 @@ def explain_picks(
         ranks_without[name] = ranks_of(values, grid, rows, columns).tolist()
     ranks = _ranks(selection, grid, rows, columns)
     for index, rank in enumerate(ranks):
-        others = {name: places[index] for name, places in ranks_without.items() if places[index]}
+        others = {name: listed[index] for name, listed in ranks_without.items() if listed[index]}
         if not others:
             rank = 0
         explanation = Explanation(
@@ -117,8 +117,8 @@ def quantiles_of(values: Array, grid: Grid, rows: Places, columns: Places) -> Fl
         if len(ordered) and ordered[0] < ordered[-1]:
             below = np.searchsorted(ordered, cell_values, "left")
             up_to = np.searchsorted(ordered, cell_values, "right")
-            share = (below + up_to) / (2 * len(ordered))
-            quantiles[cells] = np.where(np.isnan(cell_values), np.nan, share)
+            fraction = (below + up_to) / (2 * len(ordered))
+            quantiles[cells] = np.where(np.isnan(cell_values), np.nan, fraction)
     return quantiles
 
 
@@ -162,9 +162,9 @@ def nearest_labelled_images(
         if not len(labelled):
             continue
         labelled = labelled[np.argsort(grid.keys[labelled])]
-        places = np.flatnonzero((columns == column) & finite[rows])
-        for start in range(0, len(places), PICKS):
-            part = places[start : start + PICKS]
+        indices = np.flatnonzero((columns == column) & finite[rows])
+        for start in range(0, len(indices), PICKS):
+            part = indices[start : start + PICKS]
             nearest[part] = _nearest_centres(features, rows[part], labelled)
     matched = np.flatnonzero(nearest >= 0)
     apart = np.subtract(features[rows[matched]], features[nearest[matched]], dtype=np.float64)

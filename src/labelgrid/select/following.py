@@ -27,9 +27,9 @@ def brings_of(relations: Sequence[BoundRelation]) -> dict[str, dict[str, float]]
     brings: dict[str, dict[str, float]] = {}
     for relation in relations:
         if len(relation.reads) == 1:
-            shares = brings.setdefault(relation.reads[0], {})
-            share = relation.trust * relation.coverage
-            shares[relation.gives] = max(share, shares.get(relation.gives, 0.0))
+            fractions = brings.setdefault(relation.reads[0], {})
+            fraction = relation.trust * relation.coverage
+            fractions[relation.gives] = max(fraction, fractions.get(relation.gives, 0.0))
     return brings
 
 
@@ -63,10 +63,10 @@ def leave_out_following(
     columns = grid.columns
     left_out = np.zeros(grid.state.shape, np.bool_)
     draws = keyed_uniform(grid.keys, seed_of(seed, "still bought"))
-    for relation, share in kept:
+    for relation, kept_fraction in kept:
         reads = [columns[task] for task in relation.reads]
         follows = (grid.state[:, reads] != State.SKIPPED).all(1)
-        left_out[:, columns[relation.gives]] |= follows & (draws >= share)
+        left_out[:, columns[relation.gives]] |= follows & (draws >= kept_fraction)
     return replace(grid, left_out=left_out)
 
 
@@ -134,12 +134,12 @@ def value_with_following(scores: Scores, grid: Grid, brings: Brings) -> Scores:
     lowest = scores[eligible].min(initial=np.inf)
     values = np.where(eligible, scores - lowest, np.nan)
     moved = values.copy()
-    for task, shares in brings.items():
+    for task, fractions in brings.items():
         source = grid.tasks.index(task)
         available = grid.state[:, source] != State.SKIPPED
-        for name, share in shares.items():
+        for name, fraction in fractions.items():
             target = grid.tasks.index(name)
-            worth = share * np.nan_to_num(values[:, target])
+            worth = fraction * np.nan_to_num(values[:, target])
             moved[:, source] += worth
             moved[:, target] -= np.where(available, worth, 0.0)
     return moved

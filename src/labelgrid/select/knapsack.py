@@ -104,11 +104,11 @@ def _buy_exactly(
     groups = {}
     for weight in different.tolist():
         group = items[weights == weight]
-        share = weight // divisor
+        units = weight // divisor
         most = len(group)
-        if share:
-            most = capacity // share
-        groups[share] = _highest_items(group, values, keys, most)
+        if units:
+            most = capacity // units
+        groups[units] = _highest_items(group, values, keys, most)
     free = groups.pop(0, items[:0])
     if sum(len(group) for group in groups.values()) * (capacity + 1) > MOST_SUMS:
         return None

@@ -30,31 +30,31 @@ class CurvePrior:
     """The curve of a metric as far as it is known before a campaign is measured.
 
     Args:
-        own: the mean gain by a doubling of the task's own labels.
+        task: the mean gain by a doubling of the task's labels.
         all: by the labels of all tasks, in twice their square root over that of the first round.
-        own_spread: the variance of `own` from curve to curve, as a multiple of that of the noise.
+        task_spread: the variance of `task` from curve to curve, as a multiple of that of the noise.
         all_spread: of `all`.
         shared_spread: their covariance.
         noise: the standard deviation of a round beside the curve.
     """
 
-    own: float
+    task: float
     all: float
-    own_spread: float
+    task_spread: float
     all_spread: float
     shared_spread: float
     noise: float
 
     @property
     def slopes(self) -> Floats:
-        """The mean gains by own labels and by all labels [2]."""
-        return np.array([self.own, self.all])
+        """The mean gains by labels of the task and of all tasks [2]."""
+        return np.array([self.task, self.all])
 
     @property
     def spread(self) -> Floats:
         """The covariance of the gains, as a multiple of the variance of the noise [2, 2]."""
         return np.array(
-            [[self.own_spread, self.shared_spread], [self.shared_spread, self.all_spread]]
+            [[self.task_spread, self.shared_spread], [self.shared_spread, self.all_spread]]
         )
 
 
@@ -63,12 +63,12 @@ class CurvePoint:
     """A measured round.
 
     Args:
-        own: the labels of the task that its network was trained on.
+        labels: the labels of the task that its network was trained on.
         all: the labels of all tasks.
         value: of the metric.
     """
 
-    own: float
+    labels: float
     all: float
     value: float
 
@@ -108,8 +108,8 @@ class MetricScale:
     def gained(self, value: float) -> float:
         """The place of a value on the scale; more is better."""
         if self.unit == "%":
-            share = min(max(value, EDGE), 100 - EDGE) / 100
-            return self._sign * math.log(share / (1 - share))
+            fraction = min(max(value, EDGE), 100 - EDGE) / 100
+            return self._sign * math.log(fraction / (1 - fraction))
         return self._sign * math.log(max(value, 1e-12))
 
     def value(self, gained: float) -> float:
@@ -137,9 +137,9 @@ class MetricScale:
 
 def curve_inputs(points: Sequence[CurvePoint], first: CurvePoint) -> Floats:
     """The inputs [n, 2] that the gains of points are linear in; `first` is the first round."""
-    own = np.array([point.own for point in points]) / first.own
+    growth = np.array([point.labels for point in points]) / first.labels
     everything = np.array([point.all for point in points]) / first.all
-    return np.stack([np.log2(own), 2 * np.sqrt(everything)], 1)
+    return np.stack([np.log2(growth), 2 * np.sqrt(everything)], 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,36 +197,36 @@ class LabelCurve:
         """The standard deviation between two rounds with the same labels, on the scale of gains."""
         return self.noise * math.sqrt(2)
 
-    def forecast(self, own: float, all: float) -> Forecast:
+    def forecast(self, labels: float, all: float) -> Forecast:
         """Foresee the next measurement with so many labels of the task, and of all tasks.
 
         The interval includes the noise of both measurements. The slopes rest on the newest of them.
         """
-        further = self._further(own, all)
+        further = self._further(labels, all)
         shared = float(further @ self.spread @ self._around)
         variance = 2 + float(further @ self.spread @ further) + 2 * shared
         return self._interval(self._gained(further), variance)
 
-    def change(self, own: float, all: float) -> Forecast:
+    def change(self, labels: float, all: float) -> Forecast:
         """Foresee the metric from `now` if only the labels became so many.
 
         The interval is without the noise of a measurement: the change is due to labels alone.
         """
-        further = self._further(own, all)
+        further = self._further(labels, all)
         return self._interval(self._gained(further), float(further @ self.spread @ further))
 
     @property
     def _around(self) -> Floats:
-        return self._inputs(self.newest.own, self.newest.all) - self.centre
+        return self._inputs(self.newest.labels, self.newest.all) - self.centre
 
-    def _further(self, own: float, all: float) -> Floats:
-        return self._inputs(own, all) - self._inputs(self.newest.own, self.newest.all)
+    def _further(self, labels: float, all: float) -> Floats:
+        return self._inputs(labels, all) - self._inputs(self.newest.labels, self.newest.all)
 
     def _gained(self, further: Floats) -> float:
         return self.scale.gained(self.newest.value) + float(further @ self.slopes)
 
-    def _inputs(self, own: float, all: float) -> Floats:
-        return curve_inputs([CurvePoint(own, all, 0.0)], self.first)[0]
+    def _inputs(self, labels: float, all: float) -> Floats:
+        return curve_inputs([CurvePoint(labels, all, 0.0)], self.first)[0]
 
     def _interval(self, gained: float, variance: float) -> Forecast:
         # The variance is a multiple of the variance of the noise.
@@ -254,14 +254,14 @@ def fit_curve(
 
     Example:
         >>> prior = CurvePrior(
-        ...     own=0.1, all=0.0, own_spread=1.0, all_spread=1.0, shared_spread=0.0, noise=0.02
+        ...     task=0.1, all=0.0, task_spread=1.0, all_spread=1.0, shared_spread=0.0, noise=0.02
         ... )
         >>> points = [CurvePoint(20, 40, 1.0), CurvePoint(40, 80, 0.9)]
         >>> next_round = fit_curve(points, MetricScale("m", "lower"), prior).forecast(80, 160)
         >>> round(next_round.value, 2), round(next_round.low, 2), round(next_round.high, 2)
         (0.81, 0.77, 0.86)
     """
-    counted = [point for point in points if point.own > 0 and scale.has(point.value)]
+    counted = [point for point in points if point.labels > 0 and scale.has(point.value)]
     if len(counted) < FEWEST:
         return None
     inputs = curve_inputs(counted, counted[0])

@@ -88,16 +88,16 @@ class PoolView:
     example: Array | None = None
 
     def __post_init__(self) -> None:
-        for task, shares in self.brings.items():
-            for name in (task, *shares):
+        for task, fractions in self.brings.items():
+            for name in (task, *fractions):
                 if name not in self.grid.tasks:
                     raise ValueError(f"brings names '{name}', which is not a task")
-            if task in shares:
+            if task in fractions:
                 raise ValueError(f"brings lets '{task}' bring itself")
-            for name, share in shares.items():
-                if not 0 <= share <= 1:
+            for name, fraction in fractions.items():
+                if not 0 <= fraction <= 1:
                     raise ValueError(
-                        f"the share of '{name}' that '{task}' brings is {share}, not from 0 to 1"
+                        f"the share of '{name}' that '{task}' brings is {fraction}, not from 0 to 1"
                     )
 
     @cached_property

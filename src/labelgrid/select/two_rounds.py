@@ -51,8 +51,8 @@ def _pick_among(pool: Candidates, rows: Places, amount: float) -> tuple[Places, 
         rows that were not.
     """
     both = np.concatenate([np.flatnonzero(pool.centres), rows])
-    places, distances = farthest_first(pool.at(both), amount)
-    picked = np.array(places, np.intp)
+    positions, distances = farthest_first(pool.at(both), amount)
+    picked = np.array(positions, np.intp)
     left = np.ones(len(both), np.bool_)
     left[: len(both) - len(rows)] = False
     left[picked] = False

@@ -90,7 +90,7 @@ def is_address(text: str) -> bool:
     return _START.match(text) is not None
 
 
-def place_of(place: str | Path) -> Path | Address:
+def place_of(location: str | Path) -> Path | Address:
     """A file or folder as a path, or an object's checked address, also where a `Path` holds it.
 
     Example:
@@ -98,11 +98,11 @@ def place_of(place: str | Path) -> Path | Address:
         (PosixPath('photos'), 's3://bucket/photos')
     """
     text = _COLLAPSED.sub(
-        lambda start: f"{start[1]}:{_SLASHES.get(start[1], '//')}", str(place), count=1
+        lambda start: f"{start[1]}:{_SLASHES.get(start[1], '//')}", str(location), count=1
     )
     if is_address(text):
         return check_address(text)
-    return Path(place)
+    return Path(location)
 
 
 def check_address(text: str) -> Address:

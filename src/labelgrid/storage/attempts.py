@@ -142,24 +142,24 @@ def _refuse(address: Address, error: Exception) -> None:
         is_forbidden = is_forbidden or str(error).startswith(_FORBIDDEN_WORD)
         is_refused = error.errno in _REFUSALS
     if _UNTRUSTED in text and any(words in text for words in _OUT_OF_DATE):
-        what = "The certificate of the store is out of date"
+        fault = "The certificate of the store is out of date"
         next_step = "Let whoever runs the store renew it, or set this machine's clock right."
     elif _UNTRUSTED in text:
-        what = "The certificate of the store is not trusted"
+        fault = "The certificate of the store is not trusted"
         next_step = (
             "If it is your organisation's, set SSL_CERT_FILE (for s3:// AWS_CA_BUNDLE) "
             "to the file of its certificates, and run the same command again."
         )
     elif is_forbidden or status in _FORBIDDEN:
-        what = "The store does not allow this"
+        fault = "The store does not allow this"
         next_step = CREDENTIALS
     elif is_refused or (400 <= status < 500 and status not in _PASSING):
-        what = "The store refuses the request"
+        fault = "The store refuses the request"
         next_step = "Check the address."
     else:
         return
     raise StorageError(
-        f"{what}: {reason_of(error)}.", where=without_query(address), next_step=next_step
+        f"{fault}: {reason_of(error)}.", where=without_query(address), next_step=next_step
     ) from None
 
 

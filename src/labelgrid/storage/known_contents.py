@@ -40,7 +40,7 @@ def known_contents(stamps: Mapping[Address, Stamp]) -> dict[Address, Content]:
         if item[1].tag:
             versions[_version(item)] = item[0]
     keys = list(versions)
-    known: dict[Address, Content] = {}
+    contents: dict[Address, Content] = {}
     with _database() as database, suppress(sqlite3.Error):
         for start in range(0, len(keys), _BATCH):
             batch = keys[start : start + _BATCH]
@@ -49,8 +49,8 @@ def known_contents(stamps: Mapping[Address, Stamp]) -> dict[Address, Content]:
                 f"SELECT version, digest, height, width FROM contents WHERE version IN ({marks})",
                 batch,
             )
-            known |= {versions[version]: Content(*content) for version, *content in rows}
-    return known
+            contents |= {versions[version]: Content(*content) for version, *content in rows}
+    return contents
 
 
 def remember(contents: Iterable[tuple[Address, Stamp, Content]]) -> None:

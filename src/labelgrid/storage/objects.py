@@ -54,21 +54,21 @@ def fetch(
     stamp = stamp_of(address)
     if stamp is None:
         raise FileNotFoundError(errno.ENOENT, "There is no such object", address)
-    known = known_contents({address: stamp}).get(address)
-    path, content = fetch_version(address, stamp, known, limit)
-    if known is None or known.digest != content:
+    remembered = known_contents({address: stamp}).get(address)
+    path, content = fetch_version(address, stamp, remembered, limit)
+    if remembered is None or remembered.digest != content:
         remember([(address, stamp, Content(content))])
     return path
 
 
 def fetch_version(
-    address: Address, stamp: Stamp, known: Content | None = None, limit: int | None = None
+    address: Address, stamp: Stamp, remembered: Content | None = None, limit: int | None = None
 ) -> tuple[Path, str]:
     """The local file of a version of an object, and its content hash; as `fetch`."""
     cache = Cache.of_environment()
-    path = known and cache.find(known.digest, address.suffix)
-    if known and path:
-        return path, known.digest
+    path = remembered and cache.find(remembered.digest, address.suffix)
+    if remembered and path:
+        return path, remembered.digest
     if limit is not None and stamp.size > limit:
         raise _too_large(address, stamp.size, limit)
     return _download(cache, address, limit)

@@ -95,7 +95,7 @@ def unmeasured_relations(
     for name, choice in declared.items():
         bind(name, choice, tasks)
     choices = {**declared, **offered_relations(declared, tasks)}
-    found = []
+    relations = []
     for name, choice in choices.items():
         relation = UnmeasuredRelation(
             name=name,
@@ -103,8 +103,8 @@ def unmeasured_relations(
             declared=name in declared,
             in_pairs=name in declared or not declared,
         )
-        found.append(relation)
-    return found
+        relations.append(relation)
+    return relations
 
 
 def measure_relations(
@@ -245,10 +245,10 @@ class _Measuring:
         self, options: Values, search: OptionSearch, pairs: Sequence[TruePair]
     ) -> Iterator[LabelPair]:
         """Derived and true labels of images, by options that an image has no part in."""
-        for place, pair in enumerate(pairs):
+        for index, pair in enumerate(pairs):
             chosen: Values | None = options
-            if place in search.choosers:
-                chosen = search.best(without=place)
+            if index in search.choosers:
+                chosen = search.best(without=index)
             if chosen is not None:
                 yield LabelPair(pair.derive(self.bound(chosen), search.view), pair.truth)
 
@@ -258,10 +258,10 @@ class _Measuring:
             return pairs
         options = self.relation.choice.options
         margins = [self.bound({**options, **tried}).margin for tried in ({}, *relation.tries)]
-        known = [margin for margin in margins if margin is not None]
-        if len(known) < len(margins):  # it needs whole images
+        limits = [margin for margin in margins if margin is not None]
+        if len(limits) < len(margins):  # it needs whole images
             return pairs
-        return [thin_pair(pair, max(known)) for pair in pairs]
+        return [thin_pair(pair, max(limits)) for pair in pairs]
 
     def _lacking(self, relation: BoundRelation, count: int) -> str:
         folder = self.sampler.project.folder
@@ -312,8 +312,8 @@ def _measured_table(row: RelationRow, measured: Measured, choice: RelationChoice
 
 def proposed_camera(rows: Iterable[RelationRow]) -> str:
     """The content of `camera.toml` by the most trusted relation that found a field of view."""
-    found = [row for row in rows if row.field_of_view and row.trust]
-    if not found:
+    candidates = [row for row in rows if row.field_of_view and row.trust]
+    if not candidates:
         return ""
-    best = max(found, key=lambda row: row.trust or 0.0)
+    best = max(candidates, key=lambda row: row.trust or 0.0)
     return f"field_of_view = {best.field_of_view}\n"

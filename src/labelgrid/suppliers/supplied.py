@@ -58,9 +58,9 @@ def trust_by_supplier(
             names a folder of them, which is for studies.
     """
     trusted = {}
-    known = [*tasks, *project.store.removed("tasks")]
+    task_names = [*tasks, *project.store.removed("tasks")]
     for name, choice in choices.items():
-        check_tasks(f"suppliers.{name}.tasks", choice.tasks, known)
+        check_tasks(f"suppliers.{name}.tasks", choice.tasks, task_names)
         trust = {}
         for task in tasks:
             if choice.trust_in(task):
@@ -153,12 +153,12 @@ def extents(
     source: Source, task: TaskDef, image_ids: Collection[str], *, inverted: bool
 ) -> dict[str, Extent]:
     """The extents of a sample of a task's true labels, by image; of their inverse if `inverted`."""
-    found = {}
+    by_image = {}
     for image_id in _shuffled(image_ids, "supplied", task.name)[:SAMPLE]:
         label = nonempty_label(source, image_id, task)
         if label:
-            found[image_id] = extent_of(invert(label) if inverted else label)
-    return found
+            by_image[image_id] = extent_of(invert(label) if inverted else label)
+    return by_image
 
 
 def _shuffled(image_ids: Collection[str], *names: str) -> list[str]:
@@ -188,13 +188,13 @@ def supplied_by_task(
         for name in supplier.trust:
             usual = None
             if is_aligned(supplier, tasks[name]):
-                known = []
+                labelled_ids = []
                 for image_id, of in labelled.items():
                     if name in of:
-                        known.append(image_id)
+                        labelled_ids.append(image_id)
                 inverted = is_inverted(supplier, tasks[name])
                 usual = usual_extent(
-                    extents(source, tasks[name], known, inverted=inverted).values()
+                    extents(source, tasks[name], labelled_ids, inverted=inverted).values()
                 )
             labels = supplied_labels(
                 project, supplier, tasks[name], usual=usual, image_ids=labelled
@@ -221,13 +221,13 @@ def pairs(
     supplier = bind_supplier(project, name, {task.name: 1.0})
     inverted = is_inverted(supplier, task)
     given = supplier.index.labels.get(task.name, {})
-    known = {}
+    true_extents = {}
     if is_aligned(supplier, task):
-        known = extents(source, task, image_ids, inverted=inverted)
+        true_extents = extents(source, task, image_ids, inverted=inverted)
     for image_id in _shuffled(given.keys() & set(image_ids), "pairs", name, task.name):
         true = nonempty_label(source, image_id, task)
         others = []
-        for other, extent in known.items():
+        for other, extent in true_extents.items():
             if other != image_id:
                 others.append(extent)
         labels = supplied_labels(

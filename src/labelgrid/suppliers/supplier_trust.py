@@ -169,8 +169,8 @@ def note_measured_trust(project: ProjectFolder, rows: Iterable[SupplierRow]) -> 
     """Keep what was measured of the suppliers' labels, for `status`."""
     trusts: dict[str, dict[str, float]] = {}
     for row in rows:
-        known = trusts.setdefault(row.supplier, {})
+        task_trust = trusts.setdefault(row.supplier, {})
         if row.trust is not None:
-            known[row.task] = row.trust
+            task_trust[row.task] = row.trust
     for supplier, trust in trusts.items():
         note_trust(project, supplier, trust)

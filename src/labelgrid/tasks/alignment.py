@@ -73,13 +73,13 @@ def align_to(label: LabelArray, usual: Extent, align: Align) -> LabelArray:
         >>> align_to(label, Extent(6, 2, 1, 7), "scale-shift").value.ravel().tolist()
         [4.0, 6.0, 8.0]
     """
-    own = extent_of(label)
-    if align == "none" or own.middle <= 0:
+    extent = extent_of(label)
+    if align == "none" or extent.middle <= 0:
         return label
-    if align == "scale" or not own.width:
-        return replace(label, value=label.value * np.float32(usual.middle / own.middle))
-    scale = usual.width / own.width
-    value = (label.value - own.middle) * scale + usual.middle
+    if align == "scale" or not extent.width:
+        return replace(label, value=label.value * np.float32(usual.middle / extent.middle))
+    scale = usual.width / extent.width
+    value = (label.value - extent.middle) * scale + usual.middle
     inside = (value[..., 0] >= usual.least) & (value[..., 0] <= usual.most)
     return LabelArray(value.astype(np.float32), label.valid & inside)
 

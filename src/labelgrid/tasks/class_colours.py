@@ -85,12 +85,12 @@ def class_colours(names: Names, order: Names = ()) -> RGB:
         order: the names of all classes of the project, in the order in which they came up; names
             that are missing there follow.
     """
-    places: dict[str, int] = {}
+    indices: dict[str, int] = {}
     for name in (*order, *names):
         if not is_background(name):
-            places.setdefault(name, len(places))
-    colours = np.concatenate([palette(len(places)), np.array([BACKGROUND_COLOUR], np.uint8)])
-    chosen = colours[[places.get(name, -1) for name in names]]
+            indices.setdefault(name, len(indices))
+    colours = np.concatenate([palette(len(indices)), np.array([BACKGROUND_COLOUR], np.uint8)])
+    chosen = colours[[indices.get(name, -1) for name in names]]
     chosen.flags.writeable = False  # the cache returns the same array to all callers
     return chosen
 
@@ -121,15 +121,15 @@ def palette(count: int) -> RGB:
     chroma = np.hypot(green_red, blue_yellow)
     clear = (lightness > 0.35) & (lightness < 0.9) & (chroma > 0.05) & (chroma < 0.22)
     candidates = np.concatenate([np.array(FIRST, np.uint8), colours[clear]])
-    places = to_oklab(candidates)
+    coordinates = to_oklab(candidates)
     nearest = np.full(len(candidates), np.inf)
     for taken in to_oklab(np.array(AVOIDED, np.uint8)).swapaxes(0, 1):
-        nearest = np.minimum(nearest, _smallest_distances(places, taken))
+        nearest = np.minimum(nearest, _smallest_distances(coordinates, taken))
     picked: list[int] = []
     while len(picked) < min(count, len(candidates)):
-        place = len(picked) if len(picked) < len(FIRST) else int(nearest.argmax())
-        picked.append(place)
-        nearest = np.minimum(nearest, _smallest_distances(places, places[:, place]))
+        index = len(picked) if len(picked) < len(FIRST) else int(nearest.argmax())
+        picked.append(index)
+        nearest = np.minimum(nearest, _smallest_distances(coordinates, coordinates[:, index]))
     chosen = candidates[np.resize(np.array(picked, np.int64), count)]
     chosen.flags.writeable = False  # the cache returns the same array to all callers
     return chosen
@@ -143,8 +143,8 @@ def to_oklab(colours: RGB) -> Floats:
     return np.cbrt(visions @ np.array(_CONES).T) @ np.array(_OKLAB).T
 
 
-def _smallest_distances(places: Floats, colour: Floats) -> Floats:
+def _smallest_distances(coordinates: Floats, colour: Floats) -> Floats:
     """The smallest distance [n] of n colours from another one, over the kinds of vision."""
-    distances = np.linalg.norm(places - colour[:, None], axis=2)
+    distances = np.linalg.norm(coordinates - colour[:, None], axis=2)
     distances[0] *= NORMAL
     return distances.min(0)

@@ -103,12 +103,12 @@ def class_heights(value: Array, valid: Bools, options: Any) -> LabelFigures:
     heights = known_numbers(heights, valid)
     counts = np.bincount(index, minlength=len(options.names))
     sums = np.bincount(index, heights, minlength=len(options.names))
-    figures = {}
+    numbers = {}
     for name, count, total in zip(options.names, counts, sums, strict=True):
         if count > SHARE * index.size:
             mean = LabelFigure(value=float(total / count), tolerance=0.4)
-            figures[f"the mean height of '{name}'"] = mean
-    return figures
+            numbers[f"the mean height of '{name}'"] = mean
+    return numbers
 
 
 def class_details(value: Array, valid: Bools, options: Any) -> LabelFigures:
@@ -134,20 +134,20 @@ def class_details(value: Array, valid: Bools, options: Any) -> LabelFigures:
     rims = (uniform == 0) & (2 * between >= counts) & (counts > 0)
     occurring = np.count_nonzero(counts)
     possible = min(occurring, np.count_nonzero(uniform == 0))
-    figures = {}
+    numbers = {}
     if possible >= CLASSES and max(index.shape) >= SMALL:
-        figures["the share of possible rims between classes that are other classes"] = LabelFigure(
+        numbers["the share of possible rims between classes that are other classes"] = LabelFigure(
             value=float(np.count_nonzero(rims) / possible),
             tolerance=0.3,
             range=(0, 0.6),
             cause=RESIZED,
         )
     if occurring <= CLASSES:
-        return figures
+        return numbers
     first = options.names[0]
     is_rest = any(word in first.casefold() for word in REST)
     if options.counts_from_zero and first == options.classes[0] and not is_rest:
-        figures[f"the share of borders at the first class, '{first}', where it is thin"] = (
+        numbers[f"the share of borders at the first class, '{first}', where it is thin"] = (
             LabelFigure(
                 value=_borders_at_thin(index == 1, index),
                 tolerance=np.inf,
@@ -156,7 +156,7 @@ def class_details(value: Array, valid: Bools, options: Any) -> LabelFigures:
                 least=8,
             )
         )
-    return figures
+    return numbers
 
 
 def _count_classes(index: Array, classes: int, where: Bools | None = None) -> NDArray[np.int64]:
@@ -222,8 +222,8 @@ def line_width(value: Array, valid: Bools, _options: object) -> LabelFigures:
 
 def positive_share(value: Array, valid: Bools, _options: object) -> LabelFigures:
     """The `figures` of a binary map [h, w, 1]: the share of pixels that are positive."""
-    share = float(value[..., 0][valid].mean())
-    return {"the share of positive pixels": LabelFigure(value=share, tolerance=0.3)}
+    fraction = float(value[..., 0][valid].mean())
+    return {"the share of positive pixels": LabelFigure(value=fraction, tolerance=0.3)}
 
 
 def distance_slope(distance: Array, valid: Bools) -> Floats:

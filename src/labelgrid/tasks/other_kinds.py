@@ -18,16 +18,16 @@ def other_kind(path: Path, task: TaskDef) -> str:
     Empty if it may as well be of the task's own format, if several other formats are as sure, and
     if the task's format recognises no files.
     """
-    own = task.spec.codec
-    if not hasattr(codec(own), "recognise"):
+    declared_codec = task.spec.codec
+    if not hasattr(codec(declared_codec), "recognise"):
         return ""
-    kinds: dict[str, list[str]] = {own: [task.kind]}
+    kinds: dict[str, list[str]] = {declared_codec: [task.kind]}
     for kind in plugins.names("kinds"):
         kinds.setdefault(spec_of(kind).codec, []).append(kind)
     answers = recognitions({name: codec(name) for name in kinds}, path)
     largest = max((answer.sure for answer in answers.values()), default=0.0)
     surest = [name for name, answer in answers.items() if answer.sure == largest]
-    if len(surest) != 1 or surest == [own] or largest < SURE:
+    if len(surest) != 1 or surest == [declared_codec] or largest < SURE:
         return ""
     name = surest[0]
     return f" It looks like {answers[name].what} (kind of task: {join_names(kinds[name])})."

@@ -180,29 +180,29 @@ class LogHistogram:
         bits = np.maximum(values, 0).astype(np.float32).view(np.uint32)
         self.counts += np.bincount(bits >> _DROPPED, minlength=_BINS)
 
-    def quantiles(self, shares: Sequence[float]) -> list[float]:
+    def quantiles(self, fractions: Sequence[float]) -> list[float]:
         """The smallest numbers above which no more than the rest lies; NaN without numbers."""
         sums = np.cumsum(self.counts)
         if not sums[-1]:
-            return [float("nan")] * len(shares)
-        ranks = np.maximum(np.ceil(np.array(shares) * sums[-1]), 1)
+            return [float("nan")] * len(fractions)
+        ranks = np.maximum(np.ceil(np.array(fractions) * sums[-1]), 1)
         bits = np.searchsorted(sums, ranks).astype(np.uint32) << _DROPPED
         middles = bits | np.uint32(1 << (_DROPPED - 1))
         return [float(value) for value in middles.view(np.float32)]
 
 
-def percent(share: float) -> str:
+def percent(fraction: float) -> str:
     """A share in words; what is not quite nothing or all is never said to be.
 
     Example:
-        >>> [percent(share) for share in (0, 0.0004, 0.243, 0.999, 1)]
+        >>> [percent(fraction) for fraction in (0, 0.0004, 0.243, 0.999, 1)]
         ['0 %', 'under 1 %', '24 %', 'over 99 %', '100 %']
     """
-    if 0 < share < 0.01:
+    if 0 < fraction < 0.01:
         return "under 1 %"
-    if 0.99 < share < 1:
+    if 0.99 < fraction < 1:
         return "over 99 %"
-    return f"{100 * share:.0f} %"
+    return f"{100 * fraction:.0f} %"
 
 
 def two_digits(value: float) -> str:

@@ -163,13 +163,13 @@ def _percentiles(value: Array, shown: Bools) -> Range:
 def _interpolate(stops: tuple[tuple[int, int, int], ...], value: Array, limits: Range) -> RGB:
     """Interpolate each value's colour between the stops; the limits may be descending."""
     low, high = limits
-    share = (value.astype(np.float64) - low) / (high - low or 1.0)
-    place = np.rint(np.nan_to_num(share.clip(0, 1)) * (COLOURS - 1)).astype(np.int64)
+    fraction = (value.astype(np.float64) - low) / (high - low or 1.0)
+    index = np.rint(np.nan_to_num(fraction.clip(0, 1)) * (COLOURS - 1)).astype(np.int64)
     positions = np.linspace(0, 1, len(stops))
-    places = np.linspace(0, 1, COLOURS)
-    channels = [np.interp(places, positions, channel) for channel in np.array(stops, float).T]
+    samples = np.linspace(0, 1, COLOURS)
+    channels = [np.interp(samples, positions, channel) for channel in np.array(stops, float).T]
     colours = np.stack(channels, -1).round().astype(np.uint8)
-    return colours[place]
+    return colours[index]
 
 
 def render_grey(value: Array, _valid: Bools, limits: Range | None, _options: object) -> RGB:

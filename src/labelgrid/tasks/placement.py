@@ -66,8 +66,8 @@ class Placement:
             return self._mirror(canvas)
         for axis, (source, length) in enumerate(zip(self.source, self.extent, strict=True)):
             extent = source.stop - source.start
-            places = source.start + ((2 * np.arange(length) + 1) * extent) // (2 * length)
-            array = array.take(places, axis)
+            indices = source.start + ((2 * np.arange(length) + 1) * extent) // (2 * length)
+            array = array.take(indices, axis)
         return self._pad(array)
 
     def nearest_valid(self, value: Array, valid: Bools) -> Labels:

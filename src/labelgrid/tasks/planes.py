@@ -49,13 +49,13 @@ Sums = NDArray[np.float64]
 
 def plane_sums(value: Array, valid: Bools, _options: object) -> Sums | None:
     """The sums of the planes of distances [h, w, 1]; None without any plane."""
-    small, known = _averaged(value[..., 0], valid)
+    small, complete = _averaged(value[..., 0], valid)
     if min(small.shape) < WINDOW:
         return None
-    whole = _windows(known).all(1)
+    whole = _windows(complete).all(1)
     if not whole.any():
         return None
-    numbers = _windows(np.log(np.where(known, np.maximum(small, 1e-9), 1.0)))[whole]
+    numbers = _windows(np.log(np.where(complete, np.maximum(small, 1e-9), 1.0)))[whole]
     rays = _windows(_ray_lengths(small.shape))[whole]
     even = _even_changes()
     change = numbers @ even @ even.T
@@ -82,11 +82,11 @@ def _averaged(value: Array, valid: Bools) -> tuple[Floats, Bools]:
     rows = value[inside].reshape(height, step, -1).sum(1, dtype=np.float64)
     whole = np.asarray(valid[inside].reshape(height, step, -1).all(1))
     total = rows[:, ::step].copy()  # NumPy is slow along an axis of few
-    known = whole[:, ::step].copy()
+    complete = whole[:, ::step].copy()
     for column in range(1, step):
         total += rows[:, column::step]
-        known &= whole[:, column::step]
-    return total / step**2, known
+        complete &= whole[:, column::step]
+    return total / step**2, complete
 
 
 def _windows(plane: Array) -> Array:
@@ -123,7 +123,7 @@ def _solved(sums: Floats, sides: Floats) -> Floats:
     return np.asarray(np.where(solvable, factors / area, 0))
 
 
-def plane_factors(found: Sequence[Sums | None]) -> tuple[float, float] | None:
+def plane_factors(measurements: Sequence[Sums | None]) -> tuple[float, float] | None:
     """The factors of the square and of the ray, over all labels; None if there are few planes.
 
     Example:
@@ -133,47 +133,47 @@ def plane_factors(found: Sequence[Sums | None]) -> tuple[float, float] | None:
         >>> [round(factor, 2) + 0.0 for factor in plane_factors(labels)]
         [0.5, 0.0]
     """
-    labels = np.array([sums for sums in found if sums is not None])
+    labels = np.array([sums for sums in measurements if sums is not None])
     if len(labels) < MANY or labels[:, -1].sum() < PLANES:
         return None
     size = labels[:, 0] + labels[:, 2]
-    shares = np.minimum(1, SHARE * np.median(size) / np.maximum(size, 1e-12))
-    total = (labels * shares[:, None]).sum(0)
+    weights = np.minimum(1, SHARE * np.median(size) / np.maximum(size, 1e-12))
+    total = (labels * weights[:, None]).sum(0)
     square, ray = _solved(total[:3, None], total[3:5, None])[:, 0].tolist()
     return square, ray
 
 
-def judge_planes(found: Sequence[Sums | None], options: Any) -> str:
+def judge_planes(measurements: Sequence[Sums | None], options: Any) -> str:
     """Doubt a disparity given as depth, or depth as disparity; and distances along the rays."""
-    factors = plane_factors(found)
+    factors = plane_factors(measurements)
     if factors is None:
         return ""
     square, ray = factors
-    known = sum(sums is not None for sums in found)
+    label_count = sum(sums is not None for sums in measurements)
     if options.disparity:
         square = -square
     if square < CURVED:
-        return _inverse_text(options.disparity, known, square)
-    if ray > (RAY if known >= ENOUGH else RAY_FEW) and not options.disparity:
+        return _inverse_text(options.disparity, label_count, square)
+    if ray > (RAY if label_count >= ENOUGH else RAY_FEW) and not options.disparity:
         return (
-            f"on the planes in {known} labels the numbers grow toward the corners like distances "
-            f"along the rays of a camera, not like depths along its axis: {ray:.2f} (axis: 0, "
-            f"rays: 1; a view of {2 * HALF_VIEW:.0f}° is taken). Divide them by the length of each "
-            "pixel's ray, whose part along the axis is 1."
+            f"on the planes in {label_count} labels the numbers grow toward the corners like "
+            f"distances along the rays of a camera, not like depths along its axis: {ray:.2f} "
+            f"(axis: 0, rays: 1; a view of {2 * HALF_VIEW:.0f}° is taken). Divide them by the "
+            "length of each pixel's ray, whose part along the axis is 1."
         )
     return ""
 
 
 def _inverse_text(disparity: bool, labels: int, square: float) -> str:
-    what = "disparities, which grow toward the camera"
+    quantity = "disparities, which grow toward the camera"
     other = "declare `disparity = true`, or store depths: a constant divided by the numbers"
     if disparity:
-        what = "depths, which shrink toward the camera"
+        quantity = "depths, which shrink toward the camera"
         other = "declare `disparity = false`, or store their inverse"
     return (
-        f"on the planes in {labels} labels the numbers change like {what}: {2 * square:.2f} (as "
-        "declared: 1, inverted: -1; depth in a view without perspective looks so, too). If they "
-        f"are, {other}."
+        f"on the planes in {labels} labels the numbers change like {quantity}: {2 * square:.2f} "
+        "(as declared: 1, inverted: -1; depth in a view without perspective looks so, too). If "
+        f"they are, {other}."
     )
 
 

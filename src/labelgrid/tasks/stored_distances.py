@@ -116,7 +116,7 @@ def _roughness(numbers: NDArray[np.uint16], both: Bools) -> float:
     return float(strong.mean()) if strong.size else 0.0
 
 
-def judge_stored(found: Sequence[Stored | None], options: Any) -> str:
+def judge_stored(measurements: Sequence[Stored | None], options: Any) -> str:
     """Doubt numbers whose bits or bytes were moved.
 
     Example:
@@ -127,19 +127,19 @@ def judge_stored(found: Sequence[Stored | None], options: Any) -> str:
         >>> judge_stored([Stored(1, 0.5, 0.01)] * 3, options)[:57]
         'with the two bytes of each stored number exchanged, 3 lab'
     """
-    known = [stored for stored in found if stored is not None]
-    if len(known) < LABELS or len(known) < len(found):
+    measured = [stored for stored in measurements if stored is not None]
+    if len(measured) < LABELS or len(measured) < len(measurements):
         return ""
-    labels = count_text(len(known), "label")
-    rough = median(stored.rough for stored in known)
-    smooth = median(stored.rough_swapped for stored in known)
+    labels = count_text(len(measured), "label")
+    rough = median(stored.rough for stored in measured)
+    smooth = median(stored.rough_swapped for stored in measured)
     if rough > max(ROUGH, TIMES * smooth):
         return (
             f"with the two bytes of each stored number exchanged, {labels} would be smooth: "
             f"{smooth:.1%} of neighbours would differ by a quarter or more, and {rough:.0%} do. "
             "Exchange the bytes of each number (its other byte order)."
         )
-    step = int(np.gcd.reduce([stored.step for stored in known]))
+    step = int(np.gcd.reduce([stored.step for stored in measured]))
     if step >= STEP and step & (step - 1) == 0 and options.scale is None:
         bits = step.bit_length() - 1
         return (

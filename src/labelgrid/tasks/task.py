@@ -272,11 +272,11 @@ class TaskDef:
     def measured(self, label: LabelArray) -> tuple[Any, ...]:
         """What each of the kind's checks measures of a label."""
         sample = label.sample()
-        found = []
+        measurements = []
         for check in self.spec.checks:
             seen = sample if check.sampled else label
-            found.append(check.measure(seen.value, seen.valid, self.options))
-        return tuple(found)
+            measurements.append(check.measure(seen.value, seen.valid, self.options))
+        return tuple(measurements)
 
     def agreement(self, label: LabelArray, truth: LabelArray) -> Sequence[Result]:
         """Compare a label with the true label of the same size.
@@ -327,15 +327,15 @@ class TaskDef:
             return nullcontext()
         return label_of(size, RESAMPLED if self.form.resample else TIMES)
 
-    def limit_classes(self, label: LabelArray, known: int) -> LabelArray:
-        """Mark all classes but the first `known` as not annotated, for a label older than them.
+    def limit_classes(self, label: LabelArray, class_count: int) -> LabelArray:
+        """Mark all classes but the first `class_count` as not annotated, for an older label.
 
         Labels without classes stay as they are.
         """
         limit = getattr(self.codec, "limit_classes", None)
-        if limit is None or known >= len(self.classes):
+        if limit is None or class_count >= len(self.classes):
             return label
-        return limit(label, known, self.options)
+        return limit(label, class_count, self.options)
 
     def read_at(self, path: Path, size: Size) -> LabelArray:
         """As `read`, resampled to the size of the image if the task declares `resample`."""
@@ -569,14 +569,14 @@ def build_all(tasks: Mapping[str, TaskDef], losses: Texts | None = None) -> dict
 
 
 def _metric_options(spec: Spec, headline: object, tables: object, where: str) -> Json:
-    figures = {**{name: name for name in spec.metrics}, **spec.other_figures}
-    if not isinstance(headline, str) or headline not in figures:
+    headlines = {**{name: name for name in spec.metrics}, **spec.other_figures}
+    if not isinstance(headline, str) or headline not in headlines:
         raise RecipeError(
             f"headline is {headline!r}, which is no figure of this kind.",
             where=where,
-            next_step=f"The kind has: {', '.join(figures)}.",
+            next_step=f"The kind has: {', '.join(headlines)}.",
         )
-    needed = figures[headline]
+    needed = headlines[headline]
     if tables is None:
         tables = {needed: {}}
     if (

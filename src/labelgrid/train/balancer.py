@@ -73,11 +73,11 @@ class TaskLosses:
             ['a']
         """
         has_label = self.present.any(0).tolist()
-        found = []
+        names = []
         for name, labelled in zip(self.losses, has_label, strict=True):
             if labelled:
-                found.append(name)
-        return found
+                names.append(name)
+        return names
 
     def loss_of(self, task: str, reduce: Reduce) -> Tensor:
         """Return one task's loss, a scalar: `reduce` of this task alone."""
@@ -113,16 +113,16 @@ class TaskLosses:
             ...     backward=print,
             ... )
             >>> reduce = partial(supervised_loss, reduction="image_mean")
-            >>> shares = step.parts(reduce, {"a": 1.0, "b": 1.0})
-            >>> {name: share.item() for name, share in shares.items()}
+            >>> parts = step.parts(reduce, {"a": 1.0, "b": 1.0})
+            >>> {name: part.item() for name, part in parts.items()}
             {'a': 2.0, 'b': 0.5}
         """
         step = self.only(self.labelled)
         zeros = {name: torch.zeros_like(loss) for name, loss in step.losses.items()}
-        shares = {}
+        parts = {}
         for name, loss in step.losses.items():
-            shares[name] = reduce({**zeros, name: weights[name] * loss}, step.present)
-        return shares
+            parts[name] = reduce({**zeros, name: weights[name] * loss}, step.present)
+        return parts
 
     def mean(self, task: str) -> Tensor:
         """Return a task's mean loss over the images with its label, a scalar without a graph."""

@@ -237,7 +237,7 @@ def _check_types(checkpoint: Checkpoint) -> None:
             raise TypeError(f"{name} is not of type {kind.__name__}")
     if checkpoint.epoch < 0 or checkpoint.step < 0:
         raise ValueError("epoch and step are counts")
-    if not all(isinstance(record, dict) for record in checkpoint.history):
+    if not all(isinstance(entry, dict) for entry in checkpoint.history):
         raise TypeError("history is not a list of tables")
     of_terms = [*checkpoint.parts.values(), *checkpoint.own.values()]
     if not all(isinstance(state, dict) for state in of_terms):

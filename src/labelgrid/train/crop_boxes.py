@@ -55,15 +55,15 @@ def draw_boxes(draws: Draws, ids: Sequence[str], size: Size, zooms: Sequence[flo
     return boxes
 
 
-def mirror_some(batch: Batch, tasks: Tasks, draws: Draws, share: float) -> Batch:
-    """Mirror each image and its targets from left to right, with the probability `share`.
+def mirror_some(batch: Batch, tasks: Tasks, draws: Draws, probability: float) -> Batch:
+    """Mirror each image and its targets from left to right with a probability.
 
     Label values change as a mirror changes them (the x of normals is negated). Targets of other
     tasks than `tasks`, soft targets, frames and cameras are left out.
     """
     chosen = []
     for one in draws.by_image(batch.ids, "flip"):
-        is_flipped = bool(torch.rand((), generator=one) < share)
+        is_flipped = bool(torch.rand((), generator=one) < probability)
         chosen.append(is_flipped)
     if not any(chosen):
         return batch

@@ -187,11 +187,11 @@ def direct_losses(maps: CrossMaps, step: Step, pairs: Pairs, *, detach: bool = F
     losses = _zero_losses(step, len(pairs))
     for source, images, targets in _group_by_source(pairs):
         predicted = _predicted_maps(step, maps.names[source], images, detach=detach)
-        for target, places, rows in targets:
+        for target, positions, rows in targets:
             name = maps.names[target]
             raw = maps.raw(source, target, predicted[rows])
             loss = step.tasks[name].loss(raw, batch.targets[name][images[rows]])
-            losses = losses.index_put((places,), loss)
+            losses = losses.index_put((positions,), loss)
     return losses
 
 
@@ -212,11 +212,11 @@ def mapped_distances(maps: CrossMaps, step: Step, pairs: Pairs) -> Tensor:
         label = step.batch.targets[name][images]
         predicted = _predicted_maps(step, name, images, label.valid)
         labelled = label_maps(step.tasks[name], label).to(predicted.dtype)
-        for target, places, rows in targets:
+        for target, positions, rows in targets:
             task = step.tasks[maps.names[target]]
             first, second = maps.raw_of_both(source, target, predicted[rows], labelled[rows])
             apart = task.disagreement(task.activate(first), task.activate(second))
-            losses = losses.index_put((places,), apart.mean((1, 2, 3)))
+            losses = losses.index_put((positions,), apart.mean((1, 2, 3)))
     return losses
 
 
@@ -262,7 +262,7 @@ def _group_by_source(pairs: Pairs) -> Iterator[tuple[int, Tensor, Sequence[Targe
         images = pairs.images_of(source)[0]
         targets = []
         for target in torch.unique(pairs.target[pairs.source == source]).tolist():
-            places = ((pairs.source == source) & (pairs.target == target)).nonzero()[:, 0]
-            rows = torch.searchsorted(images, pairs.image[places])
-            targets.append((target, places, rows))
+            positions = ((pairs.source == source) & (pairs.target == target)).nonzero()[:, 0]
+            rows = torch.searchsorted(images, pairs.image[positions])
+            targets.append((target, positions, rows))
         yield source, images, targets

@@ -54,8 +54,8 @@ def division_remarks(plan: Plan, group: TrainingGroup) -> Iterator[str]:
     if options.mix != "none":
         yield "With `mix`, every process reads all images of a batch: it costs more processors."
     if options.cache:
-        share = options.cache / group.size
-        yield f"Each process has a cache of its own, of {share:.3g} GiB."
+        cache = options.cache / group.size
+        yield f"Each process has a cache of its own, of {cache:.3g} GiB."
     if options.fill == "images" and options.batch < group.size:
         yield (
             f"A batch has {options.batch} images, fewer than the {group.size} processes: "

@@ -192,8 +192,8 @@ def blocks_of(image_ids: Sequence[str], group: Callable[[str], str]) -> dict[str
         groups.setdefault((name, "" if name else image_id), []).append(image_id)
     count = min(BLOCKS, len(groups))
     blocks = {}
-    for place, members in enumerate(groups.values()):
-        blocks.update(dict.fromkeys(members, place * count // len(groups)))
+    for index, members in enumerate(groups.values()):
+        blocks.update(dict.fromkeys(members, index * count // len(groups)))
     return blocks
 
 

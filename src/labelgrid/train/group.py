@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from labelgrid.basics.streams import seed_of
-from labelgrid.executors.together import LostProcessError, Place, place_from_environment
+from labelgrid.executors.together import LostProcessError, ProcessRank, place_from_environment
 from labelgrid.pixel.target import Tensors
 
 #: After this time in one exchange, another process is taken to hang.
@@ -38,7 +38,7 @@ class TrainingGroup:
     Attributes:
         rank: the number of this process, from 0.
         size: the number of processes.
-        place: the number of this process on its machine, which chooses its GPU.
+        local_rank: the number of this process on its machine, which chooses its GPU.
 
     Example:
         >>> group = TrainingGroup()
@@ -48,7 +48,7 @@ class TrainingGroup:
 
     rank: int = 0
     size: int = 1
-    place: int = 0
+    local_rank: int = 0
 
     @property
     def is_first(self) -> bool:
@@ -71,12 +71,12 @@ class TrainingGroup:
         """Return the seed of draws that need not be the same in all processes."""
         return seed
 
-    def complete(self, own: Tensors, count: int) -> dict[str, Tensor]:
+    def complete(self, local: Tensors, count: int) -> dict[str, Tensor]:
         """Return named values of all images of a batch, [count] each, from this process's, [b].
 
         Gradients flow to this process's values alone. A process may lack a name: its images have 0.
         """
-        return dict(own)
+        return dict(local)
 
     def add_up(self, values: Tensor) -> Tensor:
         """Return the sum over the processes of tensors of one shape, without a graph."""
@@ -135,14 +135,14 @@ class BatchLosses:
             group: the processes that compute shares of the batch.
             count: the number of its images.
         """
-        own = {}
+        local = {}
         for column, name in enumerate(self.losses):
-            own[f"loss/{name}"] = self.losses[name].detach()
-            own[f"weighted/{name}"] = self.weighted[name]
-            own[f"present/{name}"] = self.present[:, column].float()
+            local[f"loss/{name}"] = self.losses[name].detach()
+            local[f"weighted/{name}"] = self.weighted[name]
+            local[f"present/{name}"] = self.present[:, column].float()
         for name, loss in self.terms.items():
-            own[f"term/{name}"] = loss
-        whole = group.complete(own, count)
+            local[f"term/{name}"] = loss
+        whole = group.complete(local, count)
         terms = {}
         for name, loss in whole.items():
             if name.startswith("term/"):
@@ -160,14 +160,14 @@ class SeveralProcesses(TrainingGroup):
     """The processes that train a network together, seen from a single process.
 
     Args:
-        place: which of them it is.
+        process: which of them it is.
         store: what all of them can read and write.
     """
 
-    def __init__(self, place: Place, store: dist.Store) -> None:
-        self.rank = place.rank
-        self.size = place.size
-        self.place = place.local
+    def __init__(self, process: ProcessRank, store: dist.Store) -> None:
+        self.rank = process.rank
+        self.size = process.size
+        self.local_rank = process.local
         self.store = dist.PrefixStore("labelgrid", store)
         self.told = 0
 
@@ -184,37 +184,37 @@ class SeveralProcesses(TrainingGroup):
         """As `TrainingGroup.seed`: the first process draws what a process alone would."""
         return seed if self.is_first else seed_of(seed, "process", self.rank)
 
-    def complete(self, own: Tensors, count: int) -> dict[str, Tensor]:
+    def complete(self, local: Tensors, count: int) -> dict[str, Tensor]:
         """As `TrainingGroup.complete`."""
-        names, has_graph = self._agree_on_names(own)
+        names, has_graph = self._agree_on_names(local)
         if not names:
             return {}
-        device = next(iter(own.values())).device if own else torch.device("cpu")
+        device = next(iter(local.values())).device if local else torch.device("cpu")
         mine = len(range(self.rank, count, self.size))
         sent = torch.zeros(-(-count // self.size), len(names), dtype=torch.float64, device=device)
         for column, name in enumerate(names):
-            if name in own:
-                sent[:mine, column] = own[name][:mine].detach()
+            if name in local:
+                sent[:mine, column] = local[name][:mine].detach()
         # Image number i is row i // size of process i % size.
         received = self._gather(sent).transpose(0, 1).reshape(-1, len(names))[:count]
         whole = {}
         for column, name in enumerate(names):
-            dtype = own[name].dtype if name in own else torch.float32
+            dtype = local[name].dtype if name in local else torch.float32
             values = received[:, column].to(dtype, copy=True)
-            if name in own:
-                values[self.rank :: self.size] = own[name][:mine]
+            if name in local:
+                values[self.rank :: self.size] = local[name][:mine]
             if has_graph and values.is_floating_point() and not values.requires_grad:
                 values.requires_grad_()  # a backward pass then does nothing, instead of failing
             whole[name] = values
         return whole
 
-    def _agree_on_names(self, own: Tensors) -> tuple[list[str], bool]:
+    def _agree_on_names(self, local: Tensors) -> tuple[list[str], bool]:
         """Return the names in any process, in a common order, and whether a value has a graph."""
-        text = json.dumps(list(own)).encode()
-        has_graph = any(values.requires_grad for values in own.values())
+        text = json.dumps(list(local)).encode()
+        has_graph = any(values.requires_grad for values in local.values())
         header = torch.tensor([seed_of(0, text.hex()), len(text), int(has_graph)])
         headers = self._gather(header)
-        names = list(own)
+        names = list(local)
         if bool((headers[:, 0] != headers[0, 0]).any()):
             padded = torch.zeros(int(headers[:, 1].max()), dtype=torch.uint8)
             padded[: len(text)] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
@@ -359,8 +359,8 @@ def join_group() -> Iterator[TrainingGroup]:
     Raises:
         LostProcessError: the other processes cannot be reached.
     """
-    place = place_from_environment()
-    if place is None:
+    process = place_from_environment()
+    if process is None:
         yield ALONE
         return
     from torch.distributed.rendezvous import rendezvous
@@ -368,16 +368,18 @@ def join_group() -> Iterator[TrainingGroup]:
     with _lost_if_it_fails():
         gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if gpus:
-            torch.cuda.set_device(place.local % gpus)
-        meeting = rendezvous(place.address, rank=place.rank, world_size=place.size, timeout=TIMEOUT)
+            torch.cuda.set_device(process.local % gpus)
+        meeting = rendezvous(
+            process.address, rank=process.rank, world_size=process.size, timeout=TIMEOUT
+        )
         store, _, _ = next(meeting)
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if gpus else "gloo",
             store=dist.PrefixStore("exchanges", store),
-            rank=place.rank,
-            world_size=place.size,
+            rank=process.rank,
+            world_size=process.size,
             timeout=TIMEOUT,
         )
-        group = SeveralProcesses(place, store)
+        group = SeveralProcesses(process, store)
     yield group
     group.leave()  # after an error the process ends, and with it its connections

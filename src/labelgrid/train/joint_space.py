@@ -173,8 +173,8 @@ class JointTerm(Term):
         count = 0
         rows = torch.zeros(2, len(pairs), dtype=torch.long, device=pairs.image.device)
         for column, name in enumerate(self.names):
-            predicted, places = self._predictions(step, seen, pairs, column)
-            rows[0, pairs.source == column] = count + places
+            predicted, positions = self._predictions(step, seen, pairs, column)
+            rows[0, pairs.source == column] = count + positions
             count += len(predicted)
             labelled = pairs.images_of(column)[1]
             targets = pairs.target == column
@@ -190,18 +190,18 @@ class JointTerm(Term):
         return Codes(pairs, source_codes, target_codes, features)
 
     def _predictions(self, step: Step, view: Seen, pairs: Pairs, column: int) -> Rows:
-        """Return the maps of a task's predictions, and the place of each pair among the maps."""
+        """Return the maps of a task's predictions, and the position of each pair among the maps."""
         batch, output = view
         name = self.names[column]
         task = step.tasks[name]
-        own = pairs.source == column
+        is_source = pairs.source == column
         images = pairs.images_of(column)[0]
-        which = torch.searchsorted(images, pairs.image[own])
+        which = torch.searchsorted(images, pairs.image[is_source])
         keys: list[tuple[str, ...]] = [("classes", name, one) for one in batch.ids_at(images)]
         if self.options.draw == "pair" and task.largest:
-            images = pairs.image[own]
+            images = pairs.image[is_source]
             which = torch.arange(len(images), device=images.device)
-            targets = [self.names[target] for target in pairs.target[own].tolist()]
+            targets = [self.names[target] for target in pairs.target[is_source].tolist()]
             pairs_of_names = zip(targets, batch.ids_at(images), strict=True)
             keys = [("classes", name, *pair) for pair in pairs_of_names]
         raw = resize_output(output.final[name][images], batch.image_size)

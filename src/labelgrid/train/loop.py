@@ -154,7 +154,7 @@ def _refuse_unseen_labels(trainer: Trainer) -> None:
     plan = trainer.plan
     if trainer.step < plan.steps_per_pass:
         return
-    seen = {task for record in trainer.history for task in record["loss"]}
+    seen = {task for entry in trainer.history for task in entry["loss"]}
     for name, task in plan.definitions.items():
         if name in seen:
             continue
@@ -216,11 +216,11 @@ def _train_epoch(trainer: Trainer, progress: Progress) -> Json:
     if trainer.epoch:
         unchanged = f"The checkpoint after epoch {trainer.epoch} is kept."
     with note_unchanged(unchanged):
-        record = trainer.run_epoch(progress)
+        entry = trainer.run_epoch(progress)
     is_due = trainer.epoch == plan.epochs or (every and trainer.epoch % every == 0)
     if plan.val and is_due and trainer.group.is_first:
         with use_weights(plan.network, trainer.terms.evaluated()):
-            record["val"] = evaluate(
+            entry["val"] = evaluate(
                 TrainedModel(network=plan.network, terms=plan.terms),
                 plan.tasks,
                 definitions=plan.definitions,
@@ -229,11 +229,11 @@ def _train_epoch(trainer: Trainer, progress: Progress) -> Json:
                 data=plan.data,
                 objective=plan.objective,
             ).flat()
-    return trainer.group.tell(record)
+    return trainer.group.tell(entry)
 
 
 def _val_losses(history: Sequence[Values]) -> list[float]:
-    return [record["val"]["loss_mtl"] for record in history if "val" in record]
+    return [entry["val"]["loss_mtl"] for entry in history if "val" in entry]
 
 
 def _has_ended(trainer: Trainer) -> bool:
@@ -263,18 +263,18 @@ def _write_log(trainer: Trainer, folder: Path) -> None:
     if not trainer.group.is_first:
         return
     history = trainer.history
-    lines = [json.dumps(record) + "\n" for record in history]
+    lines = [json.dumps(entry) + "\n" for entry in history]
     with disk_errors(folder, "The last epoch's checkpoint is kept."):
         write_text(folder / "log.jsonl", "".join(lines))
     if trainer.plan.options.tensorboard and history:
         from torch.utils.tensorboard import SummaryWriter
 
-        record = history[-1]
+        entry = history[-1]
         with SummaryWriter(str(folder / "tensorboard")) as writer:
             for group in ("loss", "terms", "balance", "val"):
-                for name, value in record.get(group, {}).items():
-                    writer.add_scalar(f"{group}/{name}", value, record["epoch"])
-            writer.add_scalar("lr", record["lr"], record["epoch"])
+                for name, value in entry.get(group, {}).items():
+                    writer.add_scalar(f"{group}/{name}", value, entry["epoch"])
+            writer.add_scalar("lr", entry["lr"], entry["epoch"])
 
 
 def diverged_losses(history: Sequence[Values]) -> dict[str, tuple[float, float]]:

@@ -22,15 +22,15 @@ class Norm:
     """How a mapping normalises.
 
     Args:
-        each: normalise each map by itself, over its pixels, as batch norm does if it sees one map
+        by_map: normalise each map by itself, over its pixels, as batch norm does if it sees one map
             at a time (MTPSL's released code does so); else over all maps of a pass.
     """
 
-    each: bool = True
+    by_map: bool = True
 
     def __call__(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Normalise maps [m, c, h, w], then scale and shift the channels."""
-        if not self.each:
+        if not self.by_map:
             return _normalise_batch(x, weight, bias)
         # All channels of all maps are taken for those of one map. `torch.group_norm` takes twice
         # the time on a CPU.

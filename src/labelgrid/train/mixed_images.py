@@ -43,8 +43,8 @@ class Pastes:
         """
         annotated = target.annotated
         if annotated is not None:
-            own, pasted = self.pixels(target)
-            rest = annotated | (own == 0)[:, None]
+            kept, pasted = self.pixels(target)
+            rest = annotated | (kept == 0)[:, None]
             annotated = rest & (annotated[self.partners] | (pasted == 0)[:, None])
         return Target(self.mix(target.value), self.mix(target.valid), annotated)
 
@@ -54,15 +54,15 @@ class Pastes:
 
     def pixels(self, target: Target) -> tuple[Tensor, Tensor]:
         """Count the valid pixels that stay, and the pasted pixels, [b] each."""
-        own = (target.valid & ~self.masks).sum((1, 2, 3))
+        kept = (target.valid & ~self.masks).sum((1, 2, 3))
         pasted = (target.valid[self.partners] & self.masks).sum((1, 2, 3))
-        return own, pasted
+        return kept, pasted
 
     def mix_weights(self, weights: Tensor, target: Target) -> Tensor:
         """Average the weights [b] of both labels by their valid pixels in the mixed image."""
-        own, pasted = self.pixels(target)
-        share = pasted / (own + pasted).clamp(min=1)
-        return torch.lerp(weights, weights[self.partners], share)
+        kept, pasted = self.pixels(target)
+        fraction = pasted / (kept + pasted).clamp(min=1)
+        return torch.lerp(weights, weights[self.partners], fraction)
 
 
 def mix_images(batch: Batch, tasks: Tasks, options: TrainOptions, draw: Draw) -> Batch:
@@ -146,7 +146,7 @@ def _draw_pastes(batch: Batch, tasks: Tasks, options: TrainOptions, draw: Draw) 
             _draw_box(rng, batch.image_size).cut(masks[row])[:] = True
         else:
             labels = [batch.targets[name][partner : partner + 1] for name in givers]
-            label = next(each for each in labels if bool(each.present))
+            label = next(target for target in labels if bool(target.present))
             masks[row] = _draw_classes(rng, label)[0]
     return Pastes(partners.to(batch.images.device), masks)
 

@@ -73,10 +73,10 @@ class Plan:
     @property
     def _labelled_images(self) -> int:
         """The number of images with a label in each batch; 0 if it is left to chance."""
-        share = self.options.labelled_share
-        if not share or len(self._labelled_ids) in (0, len(self.train)):
+        fraction = self.options.labelled_share
+        if not fraction or len(self._labelled_ids) in (0, len(self.train)):
             return 0
-        return max(round(share * self.options.batch), 1)
+        return max(round(fraction * self.options.batch), 1)
 
     def _labels_of(self, image_id: str) -> int:
         return len(self.labels.get(image_id, ()))

@@ -15,7 +15,7 @@ from labelgrid.basics.errors import TrainingError
 from labelgrid.pixel.target import Tensors
 from labelgrid.train.balancer import TaskLosses
 
-Place = Literal["features", "parameters"]
+GradientPoint = Literal["features", "parameters"]
 
 
 class SharedGradients:
@@ -62,7 +62,7 @@ class SharedGradients:
         (tensor([ 7., 11.]), tensor(6.))
     """
 
-    def __init__(self, step: TaskLosses, losses: Tensors, at: Place) -> None:
+    def __init__(self, step: TaskLosses, losses: Tensors, at: GradientPoint) -> None:
         self.step = step
         self.losses = losses
         self.at = at
@@ -75,13 +75,13 @@ class SharedGradients:
         leaves = list(_leaves([loss.grad_fn for loss in losses.values()], ends))
         self.heads = [leaf for leaf in leaves if id(leaf) not in shared]
         self.bypassed = at_features and len(self.heads) < len(leaves)
-        places = [step.features] if at_features else list(step.parameters)
-        self.own: list[Sequence[Tensor | None]] = []
+        inputs = [step.features] if at_features else list(step.parameters)
+        self.head_gradients: list[Sequence[Tensor | None]] = []
         rows = []
         for loss in losses.values():
-            gradients = self._differentiate(loss, [*places, *self.heads])
-            self.own.append(gradients[len(places) :])
-            rows.append(_flatten(places, gradients[: len(places)]))
+            gradients = self._differentiate(loss, [*inputs, *self.heads])
+            self.head_gradients.append(gradients[len(inputs) :])
+            rows.append(_flatten(inputs, gradients[: len(inputs)]))
         self.own_columns = slice(None)
         self.rows = torch.stack(rows) / self.scale
         if at_features:
@@ -150,8 +150,8 @@ class SharedGradients:
         rest = self.step.other + more
         if self.at == "features":
             features = self.step.features
-            own = combined[self.own_columns].view(features.shape)
-            rest = rest + (features.to(combined.dtype) * own).sum()
+            gradient = combined[self.own_columns].view(features.shape)
+            rest = rest + (features.to(combined.dtype) * gradient).sum()
         elif self.step.group.is_first:  # every process has the sum, which counts once
             sizes = [parameter.numel() for parameter in self.step.parameters]
             parts = torch.split(self.scale * combined, sizes)
@@ -187,7 +187,7 @@ class SharedGradients:
         return total.detach()
 
     def _add_heads(self, factors: Sequence[float]) -> None:
-        for parameter, *gradients in zip(self.heads, *self.own, strict=True):
+        for parameter, *gradients in zip(self.heads, *self.head_gradients, strict=True):
             for factor, gradient in zip(factors, gradients, strict=True):
                 if gradient is not None:
                     _add_gradient(parameter, factor * gradient)
@@ -207,14 +207,14 @@ def _leaves(nodes: Iterable[Any], seen: set[object]) -> Iterator[Tensor]:
         queue.extend(parent for parent, _ in node.next_functions)
 
 
-def _flatten(places: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Tensor:
-    """Join the gradients at the places into one vector, in single precision or better.
+def _flatten(inputs: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Tensor:
+    """Join the gradients at the inputs into one vector, in single precision or better.
 
-    A gradient is 0 where the loss does not depend on the place.
+    A gradient is 0 where the loss does not depend on the input.
     """
     parts = []
-    for place, gradient in zip(places, gradients, strict=True):
-        part = torch.zeros_like(place) if gradient is None else gradient
+    for tensor, gradient in zip(inputs, gradients, strict=True):
+        part = torch.zeros_like(tensor) if gradient is None else gradient
         parts.append(part.flatten())
     vector = torch.cat(parts)
     return vector.to(torch.promote_types(vector.dtype, torch.float32))

@@ -53,7 +53,7 @@ class Draws:
         return [self.generator(*names, image_id) for image_id in ids]
 
     def rows(self, ids: Sequence[str]) -> torch.Tensor:
-        """Return the places of images in the step's batch, int64.
+        """Return the positions of images in the step's batch, int64.
 
         Draws of the whole batch are the same in each of several processes, which takes its rows.
 
@@ -62,8 +62,8 @@ class Draws:
             >>> draws.rows(["c", "a"])
             tensor([2, 0])
         """
-        places = {image_id: place for place, image_id in enumerate(self.ids)}
-        return torch.tensor([places[image_id] for image_id in ids])
+        positions = {image_id: position for position, image_id in enumerate(self.ids)}
+        return torch.tensor([positions[image_id] for image_id in ids])
 
     def images(self, ids: Sequence[str]) -> Batch:
         """Load training images with their labels, with a new augmentation, on the device."""

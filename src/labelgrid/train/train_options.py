@@ -165,10 +165,10 @@ class TrainOptions:
         )
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0; it is {self.learning_rate}")
-        in_range = all(0 <= share <= 1 for share in (self.known, self.warmup, self.halve))
+        in_range = all(0 <= value <= 1 for value in (self.known, self.warmup, self.halve))
         if not in_range or not 0 <= self.val_share < 1:
-            shares = f"{self.known}, {self.val_share}, {self.warmup} and {self.halve}"
-            raise ValueError(f"known, val_share, warmup and halve are shares; they are {shares}")
+            values = f"{self.known}, {self.val_share}, {self.warmup} and {self.halve}"
+            raise ValueError(f"known, val_share, warmup and halve are shares; they are {values}")
         self._check_combinations()
 
     def _check_combinations(self) -> None:

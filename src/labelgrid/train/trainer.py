@@ -192,7 +192,7 @@ class Trainer:
             self.terms.prepare(folder, progress, self._batches, resumed=True)
 
     def run_epoch(self, progress: Progress) -> Json:
-        """Train an epoch and return its log record.
+        """Train an epoch and return its log entry.
 
         Its random draws depend only on the seed and its number.
         """
@@ -221,7 +221,7 @@ class Trainer:
         self.group.average(v for v in values.values() if not isinstance(v, nn.Parameter))
         self._refuse_nan_weights()
         self.epoch += 1
-        record: Json = {
+        entry: Json = {
             "epoch": self.epoch,
             "step": self.step,
             "lr": self.rate,
@@ -230,12 +230,12 @@ class Trainer:
             "loss": tasks.means(),
         }
         if plan.terms:
-            record["terms"] = terms.means()
+            entry["terms"] = terms.means()
         if factors.sums:
-            record["balance"] = factors.means()
+            entry["balance"] = factors.means()
         if self.epoch == 1 and not plan.continued and tasks.first:
-            record["start"] = tasks.first
-        return record
+            entry["start"] = tasks.first
+        return entry
 
     def train_step(
         self, batch: Batch, index: int, ids: tuple[str, ...] | None = None
@@ -256,8 +256,8 @@ class Trainer:
         self.plan.balancer.factors = {}
         given = replace(batch, known=self._draw_known(batch, index, len(ids)))
         with self.fabric.autocast(), self.terms.own.freeze(), refuse_tiny_batches(batch.ids):
-            own, steps, features = self._losses(given)
-            whole = own.complete(self.group, len(ids))
+            local, steps, features = self._losses(given)
+            whole = local.complete(self.group, len(ids))
             other = torch.zeros((), device=self.fabric.device)
             for loss in whole.terms.values():
                 other = other + loss.mean()
@@ -279,7 +279,7 @@ class Trainer:
                     group=self.group,
                 )
             )
-        self.terms.after_step(steps, lambda own: self._refuse_nan(own, batch))
+        self.terms.after_step(steps, lambda losses: self._refuse_nan(losses, batch))
         self.step += 1
         return whole.losses, whole.present, whole.terms
 
@@ -303,8 +303,8 @@ class Trainer:
             weighted[name] = loss * batch.weights[:, column]
         if plan.objective.rescale:
             weighted = rescale_losses(weighted, present)
-        own = BatchLosses(losses=losses, weighted=weighted, present=present, terms=term_losses)
-        return own, steps, whole.features.shared
+        local = BatchLosses(losses=losses, weighted=weighted, present=present, terms=term_losses)
+        return local, steps, whole.features.shared
 
     def _optimise(self, step: TaskLosses) -> None:
         """Back-propagate the losses of a step, add up the gradients of all processes, and step.
@@ -348,11 +348,11 @@ class Trainer:
         return mixed.rows(self.group.own_rows(len(batch.ids)))
 
     def _draw_known(self, batch: Batch, index: int, count: int) -> dict[str, Target]:
-        share = self.plan.options.known
-        if not share:
+        probability = self.plan.options.known
+        if not probability:
             return {}
         rng = stream(self.plan.seed, "known", self.epoch, index)
-        draws = torch.from_numpy(rng.random((count, len(self.plan.tasks))) < share)
+        draws = torch.from_numpy(rng.random((count, len(self.plan.tasks))) < probability)
         is_known = draws[self.group.own_rows(count)].to(self.fabric.device)
         known = {}
         for column, name in enumerate(self.plan.tasks):
@@ -424,11 +424,11 @@ class Means:
 
     def means(self) -> dict[str, float]:
         """Return the mean of each loss that counted."""
-        found = {}
+        means = {}
         for name, (total, count) in self.sums.items():
             if count:
-                found[name] = total / count
-        return found
+                means[name] = total / count
+        return means
 
 
 def compile_encoder(network: Network) -> None:
@@ -483,13 +483,13 @@ def _device_of(device: str, group: TrainingGroup) -> tuple[str, int | list[int]]
     if device == "cpu" or (device == "auto" and not torch.cuda.is_available()):
         return "cpu", 1
     count = torch.cuda.device_count()
-    if group.place >= count:
+    if group.local_rank >= count:
         raise TrainingError(
             f"There are fewer GPUs here, {count}, than processes: each needs one of its own.",
             next_step=f"Train with {count} processes, or fewer.",
             unchanged="Nothing was trained.",
         )
-    return "cuda", [group.place]
+    return "cuda", [group.local_rank]
 
 
 def non_finite_values(values: Tensors) -> dict[str, Tensor]:

@@ -56,11 +56,11 @@ def waiting_hint(history: Sequence[Values]) -> str:
         >>> waiting_hint([{"seconds": 100.0, "waited": 5.0}])
         ''
     """
-    share = _share_waited(history)
-    if share is None:
+    fraction = _share_waited(history)
+    if fraction is None:
         return ""
     return (
-        f"{100 * share:.0f} % of the training's time was waiting for images: "
+        f"{100 * fraction:.0f} % of the training's time was waiting for images: "
         "`train.workers` reads them beside it, a larger `train.cache` keeps more decoded ones."
     )
 
@@ -72,11 +72,11 @@ def early_waiting_hint(history: Sequence[Values]) -> str:
         >>> early_waiting_hint([{"seconds": 100.0, "waited": 40.0}]).partition(":")[0]
         '40 % of the time so far was waiting for images'
     """
-    share = _share_waited(history)
-    if share is None:
+    fraction = _share_waited(history)
+    if fraction is None:
         return ""
     return (
-        f"{100 * share:.0f} % of the time so far was waiting for images: Ctrl-C, then "
+        f"{100 * fraction:.0f} % of the time so far was waiting for images: Ctrl-C, then "
         "`labelgrid fit` with a larger `--set train.cache=GIB`, which keeps decoded ones, goes on "
         "from here."
     )
@@ -85,10 +85,10 @@ def early_waiting_hint(history: Sequence[Values]) -> str:
 def _share_waited(history: Sequence[Values]) -> float | None:
     waited = 0.0
     seconds = 0.0
-    for record in history:
-        if "waited" in record:  # the log of an earlier version has none
-            waited += record["waited"]
-            seconds += record["seconds"]
+    for entry in history:
+        if "waited" in entry:  # the log of an earlier version has none
+            waited += entry["waited"]
+            seconds += entry["seconds"]
     if waited < max(SECONDS, SHARE * seconds):
         return None
     return waited / seconds

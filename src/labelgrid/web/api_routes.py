@@ -25,10 +25,10 @@ def router(opened: Opened) -> APIRouter:
         with opened() as project:
             view = grid_page(project, query)
         images = []
-        for image in view.found.images:
+        for image in view.matches.images:
             states = {task: state.name.lower() for task, state in image.states.items()}
             images.append({"image": image.image_id, "split": image.split, "states": states})
-        return {"total": view.found.total, "page": view.query.page, "images": images}
+        return {"total": view.matches.total, "page": view.query.page, "images": images}
 
     @routes.get("/history")
     def read_history(cell: str) -> list[Json]:

@@ -64,7 +64,7 @@ class LabelForm(BaseModel):
         Raises:
             UsageError: it is one.
         """
-        sizes = [each.size or 0 for each in (self.file, self.drawing) if each]
+        sizes = [upload.size or 0 for upload in (self.file, self.drawing) if upload]
         if len(sizes) != 1:
             raise UsageError(
                 "A label is one file or one drawing.",
@@ -192,11 +192,11 @@ def _drawing(project: ProjectReader, cell: Cell, form: LabelForm) -> LabelArray:
     drawn = drawn_label(project, cell, form.drawing.file.read())
     if form.complete:
         return drawn
-    known = form.known or None
+    class_names = form.known or None
     drawn_on = project.cell(cell)
-    if known is None and drawn_on.state == State.LABELLED:
-        known = known_names(task, drawn_on.label())
-    return knowing(task, drawn, known)
+    if class_names is None and drawn_on.state == State.LABELLED:
+        class_names = known_names(task, drawn_on.label())
+    return knowing(task, drawn, class_names)
 
 
 def _check_seen(project: ProjectReader, form: LabelForm) -> None:

@@ -58,10 +58,10 @@ def value_names(task: TaskDef) -> list[tuple[str, str]]:
         colours = np.array([BLACK, WHITE], np.uint8)
         return list(zip(("no", "yes"), _as_text(colours), strict=True))
     texts = _as_text(task.region_colours)
-    found = []
+    meanings = []
     for name, text in zip(names, texts, strict=True):
-        found.append((name, text + CLEAR if is_background(name) else text))
-    return found
+        meanings.append((name, text + CLEAR if is_background(name) else text))
+    return meanings
 
 
 def _as_text(colours: NDArray[np.uint8]) -> list[str]:
@@ -119,20 +119,20 @@ def known_names(task: TaskDef, label: LabelArray) -> list[str] | None:
     """The annotated classes of a label; None: all."""
     if label.annotated is None:
         return None
-    return [task.class_names[place] for place in np.flatnonzero(label.annotated).tolist()]
+    return [task.class_names[index] for index in np.flatnonzero(label.annotated).tolist()]
 
 
-def knowing(task: TaskDef, drawn: LabelArray, known: Sequence[str] | None) -> LabelArray:
+def knowing(task: TaskDef, drawn: LabelArray, class_names: Sequence[str] | None) -> LabelArray:
     """A drawing that knows some classes alone; None: all.
 
     Raises:
         UsageError: it shows another one, or there is no such class.
     """
-    if known is None:
+    if class_names is None:
         return drawn
     names = np.array(task.class_names)
-    annotated = np.isin(names, known)
-    unknown = sorted(set(known) - set(task.class_names))
+    annotated = np.isin(names, class_names)
+    unknown = sorted(set(class_names) - set(task.class_names))
     if unknown:
         raise UsageError(
             f"'{task.name}' has no class '{unknown[0]:.80}'.", unchanged="Nothing was changed."
@@ -142,7 +142,7 @@ def knowing(task: TaskDef, drawn: LabelArray, known: Sequence[str] | None) -> La
     if strange:
         raise UsageError(
             f"The drawing shows {join_names(strange, 5)}, but the label knows other classes alone: "
-            f"{join_names(known, 5)}. Where else {strange[0]} is, it would not say.",
+            f"{join_names(class_names, 5)}. Where else {strange[0]} is, it would not say.",
             next_step="Erase it, or draw every class of the image and say so.",
             unchanged="Nothing was changed.",
         )

@@ -70,9 +70,9 @@ def exported_by(project: ProjectReader, job: jobs.ShownJob) -> list[ExportedFold
     """The folders that a job exported; empty without an export."""
     if not _has_exported(job):
         return []
-    own = export_folder(project, "job", job.number)
-    if own:
-        return [_exported("job", job.number, own, "the requests")]
+    job_folder = export_folder(project, "job", job.number)
+    if job_folder:
+        return [_exported("job", job.number, job_folder, "the requests")]
     return [folder for folder in exported_rounds(project) if folder.at >= job.started]
 
 

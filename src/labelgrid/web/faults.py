@@ -60,8 +60,8 @@ def _answer_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     lines = []  # without the values, which may be anything
     for fault in error.errors()[:MOST]:
-        place = ".".join(map(str, fault["loc"]))
-        lines.append(f"{place:.80}: {fault['msg']:.200}")
+        location = ".".join(map(str, fault["loc"]))
+        lines.append(f"{location:.80}: {fault['msg']:.200}")
     problem = UsageError(f"{'; '.join(lines)}.", unchanged="Nothing was changed.")
     return _answer(request, problem, 422)
 

@@ -117,7 +117,7 @@ class GridPage:
         classes: the names of the classes of each task that has some.
         is_audited: whether an audit has looked for suspects.
         orders: in which images can be listed.
-        found: its images, and the number of all that match.
+        matches: its images, and the number of all that match.
         pages: the number of pages.
         suspects: the tasks of the suspects of each image, where suspects alone are shown.
         legends: what the colours over the photographs mean.
@@ -131,7 +131,7 @@ class GridPage:
     classes: dict[str, Sequence[str]]
     is_audited: bool
     orders: list[str]
-    found: ImagePage
+    matches: ImagePage
     pages: int
     suspects: Mapping[str, Sequence[str]]
     legends: Mapping[str, ScaleLegend]
@@ -140,7 +140,7 @@ class GridPage:
     @property
     def shape(self) -> str:
         """The shape of the tiles, as of most of the images: "wide", "square" or "upright"."""
-        return shape_of([image.size for image in self.found.images])
+        return shape_of([image.size for image in self.matches.images])
 
     def shown(self, image: ListedImage) -> str:
         """The task that the page of an image shows first; "": any."""
@@ -170,8 +170,8 @@ def shown_task(query: GridQuery, image: ListedImage, suspects: Sequence[str]) ->
     """
     state = STATE_NAMES.get(query.state)
     in_state = []
-    for task, each in image.states.items():
-        if each == state:
+    for task, cell_state in image.states.items():
+        if cell_state == state:
             in_state.append(task)
     wanted = [*suspects, *query.tasks(), *in_state]
     return next((task for task in wanted if task in image.states), "")
@@ -183,13 +183,13 @@ def grid_page(project: ProjectReader, query: GridQuery) -> GridPage:
     first = (query.page - 1) * COUNT
     seen = project.disk.store.last_event()
     labels = query.labels(project)
-    found = image_page(
+    matches = image_page(
         project.disk, wanted, order=query.order, labels=labels, first=first, count=COUNT
     )
-    pages = page_count(found.total, COUNT)
+    pages = page_count(matches.total, COUNT)
     if query.page > pages:
         return grid_page(project, query.model_copy(update={"page": pages}))
-    shown = {image.image_id for image in found.images}
+    shown = {image.image_id for image in matches.images}
     here = {cell: path for cell, path in (labels.among or {}).items() if cell.image_id in shown}
     suspects = defaultdict[str, list[str]](list)
     for cell in current_cells(project.disk, here):
@@ -204,7 +204,7 @@ def grid_page(project: ProjectReader, query: GridQuery) -> GridPage:
         classes={name: task.class_names for name, task in tasks.items() if task.class_names},
         is_audited=(project.folder / TABLE).is_file(),
         orders=image_orders(project.disk),
-        found=found,
+        matches=matches,
         pages=pages,
         suspects=suspects,
         legends=shared_legends(tasks, [over]),
@@ -228,7 +228,7 @@ def overlays(
     if kind not in OVERLAYS or task not in page.tasks:
         names = [f"{kind}/{task}" for kind in OVERLAYS for task in page.tasks]
         raise _unknown("overlay", page.query.over, names)
-    states = {Cell(image.image_id, task): image.states[task] for image in page.found.images}
+    states = {Cell(image.image_id, task): image.states[task] for image in page.matches.images}
     layers = OVERLAYS[kind](project, states, predictions)
     return {cell.image_id: (task, layer) for cell, layer in layers.items()}
 
@@ -259,7 +259,7 @@ def _predictions_over(
 OVERLAYS = {"label": _labels_over, "prediction": _predictions_over}
 
 
-def _unknown(what: str, found: str, names: list[str]) -> UsageError:
+def _unknown(kind: str, value: str, names: list[str]) -> UsageError:
     return UsageError(
-        f"There is no {what} '{found:.40}'.", next_step=f"There are: {', '.join(names)}."
+        f"There is no {kind} '{value:.40}'.", next_step=f"There are: {', '.join(names)}."
     )

@@ -81,9 +81,9 @@ class Guard:
             if message["type"] == "http.response.start":
                 headers = message.setdefault("headers", [])
                 assert isinstance(headers, list)
-                own = {name.lower() for name, _ in headers}
+                present = {name.lower() for name, _ in headers}
                 for name, text in HEADERS.items():
-                    if name.lower().encode() not in own:
+                    if name.lower().encode() not in present:
                         headers.append((name.lower().encode(), text.encode()))
             await send(message)
 
@@ -115,8 +115,8 @@ class Guard:
     def _keep_token(self, request: Request) -> Response:
         """Send the browser to the same address without the token, with a cookie in its place."""
         target = request.url.remove_query_params("token")
-        place = target.path + (f"?{target.query}" if target.query else "")
-        answer = RedirectResponse(local_address(place), status_code=303)
+        address = target.path + (f"?{target.query}" if target.query else "")
+        answer = RedirectResponse(local_address(address), status_code=303)
         answer.set_cookie(_cookie(request), self._session, httponly=True, samesite="strict")
         return answer
 
@@ -149,14 +149,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def local_address(place: str) -> str:
+def local_address(address: str) -> str:
     """An address of this page, never of another site.
 
     Example:
         >>> local_address("//evil.example/a"), local_address("/grid?page=2")
         ('/evil.example/a', '/grid?page=2')
     """
-    return "/" + place.lstrip("/\\")
+    return "/" + address.lstrip("/\\")
 
 
 def _cookie(request: Request) -> str:

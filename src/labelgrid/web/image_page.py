@@ -63,7 +63,7 @@ class ImageView:
         before: the image before this one in the grid that the user came from; empty: none.
         after: the one after it.
         query: that grid.
-        known: what is known of the cell that is shown large.
+        details: what is known of the cell that is shown large.
         layer: the layer that is shown large; None: there is none.
         legend: what its colours mean; None of classes, or if it cannot be read.
         notes: what people wrote on the chosen cell.
@@ -76,7 +76,7 @@ class ImageView:
     before: str
     after: str
     query: GridQuery
-    known: "Known"
+    details: "CellDetails"
     layer: OtherLabel | None
     legend: ScaleLegend | None
     notes: list[CellNote]
@@ -94,7 +94,7 @@ class ImageView:
 
 
 @dataclass(kw_only=True)
-class Known:
+class CellDetails:
     """The knowledge of a cell beside its history.
 
     Args:
@@ -127,9 +127,9 @@ def image_view(project: ProjectReader, query: ImageQuery, predictions: Predictio
     labelled = [cell.task for cell in cells if cell.state == "labelled"]
     chosen = task or next(iter([*labelled, *image.states]))
     cell = Cell(query.image, chosen)
-    known = _known(project, cell, predictions)
-    layers = {layer.key: layer for layer in known.layers}
-    layer = layers.get(query.layer, next(iter(known.layers), None))
+    details = _details(project, cell, predictions)
+    layers = {layer.key: layer for layer in details.layers}
+    layer = layers.get(query.layer, next(iter(details.layers), None))
     before, after = neighbours(
         project.disk,
         query.filter(),
@@ -144,11 +144,11 @@ def image_view(project: ProjectReader, query: ImageQuery, predictions: Predictio
         before=before,
         after=after,
         query=query,
-        known=known,
+        details=details,
         layer=layer,
         legend=_legend(project, chosen, layer),
         notes=project.cell(cell).notes(),
-        predictable=can_predict(project) and not known.purpose,
+        predictable=can_predict(project) and not details.purpose,
     )
 
 
@@ -161,20 +161,20 @@ def _legend(project: ProjectReader, task: str, layer: OtherLabel | None) -> Scal
     return None
 
 
-def _known(project: ProjectReader, cell: Cell, predictions: Predictions) -> Known:
-    known = Known(layers=own_label(project, cell))
-    known.purpose = "" if known.layers else MeasuringCells(project.disk).purpose(cell)
-    if known.purpose:
-        return known
-    known.layers = own_layers(project, cell, predictions)
+def _details(project: ProjectReader, cell: Cell, predictions: Predictions) -> CellDetails:
+    details = CellDetails(layers=own_label(project, cell))
+    details.purpose = "" if details.layers else MeasuringCells(project.disk).purpose(cell)
+    if details.purpose:
+        return details
+    details.layers = own_layers(project, cell, predictions)
     try:
-        found = project.cell(cell)
-        known.layers += found.other_labels()
-        known.has_map = found.uncertainty_map() is not None
-        known.statistics = found.statistics()
+        cell_reader = project.cell(cell)
+        details.layers += cell_reader.other_labels()
+        details.has_map = cell_reader.uncertainty_map() is not None
+        details.statistics = cell_reader.statistics()
     except LabelgridError as error:  # the rest of the page is shown
-        known.problem = str(error)
-    return known
+        details.problem = str(error)
+    return details
 
 
 def _shown_cell(project: ProjectReader, image: ListedImage, task: str) -> ShownCell:

@@ -33,14 +33,14 @@ def _newest(
 ) -> Path | None:
     """The picture that was changed last in a time; imports at once write into `import-2` ...."""
     times: dict[Path, float] = {}
-    place = project.folder
+    folder = project.folder
     for number in itertools.count(2):
-        for path in (place / name for name in names):
+        for path in (folder / name for name in names):
             with suppress(OSError):
                 if not path.is_symlink() and path.is_file():
                     times[path] = path.stat().st_mtime
-        place = project.folder / f"import-{number}"
-        if place.is_symlink() or not place.is_dir():
+        folder = project.folder / f"import-{number}"
+        if folder.is_symlink() or not folder.is_dir():
             break
     begin, end = span
     within = [path for path, time in times.items() if begin <= time <= end]

@@ -49,11 +49,11 @@ def router(opened: Opened) -> APIRouter:
     def start_by_form(request: Request, command: str, form: Annotated[JobForm, Form()]) -> Response:
         request.state.back = "/jobs"
         try:
-            order = order_of({"command": command, **form.model_dump()})
+            job_order = order_of({"command": command, **form.model_dump()})
         except ValidationError as error:
             raise RequestValidationError(error.errors()) from error
         with opened() as project:
-            return _watch(jobs.start(project, order))
+            return _watch(jobs.start(project, job_order))
 
     @routes.post("/request/{number}")
     def request_by_form(request: Request, number: int) -> Response:

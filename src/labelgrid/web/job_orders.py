@@ -121,12 +121,12 @@ class Order(BaseModel):
 
 
 def _model(name: str, request: type[CommandRequest], fields: Fields, bases: Any) -> Any:
-    known: Json = {}
-    for each, kind in fields.items():
-        default = ... if each in REQUIRED else request.fields()[each].default
-        meaning = WORDS.get(each) or request.meanings()[each]
-        known[each] = (kind, Field(default, description=meaning))
-    return create_model(name, __base__=bases, **known)
+    model_fields: Json = {}
+    for field_name, kind in fields.items():
+        default = ... if field_name in REQUIRED else request.fields()[field_name].default
+        meaning = WORDS.get(field_name) or request.meanings()[field_name]
+        model_fields[field_name] = (kind, Field(default, description=meaning))
+    return create_model(name, __base__=bases, **model_fields)
 
 
 #: What fields mean on the page, where a browser may say less of them.
@@ -185,7 +185,7 @@ class Started:
     """What the page may start.
 
     Args:
-        what: what the command does.
+        summary: what the command does.
         request: what it is asked.
         fields: what a browser may say. No path is among them.
         complete: adds to what was said what only the page says, such as paths; it is given the
@@ -193,19 +193,19 @@ class Started:
         base: has more fields.
     """
 
-    what: str
+    summary: str
     request: type[CommandRequest]
     fields: Fields = field(default_factory=dict)
     complete: Callable[[Json, ProjectReader, Path], Json] = lambda said, *_: said
     base: Any = BaseModel
 
-    def order(self, command: str) -> Any:
+    def order_class(self, command: str) -> Any:
         """The class of the orders of a command."""
         word: Any = Literal
         base = create_model("Named", __base__=(Order, self.base), command=(word[command], ...))
-        order = _model(f"{command.title()}Order", self.request, self.fields, base)
-        order.__doc__ = self.what
-        return order
+        order_class = _model(f"{command.title()}Order", self.request, self.fields, base)
+        order_class.__doc__ = self.summary
+        return order_class
 
 
 def _keep_picks(said: Json, project: ProjectReader, folder: Path) -> Json:
@@ -231,12 +231,12 @@ def _find_labels(said: Json, project: ProjectReader, folder: Path) -> Json:
     round = said.pop("round", None)
     job = said.pop("job", 0)
     if file is not None:
-        place = _keep_file(name, file, said.get("format", ""), folder)
+        source = _keep_file(name, file, said.get("format", ""), folder)
     elif round is None:
-        place = sent_file(project, job)
+        source = sent_file(project, job)
     else:
-        place = request_folder(project, round)  # its requests may be answered
-        if not place.is_dir():
+        source = request_folder(project, round)  # its requests may be answered
+        if not source.is_dir():
             raise UsageError(
                 f"Round {round} has no folder of requests to import.",
                 next_step="Export the requests first.",
@@ -246,7 +246,7 @@ def _find_labels(said: Json, project: ProjectReader, folder: Path) -> Json:
         path = folder.absolute() / MAP
         write_text(path, said["map"])
         said["map"] = str(path)
-    return {"labels": [str(place)], **said}
+    return {"labels": [str(source)], **said}
 
 
 def _keep_file(name: str, file: BinaryIO, format: str, folder: Path) -> Path:
@@ -274,7 +274,7 @@ def _keep_file(name: str, file: BinaryIO, format: str, folder: Path) -> Path:
 #: The commands that the page can start.
 STARTED = {
     "fit": Started(
-        what="Train on all labels, and measure.",
+        summary="Train on all labels, and measure.",
         request=FitRequest,
         fields={
             "epochs": Annotated[int, Field(ge=1, le=100_000)] | None,
@@ -283,9 +283,9 @@ STARTED = {
             ],
         },
     ),
-    "score": Started(what="Score the pool with the newest model.", request=ScoreRequest),
+    "score": Started(summary="Score the pool with the newest model.", request=ScoreRequest),
     "query": Started(
-        what="Pick cells within a budget.",
+        summary="Pick cells within a budget.",
         request=QueryRequest,
         fields={
             "budget": Annotated[Number, Field(gt=0)],
@@ -296,26 +296,26 @@ STARTED = {
         complete=_keep_picks,
     ),
     "export": Started(
-        what="Write the open requests for a labelling tool.",
+        summary="Write the open requests for a labelling tool.",
         request=ExportRequest,
         fields={"to": Tool, "task": str},
         complete=_place_requests,
     ),
     "import": Started(
-        what="Import answers to a round's requests, or again a job's file.",
+        summary="Import answers to a round's requests, or again a job's file.",
         request=ImportRequest,
         fields={"format": Tool},
         complete=_find_labels,
         base=ImportPlace,
     ),
     "audit": Started(
-        what="Rank the labels by how likely they are wrong.",
+        summary="Rank the labels by how likely they are wrong.",
         request=AuditRequest,
         fields={"folds": Annotated[int, Field(ge=0, le=100)]},
     ),
-    "report": Started(what="Write the report of the project.", request=ReportRequest),
+    "report": Started(summary="Write the report of the project.", request=ReportRequest),
 }
-ORDERS = tuple(started.order(command) for command, started in STARTED.items())
+ORDERS = tuple(started.order_class(command) for command, started in STARTED.items())
 #: What a browser may say of any command, by name.
 NAMES = {name for order in ORDERS for name in order.model_fields} - {"command"}
 if TYPE_CHECKING:
@@ -351,8 +351,8 @@ def sent_file(project: ProjectReader, number: int) -> Path:
         ProjectError: its folder leads out of the project.
     """
     folder = project.disk.inside(f"jobs/{number:04d}/{SENT}")
-    found = sorted(folder.iterdir()) if folder.is_dir() else []
-    files = [path for path in found if path.is_file() and not path.is_symlink()]
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    files = [path for path in entries if path.is_file() and not path.is_symlink()]
     if len(files) != 1:
         raise UsageError(
             f"Job {number} has no file to import.",

@@ -140,7 +140,7 @@ class ShownJob:
         return next(reversed(self.log.strip().splitlines()), "")
 
 
-def start(project: ProjectReader, order: Order | ReadyOrder) -> int:
+def start(project: ProjectReader, job_order: Order | ReadyOrder) -> int:
     """Start a command as a job, and return its number.
 
     Raises:
@@ -162,10 +162,10 @@ def start(project: ProjectReader, order: Order | ReadyOrder) -> int:
             folder = root / f"{number:04d}"
             folder.mkdir()
             try:
-                place = project.folder.absolute()
-                words = [order.command, str(place), *order.words(project, folder)]
+                project_folder = project.folder.absolute()
+                words = [job_order.command, str(project_folder), *job_order.words(project, folder)]
                 at = datetime.now(UTC).isoformat(timespec="seconds")
-                command_file = asdict(StartedCommand(words, at, order.again(number)))
+                command_file = asdict(StartedCommand(words, at, job_order.again(number)))
                 write_text(folder / STARTED, json.dumps(command_file))
                 start_command(folder, words)
             except BaseException:
@@ -189,8 +189,8 @@ def stop(project: ProjectReader, number: int) -> ShownJob:
             how = "runs on another machine."
         elif state == "unknown":
             end = folder.end
-            known = end.fault if end else "Its records cannot be read."
-            how = f"may have ended, or go on elsewhere. {known}"
+            reason = end.fault if end else "Its records cannot be read."
+            how = f"may have ended, or go on elsewhere. {reason}"
         raise StateError(f"Job {number} {how}", unchanged="Nothing was stopped.")
     return shown(project, number)
 
@@ -246,14 +246,14 @@ def again(project: ProjectReader, number: int) -> int:
     """
     begun = _started(_folder(project, number))
     try:
-        order = order_of(begun.again)
+        job_order = order_of(begun.again)
     except ValidationError as error:
         raise StateError(
             f"Job {number} cannot be started again from here.",
             next_step="Start it anew, or type its command into a terminal.",
             unchanged="Nothing was started.",
         ) from error
-    return start(project, order)
+    return start(project, job_order)
 
 
 def time_span(project: ProjectReader, number: int) -> tuple[float, float] | None:
@@ -286,9 +286,9 @@ def _title(project: ProjectReader, name: str, begun: StartedCommand) -> str:
     """The title of a job for people; an import names its file."""
     title = TITLES.get(name, name)
     with suppress(LabelgridError, OSError, IndexError):
-        place = Path(begun.words[2])
-        if place.parent.name == SENT and place.is_relative_to(project.disk.inside(FOLDER)):
-            return f"{title} {place.name}"
+        path = Path(begun.words[2])
+        if path.parent.name == SENT and path.is_relative_to(project.disk.inside(FOLDER)):
+            return f"{title} {path.name}"
     return title
 
 

@@ -80,8 +80,8 @@ def layer_of(project: ProjectReader, cell: Cell, key: str, predictions: Predicti
         for layer in find(project, cell, predictions):
             if layer.key == key:
                 return layer
-    what = "has no label" if key == LABEL else f"has no '{key:.40}'"
-    raise LedgerError(f"'{cell.image_id}:{cell.task}' {what}.")
+    problem = "has no label" if key == LABEL else f"has no '{key:.40}'"
+    raise LedgerError(f"'{cell.image_id}:{cell.task}' {problem}.")
 
 
 def refuse_early_look(project: ProjectReader, cell: Cell) -> None:

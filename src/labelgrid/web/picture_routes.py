@@ -54,8 +54,8 @@ def router(opened: Opened, predictions: Predictions) -> APIRouter:
         with opened() as project:
             digest = project.disk.store.listed_image(image).digest
             key = picture_key("image", image, digest, size)
-            draw = partial(draw_image, project, image, SIZES[size])
-            return _answer(request, kept, key=key, draw=draw)
+            render = partial(draw_image, project, image, SIZES[size])
+            return _answer(request, kept, key=key, render=render)
 
     @routes.get("/picture/label", response_class=Response)
     def show_label(
@@ -77,7 +77,7 @@ def router(opened: Opened, predictions: Predictions) -> APIRouter:
                 request,
                 kept,
                 key=key,
-                draw=lambda: draw_label(project.declared_task(task), shown.read(), SIZES[size]),
+                render=lambda: draw_label(project.declared_task(task), shown.read(), SIZES[size]),
             )
 
     @routes.get("/picture/values", response_class=Response)
@@ -91,7 +91,7 @@ def router(opened: Opened, predictions: Predictions) -> APIRouter:
             shown = layer_of(project, cell, layer, predictions)
             key = layer_key("values", project, cell, shown)
             return _answer(
-                request, kept, key=key, draw=lambda: packed(label_values(shown.read(), LARGE))
+                request, kept, key=key, render=lambda: packed(label_values(shown.read(), LARGE))
             )
 
     @routes.get("/picture/regions", response_class=Response)
@@ -106,15 +106,15 @@ def router(opened: Opened, predictions: Predictions) -> APIRouter:
             shown = layer_of(project, cell, layer, predictions)
             try:
                 check_drawable(project.declared_task(task))
-                known = known_names(project.declared_task(task), shown.read())
+                class_names = known_names(project.declared_task(task), shown.read())
             except LabelgridError as error:
                 return _unread(error)
-            key = picture_key(layer_key("regions", project, cell, shown), known)
+            key = picture_key(layer_key("regions", project, cell, shown), class_names)
             return _answer(
                 request,
                 kept,
                 key=key,
-                draw=lambda: packed(layer_regions(project, cell, shown), known=known),
+                render=lambda: packed(layer_regions(project, cell, shown), class_names=class_names),
             )
 
     @routes.get("/picture/uncertainty", response_class=Response)
@@ -126,7 +126,7 @@ def router(opened: Opened, predictions: Predictions) -> APIRouter:
         if path is None:
             raise LedgerError(f"No round drew the uncertainty of '{image}:{task}'.")
         key = picture_key("uncertainty", path, path.stat().st_mtime_ns)
-        return _answer(request, kept, key=key, draw=path.read_bytes)
+        return _answer(request, kept, key=key, render=path.read_bytes)
 
     _add_scale(routes, opened, kept)
     return routes
@@ -142,7 +142,7 @@ def _add_scale(routes: APIRouter, opened: Opened, kept: KeptPictures) -> None:
         if picture is None:
             raise LedgerError(f"There is no scale of '{task:.80}'.")
         key = picture_key("scale", definition)
-        return _answer(request, kept, key=key, draw=lambda: picture)
+        return _answer(request, kept, key=key, render=lambda: picture)
 
 
 def layer_key(picture: str, project: ProjectReader, cell: Cell, layer: OtherLabel) -> str:
@@ -152,18 +152,18 @@ def layer_key(picture: str, project: ProjectReader, cell: Cell, layer: OtherLabe
     return picture_key(picture, (cell, layer.key, layer.version), task.options, colours)
 
 
-def packed(values: NDArray[Any], known: Sequence[str] | None = None) -> bytes:
+def packed(values: NDArray[Any], class_names: Sequence[str] | None = None) -> bytes:
     """An array, compressed: a line of JSON with its shape, then little-endian numbers.
 
     The line also has the classes that a label knows.
     """
     numbers = values.astype(values.dtype.newbyteorder("<")).tobytes()
-    head = json.dumps({"shape": values.shape, "known": known})
+    head = json.dumps({"shape": values.shape, "known": class_names})
     return gzip.compress(f"{head}\n".encode() + numbers, compresslevel=1)
 
 
 def _answer(
-    request: Request, kept: KeptPictures, *, key: str, draw: Callable[[], bytes]
+    request: Request, kept: KeptPictures, *, key: str, render: Callable[[], bytes]
 ) -> Response:
     """A picture, drawn unless a copy is kept; nothing if the browser has the picture.
 
@@ -175,7 +175,7 @@ def _answer(
     picture = kept.get(key)
     if picture is None:
         try:
-            picture = draw()
+            picture = render()
         except LabelgridError as error:
             return _unread(error)
         kept.keep(key, picture)

@@ -133,7 +133,7 @@ def _photographs(
     for _, picks in images:
         drawn = {shown.pick.cell for shown in picks if shown.answer != "labelled"}
         predicted -= {cell for cell in drawn & predicted if measuring.purpose(cell)}
-    places = {name: place for place, name in enumerate(project.tasks)}
+    positions = {name: position for position, name in enumerate(project.tasks)}
     lines = []
     for image_id, picks in images:
         shown = []
@@ -142,6 +142,6 @@ def _photographs(
             if pick.pick.cell in predicted:
                 layers.append(PRELABEL)
             shown.append(replace(pick, layers=layers))
-        shown.sort(key=lambda line: places.get(line.pick.cell.task, len(places)))
+        shown.sort(key=lambda line: positions.get(line.pick.cell.task, len(positions)))
         lines.append(PhotographLine(image_id, shown))
     return lines

@@ -39,10 +39,10 @@ def packed(folder: Path) -> Iterator[bytes]:
 
 def regular_files(folder: Path) -> list[Path]:
     """The regular files below a folder, by name, without links."""
-    found = []
-    for place, _, names in os.walk(folder):  # follows no link
-        found += [Path(place, name) for name in names]
-    return sorted(path for path in found if stat.S_ISREG(path.lstat().st_mode))
+    paths = []
+    for parent, _, names in os.walk(folder):  # follows no link
+        paths += [Path(parent, name) for name in names]
+    return sorted(path for path in paths if stat.S_ISREG(path.lstat().st_mode))
 
 
 def _entry(path: Path, folder: Path, handle: int) -> ZipInfo:

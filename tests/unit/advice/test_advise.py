@@ -210,7 +210,7 @@ def test_labels_that_followed_count_for_what_they_were_worth(project: ProjectFol
         derived = {"normals": 4.5} if number == 2 else {}  # older files do not say it
         write_round(project, replace(fit, filled={"normals": 10}, derived=derived), measurement)
     points = {
-        found.task: [point.own for point in found.points]
+        found.task: [point.labels for point in found.points]
         for found in task_curves(project.folder, project.tasks())
     }
     assert points == {"depth": [4, 8], "normals": [4, 12.5]}

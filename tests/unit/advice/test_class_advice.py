@@ -12,7 +12,7 @@ KNOWN = {"cup": (30.0, 0.5, 20), "key": (40.0, 0.2, 24), "pen": (50.0, 0.1, 40)}
 
 
 def row(name: str, iou: float, share: float, change: float | None = None) -> ClassRow:
-    return ClassRow(name=name, iou=iou, change=change, share=share, pixels=round(1000 * share))
+    return ClassRow(name=name, iou=iou, change=change, area=share, pixels=round(1000 * share))
 
 
 def classes(**more: tuple[float, float, int]) -> tuple[list[ClassRow], ShownClasses]:

@@ -92,5 +92,5 @@ def test_of_an_error_lower_is_a_gain() -> None:
 def test_rounds_without_more_labels_say_nothing_of_labels() -> None:
     points = rounds((20.0, 20.0, 20.0), (40, 40, 40))
     assert flat_rounds(points, [()] * 3, curve(points)) is None
-    more = [*points[:2], replace(points[2], own=41)]
+    more = [*points[:2], replace(points[2], labels=41)]
     assert flat_rounds(more, [()] * 3, curve(more)) is not None

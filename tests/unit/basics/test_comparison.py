@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from labelgrid.basics.comparison import (
+    at_shared_x,
     bootstrap_interval,
     compare,
     first_crossing,
     holm_correction,
     mean_over,
     seeds_needed,
-    shared_places,
     sign_flip_p,
     smallest_p,
     untested,
@@ -210,9 +210,9 @@ def test_a_comparison_has_the_mean_and_the_interval_of_its_seed() -> None:
 def test_curves_share_the_places_that_both_have_but_for_rounding() -> None:
     first = np.array([0.1 + 0.2, 1.0, 2.0]), np.array([9.0, 8.0, 7.0])
     second = np.array([0.3, 0.7, 2.0]), np.array([6.0, 5.0, 4.0])
-    mine, its = shared_places(first, second)
+    mine, its = at_shared_x(first, second)
     assert mine[1].tolist() == [9.0, 7.0] and its[1].tolist() == [6.0, 4.0]
-    assert [len(one[0]) for one in shared_places(first, (second[0][1:2], second[1][1:2]))] == [0, 0]
+    assert [len(one[0]) for one in at_shared_x(first, (second[0][1:2], second[1][1:2]))] == [0, 0]
 
 
 @pytest.mark.parametrize(

@@ -205,5 +205,5 @@ def test_every_module_of_the_table_of_moves_is_told_at_its_new_place() -> None:
     moves = re.findall(r"^\| `([\w.]+)` \| `([\w.]+)` \|$", text, flags=re.MULTILINE)
     assert len(moves) > 50
     for before, now in moves:
-        assert plugins._new_place(f"labelgrid.{before}") == f"labelgrid.{now}", before
+        assert plugins._new_module(f"labelgrid.{before}") == f"labelgrid.{now}", before
         assert importlib.util.find_spec(f"labelgrid.{now}"), now

@@ -258,8 +258,8 @@ def test_a_bar_shows_each_part_s_share_and_an_empty_one_nothing() -> None:
         {"depth": {"labelled": 6, "missing": 4}, "new": {"labelled": 0, "missing": 0}},
         COLOURS,
     )
-    assert bars.shares("depth") == {"labelled": 60.0, "missing": 40.0}
-    assert bars.shares("new") == {"labelled": 0.0, "missing": 0.0}
+    assert bars.percentages("depth") == {"labelled": 60.0, "missing": 40.0}
+    assert bars.percentages("new") == {"labelled": 0.0, "missing": 0.0}
     assert bars.alt == "depth: 60 % labelled, 40 % missing; new: nothing"
 
 

@@ -44,7 +44,7 @@ def lengths_of(folder: Path, more: int = 0, singly: bool = False) -> RecordPass[
         function=measure,
         arguments=lambda shard: (more,),
         unit="words",
-        title="{item}" if singly else "Shard {place}",
+        title="{item}" if singly else "Shard {number}",
         singly=singly,
     )
 

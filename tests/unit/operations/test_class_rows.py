@@ -30,7 +30,7 @@ def test_the_worst_class_is_first_and_those_never_seen_are_last():
     rows = class_rows([measured(1, FIRST), measured(2, SECOND)])["semseg"]
     assert [row.name for row in rows] == ["dress", "bag", "wall", "hat"]
     assert [row.change for row in rows] == [None, -2.0, 5.0, None]
-    assert [round(row.share) for row in rows] == [0, 14, 86, 0]
+    assert [round(row.area) for row in rows] == [0, 14, 86, 0]
 
 
 def test_rounds_on_other_labels_are_not_compared():

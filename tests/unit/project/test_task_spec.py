@@ -212,4 +212,4 @@ def test_a_task_names_a_colour_map_where_it_names_its_classes(tmp_path: Path) ->
     for row in rows:
         options = TaskDef.of(row).options
         assert isinstance(options, Options)
-        assert options.places == {0x800000: 0, 0x008000: 1, 0xFFFFFF: -1}
+        assert options.positions == {0x800000: 0, 0x008000: 1, 0xFFFFFF: -1}

@@ -16,7 +16,7 @@ from labelgrid.select.label_curve import (
 )
 
 PRIOR = CurvePrior(
-    own=0.1, all=0.05, own_spread=0.5, all_spread=0.5, shared_spread=-0.1, noise=0.03
+    task=0.1, all=0.05, task_spread=0.5, all_spread=0.5, shared_spread=-0.1, noise=0.03
 )
 METRES = MetricScale("m", "lower")
 PERCENT = MetricScale("%", "higher")
@@ -56,7 +56,7 @@ def test_a_curve_as_was_expected_is_continued(scale):
 
 
 def test_rounds_outweigh_what_was_known():
-    wide = replace(PRIOR, own_spread=1e4, all_spread=1e-6, shared_spread=0.0, all=0.0)
+    wide = replace(PRIOR, task_spread=1e4, all_spread=1e-6, shared_spread=0.0, all=0.0)
     points = measured(METRES, [0.3, 0.0])
     found = fit_curve(points[:3], METRES, wide).forecast(80, 240)
     assert found.value == pytest.approx(points[3].value, rel=1e-3)
@@ -103,10 +103,10 @@ def test_a_forecast_starts_from_the_newest_measurement_however_far_its_curve_lie
         labels = (20, 40, 60, 80)[: 2 + seed % 3]
         curve = fit_curve(measured(scale, slopes, labels, noise=0.3, seed=seed), scale, PRIOR)
         newest = curve.newest
-        still = curve.forecast(newest.own, newest.all)
+        still = curve.forecast(newest.labels, newest.all)
         assert still.value == pytest.approx(newest.value) == curve.now
         assert still.low < newest.value < still.high
-        further = curve.change(newest.own + 1e-6, newest.all)
+        further = curve.change(newest.labels + 1e-6, newest.all)
         assert further.value == pytest.approx(newest.value, rel=1e-3)
 
 
@@ -138,7 +138,7 @@ def test_rounds_without_labels_or_with_values_beyond_the_scale_do_not_count():
 
 
 def test_a_metric_without_a_name_of_its_own_has_what_is_known_of_its_unit():
-    priors = {name: replace(PRIOR, own=place) for place, name in enumerate(("mIoU", "percentage"))}
-    priors["other"] = replace(PRIOR, own=2.0)
-    found = [prior_of(*names, priors).own for names in (("mIoU", "%"), ("Dice", "%"), ("D", "m"))]
+    priors = {name: replace(PRIOR, task=place) for place, name in enumerate(("mIoU", "percentage"))}
+    priors["other"] = replace(PRIOR, task=2.0)
+    found = [prior_of(*names, priors).task for names in (("mIoU", "%"), ("Dice", "%"), ("D", "m"))]
     assert found == [0, 1, 2]

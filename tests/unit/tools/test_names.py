@@ -1,6 +1,6 @@
 import pytest
 
-from tools.names import faults
+from tools.names import MOST_VAGUE_NAMES, faults, vague_names
 
 KINDS = {
     "src/labelgrid/tasks/task.py": "",
@@ -53,3 +53,20 @@ def test_a_type_vocabulary_is_not_a_kind(plant):
 
 def test_the_folder_s_own_machinery_is_no_kind(plant):
     assert faults(plant({**KINDS, "src/labelgrid/cli.py": 'NAME = "task"\n'})) == []
+
+
+def test_more_vague_names_of_variables_and_parameters_than_the_limit_are_told(plant):
+    path = "src/labelgrid/select/ranks.py"
+    at_limit = "".join(f"def f{index}(known):\n    pass\n" for index in range(MOST_VAGUE_NAMES))
+    assert faults(plant({**KINDS, path: at_limit})) == []
+    (fault,) = faults(plant({path: f"{at_limit}for each in ():\n    pass\n"}))
+    assert fault.startswith(f"{MOST_VAGUE_NAMES + 1} variables and parameters are called")
+
+
+def test_vague_names_are_listed_where_they_are_assigned(plant):
+    text = "def f(what, own_rows):\n    found = own_rows.known\n    return {'each': found}\n"
+    root = plant({**KINDS, "src/labelgrid/data/files.py": text})
+    assert vague_names(root) == [
+        "src/labelgrid/data/files.py:1: what",
+        "src/labelgrid/data/files.py:2: found",
+    ]

@@ -6,7 +6,7 @@ import pytest
 import torch.distributed as dist
 
 from labelgrid.basics.errors import TrainingError
-from labelgrid.executors.together import Place
+from labelgrid.executors.together import ProcessRank
 from labelgrid.train.division import division_remarks, refuse_undivided
 from labelgrid.train.group import ALONE, SeveralProcesses
 from labelgrid.train.term import Term
@@ -25,7 +25,9 @@ def plan(tmp_path_factory):
 
 def group_of(size, rank=0):
     """A process of several that have not met."""
-    return SeveralProcesses(Place(rank=rank, size=size, local=rank, address=""), dist.HashStore())
+    return SeveralProcesses(
+        ProcessRank(rank=rank, size=size, local=rank, address=""), dist.HashStore()
+    )
 
 
 class Comparing(Term):

@@ -58,7 +58,7 @@ def test_conditions_differ_once_they_are_trained_and_maps_stay_apart(name):
     different = codes(mapping, maps[[0, 0]], 0, 1)
     assert not torch.allclose(different[0], different[1])
     torch.testing.assert_close(codes(mapping, maps, 0, 1, 0)[:1], codes(mapping, maps[:1], 0))
-    together = MAPPINGS[name](CHANNELS, 24, 2, Norm(each=False)).double()
+    together = MAPPINGS[name](CHANNELS, 24, 2, Norm(by_map=False)).double()
     assert not torch.allclose(codes(together, maps, 0, 1, 0)[:1], codes(together, maps[:1], 0))
 
 
@@ -82,7 +82,7 @@ def test_norms_are_batch_norms_of_one_map_or_of_all():
     ]
     torch.testing.assert_close(Norm()(x, weight, bias), torch.cat(one))
     wanted = torch.nn.functional.batch_norm(x, None, None, weight, bias, training=True)
-    torch.testing.assert_close(Norm(each=False)(x, weight, bias), wanted)
+    torch.testing.assert_close(Norm(by_map=False)(x, weight, bias), wanted)
 
 
 def test_segnet_has_the_parameters_of_its_layers():
@@ -108,7 +108,9 @@ def test_resnet18_has_the_parameters_of_its_blocks():
 @pytest.mark.parametrize(("inputs", "stride"), [(4, 1), (3, 2)])
 def test_a_residual_block_is_that_of_resnet_with_both_layers_conditioned(inputs, stride):
     torch.manual_seed(0)
-    block = ConditionalBlock(inputs, 4, conditions=2, norm=Norm(each=False), stride=stride).double()
+    block = ConditionalBlock(
+        inputs, 4, conditions=2, norm=Norm(by_map=False), stride=stride
+    ).double()
     with torch.no_grad():
         for parameter in block.parameters():
             parameter.add_(torch.rand_like(parameter))

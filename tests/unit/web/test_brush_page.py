@@ -63,12 +63,12 @@ def test_a_label_that_measures_starts_from_nothing_but_itself(tmp_path, monkeypa
     with ProjectReader.open(folder) as project:
         query = ImageQuery(image=heldout, shown="semseg")
         seen = image_view(project, query, Predictions())
-        assert (seen.known.layers, seen.predictable) == (
+        assert (seen.details.layers, seen.predictable) == (
             [],
             False,
-        ) and "held out" in seen.known.purpose
+        ) and "held out" in seen.details.purpose
         labelled = image_view(project, query.model_copy(update={"shown": "normals"}), Predictions())
-        assert [layer.key for layer in labelled.known.layers] == ["label", "prediction"]
+        assert [layer.key for layer in labelled.details.layers] == ["label", "prediction"]
 
 
 @pytest.mark.parametrize("picture", ["label", "values", "regions", "uncertainty"])

@@ -38,7 +38,7 @@ def test_a_wrong_query_is_refused(wrong):
 def test_the_grid_and_the_neighbours_have_the_chosen_order(tmp_path):
     with ProjectReader.open(labelled_project(tmp_path)) as project:
         page = grid_page(project, GridQuery(order="changed"))
-        ids = [image.image_id for image in page.found.images]
+        ids = [image.image_id for image in page.matches.images]
         wanted = GridQuery().filter()
         newest = {row["image"]: 0 for row in project.cells()}
         for row in project.cells():
@@ -82,20 +82,20 @@ def test_the_grid_shows_the_images_whose_labels_show_a_class_or_are_suspect(tmp_
         assert everything.classes == {"semseg": project.tasks["semseg"].class_names}
         query = GridQuery(shows="semseg:ball")
         expected = []
-        for image in everything.found.images:
+        for image in everything.matches.images:
             label = project.label(f"{image.image_id}:semseg")
             if (label.value[label.valid] == 3).any():
                 expected.append(image.image_id)
         page = grid_page(project, query)
-        shown = [image.image_id for image in page.found.images]
-        assert shown == expected and page.found.unread == 0
+        shown = [image.image_id for image in page.matches.images]
+        assert shown == expected and page.matches.unread == 0
         for place, image_id in enumerate(shown):
             around = neighbours(
                 project.disk, query.filter(), image_id, labels=query.labels(project)
             )
             assert around == ("".join(shown[:place][-1:]), "".join(shown[place + 1 :][:1]))
         assert not page.is_audited
-        assert grid_page(project, GridQuery(suspect=True)).found.total == 0
+        assert grid_page(project, GridQuery(suspect=True)).matches.total == 0
         project.audit()
         label = project.audit().labels[0]
         line = f"{label.task},{label.image},1,0.5,odd,{label.path},"
@@ -103,11 +103,11 @@ def test_the_grid_shows_the_images_whose_labels_show_a_class_or_are_suspect(tmp_
         (folder / "audit.csv").write_text(table)
         query = GridQuery(suspect=True, task=label.task)
         page = grid_page(project, query)
-        assert [image.image_id for image in page.found.images] == [label.image]
+        assert [image.image_id for image in page.matches.images] == [label.image]
         assert page.suspects == {label.image: [label.task]}
         assert page.is_audited and query.address() == f"task={label.task}&suspect=true"
         project.confirm([f"{label.image}:{label.task}"])
-        assert grid_page(project, query).found.total == 0
+        assert grid_page(project, query).matches.total == 0
     with client_of(folder) as client:
         found = client.get("/api/images", params={"shows": "semseg:ball"}).json()
         assert [image["image"] for image in found["images"]] == expected
@@ -120,7 +120,7 @@ def test_pages_follow_one_another(tmp_path, monkeypatch):
     monkeypatch.setattr("labelgrid.web.grid_page.COUNT", 3)
     with ProjectReader.open(labelled_project(tmp_path)) as project:
         pages = [grid_page(project, GridQuery(page=number)) for number in (1, 2, 3, 4)]
-        ids = [image.image_id for page in pages[:3] for image in page.found.images]
+        ids = [image.image_id for page in pages[:3] for image in page.matches.images]
         assert ids == sorted({row["image"] for row in project.cells()})
     assert [page.query.page for page in pages] == [1, 2, 3, 3] and pages[0].pages == 3
 
@@ -129,7 +129,7 @@ def test_the_form_offers_the_classes_whose_shares_were_scored(tmp_path):
     folder = labelled_project(tmp_path)
     with ProjectReader.open(folder) as project:
         names = project.tasks["semseg"].class_names
-        images = [image.image_id for image in grid_page(project, GridQuery()).found.images]
+        images = [image.image_id for image in grid_page(project, GridQuery()).matches.images]
         shares = np.random.default_rng(0).random((len(images), 3 * len(names))).astype(np.float32)
         table = Table(
             images=images,
@@ -144,7 +144,7 @@ def test_the_form_offers_the_classes_whose_shares_were_scored(tmp_path):
         page = grid_page(project, GridQuery(order=order))
         column = list(project.tasks).index("semseg") * len(names) + 1
         ranked = [images[place] for place in np.argsort(-shares[:, column])]
-        assert [image.image_id for image in page.found.images] == ranked
+        assert [image.image_id for image in page.matches.images] == ranked
     with client_of(folder) as client:
         text = client.get("/grid", params={"order": order}).text
     assert f'<option value="{order}" selected>semseg:{names[1]}</option>' in text
@@ -174,7 +174,7 @@ def test_a_label_or_a_prediction_is_shown_over_the_photographs_that_have_one(tmp
             if row["state"] != "labelled"
         }
         page = grid_page(project, GridQuery(over="prediction/depth"))
-        everything = {image.image_id for image in page.found.images}
+        everything = {image.image_id for image in page.matches.images}
         assert measuring and set(overlays(project, page, Predictions())) == everything - measuring
         for wrong in ("depth", "label/", "label/nothing", "script/depth"):
             page = grid_page(project, GridQuery(over=wrong))

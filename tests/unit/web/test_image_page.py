@@ -54,4 +54,4 @@ def test_a_wrong_recipe_hides_no_label(tmp_path):
     image, _, task = cell_in(folder, "labelled").rpartition(":")
     (folder.parent / "tiny.toml").write_text("nothing = 1\n[relations.x]\ntrust = 2\n")
     view = view_of(folder, image=image, shown=task)
-    assert view.known.problem and view.layer.key == "label"
+    assert view.details.problem and view.layer.key == "label"

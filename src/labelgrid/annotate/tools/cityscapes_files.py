@@ -104,7 +104,7 @@ def _drawn(image: str, name: str, masks: Masks, finder: ImageNames) -> DrawnImag
             raise LabelError("It is no map of numbers.", next_step="Get the file again.")
         names = dict(NAMES)
         if name.endswith("_labelTrainIds.png"):
-            names = {place: NAMES[number] for place, number in enumerate(EVALUATED)}
+            names = {index: NAMES[number] for index, number in enumerate(EVALUATED)}
             names[NOT_EVALUATED] = NAMES[0]
         names.setdefault(_MINUS_ONE[numbers.dtype.itemsize], PLATE)
         present = np.unique(numbers).tolist()

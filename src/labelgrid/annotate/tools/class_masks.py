@@ -126,11 +126,11 @@ def _listed_masks(
         task = entry.cell.task
         if task and task not in index.tasks:
             tasks = join_names(list(index.tasks))
-            what = f"The project has no task '{task}'."
-            faults.append(Fault(name, what, f"The tasks are {tasks}.", entry.cell))
+            message = f"The project has no task '{task}'."
+            faults.append(Fault(name, message, f"The tasks are {tasks}.", entry.cell))
         elif name not in present:
-            what = f"There is no PNG file '{name}'."
-            faults.append(Fault(name, what, "Put the mask there.", entry.cell))
+            message = f"There is no PNG file '{name}'."
+            faults.append(Fault(name, message, "Put the mask there.", entry.cell))
         else:
             if task not in knows:
                 narrowed = index.of_task(task) if task else index
@@ -183,10 +183,10 @@ def _by_name(name: str, finder: ImageNames, knows: Knows) -> tuple[str, str]:
 def _readings(path: PurePosixPath) -> Iterator[tuple[str, str]]:
     """All ways to read a mask's path, without extension, as an image (with one) and a class."""
     stem = path.name
-    for place in range(len(stem) - 1, 0, -1):
-        if stem[place] == "_":
-            image = f"{path.with_name(stem[:place])}.png"
-            for region in _with_and_without_number(stem[place + 1 :]):
+    for index in range(len(stem) - 1, 0, -1):
+        if stem[index] == "_":
+            image = f"{path.with_name(stem[:index])}.png"
+            for region in _with_and_without_number(stem[index + 1 :]):
                 yield image, region
     folders = path.parts[:-1]
     if not folders:
@@ -214,9 +214,9 @@ def _region_of(stem: str, knows: Knows) -> str:
     If no end is known, the part behind Label Studio's tag, else the whole name.
     """
     for name in _with_and_without_number(stem):
-        for place, character in enumerate(f"-{name}"):
-            if character in "-_" and knows(name[place:]):
-                return name[place:]
+        for index, character in enumerate(f"-{name}"):
+            if character in "-_" and knows(name[index:]):
+                return name[index:]
     return _INSTANCE.sub("", stem.rpartition("-tag-")[2])
 
 
@@ -234,8 +234,8 @@ def _drawn(
         annotations = sorted({match[1] for match in brushed if match})
         if len(annotations) > 1:
             numbers = join_names(annotations, 5, " and ")
-            what = f"Annotations {numbers} both draw '{first.image}'."
-            faults.append(Fault(first.name, what, "Keep the files of one of them."))
+            message = f"Annotations {numbers} both draw '{first.image}'."
+            faults.append(Fault(first.name, message, "Keep the files of one of them."))
             continue
         shown = group if finder.find(first.image) else ()
         shapes = [Shape(mask.region, partial(files.paint_positive, mask.name)) for mask in shown]

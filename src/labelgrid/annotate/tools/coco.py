@@ -94,8 +94,8 @@ class CocoConnector:
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
         """Read the regions of a file, or of the files of a folder, and the skips of a folder."""
-        found = FoundRegions()
-        rest = found.rest
+        regions = FoundRegions()
+        rest = regions.rest
         read = list(_files(answer, rest.faults, rest.stray, index.decode))
         skips = skip_lines(answer, rest.faults, index.decode) if answer.is_dir() else []
         request_ids = {request_id for _, request_id, _ in skips}
@@ -104,10 +104,10 @@ class CocoConnector:
         requests = index.requests(request_ids)
         closed = index.closed(request_ids - requests.keys())
         for file in read:
-            found.images += file.drawn_images(requests, closed)
+            regions.images += file.drawn_images(requests, closed)
             rest.faults += file.tables.faults
         add_skips(rest, skips, requests, closed)
-        return found.answers(
+        return regions.answers(
             index,
             answer,
             nothing="There is no answer in a file of COCO annotations.",
@@ -160,13 +160,13 @@ class _Runs:
 _Region = _Polygons | _Runs
 
 
-def _paint(region: _Region, place: int, canvas: Canvas, number: int) -> None:
+def _paint(region: _Region, index: int, canvas: Canvas, number: int) -> None:
     """Paint a region; errors name its annotation."""
     try:
         region.fill(canvas, number)
     except LabelError as error:
-        what = f"annotations[{place}]: {error.what}"
-        raise LabelError(what, next_step=error.next_step) from error
+        message = f"annotations[{index}]: {error.what}"
+        raise LabelError(message, next_step=error.next_step) from error
 
 
 def _region(annotation: Values) -> _Region:
@@ -247,8 +247,8 @@ class _InstancesFile:
             else:
                 names.add(cell.image_id)
         if len(names) > 1:
-            what = f"Its requests are for several images: {join_names(sorted(names), 3)}."
-            self.tables.faults.add(image.name, what, "Restore the ids that were sent.")
+            message = f"Its requests are for several images: {join_names(sorted(names), 3)}."
+            self.tables.faults.add(image.name, message, "Restore the ids that were sent.")
             self.tables.incomplete.add(key)
         return min(names, default=image.name)
 
@@ -256,8 +256,8 @@ class _InstancesFile:
         for number, category, region in self._regions.pop(key, []):
             name = self.tables.categories.get(category)
             if name is None:
-                what = "Its category_id is in no entry of categories."
-                self.tables.add_fault(number, what)
+                message = "Its category_id is in no entry of categories."
+                self.tables.add_fault(number, message)
                 self.tables.incomplete.add(key)
             else:
                 yield Shape(name, partial(_paint, region, number))

@@ -42,17 +42,17 @@ class CocoPanopticConnector:
 
         The PNGs lie in a folder that is named as the JSON file, or beside it.
         """
-        found = FoundRegions()
+        regions = FoundRegions()
         folder = answer if answer.is_dir() else answer.parent
-        for path, name in answer_files(answer, found.rest.faults):
+        for path, name in answer_files(answer, regions.rest.faults):
             file = _PanopticFile(name, path, folder)
             file.tables.read(path, index.decode)
             if file.is_panoptic or any(file.tables.faults):
-                found.images += file.drawn_images()
-                found.rest.faults += file.tables.faults
+                regions.images += file.drawn_images()
+                regions.rest.faults += file.tables.faults
             else:
-                found.rest.stray.append(name)
-        return found.answers(
+                regions.rest.stray.append(name)
+        return regions.answers(
             index,
             answer,
             nothing="There is no file of panoptic annotations.",
@@ -125,21 +125,21 @@ class _PanopticFile:
         of_class: dict[str, list[int]] = defaultdict(list)
         for segment, category in segments.categories.items():
             if category not in names:
-                what = "A category_id of it is in no entry of categories."
-                self.tables.add_fault(segments.number, what)
+                message = "A category_id of it is in no entry of categories."
+                self.tables.add_fault(segments.number, message)
                 self.tables.incomplete.add(key)
                 return
             of_class[names[category]].append(segment)
-        known = tuple(segments.categories)
+        segment_ids = tuple(segments.categories)
         for name, keys in of_class.items():
-            yield Shape(name, partial(self._paint, path, known, keys))
+            yield Shape(name, partial(self._paint, path, segment_ids, keys))
 
     def _png(self, segments: _Segments) -> Path | None:
         """The annotation's PNG; None, and a fault, if there is none in the answer."""
         name = PurePosixPath(segments.file_name)
         if leads_outside(name):
-            what = f"The path '{name}' leads out of the folder."
-            self.tables.add_fault(segments.number, what)
+            message = f"The path '{name}' leads out of the folder."
+            self.tables.add_fault(segments.number, message)
             return None
         parent = self._path.parent
         for beside in (parent / self._path.stem, parent, parent.parent / self._path.stem):
@@ -161,12 +161,12 @@ class _PanopticFile:
     def _paint(
         self,
         path: Path,
-        known: tuple[int, ...],
+        segment_ids: tuple[int, ...],
         keys: Sequence[int],
         canvas: Canvas,
         number: int,
     ) -> None:
-        ids = self._read(path, known)
+        ids = self._read(path, segment_ids)
         if ids.shape != canvas.size:
             height, width = ids.shape
             raise LabelError(
@@ -178,7 +178,7 @@ class _PanopticFile:
         canvas.paint(chosen[ids], number)
 
 
-def _read_ids(path: Path, known: tuple[int, ...]) -> NDArray[np.int32]:
+def _read_ids(path: Path, segment_ids: tuple[int, ...]) -> NDArray[np.int32]:
     colours = shown_colours(path, "A PNG of segments")
     if colours is None:
         raise LabelError(
@@ -188,9 +188,9 @@ def _read_ids(path: Path, known: tuple[int, ...]) -> NDArray[np.int32]:
         )
     channels = colours.astype(np.int32)
     ids = channels[..., 0] | channels[..., 1] << 8 | channels[..., 2] << 16
-    is_known = np.zeros(_IDS, np.bool_)
-    is_known[[0, *known]] = True
-    unknown = ids[~is_known[ids]]
+    is_listed = np.zeros(_IDS, np.bool_)
+    is_listed[[0, *segment_ids]] = True
+    unknown = ids[~is_listed[ids]]
     if len(unknown):
         raise LabelError(
             f"The PNG {path.name} holds segments that segments_info does not list: "

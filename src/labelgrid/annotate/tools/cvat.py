@@ -133,12 +133,12 @@ class CvatConnector:
         answers = _Answering(index, images).answers()
         answers.faults += faults
         if not answers.has_any:
-            what = "Nobody drew in an image of the CVAT annotations, or ticked that it is done."
+            message = "Nobody drew in an image of the CVAT annotations, or ticked that it is done."
             if not images:
-                what = "There is no image in a file of CVAT annotations."
+                message = "There is no image in a file of CVAT annotations."
             elif answers.foreign:
-                what = "None of the images in the CVAT annotations is in the project."
-            raise LabelError(what, where=answer, next_step=_ADVICE)
+                message = "None of the images in the CVAT annotations is in the project."
+            raise LabelError(message, where=answer, next_step=_ADVICE)
         return answers
 
     def recognise(self, path: Path) -> Recognition | None:
@@ -209,11 +209,11 @@ class _Answering:
         if isinstance(cell, Fault):
             return cell
         if cell.image_id not in self._finder.find(image.name):
-            what = f"Its request '{request_id}' is for another image."
-            return Fault(image.where, what, "Remove the tag that was copied.", cell)
+            message = f"Its request '{request_id}' is for another image."
+            return Fault(image.where, message, "Remove the tag that was copied.", cell)
         if not self._index.tasks[cell.task].region_names:
-            what = "Labels of this task cannot be drawn."
-            return Fault(image.where, what, "Remove the tag.", cell)
+            message = "Labels of this task cannot be drawn."
+            return Fault(image.where, message, "Remove the tag.", cell)
         return cell
 
 

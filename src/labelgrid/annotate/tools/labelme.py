@@ -48,17 +48,17 @@ class LabelMeConnector:
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
         """Read the shapes of a file, or of the files below a folder."""
-        found = FoundRegions()
+        regions = FoundRegions()
         names = index.image_names()
-        for path, name in answer_files(answer, found.rest.faults):
+        for path, name in answer_files(answer, regions.rest.faults):
             file = _LabelMeFile(name)
             file.read(path, index.decode)
             if file.is_labelme:
-                found.images += file.drawn_image(names)
+                regions.images += file.drawn_image(names)
             elif not any(file.faults):
-                found.rest.stray.append(name)
-            found.rest.faults += file.faults
-        return found.answers(
+                regions.rest.stray.append(name)
+            regions.rest.faults += file.faults
+        return regions.answers(
             index,
             answer,
             nothing="There is no file of LabelMe.",
@@ -132,7 +132,7 @@ class _LabelMeFile:
 
 
 @dataclass(frozen=True)
-class _Draw:
+class _PillowShape:
     """How a kind of shape is drawn.
 
     `method` is one of Pillow's `ImageDraw`; `corners` turns the points into its argument.
@@ -155,10 +155,10 @@ def _box(points: Floats) -> Floats:
 
 #: How the shapes that cover an area are drawn; masks are not.
 _DRAWN = {
-    "polygon": _Draw("polygon"),
-    "rectangle": _Draw("rectangle", _box),
-    "oriented_rectangle": _Draw("polygon"),
-    "circle": _Draw("ellipse", _circle_box),
+    "polygon": _PillowShape("polygon"),
+    "rectangle": _PillowShape("rectangle", _box),
+    "oriented_rectangle": _PillowShape("polygon"),
+    "circle": _PillowShape("ellipse", _circle_box),
 }
 #: How many points they may have. A polygon of more corners would take minutes.
 _COUNTS = {
@@ -240,7 +240,7 @@ def _paint_mask(data: bytes, points: Floats, canvas: Canvas, number: int) -> Non
     canvas.paint(mask > 0, number, top=top, left=left)
 
 
-def _paint_drawing(draw: _Draw, points: Floats, canvas: Canvas, number: int) -> None:
+def _paint_drawing(drawing: _PillowShape, points: Floats, canvas: Canvas, number: int) -> None:
     """Paint what Pillow draws.
 
     It uses the whole part of each number, and an outline belongs to its shape. Only the rows of the
@@ -250,7 +250,7 @@ def _paint_drawing(draw: _Draw, points: Floats, canvas: Canvas, number: int) -> 
 
     height, width = canvas.size
     _refuse_far(points, canvas.size)
-    corners = np.trunc(draw.corners(points))
+    corners = np.trunc(drawing.corners(points))
     _refuse_far(corners, canvas.size)
     left, top = np.maximum(corners.min(axis=0), 0).astype(np.int64).tolist()
     right, bottom = np.minimum(corners.max(axis=0) + 1, [width, height]).astype(np.int64).tolist()
@@ -258,6 +258,6 @@ def _paint_drawing(draw: _Draw, points: Floats, canvas: Canvas, number: int) -> 
         return
     mask = Image.new("L", (width, bottom - top))
     moved = (corners - [0, top]).astype(np.int64)
-    fill = getattr(ImageDraw.Draw(mask), draw.method)
+    fill = getattr(ImageDraw.Draw(mask), drawing.method)
     fill(list(map(tuple, moved.tolist())), outline=1, fill=1)
     canvas.paint(np.asarray(mask)[:, left:right] > 0, number, top=top, left=left)

@@ -178,8 +178,8 @@ def _unknown_colours(where: str, unknown: list[int], counts: Mapping[int, int]) 
     step = f"Write them into {LABEL_MAP}, a line NAME:RED,GREEN,BLUE:: each."
     if all(code % 0x10101 == 0 for code in unknown):
         step = "If these are numbers of classes, name the tool: --format folder."
-    what = f"It has colours without a label: {join_names(texts, _SHOWN, '; ')}."
-    return Fault(where, what, step)
+    message = f"It has colours without a label: {join_names(texts, _SHOWN, '; ')}."
+    return Fault(where, message, step)
 
 
 def _no_masks(answer: Path) -> LabelError:

@@ -26,7 +26,7 @@ from labelgrid.executors.workplace import refuse_address
 class _Call:
     """A job for a worker, with the working folder and the environment of now."""
 
-    place: Path
+    working_folder: Path
     environment: Mapping[str, str]
     folder: Path
     function: Callable[..., None]
@@ -38,7 +38,7 @@ class _Call:
         Raises:
             SystemExit: the job did not end well, as its folder says.
         """
-        os.chdir(self.place)
+        os.chdir(self.working_folder)
         os.environ.clear()
         os.environ.update(self.environment)
         try:
@@ -115,7 +115,7 @@ class Processes:
         """Start a job, as `Executor.start` documents."""
         JobFolder(folder).renew()
         call = _Call(
-            place=Path.cwd(),
+            working_folder=Path.cwd(),
             environment=dict(os.environ),
             folder=folder,
             function=function,

@@ -204,8 +204,8 @@ class Ray:
 
 def _died(folder: JobFolder, text: str) -> JobEnd:
     owner = folder.owner
-    place = f" on {owner.host}" if owner and not owner.is_here else ""
-    return JobEnd("died", f"Its worker{place} ended without a result: {text}", again=True)
+    on_host = f" on {owner.host}" if owner and not owner.is_here else ""
+    return JobEnd("died", f"Its worker{on_host} ended without a result: {text}", again=True)
 
 
 def build(preload: str, workers: int, address: str) -> Ray:

@@ -41,8 +41,8 @@ def share_of(variables: Mapping[str, str]) -> Share:
         )
     try:
         count = int(variables[COUNT])
-        place = int(variables[NUMBER]) - int(variables.get(FIRST, "0"))
-        index, rest = divmod(place, int(variables.get(STEP, "1")))
+        number = int(variables[NUMBER]) - int(variables.get(FIRST, "0"))
+        index, rest = divmod(number, int(variables.get(STEP, "1")))
     except (ValueError, ZeroDivisionError) as error:
         raise _odd_numbers(variables) from error
     if rest or not 0 <= index < count:

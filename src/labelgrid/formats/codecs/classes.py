@@ -101,13 +101,13 @@ class Options(Numbering):
         return np.array([positions[name] for name in merged], np.int64)
 
     @cached_property
-    def places(self) -> dict[int, int]:
+    def positions(self) -> dict[int, int]:
         """Number or colour in a file -> position in `names`, or `NOT_LABELLED`."""
-        place = dict(zip(self.classes, self.index.tolist(), strict=True))
-        place[IGNORE] = place.get(IGNORE, NOT_LABELLED)
+        by_name = dict(zip(self.classes, self.index.tolist(), strict=True))
+        by_name[IGNORE] = by_name.get(IGNORE, NOT_LABELLED)
         named = self.names_in_files(self.classes)
-        places = {number: place[name] for number, name in named.items()}
-        return places | dict.fromkeys(self.ignore, NOT_LABELLED)
+        positions = {number: by_name[name] for number, name in named.items()}
+        return positions | dict.fromkeys(self.ignore, NOT_LABELLED)
 
     @cached_property
     def written(self) -> Ints:
@@ -119,12 +119,12 @@ class Options(Numbering):
                 first.setdefault(name, number)
         return np.array([first.get(name, -1) for name in self.names], np.int64)
 
-    def places_in(self, dtype: "np.dtype[Any]") -> dict[int, int]:
-        """The places of numbers of a type, with the default numbers that are not labelled."""
+    def positions_in(self, dtype: "np.dtype[Any]") -> dict[int, int]:
+        """The positions of numbers of a type, with the default numbers that are not labelled."""
         void = dict.fromkeys(default_void(dtype), NOT_LABELLED)
         if self.ids:
-            return void | self.places
-        return void | self.places | void
+            return void | self.positions
+        return void | self.positions | void
 
 
 def read(path: Path, options: Options) -> LabelArray:
@@ -178,7 +178,7 @@ def _of_numbers(numbers: Array, path: Path, options: Options) -> NDArray[np.int1
         ends = numbers == 255
         if ends.any() and not ends.all() and not numbers[~ends].any():
             raise class_faults.only_two_ends(numbers, options.classes, options.ignore, path)
-    index = look_up_numbers(numbers, options.places_in(numbers.dtype), options.first or None)
+    index = look_up_numbers(numbers, options.positions_in(numbers.dtype), options.first or None)
     wrong = index == UNKNOWN
     if not wrong.any():
         return index
@@ -210,7 +210,7 @@ def _of_colours(stored: Array, path: Path, options: Options) -> NDArray[np.int32
         palette = palette_of(path)
         colours = stored[..., None] if palette is None else palette[stored]
     codes = colour_codes(np.broadcast_to(colours, (*stored.shape[:2], 3)))
-    index = look_up_colours(codes, options.places)
+    index = look_up_colours(codes, options.positions)
     wrong = index == UNKNOWN
     if wrong.any():
         named = options.names_in_files(options.classes)
@@ -257,9 +257,9 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
             for "not labelled", or the disk reports an error.
     """
     index = label.value[..., 0]
-    known = label.valid & (index >= 0) & (index < len(options.names))
-    numbers = options.written[np.where(known, index, 0).astype(np.int64)]
-    wrong = label.valid & (~known | (numbers < 0))
+    in_range = label.valid & (index >= 0) & (index < len(options.names))
+    numbers = options.written[np.where(in_range, index, 0).astype(np.int64)]
+    wrong = label.valid & (~in_range | (numbers < 0))
     if wrong.any():
         raise LabelError(
             f"{class_faults.unnamed(index[wrong])}, or a declared 'ignore' number.", where=path
@@ -283,10 +283,10 @@ def _numbers_to_store(numbers: Ints, valid: Bools, path: Path, options: Options)
     # Of two classes, a map of 0 and 255 alone is refused.
     needs_wide = _is_guess(options) and needs_void and not numbers[valid].any()
     for dtype in (np.dtype(np.uint8), np.dtype(np.uint16)):
-        places = options.places_in(dtype)
+        positions = options.positions_in(dtype)
         void = _void(options, dtype)
         fits = all(
-            number <= np.iinfo(dtype).max and places[number] >= 0
+            number <= np.iinfo(dtype).max and positions[number] >= 0
             for number in options.written[options.written >= 0].tolist()
         )
         is_small = dtype.itemsize == 1
@@ -300,9 +300,9 @@ def _numbers_to_store(numbers: Ints, valid: Bools, path: Path, options: Options)
 
 
 def _void(options: Options, dtype: "np.dtype[Any]") -> int | None:
-    places = options.places_in(dtype)
-    for number in (*default_void(dtype), *sorted(places)):
-        if places[number] == NOT_LABELLED and 0 <= number <= np.iinfo(dtype).max:
+    positions = options.positions_in(dtype)
+    for number in (*default_void(dtype), *sorted(positions)):
+        if positions[number] == NOT_LABELLED and 0 <= number <= np.iinfo(dtype).max:
             return number
     return None
 
@@ -310,12 +310,12 @@ def _void(options: Options, dtype: "np.dtype[Any]") -> int | None:
 def _colours_to_store(codes: Ints, valid: Bools, path: Path, options: Options) -> Array:
     """The colours [h, w, 3], with the first colour for "not labelled" if need be."""
     void = []
-    for code, place in options.places.items():
-        if place == NOT_LABELLED:
+    for code, position in options.positions.items():
+        if position == NOT_LABELLED:
             void.append(code)
     if not (void or valid.all()):
         lightest = 0xFFFFFF  # of the greys that are no class's
-        while lightest in options.places:
+        while lightest in options.positions:
             lightest -= 0x010101
         unused = colour_text(lightest)
         raise LabelError(
@@ -327,13 +327,13 @@ def _colours_to_store(codes: Ints, valid: Bools, path: Path, options: Options) -
     return colour_pixels(np.where(valid, codes, [*void, 0][0]))
 
 
-def limit_classes(label: LabelArray, known: int, options: Options) -> LabelArray:
-    """A label that was made when only the first `known` classes of the list were there.
+def limit_classes(label: LabelArray, class_count: int, options: Options) -> LabelArray:
+    """A label that was made when only the first `class_count` classes of the list were there.
 
     The others were not annotated in it.
     """
     annotated = np.zeros(len(options.names), np.bool_)
-    annotated[options.index[:known]] = True
+    annotated[options.index[:class_count]] = True
     if label.annotated is not None:
         annotated &= label.annotated
     if annotated.all():
@@ -415,24 +415,24 @@ def _form_text(options: Options) -> str:
         return (
             "RGB of 8 bits (PNG, TIFF, BMP, .npy) or a palette PNG: one of these colours a pixel."
         )
-    what = f"an index from {options.first}"
+    pixel_value = f"an index from {options.first}"
     if options.ids:
-        what = "one of these numbers"
+        pixel_value = "one of these numbers"
     wide = ""
-    if options.places_in(np.dtype(np.uint8))[255] == NOT_LABELLED:
+    if options.positions_in(np.dtype(np.uint8))[255] == NOT_LABELLED:
         wide = " (in a 16-bit file 65535 instead of 255)"
     return (
-        f"PNG of 8 or 16 bits, grey or palette: {what} a pixel. Not labelled: "
+        f"PNG of 8 or 16 bits, grey or palette: {pixel_value} a pixel. Not labelled: "
         f"{_void_text(options, np.dtype(np.uint8))}{wide}. "
         "Also as TIFF, BMP or .npy of whole numbers."
     )
 
 
 def _void_text(options: Options, dtype: "np.dtype[Any]") -> str:
-    places = options.places_in(dtype)
+    positions = options.positions_in(dtype)
     numbers = []
-    for number, place in places.items():
-        if place == NOT_LABELLED:
+    for number, position in positions.items():
+        if position == NOT_LABELLED:
             numbers.append(str(number))
     if options.first:
         numbers.insert(0, f"below {options.first}")

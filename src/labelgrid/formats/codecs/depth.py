@@ -169,14 +169,14 @@ def _refuse_unmeasured(numbers: Array, scale: float, options: Options, path: Pat
     lone = lone_largest(numbers)
     if lone is None or lone.next * scale > (options.maximum or 0):
         return
-    known = LARGEST.get(int(lone.number))
-    if known is None and lone.share * numbers.size < MANY:
+    meaning = LARGEST.get(int(lone.number))
+    if meaning is None and lone.fraction * numbers.size < MANY:
         return
     number = number_text(lone.number)
     raise LabelError(
-        f"{lone.share:.2%} of its pixels hold {number}{f', {known}' if known else ''}, above the "
-        f"declared maximum of {options.maximum:.6g}; the next number is {lone.next:.6g}. It likely "
-        "means 'not measured'.",
+        f"{lone.fraction:.2%} of its pixels hold {number}{f', {meaning}' if meaning else ''}, "
+        f"above the declared maximum of {options.maximum:.6g}; the next number is {lone.next:.6g}. "
+        "It likely means 'not measured'.",
         where=path,
         next_step=f"Declare that, if it does: `ignore = [{number}]`. If it is a distance, declare "
         "a larger maximum.",

@@ -1,12 +1,12 @@
 """Computes the measures of whole curves: mean losses, and the labels that reach a loss.
 
-Two strategies are compared at the places alone where both were measured. A straight line between
+Two strategies are compared at the x values alone where both were measured. A straight line between
 rounds lies above a loss that flattens, the more the longer the round.
 """
 
 from collections.abc import Callable, Mapping
 
-from labelgrid.basics.comparison import Curve, first_crossing, mean_over, shared_places
+from labelgrid.basics.comparison import Curve, at_shared_x, first_crossing, mean_over
 from labelgrid.lab.reports.means import (
     ValueGetter,
     finite_points,
@@ -47,7 +47,7 @@ def mean_loss_over(results: PointResults, axis: str, x_of: ValueGetter) -> Campa
         unit="",
         better="lower",
         values=values,
-        pair_values=_at_shared_places(
+        pair_values=_values_at_shared_x(
             curves,
             values,
             read=lambda _, curve: mean_over(curve, float(curve[0][0]), float(curve[0][-1])),
@@ -84,7 +84,7 @@ def labels_to_reach(results: PointResults) -> CampaignMeasure:
         unit="labels",
         better="lower",
         values=values,
-        pair_values=_at_shared_places(
+        pair_values=_values_at_shared_x(
             curves,
             values,
             read=lambda seed, curve: first_crossing(curve, goals[seed], "lower"),
@@ -109,19 +109,19 @@ def _curves(results: PointResults, x_of: ValueGetter) -> Curves:
     return curves
 
 
-def _at_shared_places(
+def _values_at_shared_x(
     curves: Curves, shown: Values, *, read: CurveReader, why_not: str
 ) -> Callable[[str, str], PairValues]:
-    """Compares two strategies at the places where both curves have points.
+    """Compares two strategies at the x values where both curves have points.
 
-    Pairs that share fewer than two places in a seed are shown and not tested.
+    Pairs that share fewer than two of these in a seed are shown and not tested.
     """
 
     def pair_values(first: str, second: str) -> PairValues:
         values: list[list[float]] = [[], []]
         for seed, of_seed in curves.items():
             if first in of_seed and second in of_seed:
-                both = shared_places(of_seed[first], of_seed[second])
+                both = at_shared_x(of_seed[first], of_seed[second])
                 if len(both[0][0]) < 2:
                     return PairValues(
                         pair=of_same_seeds(shown[first], shown[second]), why_not=why_not

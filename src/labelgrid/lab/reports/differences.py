@@ -110,9 +110,9 @@ def mean_differences(
 def _seed_differences(
     run: RunResult, reference_run: RunResult, value_of: SeedValueGetter, x_of: ValueGetter
 ) -> dict[int, tuple[float, float, float]]:
-    """By round, a seed's place and difference, and the difference to the value of the next round.
+    """By round, a seed's x and difference, and the difference to the value of the next round.
 
-    Places outside either curve are left out.
+    Values of x outside either curve are left out.
     """
     rounds, curve = finite_points(run, value_of, x_of)
     _, reference = finite_points(reference_run, value_of, x_of)
@@ -121,8 +121,8 @@ def _seed_differences(
         return differences
     end = float(reference[0][-1])
     before = -math.inf
-    for bought, place in zip(rounds, curve[0].tolist(), strict=True):
-        at = min(place, end)
+    for bought, x in zip(rounds, curve[0].tolist(), strict=True):
+        at = min(x, end)
         value = _value_at(curve, at)
         reference_value = _value_at(reference, at)
         if at > before and math.isfinite(value) and math.isfinite(reference_value):

@@ -123,10 +123,10 @@ def equal_cost_ending(results: PointResults) -> Ending:
         for name, measured in curves.items():
             if measured[0].spent <= cost:
                 networks[name][seed] = metrics_at_cost(measured, cost)
-                place = next(index for index, one in enumerate(measured) if one.spent >= cost)
-                after = measured[place]
+                position = next(index for index, one in enumerate(measured) if one.spent >= cost)
+                after = measured[position]
                 next_networks[name][seed] = after
-                rounds[name][seed] = (measured[max(place - 1, 0)].spent, after.spent)
+                rounds[name][seed] = (measured[max(position - 1, 0)].spent, after.spent)
     method = (
         "At the largest cost that all runs of a seed reach, on straight lines between rounds. Runs "
         "that start above it are left out. A curve that flattens lies between this line and the "

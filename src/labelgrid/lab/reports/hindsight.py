@@ -81,7 +81,7 @@ def hindsight_lines(results: PointResults, value_of: ValueGetter) -> dict[str, l
 
 def hindsight_texts(results: PointResults) -> list[Block]:
     """Say for each `best_of` how the arm was chosen."""
-    found: list[Block] = []
+    texts: list[Block] = []
     for name, arms in results.best_of.items():
         text = Text(
             f"{name} is no strategy: after each round it is the arm with the lowest mean loss_mtl "
@@ -89,8 +89,8 @@ def hindsight_texts(results: PointResults) -> list[Block]:
             "the curves only and in no comparison.",
             "small",
         )
-        found.append(text)
-    return found
+        texts.append(text)
+    return texts
 
 
 def hindsight_blocks(results: PointResults) -> list[Block]:

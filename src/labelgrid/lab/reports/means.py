@@ -93,8 +93,8 @@ def finite_points(
     """A run's curve over x where its value is finite, and the numbers of bought rounds there."""
     values = np.array([value_of(run.seed, network) for network in run.measured], float)
     rounds = np.flatnonzero(np.isfinite(values)).tolist()
-    places = [x_of(run.measured[bought]) for bought in rounds]
-    return rounds, (np.array(places, float), values[rounds])
+    xs = [x_of(run.measured[bought]) for bought in rounds]
+    return rounds, (np.array(xs, float), values[rounds])
 
 
 def first_result(networks: Iterable[Measurement], task: str, name: str) -> Result | None:

@@ -169,10 +169,10 @@ def _sections(
         ("cells", "Hardest cells"): _cells(report, results),
     }
     point = _point_text(results)
-    found = []
+    sections = []
     for (section_id, title), section_blocks in blocks.items():
-        found.append(Section(_numbered(section_id, index), f"{title}{point}", section_blocks))
-    return found
+        sections.append(Section(_numbered(section_id, index), f"{title}{point}", section_blocks))
+    return sections
 
 
 def _differences(
@@ -210,8 +210,8 @@ def _grids(results: PointResults, index: int) -> list[Block]:
 
 def _uncertainty(results: PointResults, index: int) -> list[Block]:
     blocks = []
-    for place, details in enumerate(results.details, 1):
-        name = f"{_numbered('uncertainty', index)}-{place}"
+    for rank, details in enumerate(results.details, 1):
+        name = f"{_numbered('uncertainty', index)}-{rank}"
         blocks += uncertainty_charts(details.uncertainty, name, details.title)
     if blocks:
         return [UNCERTAINTY_HELP, *blocks]

@@ -32,9 +32,9 @@ CLASSES = (
 
 
 class Room(NamedTuple):
-    """A kind of room: the share of all rooms, and the mean number of each object in a room."""
+    """A kind of room: the fraction of all rooms, and the mean number of each object in a room."""
 
-    share: float
+    fraction: float
     things: Mapping[str, float]
 
 
@@ -140,20 +140,20 @@ def make_scene(seed: int, index: int, frames: int = 1) -> Scene:
     """
     room, view = room_of(seed, index, frames)
     rng = stream(seed, "scenes room", room)
-    shares = [kind.share for kind in KINDS.values()]
-    kind = KINDS[str(rng.choice(list(KINDS), p=shares))]
+    fractions = [kind.fraction for kind in KINDS.values()]
+    kind = KINDS[str(rng.choice(list(KINDS), p=fractions))]
     size = np.array([rng.uniform(3.2, 5.5), rng.uniform(2.4, 3.0), rng.uniform(3.2, 6)])
     solids = _shell(rng, size)
     viewpoint = _draw_viewpoint(rng, size)
     foot = np.array([viewpoint.x, viewpoint.z])
     taken = [(foot - CLEAR, foot + CLEAR)]
     thing = 1
-    place = partial(_place_on_floor, rng, size, solids=solids, taken=taken)
+    put = partial(_place_on_floor, rng, size, solids=solids, taken=taken)
     if rng.random() < PEOPLE:
-        thing = place(build=person, thing=thing)
+        thing = put(build=person, thing=thing)
     for name, mean in kind.things.items():
         for _ in range(rng.poisson(mean)):
-            thing = place(build=STANDING[name], thing=thing, backed=name in BACKED)
+            thing = put(build=STANDING[name], thing=thing, backed=name in BACKED)
     _scatter_small_things(rng, size, solids=solids, viewpoint=viewpoint, thing=thing)
     camera = _camera(stream(seed, "scenes camera", room, view), viewpoint, view)
     return Scene(tuple(solids), camera, FOV)

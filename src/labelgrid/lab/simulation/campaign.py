@@ -95,7 +95,7 @@ def copy_run(start: Path, folder: Path, settings: Settings) -> None:
     """
     with atomic_project(folder, settings) as building:
         shutil.copytree(
-            start, building, ignore=lambda place, _: [SUPPLIED] if Path(place) == start else []
+            start, building, ignore=lambda source, _: [SUPPLIED] if Path(source) == start else []
         )
         for name in (DONE, TIMES):
             (building / name).unlink(missing_ok=True)

@@ -57,20 +57,20 @@ def _no_cells(path: Path, fault: str) -> RecipeError:
 
 
 def _ledger_cells(plan: InitialLabels, root: Path, _: Collection[str]) -> list[Cell]:
-    place = project_place(root / plan.file)
-    if isinstance(place, Path) and not place.is_file():
-        raise _nothing_to_start_with("ledger", place)
-    with Store.open(place, read_only=True) as store:
+    location = project_place(root / plan.file)
+    if isinstance(location, Path) and not location.is_file():
+        raise _nothing_to_start_with("ledger", location)
+    with Store.open(location, read_only=True) as store:
         cells = [row.cell for row in store.cells(state=State.LABELLED, splits=("train",))]
     if not cells:
-        raise _nothing_to_start_with("label of a training image", place)
+        raise _nothing_to_start_with("label of a training image", location)
     return cells
 
 
-def _nothing_to_start_with(missing: str, place: LedgerPlace) -> RecipeError:
+def _nothing_to_start_with(missing: str, location: LedgerPlace) -> RecipeError:
     return RecipeError(
         f"There is no {missing} to start with.",
-        where=place,
+        where=location,
         next_step="As initial.file give the folder of a project, "
         "or of a run of a study (STUDY/runs/RUN).",
         unchanged="Nothing was run.",

@@ -66,10 +66,10 @@ def _one_label(
     Source: MTPSL section 4, one label, as in its published splits.
     """
     turns = sorted(tasks, key=lambda task: (seed_of(seed, "turn", task), task))
-    found = []
-    for place, image in enumerate(_shuffled(images, seed)):
-        found.append(Cell(image, turns[place % len(turns)]))
-    return found
+    cells = []
+    for index, image in enumerate(_shuffled(images, seed)):
+        cells.append(Cell(image, turns[index % len(turns)]))
+    return cells
 
 
 def _random_labels(

@@ -56,7 +56,7 @@ class Question:
         return sorted({cell.image_id for cell in self.cells})
 
     @property
-    def place(self) -> tuple[Path, int]:
+    def network(self) -> tuple[Path, int]:
         """The project and the round of the network."""
         return self.folder, self.round
 
@@ -126,19 +126,19 @@ def measure_networks(questions: Sequence[Question], progress: Progress) -> list[
         LabelgridError: an image or a label cannot be read.
     """
     fits, stamps, first = _unique_questions(questions, progress)
-    ordered = sorted(first, key=lambda stamp: first[stamp].place)
+    ordered = sorted(first, key=lambda stamp: first[stamp].network)
     answers = {}
-    for (folder, number), group in groupby(ordered, key=lambda stamp: first[stamp].place):
+    for (folder, number), group in groupby(ordered, key=lambda stamp: first[stamp].network):
         with ProjectFolder.open(folder) as project:
             context, model = restore(project, fits[folder, number])
             headlines = {name: task.headline for name, task in context.definitions.items()}
             for stamp in group:
                 evaluation = _measure(context, model, first[stamp], progress)
                 answers[stamp] = evaluation, headlines
-    found = []
+    measured = []
     for question, stamp in zip(questions, stamps, strict=True):
-        found.append(CellMetrics(question, *answers[stamp]))
-    return found
+        measured.append(CellMetrics(question, *answers[stamp]))
+    return measured
 
 
 def measure_cells(
@@ -155,7 +155,7 @@ def measure_cells(
     fits, stamps, first = _unique_questions(questions, progress)
     answers = {}
     for stamp, question in first.items():
-        answers[stamp] = _measure_each(question, fits[question.place], read, progress)
+        answers[stamp] = _measure_each(question, fits[question.network], read, progress)
     return [answers[stamp] for stamp in stamps]
 
 
@@ -174,10 +174,10 @@ def _unique_questions(
     fits = _read_fits(questions)
     stamps: list[Hashable] = []
     for question in questions:
-        fit = fits[question.place]
+        fit = fits[question.network]
         stamps.append((fit.model, hash_of(fit.recipe), question.cells, question.known))
     first = dict(zip(reversed(stamps), reversed(questions), strict=True))
-    for folder, number in {question.place for question in first.values() if question.known}:
+    for folder, number in {question.network for question in first.values() if question.known}:
         with ProjectFolder.open(folder) as project:
             check_known_is_used(*restore(project, fits[folder, number]))
     progress.start("Measuring", sum(len(question.images) for question in first.values()), "images")
@@ -213,7 +213,7 @@ def _measure_each(
 def _read_fits(questions: Sequence[Question]) -> Fits:
     fits = {}
     gone = []
-    for folder, number in dict.fromkeys(question.place for question in questions):
+    for folder, number in dict.fromkeys(question.network for question in questions):
         fit = read_fit(folder / "rounds" / f"{number:04d}")
         if fit and (folder / fit.checkpoint).is_file():
             fits[folder, number] = fit

@@ -28,10 +28,10 @@ class OtherShares:
 
     def __post_init__(self) -> None:
         self._until = time.monotonic() + PATIENCE
-        for place, (key, job) in enumerate(self.jobs.items()):
-            is_mine = self.share.takes(place)
+        for index, (key, job) in enumerate(self.jobs.items()):
+            is_mine = self.share.takes(index)
             if not is_mine or (not self.share.is_all and _runs(job)):
-                self._shares[key] = Share(place % self.share.count, self.share.count)
+                self._shares[key] = Share(index % self.share.count, self.share.count)
 
     def __contains__(self, key: str) -> bool:
         """Whether a run is another share's, or a process elsewhere works on it."""
@@ -48,4 +48,4 @@ class OtherShares:
 
 def _runs(job: Job) -> bool:
     """Whether a process works on a run, on any machine as far as its signs say."""
-    return not job.is_done and JobFolder(job.record).state == "running"
+    return not job.is_done and JobFolder(job.progress_folder).state == "running"

@@ -68,7 +68,7 @@ def own_study(
     """
     path = out / OWN_FILE
     root = out / OWN_LABELS
-    made = [place for place in (path, root) if not place.exists()]
+    made = [part for part in (path, root) if not part.exists()]
     is_new_folder = not out.exists()
     try:
         with note_unchanged("Nothing was run."), _open(folder) as project:

@@ -47,22 +47,22 @@ def changed_plugins(before: Mapping[str, str], now: Mapping[str, str]) -> list[s
         >>> changed_plugins({"a:build": "1", "b:build": "2"}, now)
         ['b:build']
     """
-    found = []
+    changed = []
     for name, digest in before.items():
         if now.get(name, digest) != digest:
-            found.append(name)
-    return found
+            changed.append(name)
+    return changed
 
 
 def _targets(name: str) -> list[str]:
     """The code that a word may mean."""
     if OWN.fullmatch(name):
         return [name]
-    found = []
+    targets = []
     for folder in FOLDERS:
         if name not in names(folder):
-            found += [plugin.target for plugin in installed_plugins(folder).get(name, ())]
-    return found
+            targets += [plugin.target for plugin in installed_plugins(folder).get(name, ())]
+    return targets
 
 
 def _words(values: Any) -> Iterator[str]:

@@ -96,11 +96,11 @@ class Identities:
         if not (isinstance(runs, Mapping) and isinstance(values, Mapping)):
             return cls({}, {})
         values = {name: value for name, value in values.items() if isinstance(value, Mapping)}
-        known = {}
+        hashes = {}
         for key, name in runs.items():
             if str(name) in values:
-                known[key] = str(name)
-        return cls(known, values)
+                hashes[key] = str(name)
+        return cls(hashes, values)
 
     def as_json(self) -> Json:
         """The identities as values of `study.json`."""

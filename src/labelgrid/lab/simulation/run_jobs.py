@@ -121,7 +121,7 @@ class Job:
         return bool(self.records) or self.run.is_done(self.study, self.folder)
 
     @property
-    def record(self) -> Path:
+    def progress_folder(self) -> Path:
         """The folder where the process of the run shows progress; see `executors.job`."""
         return self.folder.parents[1] / "jobs" / self.run.key
 

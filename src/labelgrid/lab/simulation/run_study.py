@@ -74,29 +74,29 @@ class StudyResult:
     @property
     def failed(self) -> dict[str, str]:
         """Key of each failed run -> the reason."""
-        found = {}
+        faults = {}
         for key, status in self.runs.items():
             if status.state == "failed":
-                found[key] = status.fault
-        return found
+                faults[key] = status.fault
+        return faults
 
     @property
     def stopped(self) -> list[str]:
         """Keys of the stopped runs and of all runs that continue a stopped run."""
-        found = []
+        stopped_keys = []
         for key, status in self.runs.items():
             if status.state == "stopped":
-                found.append(key)
-        return found
+                stopped_keys.append(key)
+        return stopped_keys
 
     @property
     def left(self) -> list[str]:
         """Keys of the unfinished runs, and of all runs that continue an unfinished run."""
-        found = []
+        left_keys = []
         for key, status in self.runs.items():
             if status.state in ("waiting", "running"):
-                found.append(key)
-        return found
+                left_keys.append(key)
+        return left_keys
 
     def outcomes(self) -> list[study_results.Outcome]:
         """Read all records."""
@@ -245,22 +245,22 @@ def _renew_settings(jobs: Jobs) -> None:
 class StudyLock:
     """The lock of a study's folder, held by this process.
 
-    `shares` is the open file by which shares wait for each other; None without other shares.
+    `shares_file` is the open file by which shares wait for each other; None without other shares.
     """
 
-    shares: TextIOWrapper | None = None
+    shares_file: TextIOWrapper | None = None
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Let no other share write files of the whole study meanwhile."""
-        if self.shares is None:
+        if self.shares_file is None:
             yield
             return
-        fcntl.flock(self.shares, fcntl.LOCK_EX)
+        fcntl.flock(self.shares_file, fcntl.LOCK_EX)
         try:
             yield
         finally:
-            fcntl.flock(self.shares, fcntl.LOCK_UN)
+            fcntl.flock(self.shares_file, fcntl.LOCK_UN)
 
 
 @contextmanager
@@ -295,9 +295,9 @@ def locked_study(out: Path, share: Share) -> Iterator[StudyLock]:
                 yield StudyLock()
             else:
                 with files.disk_errors(out):
-                    shares = (out / SHARES_LOCK).open("w")
-                with shares:
-                    yield StudyLock(shares)
+                    shares_file = (out / SHARES_LOCK).open("w")
+                with shares_file:
+                    yield StudyLock(shares_file)
         finally:
             if is_new and share.is_all and [path.name for path in out.iterdir()] == [LOCK]:
                 remove_folder(out)

@@ -43,7 +43,7 @@ class JobStatus:
     """The status of a job.
 
     Args:
-        what: the current activity.
+        activity: the current one.
         fault: why it failed or was stopped.
         tries: the number of processes started for it.
         work: its total work, in optimiser steps.
@@ -53,7 +53,7 @@ class JobStatus:
     """
 
     state: State = "waiting"
-    what: str = ""
+    activity: str = ""
     fault: str = ""
     tries: int = 0
     work: float = 1.0
@@ -114,13 +114,15 @@ class Runner:
             if job.is_done:
                 self._note_done(key)
             elif key not in self._others:
-                folder = JobFolder(job.record)
+                folder = JobFolder(job.progress_folder)
                 folder.clear()
                 self._readers[key] = JobReader(folder)
         said = SaidWait(self.say)
         try:
             while self._start_ready():
-                is_begun = any(JobFolder(self.jobs[key].record).owner for key in self._running)
+                is_begun = any(
+                    JobFolder(self.jobs[key].progress_folder).owner for key in self._running
+                )
                 said.look(is_begun, WAITING[bool(self._running)])
                 ends = self.executor.wait(POLL)
                 for key in self._running:
@@ -151,7 +153,7 @@ class Runner:
                 self.statuses[key].tries += 1
                 self._update(key)
                 self._running.append(key)
-                self.executor.start(job.record, run_job, job)
+                self.executor.start(job.progress_folder, run_job, job)
         return bool(self._running) or may_start
 
     def _waits_for_others(self, key: str, job: Job) -> bool:
@@ -188,7 +190,7 @@ class Runner:
                 self.say(f"{arm}: {text}")
         now = reader.new_step()
         if now:
-            self.statuses[key].what = f"{now.what} {now.done}/{now.total} {now.note}"
+            self.statuses[key].activity = f"{now.what} {now.done}/{now.total} {now.note}"
             self._update(key, now)
 
     def _update(self, key: str, now: JobStep | None = None) -> None:
@@ -209,7 +211,7 @@ class Runner:
         if end.again and status.tries <= RETRIES:
             self.say(f"{key}: {end.fault} It is tried again.")
             status.state = "waiting"
-            status.what = ""
+            status.activity = ""
             return
         status.fault = end.fault
         if end.again:

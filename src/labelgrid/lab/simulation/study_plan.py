@@ -95,16 +95,16 @@ def plan_study(request: StudyRequest) -> StudyPlan:
         LabelgridError: the study is refused. Nothing was run.
     """
     note = ""
-    known = {}
+    earlier_digests = {}
     earlier = earlier_values(request.out)
     if earlier is not None:
         old = kept_study(earlier, request.out)
         study = widen_study(request.study, old)
         note = extra_runs_note(request.study, study, old)
-        known = texts_of(earlier, "supplied")
+        earlier_digests = texts_of(earlier, "supplied")
         request = replace(request, study=study)
     runs = validate_study(request)
-    supplied = SuppliedDigests(request, known)
+    supplied = SuppliedDigests(request, earlier_digests)
     identities = identities_of(request, runs, supplied)
     check_same(request, runs, identities)
     jobs = jobs_of(request, runs)
@@ -123,5 +123,5 @@ def plan_study(request: StudyRequest) -> StudyPlan:
         left=left,
         note=note,
         missing=missing,
-        supplied=supplied.found,
+        supplied=supplied.digests,
     )

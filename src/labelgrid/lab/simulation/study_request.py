@@ -128,12 +128,12 @@ def add_dataset_classes(study: Study, root: Path) -> Study:
         raise
 
 
-def add_known_classes(tasks: Tables, known: Tables, root: Path) -> dict[str, Values]:
+def add_known_classes(tasks: Tables, dataset_tables: Tables, root: Path) -> dict[str, Values]:
     """Give each task without `classes` the classes of a known task with equal name and kind.
 
     Args:
         tasks: the tables of a recipe.
-        known: the tables of a data set.
+        dataset_tables: the tables of a data set.
         root: the folder that its files of class names are relative to.
 
     Returns:
@@ -143,13 +143,13 @@ def add_known_classes(tasks: Tables, known: Tables, root: Path) -> dict[str, Val
         ProjectError, RecipeError: the known classes are wrong.
 
     Example:
-        >>> known = {"semseg": {"classes": ["wall", "floor"], "cost": 2}, "depth": {"scale": 0.01}}
-        >>> add_known_classes({"semseg": {"cost": 5}, "depth": {}}, known, Path())
+        >>> arrays = {"semseg": {"classes": ["wall", "floor"], "cost": 2}, "depth": {"scale": 0.01}}
+        >>> add_known_classes({"semseg": {"cost": 5}, "depth": {}}, arrays, Path())
         {'semseg': {'cost': 5, 'classes': ['wall', 'floor']}, 'depth': {}}
     """
     tables = dict(tasks)
     for name, values in tasks.items():
-        table = known.get(name)
+        table = dataset_tables.get(name)
         if "classes" in values or not (isinstance(table, Mapping) and "classes" in table):
             continue
         kind = table.get("kind", name)

@@ -180,11 +180,11 @@ def keys_with_records(out: Path, runs: Sequence[Run]) -> set[str]:
     if not (out / RECORDS).is_file():
         return set()
     records = records_by_run(read_outcomes(out, RECORDS), runs)
-    found = set()
+    keys = set()
     for key, run_records in records.items():
         if run_records:
-            found.add(key)
-    return found
+            keys.add(key)
+    return keys
 
 
 def recorded_runs(out: Path, runs: Sequence[Run], study: Study) -> dict[str, Sequence[Outcome]]:

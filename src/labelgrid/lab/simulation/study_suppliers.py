@@ -132,8 +132,8 @@ class SupplierReader:
         present = {name: names for name, names in declared.classes.items() if name in tasks}
         classes = {}
         if present:
-            known = ClassNames(tasks, ImportOptions(names=declared.map), {})
-            classes = other_classes(present, tasks, known)
+            class_names = ClassNames(tasks, ImportOptions(names=declared.map), {})
+            classes = other_classes(present, tasks, class_names)
         image_ids = dataset.images()
         return cls(
             supplier=supplier,
@@ -212,9 +212,9 @@ def take_labels(project: ProjectFolder, progress: Progress) -> None:
         return
     root = Path(project.settings.oracle.root)
     tasks = project.tasks()
-    known = supplier_names(project)
+    taken_names = supplier_names(project)
     for supplier in suppliers_of(recipe, root, tasks):
-        if supplier.name not in known:
+        if supplier.name not in taken_names:
             _take(project, supplier, tasks, progress)
 
 

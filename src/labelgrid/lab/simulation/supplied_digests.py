@@ -23,15 +23,15 @@ class SuppliedDigests:
 
     Args:
         request: the request of the study.
-        known: of earlier calls: stamps of files whose labels were right, with their digests.
+        earlier: of earlier calls: stamps of files whose labels were right, with their digests.
 
     Attributes:
-        found: the same of this call.
+        digests: the same of this call.
     """
 
     request: StudyRequest
-    known: Mapping[str, str] = field(default_factory=dict)
-    found: dict[str, str] = field(default_factory=dict, init=False)
+    earlier: Mapping[str, str] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict, init=False)
 
     def of(self, supplier: StudySupplier) -> str:
         """A digest of a supplier's labels, with the declaration.
@@ -48,12 +48,12 @@ class SuppliedDigests:
             files[name] = (status.st_size, status.st_mtime_ns, status.st_ino)
         # By this, files are known again without reading them, as labels of these tasks.
         stamp = hash_of([asdict(row) for row in self.request.study.rows()], files)
-        if stamp in self.known:
-            self.found[stamp] = self.known[stamp]
-        if stamp not in self.found:
+        if stamp in self.earlier:
+            self.digests[stamp] = self.earlier[stamp]
+        if stamp not in self.digests:
             _check_labels(reader, self._image_ids)
-            self.found[stamp] = hash_of({name: digest(path) for name, path in names.items()})
-        return self.found[stamp]
+            self.digests[stamp] = hash_of({name: digest(path) for name, path in names.items()})
+        return self.digests[stamp]
 
     @cached_property
     def _dataset(self) -> Dataset:

@@ -57,9 +57,9 @@ def derive_saliency(
 ) -> LabelArray:
     """The pixels of the classes that a table [classes] marks with 1."""
     (label,) = labels
-    found = look_up_classes(label, salient)
-    valid = found.valid & bool(found.value[found.valid].any())
-    return LabelArray(found.value.astype(np.float32), valid)
+    marked = look_up_classes(label, salient)
+    valid = marked.valid & bool(marked.value[marked.valid].any())
+    return LabelArray(marked.value.astype(np.float32), valid)
 
 
 def predicted_saliency(
@@ -115,14 +115,14 @@ def _proposed(counts: Ints, names: Sequence[str]) -> list[Values]:
     that is salient is larger than the IoU without it. The shorter list of classes is taken.
     """
     total = counts.sum(1)
-    share = counts[:, 1] / np.maximum(total, 1)
-    order = np.argsort(-share, kind="stable")
+    fractions = counts[:, 1] / np.maximum(total, 1)
+    order = np.argsort(-fractions, kind="stable")
     hits = np.cumsum(counts[order, 1])
     union = counts[:, 1].sum() + np.cumsum(counts[order, 0])
-    best = share[order[np.argmax(hits / np.maximum(union, 1))]]
-    found: list[Values] = []
+    best = fractions[order[np.argmax(hits / np.maximum(union, 1))]]
+    proposals: list[Values] = []
     for least in (best, *SHARES):
-        chosen = (share > 0) & (share >= least)
+        chosen = (fractions > 0) & (fractions >= least)
         salient = []
         for name, is_it in zip(names, chosen, strict=True):
             if is_it:
@@ -133,9 +133,9 @@ def _proposed(counts: Ints, names: Sequence[str]) -> list[Values]:
             if is_it:
                 others.append(name)
         options = {"others": others} if 0 < len(others) < len(salient) else {"classes": salient}
-        if salient and options not in found:
-            found.append(options)
-    return found
+        if salient and options not in proposals:
+            proposals.append(options)
+    return proposals
 
 
 def _salient_classes(options: Options, reads: Sequence[TaskDef]) -> Ints:

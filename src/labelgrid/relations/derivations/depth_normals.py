@@ -107,14 +107,14 @@ def derive_normals(
     camera = replace(camera, cx=_rounded(camera.cx), cy=_rounded(camera.cy))
     sides = ((0, 0), (radius, radius))
     inverse = np.pad(np.asfortranarray(_inverse_depth(depth)), sides)
-    known = np.pad(np.asfortranarray(depth.valid), sides)
+    padded_valid = np.pad(np.asfortranarray(depth.valid), sides)
     step = step_of(depth.value[..., 0][depth.valid])
     value = np.empty((*depth.size, 3), np.float32)
     valid = np.empty(depth.size, np.bool_)
     for left in range(0, depth.size[1], BAND):
         band = slice(left, left + BAND)
         around = slice(left, left + BAND + 2 * radius)
-        fit = fit_planes(inverse[:, around], known[:, around], options)
+        fit = fit_planes(inverse[:, around], padded_valid[:, around], options)
         # The root mean square of what rounding to steps hides, in inverse depth.
         hidden = step / math.sqrt(12) * inverse[:, around] ** 2
         fit = fit._replace(residual=np.maximum(fit.residual, hidden))
@@ -259,8 +259,8 @@ def _moments(values: Floats, radius: int, degree: int) -> list[Floats]:
     for total in range(degree + 1):
         for down in range(total + 1):
             kernels = (powers[down], powers[total - down])
-            found = cv2.sepFilter2D(turned, cv2.CV_64F, *kernels, borderType=cv2.BORDER_CONSTANT)
-            sums.append(found.T)
+            filtered = cv2.sepFilter2D(turned, cv2.CV_64F, *kernels, borderType=cv2.BORDER_CONSTANT)
+            sums.append(filtered.T)
     return sums
 
 

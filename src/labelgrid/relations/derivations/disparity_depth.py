@@ -53,8 +53,8 @@ def build(options: Options) -> Relation:
 
         def derive(labels: Sequence[LabelArray], camera: Camera | None) -> LabelArray:
             (label,) = labels
-            known = known_camera(camera, "Depth follows from disparity")
-            return _depth(label, known.fx * options.baseline)
+            camera = known_camera(camera, "Depth follows from disparity")
+            return _depth(label, camera.fx * options.baseline)
 
         return derive
 
@@ -81,8 +81,8 @@ def _baseline(example: TrueExample) -> float:
 
 
 def _proposed(readings: Sequence[float]) -> list[Values]:
-    known = [baseline for baseline in readings if baseline > 0]
-    return [{"baseline": round(float(np.median(known)), 6)}] if known else []
+    baselines = [baseline for baseline in readings if baseline > 0]
+    return [{"baseline": round(float(np.median(baselines)), 6)}] if baselines else []
 
 
 def _check_tasks(disparity: TaskDef, depth: TaskDef) -> None:

@@ -58,16 +58,16 @@ def _finder(reads: Sequence[TaskDef], gives: TaskDef) -> OptionFinder:
     def propose(readings: Sequence[Ints]) -> list[Values]:
         counts = sum_counts(readings)
         owner = counts.argmax(1)
-        share = counts.max(1) / np.maximum(counts.sum(1), 1)
-        found: list[Values] = []
+        fractions = counts.max(1) / np.maximum(counts.sum(1), 1)
+        proposals: list[Values] = []
         for least in SHARES:
             owners = {}
-            for part in np.flatnonzero(share >= least):
+            for part in np.flatnonzero(fractions >= least):
                 owners[parts.class_names[part]] = gives.class_names[owner[part]]
             options = {"person": "", "background": "", "owners": owners}
-            if owners and options not in found:
-                found.append(options)
-        return found
+            if owners and options not in proposals:
+                proposals.append(options)
+        return proposals
 
     return OptionFinder(
         finds=("person", "background", "owners"),

@@ -64,14 +64,14 @@ def _finder(reads: Sequence[TaskDef], gives: TaskDef) -> OptionFinder:
     def propose(readings: Sequence[Ints]) -> list[Values]:
         counts = sum_counts(readings)
         background = int(counts.sum(0).argmax())
-        share = counts[:, background] / np.maximum(counts.sum(1), 1)
-        found: list[Values] = []
+        fractions = counts[:, background] / np.maximum(counts.sum(1), 1)
+        proposals: list[Values] = []
         for least in SHARES:
-            classes = [semseg.class_names[index] for index in np.flatnonzero(share < least)]
+            classes = [semseg.class_names[index] for index in np.flatnonzero(fractions < least)]
             options = {"classes": classes, "background": gives.class_names[background]}
-            if 0 < len(classes) < len(semseg.class_names) and options not in found:
-                found.append(options)
-        return found
+            if 0 < len(classes) < len(semseg.class_names) and options not in proposals:
+                proposals.append(options)
+        return proposals
 
     return OptionFinder(
         finds=("classes", "background"), read=partial(count_pairs, semseg, gives), propose=propose

@@ -199,11 +199,11 @@ def channel_moments(passes: Passes, channels: int) -> tuple[Tensor, Tensor]:
         mean_of_part = maps.mean((0, 2, 3))
         number = maps[:, 0].numel()
         spread = (maps - mean_of_part[:, None, None]).square().sum((0, 2, 3)).cpu()
-        share = number / (count + number)
+        fraction = number / (count + number)
         gap = mean_of_part.cpu() - mean
         count = count + number
-        square += spread + gap**2 * (1 - share) * number
-        mean += gap * share
+        square += spread + gap**2 * (1 - fraction) * number
+        mean += gap * fraction
     deviation = (square / max(count, 1)).sqrt()
     deviation[deviation < 1e-6] = 1
     return mean.float().view(1, -1, 1, 1), deviation.float().view(1, -1, 1, 1)

@@ -48,8 +48,8 @@ class SupplierDisagreement(Statistic):
             if target is None:
                 continue
             (losses,) = image_losses(task, [raws[name]], target)
-            known = np.nan_to_num(losses.double().cpu().numpy(), nan=np.inf, posinf=np.inf)
-            values[:, column] = np.where(target.present.cpu().numpy(), known, np.nan)
+            finite = np.nan_to_num(losses.double().cpu().numpy(), nan=np.inf, posinf=np.inf)
+            values[:, column] = np.where(target.present.cpu().numpy(), finite, np.nan)
         return values
 
 

@@ -135,10 +135,10 @@ class Uncertainties:
         draws = np.maximum(keyed_uniform(self.pool.grid.keys[rows], salt), SMALLEST)
         return -np.log(-np.log(draws)) / power
 
-    def places(self, power: float, by_class: float) -> Scores:
+    def ranks(self, power: float, by_class: float) -> Scores:
         """Scores of the missing cells by the order of the picks, float64 [n, t].
 
-        A cell counts by its best place in a queue, divided by the queue's share of the picks. A
+        A cell counts by its best rank in a queue, divided by the queue's share of the picks. A
         cell without an uncertainty has NaN. `power` and `by_class` are as in `queues`.
         """
         first = np.full(self.cells.shape, np.inf)
@@ -147,8 +147,8 @@ class Uncertainties:
             for queues, share in self.queues(column, power, by_class):
                 for queue in queues:
                     rows = queue.items // t
-                    place = rankdata(-queue.scores, "min") * len(queues) / share
-                    first[rows, column] = np.minimum(first[rows, column], place)
+                    rank = rankdata(-queue.scores, "min") * len(queues) / share
+                    first[rows, column] = np.minimum(first[rows, column], rank)
         return np.where(self.pool.grid.eligible & np.isfinite(self.cells), -first, np.nan)
 
     def terms(self, picked: list[tuple[int, int | None]], power: float) -> dict[str, Array]:
@@ -237,9 +237,9 @@ class ClassStratified:
             if groups[group].drawn:
                 drawn.add(item)
         terms = uncertainties.terms(picked, power)
-        without = {"noise": uncertainties.places(np.inf, by_class)}
+        without = {"noise": uncertainties.ranks(np.inf, by_class)}
         if by_class:
-            without["classes"] = uncertainties.places(power, 0.0)
+            without["classes"] = uncertainties.ranks(power, 0.0)
         else:
             del terms["class"]
         return Selection(picks=grid.cell_picks(reasons, drawn), terms=terms, without=without)

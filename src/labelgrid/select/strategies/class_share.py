@@ -47,9 +47,9 @@ class ClassShare:
         else:
             is_predicted = np.nan_to_num(statistic).any(0).reshape(len(tasks), -1)
             column = int(is_predicted.any(1).argmax())
-        shares = shares_of_class(statistic, len(tasks), column, self.options.number)
-        scores = np.repeat(shares[:, None], len(tasks), 1)
-        return ScorerResult(scores, {"share": shares}, shared=True)
+        fractions = shares_of_class(statistic, len(tasks), column, self.options.number)
+        scores = np.repeat(fractions[:, None], len(tasks), 1)
+        return ScorerResult(scores, {"share": fractions}, shared=True)
 
 
 def build(options: Options) -> ComposedStrategy:

@@ -82,14 +82,14 @@ class _Market:
 
     Args:
         gains: of each task [t].
-        shares: the share of each column's label that a row's label gives [t, t].
+        fractions: the fraction of each column's label that a row's label gives [t, t].
         prices: of a label of each task [t], as a part of the budget; infinite if none is left.
-        reached: the share of each cell's label that is bought or follows from bought labels [n, t];
+        reached: the part of each cell's label that is bought or follows from bought ones [n, t];
             changes with each purchase.
     """
 
     gains: Floats
-    shares: Floats
+    fractions: Floats
     prices: Floats
     reached: Floats
 
@@ -108,22 +108,22 @@ class _Market:
         self.reached[row] += added
 
     def _added(self, row: int, column: int) -> Floats:
-        return np.maximum(self.shares[column] - self.reached[row], 0.0)
+        return np.maximum(self.fractions[column] - self.reached[row], 0.0)
 
 
 def _market(pool: PoolView, costs: Floats, gains: str) -> _Market:
     grid = pool.grid
-    shares = np.eye(len(grid.tasks))
+    fractions = np.eye(len(grid.tasks))
     columns = grid.columns
     for task, brought in pool.brings.items():
-        for name, share in brought.items():
-            shares[columns[task], columns[name]] = share
+        for name, fraction in brought.items():
+            fractions[columns[task], columns[name]] = fraction
     reached = np.zeros(grid.state.shape)
     for column in columns.values():
-        reached = np.maximum(reached, grid.bought[:, [column]] * shares[column])
+        reached = np.maximum(reached, grid.bought[:, [column]] * fractions[column])
     return _Market(
         gains=task_gains(pool.history if gains == "curves" else (), grid.tasks),
-        shares=shares,
+        fractions=fractions,
         prices=costs.reshape(grid.state.shape).min(0, initial=np.inf),
         reached=reached,
     )
@@ -217,6 +217,6 @@ def _shrink(exponents: Floats, errors: Floats) -> Floats:
     noise = errors[fitted] ** 2
     between = max(float(slopes.var(ddof=1) - noise.mean()), 0.0)
     total = between + noise
-    share = np.divide(between, total, out=np.zeros_like(total), where=total > 0)
-    gains[fitted] = np.maximum(1 + share * (slopes / slopes.mean() - 1), LEAST)
+    fraction = np.divide(between, total, out=np.zeros_like(total), where=total > 0)
+    gains[fitted] = np.maximum(1 + fraction * (slopes / slopes.mean() - 1), LEAST)
     return gains

@@ -103,31 +103,31 @@ class Stratified:
 
     def _strata(self, pool: PoolView, rows: Bools) -> Places:
         if self.options.by != "features":
-            shares = pool.statistics[CLASSES][rows]
-            if self.options.by == "classes" or shares.any():
-                return rarest_classes(shares, self.options.least)
+            fractions = pool.statistics[CLASSES][rows]
+            if self.options.by == "classes" or fractions.any():
+                return rarest_classes(fractions, self.options.least)
         features = pool.statistics[FEATURES][rows]
         keys = pool.grid.keys[rows]
         return k_means(features, keys, self.options.clusters, seed_of(pool.seed, "strata"))
 
 
-def rarest_classes(shares: AnyFloats, least: float) -> Places:
+def rarest_classes(fractions: AnyFloats, least: float) -> Places:
     """The rarest shown class of each image [n]: the class that the fewest images show.
 
     An image shows a class if the share of its pixels is at least `least`. An image that shows no
     class belongs to its most frequent one.
 
     Args:
-        shares: [n, c], each image's share of pixels by class.
+        fractions: [n, c], each image's share of pixels by class.
         least: the least share of a class that counts.
 
     Example:
         >>> rarest_classes(np.array([[0.9, 0.1, 0.0], [1.0, 0.0, 0.0], [0.5, 0.495, 0.005]]), 0.01)
         array([1, 0, 1])
     """
-    shown = (shares >= least) & (shares > 0)
-    images = np.where(shown, shown.sum(0), len(shares) + 1)
-    return np.where(shown.any(1), images.argmin(1), shares.argmax(1))
+    shown = (fractions >= least) & (fractions > 0)
+    images = np.where(shown, shown.sum(0), len(fractions) + 1)
+    return np.where(shown.any(1), images.argmin(1), fractions.argmax(1))
 
 
 def build(options: Options) -> Stratified:

@@ -242,16 +242,16 @@ class TaskConsistency:
             terms["inconsistency"] = scores
         if FEATURES in self.needs:
             nearest = NearestByColumn(pool.statistics[FEATURES], items.centres, options.distance)
-            places, values, distances = pick_greedily(items, nearest, rates=budget.unit == "cost")
+            chosen, values, distances = pick_greedily(items, nearest, rates=budget.unit == "cost")
             terms["diversity"] = distances.reshape(shape)
             if INCONSISTENCY in self.needs:
                 without["diversity"] = items.scores.reshape(shape)
                 without["inconsistency"] = distances.reshape(shape)
         else:
             values = items.scores
-            places = _buy_items(items, valued=budget.unit == "cost")
+            chosen = _buy_items(items, valued=budget.unit == "cost")
         return Selection(
-            picks=self._picks(places, values, raw, grid),
+            picks=self._picks(chosen, values, raw, grid),
             terms=terms,
             calibration=pool.calibration,
             scores=values.reshape(shape),
@@ -259,12 +259,12 @@ class TaskConsistency:
         )
 
     def _picks(
-        self, places: list[tuple[int, int]], values: Scores, raw: Scores, grid: Grid
+        self, chosen: list[tuple[int, int]], values: Scores, raw: Scores, grid: Grid
     ) -> list[Pick]:
         eligible = grid.eligible
         cells = []
         picked = np.zeros(raw.shape, np.bool_)
-        for row, group in places:
+        for row, group in chosen:
             columns = [group]
             if self.options.unit == "images":
                 columns = np.flatnonzero(eligible[row]).tolist()

@@ -234,14 +234,19 @@ class DistanceOverview(Overview):
         """Remark constant labels, and many labels with the same end."""
         if self.constant:
             yield f"{self._constant()}."
-        end, shares = max(self.ends.items(), key=lambda item: len(item[1]), default=(0.0, []))
+        end, fractions = max(self.ends.items(), key=lambda item: len(item[1]), default=(0.0, []))
         if self.unmeasured:  # doubted
             return
-        if len(shares) >= MANY and 2 * len(shares) > self.labels and median(shares) > AT_END:
+        if (
+            len(fractions) >= MANY
+            and 2 * len(fractions) > self.labels
+            and median(fractions) > AT_END
+        ):
             yield (
-                f"{len(shares):,} of {count_text(self.labels, 'new label')} end at "
-                f"{end:.4g}{self.unit}, which {percent(median(shares))} of their pixels hold: if "
-                "larger values were cut off there, store such pixels as 0, which is not measured."
+                f"{len(fractions):,} of {count_text(self.labels, 'new label')} end at "
+                f"{end:.4g}{self.unit}, which {percent(median(fractions))} of their pixels hold: "
+                "if larger values were cut off there, store such pixels as 0, which is not "
+                "measured."
             )
 
     def doubts(self) -> Iterator[str]:

@@ -44,7 +44,7 @@ LOWER = 0.1
 
 #: The correlations of x with the column, y with the height, x with the height and y with the
 #: column; and the mean y.
-Places = NDArray[np.float64]
+AxisCorrelations = NDArray[np.float64]
 #: Components up to this say nothing about a slope: 8-bit files cannot hold 0.
 FLAT = 0.05
 #: Other axes explain a label if at most this share of its normals then faces away.
@@ -68,29 +68,29 @@ CAUSE = (
 )
 
 
-def places_of(value: Array, valid: Bools, _options: object) -> Places | None:
+def axis_correlations(value: Array, valid: Bools, _options: object) -> AxisCorrelations | None:
     """The change of normals [h, w, 3] from place to place; None without a change."""
     step = -(-max(valid.shape) // SIDE)
     thin = (slice(step // 2, None, step),) * 2
     shown = valid[thin]
     rows, columns = np.nonzero(shown)
     x, y = value[thin][shown][:, :2].T.astype(np.float64)
-    places = np.stack([x, y, columns, -rows])
-    if shown.sum() < 2 or places.std(1).min() < 1e-3:
+    samples = np.stack([x, y, columns, -rows])
+    if shown.sum() < 2 or samples.std(1).min() < 1e-3:
         return None
-    table = np.corrcoef(places)
+    table = np.corrcoef(samples)
     return np.array([table[0, 2], table[1, 3], table[0, 3], table[1, 2], y.mean()])
 
 
-def judge_places(found: Sequence[Places | None], options: Any) -> str:
+def judge_axes(measurements: Sequence[AxisCorrelations | None], options: Any) -> str:
     """Doubt normals whose x and y are exchanged, or whose y points down."""
-    labels = [places for places in found if places is not None]
+    labels = [correlations for correlations in measurements if correlations is not None]
     if len(labels) < MANY:
         return ""
     x_right, y_up, x_up, y_right, mean = np.median(labels, 0).tolist()
-    own = abs(x_right) + abs(y_up)
-    wrong = abs(x_up) + abs(y_right)
-    if wrong > own + EXCHANGED:
+    as_declared = abs(x_right) + abs(y_up)
+    exchanged = abs(x_up) + abs(y_right)
+    if exchanged > as_declared + EXCHANGED:
         axes = _renamed(
             options.axes, {"right": "up", "left": "down", "up": "right", "down": "left"}
         )
@@ -125,7 +125,7 @@ def _renamed(axes: str, names: dict[str, str]) -> str:
     return ", ".join(parts)
 
 
-AXES_CHECK = LabelCheck(places_of, judge_places, sampled=True)
+AXES_CHECK = LabelCheck(axis_correlations, judge_axes, sampled=True)
 
 
 def turn_normals(value: Array, valid: Bools, geometry: Placement, _options: object) -> Labels:
@@ -157,7 +157,7 @@ def direction_figures(value: Array, valid: Bools, options: Any) -> LabelFigures:
     x_flipped = f'axes = "{_flipped(options.axes, "right", "left")}"'
     y_flipped = f'axes = "{_flipped(options.axes, "up", "down")}"'
     x, y, z = (known_numbers(plane, valid) for plane in _planes(value))
-    figures = {
+    numbers = {
         "the mean x (right)": LabelFigure(value=float(x.mean()), tolerance=MEAN),
         "the mean y (up)": LabelFigure(
             value=float(y.mean()),
@@ -175,14 +175,14 @@ def direction_figures(value: Array, valid: Bools, options: Any) -> LabelFigures:
         ("x with the column", x, columns, x_flipped),
         ("y with the height", y, -rows, y_flipped),
     )
-    for name, component, places, flipped in pairs:
-        place = known_numbers(np.broadcast_to(places, valid.shape), valid)
-        if min(float(component.std()), float(place.std())) > 1e-3:
-            correlation = float(np.corrcoef(component, place)[0, 1])
-            figures[f"the correlation of {name}"] = LabelFigure(
+    for name, component, positions, flipped in pairs:
+        position = known_numbers(np.broadcast_to(positions, valid.shape), valid)
+        if min(float(component.std()), float(position.std())) > 1e-3:
+            correlation = float(np.corrcoef(component, position)[0, 1])
+            numbers[f"the correlation of {name}"] = LabelFigure(
                 value=correlation, tolerance=TURN, others={flipped: -correlation}
             )
-    return figures
+    return numbers
 
 
 def _planes(value: Array) -> Sequence[Array]:
@@ -220,10 +220,10 @@ def other_normals_slopes(value: Array, valid: Bools, options: Any) -> Mapping[st
     slopes = {}
     for axes, turned in other_axes(options.axes).items():
         channel, sign = turned[2]
-        below, known = counts[channel]
-        away = below if sign > 0 else known - below
-        if away <= AWAY * known:
-            x, y, z = (side * planes[place] for place, side in turned)
+        below, nonzero = counts[channel]
+        away = below if sign > 0 else nonzero - below
+        if away <= AWAY * nonzero:
+            x, y, z = (side * planes[index] for index, side in turned)
             slopes[f'axes = "{axes}"'] = np.stack([x * z, y * z], axis=-1)
     return slopes
 
@@ -294,8 +294,8 @@ def _colour(vectors: Floats) -> Bytes:
 
 
 def _ball() -> Bytes:
-    places = np.linspace(-1, 1, 72)
-    x, y = np.meshgrid(places, -places)
+    steps = np.linspace(-1, 1, 72)
+    x, y = np.meshgrid(steps, -steps)
     inside = x**2 + y**2 <= 1
     z = np.sqrt(np.where(inside, 1 - x**2 - y**2, 0))
     return np.where(inside[..., None], _colour(np.stack([x, y, z], -1)), 255).astype(np.uint8)

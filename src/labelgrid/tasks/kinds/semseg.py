@@ -61,20 +61,22 @@ class ClassOverview(Overview):
 
     def shares(self) -> dict[str, float]:
         """The shares of the classes that occur, the largest first."""
-        shares = {}
+        fractions = {}
         for index in np.argsort(-self.counts, kind="stable"):
             if self.counts[index]:
-                shares[self.options.names[index]] = float(self.counts[index] / self.valid)
-        return shares
+                fractions[self.options.names[index]] = float(self.counts[index] / self.valid)
+        return fractions
 
     def text(self) -> str:
         """The number of classes that occur, and the shares of the largest."""
-        shares = self.shares()
-        largest = [f"{name} {percent(share)}" for name, share in list(shares.items())[:NAMED]]
-        if len(shares) > NAMED:
+        fractions = self.shares()
+        largest = [
+            f"{name} {percent(fraction)}" for name, fraction in list(fractions.items())[:NAMED]
+        ]
+        if len(fractions) > NAMED:
             largest.append("…")
         return (
-            f"{len(shares)} of {len(self.counts)} classes; {', '.join(largest)}"
+            f"{len(fractions)} of {len(self.counts)} classes; {', '.join(largest)}"
             f"{without_label(self)}"
         )
 
@@ -89,9 +91,10 @@ class ClassOverview(Overview):
 
     def remarks(self) -> Iterator[str]:
         """Remark a single class, and labels with a part of the classes."""
-        shares = self.shares()
-        if len(shares) == 1:
-            yield f"all labelled pixels of the new labels are of one class, '{next(iter(shares))}'."
+        fractions = self.shares()
+        if len(fractions) == 1:
+            (name,) = fractions
+            yield f"all labelled pixels of the new labels are of one class, '{name}'."
         if self.some:
             labels = count_text(self.labels, "new label")
             yield f"in {self.some:,} of {labels} only some of the classes were annotated."

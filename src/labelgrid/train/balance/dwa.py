@@ -79,8 +79,8 @@ class DynamicWeightAverage(WeightedBalancer):
         """Compute the weights of the current epoch, [t]; their mean is 1."""
         ratios = self.last / self.before
         has_ratio = (self.last != 0) & (self.before != 0)
-        shares = torch.where(has_ratio, ratios / self.options.temperature, -torch.inf).softmax(0)
-        return torch.where(has_ratio, has_ratio.sum() * shares, 1.0)
+        fractions = torch.where(has_ratio, ratios / self.options.temperature, -torch.inf).softmax(0)
+        return torch.where(has_ratio, has_ratio.sum() * fractions, 1.0)
 
 
 def build(weights: Weights, reduce: Reduce, options: Options) -> DynamicWeightAverage:

@@ -18,7 +18,7 @@ from labelgrid.basics.errors import PluginError, RecipeError, TrainingError
 from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text
 from labelgrid.train.balancer import Balancer, Reduce, TaskLosses, Weights
-from labelgrid.train.shared_gradients import Place, SharedGradients
+from labelgrid.train.shared_gradients import GradientPoint, SharedGradients
 
 #: Maps gradients [t, n] to one [n].
 Aggregator = Callable[[Tensor], Tensor]
@@ -45,7 +45,9 @@ class Options:
 class AggregatedGradients(Balancer):
     """Gives the shared part the aggregated gradient of the labelled tasks."""
 
-    def __init__(self, weights: Weights, reduce: Reduce, aggregator: Aggregator, at: Place) -> None:
+    def __init__(
+        self, weights: Weights, reduce: Reduce, aggregator: Aggregator, at: GradientPoint
+    ) -> None:
         super().__init__()
         self.fixed = weights
         self.reduce = reduce

@@ -220,15 +220,15 @@ class JointRegularisation(RecolouringTerm):
 
     def views(self) -> Views:
         """Return the two crops, if it compares on crops."""
-        own = self.options.view == "crop" and len(self.names) > 1
-        if not own:
+        has_crops = self.options.view == "crop" and len(self.names) > 1
+        if not has_crops:
             return {}
         return {"first": self._mirrored_crop, "second": self._crop}
 
     def supervised_view(self, batch: Batch, draws: Draws) -> Batch:
         """Return the batch, in other colours if all views are recoloured."""
-        own = self.options.recolour == "all" and len(self.names) > 1
-        return self.recolour(batch, draws) if own else batch
+        recolours = self.options.recolour == "all" and len(self.names) > 1
+        return self.recolour(batch, draws) if recolours else batch
 
     def _mirrored_crop(self, batch: Batch, draws: Draws) -> Batch:
         return self._crop(mirror_some(batch, self.tasks, draws, self.options.flip), draws)

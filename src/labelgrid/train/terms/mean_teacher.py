@@ -126,8 +126,8 @@ class MeanTeacher(RecolouringTerm):
         weighted = {}
         for name, target in targets.items():
             total = sum(of_output[name] for of_output in losses)
-            share = target.valid.float().mean((1, 2, 3))
-            weighted[name] = scale * weights[name] * total * share / counts
+            fraction = target.valid.float().mean((1, 2, 3))
+            weighted[name] = scale * weights[name] * total * fraction / counts
         return weighted
 
     @torch.no_grad()
@@ -171,14 +171,14 @@ class MeanTeacher(RecolouringTerm):
         return targets
 
     def _predict_perturbed(self, step: Step) -> Output:
-        share = self.options.features
+        dropped = self.options.features
         generator = step.draws.generator("features")
         rows = step.draws.rows(step.batch.ids)
 
         def drop_channels(maps: Tensor) -> Tensor:
             drawn = torch.rand(len(step.draws.ids), maps.shape[1], generator=generator)
-            stays = drawn[rows].to(maps.device) >= share
-            return maps * (stays[:, :, None, None] / (1 - share)).to(maps.dtype)
+            stays = drawn[rows].to(maps.device) >= dropped
+            return maps * (stays[:, :, None, None] / (1 - dropped)).to(maps.dtype)
 
         with track_statistics(step.network, self.track):
             return step.network.decode(step.output.features.each(drop_channels))
@@ -200,15 +200,15 @@ class MeanTeacher(RecolouringTerm):
         return self.teacher.state_dict()
 
 
-def smallest_gaps(gaps: Tensor, valid: Tensor, share: float) -> Tensor:
-    """Return where an image's gaps are among the smallest share, or as small: bool [b, 1, h, w].
+def smallest_gaps(gaps: Tensor, valid: Tensor, fraction: float) -> Tensor:
+    """Return where an image's gaps are among the smallest fraction, or as small: bool [b, 1, h, w].
 
-    The share is that of the image's valid pixels.
+    The fraction is that of the image's valid pixels.
 
     Args:
         gaps: [b, 1, h, w].
         valid: bool [b, 1, h, w].
-        share: in 0..1.
+        fraction: in 0..1.
 
     Example:
         >>> gaps = torch.tensor([3.0, 1.0, 0.0, 2.0]).view(1, 1, 1, 4)
@@ -216,9 +216,9 @@ def smallest_gaps(gaps: Tensor, valid: Tensor, share: float) -> Tensor:
         >>> smallest_gaps(gaps, valid, 0.5).flatten()
         tensor([False,  True, False,  True])
     """
-    count = (share * valid.flatten(1).sum(1).double()).ceil().long()
-    order = gaps.masked_fill(~valid, torch.inf).flatten(1).sort(1).values
-    limit = order.gather(1, (count - 1).clamp(min=0)[:, None])
+    count = (fraction * valid.flatten(1).sum(1).double()).ceil().long()
+    ascending = gaps.masked_fill(~valid, torch.inf).flatten(1).sort(1).values
+    limit = ascending.gather(1, (count - 1).clamp(min=0)[:, None])
     return valid & (gaps <= limit[:, :, None, None]) & (count > 0).view(-1, 1, 1, 1)
 
 

@@ -184,8 +184,8 @@ class PseudoLabels(Term):
         losses = task_losses(tasks, step.output, targets, step.objective.initial)
         weighted = {}
         for name, loss in losses.items():
-            share = targets[name].valid.float().mean((1, 2, 3))
-            weighted[name] = self.options.weight * weights[name] * loss * share
+            fraction = targets[name].valid.float().mean((1, 2, 3))
+            weighted[name] = self.options.weight * weights[name] * loss * fraction
         return weighted
 
 
@@ -243,8 +243,8 @@ def agreement(
     second = task.as_prediction(target_of(other).safe())
     gaps = task.disagreement(first, second)[0, 0].numpy()
     counts = valid & label.valid & other.valid
-    order = np.sort(gaps[counts])
-    better = np.searchsorted(order, gaps) / max(len(order), 1)
+    ascending = np.sort(gaps[counts])
+    better = np.searchsorted(ascending, gaps) / max(len(ascending), 1)
     return np.where(counts, 1 - better, 0.0).astype(np.float32)
 
 

@@ -198,7 +198,7 @@ def test_a_machine_without_the_folders_or_with_another_version_is_named(tmp_path
     call = RayCall.of(there, say_who, [tmp_path / "out"])
     for changed, words in [
         ({"folder": str(tmp_path / "elsewhere")}, f"{tmp_path / 'elsewhere'} is not there on "),
-        ({"place": str(tmp_path / "gone")}, f"{tmp_path / 'gone'} is not there on "),
+        ({"working_folder": str(tmp_path / "gone")}, f"{tmp_path / 'gone'} is not there on "),
         ({"version": "0.0.1"}, "labelgrid is 0.0.1 here, and "),
     ]:
         end = worker.carry_out(RayCall(**{**vars(call), **changed}))

@@ -85,7 +85,7 @@ def test_classes_have_a_long_tail_and_every_one_comes(scenes: list[Scene]) -> No
     hits = Counter(label for scene in scenes for label in {solid.label for solid in scene.solids})
     assert set(hits) == set(CLASSES)
     assert hits["wall"] == MANY and 0 < hits["ladder"] < MANY / 20
-    assert sum(kind.share for kind in KINDS.values()) == pytest.approx(1)
+    assert sum(kind.fraction for kind in KINDS.values()) == pytest.approx(1)
 
 
 def test_things_are_numbered_and_the_room_is_nothing_s_part(scenes: list[Scene]) -> None:

@@ -49,7 +49,7 @@ def test_each_run_is_of_one_share(jobs: Mapping[str, Job]) -> None:
 
 
 def test_a_run_that_a_process_works_on_is_done_there(jobs: Mapping[str, Job]) -> None:
-    folder = JobFolder(jobs[START].record)
+    folder = JobFolder(jobs[START].progress_folder)
     folder.write(OWNER, JobOwner(os.getpid(), JobOwner.current().start, JobOwner.current().host))
     others = OtherShares(jobs=jobs, share=Share(0, 2))
     assert START in others and others.may_end(START)

@@ -75,7 +75,7 @@ def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(
 
     def kill(reports: Mapping[str, JobStatus]) -> None:
         for key in runs._running:
-            folder = JobFolder(runs.jobs[key].record)
+            folder = JobFolder(runs.jobs[key].progress_folder)
             if key not in killed and is_training(folder):
                 killed.add(key)
                 assert folder.owner
@@ -101,8 +101,8 @@ def test_what_runs_say_is_said_once_for_each_arm(tmp_path: Path) -> None:
         say=said.append,
     )
     for number, (key, job) in enumerate(runs.jobs.items()):
-        runs._readers[key] = JobReader(JobFolder(job.record))
-        progress = JobProgress(JobFolder(job.record), Silent())
+        runs._readers[key] = JobReader(JobFolder(job.progress_folder))
+        progress = JobProgress(JobFolder(job.progress_folder), Silent())
         progress.begin()
         for text in (
             "It does nothing.",
@@ -138,24 +138,24 @@ def test_a_run_that_is_asked_to_stop_ends_alone_and_the_next_call_goes_on_with_i
 
     def stop(reports: Mapping[str, JobStatus]) -> None:
         if reports[key].state == "running":
-            (made[key].record / "stop").touch()
+            (made[key].progress_folder / "stop").touch()
 
     reports = Runner(jobs=made, executor=here(2), show=stop).run()
     stopped = reports.pop(key)
     assert (stopped.state, stopped.tries) == ("stopped", 1)
     assert stopped.fault == "It was stopped before its end; the same command resumes it."
-    assert JobFolder(made[key].record).state == "stopped"
+    assert JobFolder(made[key].progress_folder).state == "stopped"
     assert {report.state for report in reports.values()} == {"done"}
     again = Runner(jobs=jobs(tmp_path), executor=here(2), show=lambda _: None).run()
     assert again[key].state == "done"
-    assert JobFolder(made[key].record).state == "ended"
+    assert JobFolder(made[key].progress_folder).state == "ended"
 
 
 def test_runs_that_continue_a_stopped_one_are_stopped_and_the_command_says_which(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(_: study_screen.StudyBar, statuses: Mapping[str, JobStatus]) -> None:
-        if statuses["start-seed0"].what.startswith("Training "):
+        if statuses["start-seed0"].activity.startswith("Training "):
             (tmp_path / "out" / "jobs" / "start-seed0" / "stop").touch()
 
     monkeypatch.setattr(study_screen.StudyBar, "show", stop)
@@ -178,12 +178,12 @@ def test_a_stopped_call_leaves_no_process_and_says_so_of_each_of_its_jobs(tmp_pa
     made = jobs(tmp_path, changes=long)
 
     def interrupt(reports: Mapping[str, JobStatus]) -> None:
-        if reports["start-seed0"].what:
+        if reports["start-seed0"].activity:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         Runner(jobs=made, executor=here(2), show=interrupt).run()
-    states = {key: JobFolder(job.record).state for key, job in made.items()}
+    states = {key: JobFolder(job.progress_folder).state for key, job in made.items()}
     assert states.pop("start-seed0") == "stopped"
     assert set(states.values()) == {"waiting"}
 

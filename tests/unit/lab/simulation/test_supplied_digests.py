@@ -19,14 +19,14 @@ def test_a_stamp_knows_the_files_again_without_reading_them(tmp_path: Path) -> N
     of = study_request(tmp_path)
     first = SuppliedDigests(of)
     content = first.of(supplier)
-    assert list(first.found.values()) == [content]
-    known = dict.fromkeys(first.found, "not read")
+    assert list(first.digests.values()) == [content]
+    known = dict.fromkeys(first.digests, "not read")
     again = SuppliedDigests(of, known)
-    assert again.of(supplier) == "not read" and again.found == known
+    assert again.of(supplier) == "not read" and again.digests == known
     os.utime(folder / "depth/0000.png")
     touched = SuppliedDigests(of, known)
     assert touched.of(supplier) == content
-    assert not touched.found.keys() & known.keys()
+    assert not touched.digests.keys() & known.keys()
 
 
 def test_the_labels_of_other_tasks_are_checked_although_the_files_are_known(tmp_path: Path) -> None:
@@ -38,4 +38,4 @@ def test_the_labels_of_other_tasks_are_checked_although_the_files_are_known(tmp_
     tasks = {**of.study.tasks, "semseg": {"classes": ["wall", "sky"]}}
     other = replace(of, study=replace(of.study, tasks=tasks))
     with pytest.raises(LabelError, match="semseg"):
-        SuppliedDigests(other, first.found).of(supplier)
+        SuppliedDigests(other, first.digests).of(supplier)

@@ -9,10 +9,10 @@ from labelgrid.evidence.figure_doubts import compare_with_earlier, compare_with_
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.kinds.normals import (
-    Places,
+    AxisCorrelations,
+    axis_correlations,
     direction_figures,
-    judge_places,
-    places_of,
+    judge_axes,
     turn_normals,
 )
 from labelgrid.tasks.placement import Placement
@@ -103,31 +103,32 @@ def ball(number: int) -> Vectors:
     return normals.astype(np.float32)
 
 
-def places(normals: Vectors) -> Places | None:
-    return places_of(normals, np.abs(normals).sum(-1) > 0, OPTIONS)
+def correlations(normals: Vectors) -> AxisCorrelations | None:
+    return axis_correlations(normals, np.abs(normals).sum(-1) > 0, OPTIONS)
 
 
 @pytest.mark.parametrize("things", [room, ball])
 def test_right_normals_of_rooms_and_things_are_no_doubt(things: object) -> None:
     assert callable(things)
-    assert judge_places([places(things(number)) for number in range(12)], OPTIONS) == ""
+    assert judge_axes([correlations(things(number)) for number in range(12)], OPTIONS) == ""
 
 
 @pytest.mark.parametrize("things", [room, ball])
 def test_exchanged_axes_are_named(things: object) -> None:
     assert callable(things)
-    found = [places(things(number)[..., [1, 0, 2]]) for number in range(12)]
-    assert '`axes = "x up, y right, z toward the camera"`' in judge_places(found, OPTIONS)
+    measurements = [correlations(things(number)[..., [1, 0, 2]]) for number in range(12)]
+    assert '`axes = "x up, y right, z toward the camera"`' in judge_axes(measurements, OPTIONS)
 
 
 def test_floors_that_hang_are_named() -> None:
     from_above = [number for number in range(30) if room(number)[..., 1].mean() > 0.04]
-    found = [places(room(number) * (1, -1, 1)) for number in from_above]
-    assert '`axes = "x right, y down, z toward the camera"`' in judge_places(found, OPTIONS)
+    measurements = [correlations(room(number) * (1, -1, 1)) for number in from_above]
+    assert '`axes = "x right, y down, z toward the camera"`' in judge_axes(measurements, OPTIONS)
 
 
 def test_few_labels_and_one_direction_say_nothing() -> None:
     assert (
-        judge_places([places(room(number)[..., [1, 0, 2]]) for number in range(7)], OPTIONS) == ""
+        judge_axes([correlations(room(number)[..., [1, 0, 2]]) for number in range(7)], OPTIONS)
+        == ""
     )
-    assert places(np.broadcast_to(np.float32([0, 0, 1]), (48, 64, 3))) is None
+    assert correlations(np.broadcast_to(np.float32([0, 0, 1]), (48, 64, 3))) is None

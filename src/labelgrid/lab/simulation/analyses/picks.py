@@ -84,7 +84,7 @@ class Picks:
             known_labels = {"none": dict.fromkeys(sets, frozenset[Cell]())}
             if any(fed_in.values()):
                 known_labels["fed in"] = fed_in
-            for known, labels in known_labels.items():
+            for label_set, labels in known_labels.items():
                 for name, cells in sets.items():
                     yield Question(
                         run=run,
@@ -92,7 +92,7 @@ class Picks:
                         round=number,
                         cells=cells,
                         known=labels[name],
-                        keys={"round": number, "cells": name, "known": known},
+                        keys={"round": number, "cells": name, "known": label_set},
                     )
 
     def _sample(self, pool: frozenset[Cell], seed: int) -> frozenset[Cell]:
