@@ -177,7 +177,14 @@ def laws_of(folder: str) -> list[Law]:
 
     Raises:
         PluginError: the extra `testing` is not installed.
+        UsageError: Python leaves assertions out.
     """
+    if not __debug__:
+        raise UsageError(
+            "Python leaves assertions out here, and laws are assertions: none could fail.",
+            next_step="Run it without -O, and without PYTHONOPTIMIZE in the environment.",
+            unchanged="Nothing was checked.",
+        )
     try:
         own = importlib.import_module(f"labelgrid.testing.{folder}").LAWS
     except ModuleNotFoundError as error:
@@ -234,6 +241,7 @@ def outcomes(subject: Subject) -> Iterator[LawOutcome]:
 
     Raises:
         PluginError: the extra `testing` is not installed.
+        UsageError: Python leaves assertions out.
         UntoldError: the laws cannot do without something that nobody tells them.
     """
     own = laws_of(subject.folder)
