@@ -63,6 +63,16 @@ def rows(place: LedgerPlace, query: str, *values: object) -> list[Row]:
         return _rows(connection, query, *values)
 
 
+def everything(place: LedgerPlace) -> dict[str, list[Row]]:
+    """All rows of a database."""
+    with closing(Database(place)) as base, base.reading() as connection:
+        tables = inspect(connection).get_table_names()
+        return {
+            name: sorted(map(tuple, connection.exec_driver_sql(f"SELECT * FROM {name}")), key=repr)
+            for name in tables
+        }
+
+
 def columns(connection: Connection, table: str) -> list[str]:
     """The names of a table's columns."""
     return [str(column["name"]) for column in inspect(connection).get_columns(table)]

@@ -36,6 +36,12 @@ def need_laboratory() -> None:
     importlib.import_module(LABORATORY)
 
 
+def skip_without(said: str) -> None:
+    """Skip a test whose command says that there is no laboratory, where it is left out."""
+    if "has no laboratory" in said:
+        need_laboratory()
+
+
 def _importer() -> str:
     """The file that imports."""
     frame = sys._getframe(2)

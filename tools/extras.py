@@ -17,10 +17,11 @@ from packaging.utils import canonicalize_name
 from tools.source import ROOT
 
 CONSTRAINTS = ROOT / "constraints.txt"
-#: A command that needs each extra, in a folder with images and a project.
+#: A command that needs each extra, in a folder with images, a project, and one with scores.
 USES = {
     "az": "init other --images az://container/images/ --task depth",
     "gs": "init other --images gs://bucket/images/ --task depth",
+    "parquet": "query scored --budget 1 --dry-run",
     "onnx": "export-model project --to onnx --out model.onnx",
     "postgres": "init other --images images --task depth --ledger postgresql://localhost/labels",
     "ray": "audit project --on ray",
@@ -37,6 +38,7 @@ LOADS = {
     "gs": "import fsspec; fsspec.get_filesystem_class('gs')",
     "lab": "import labelgrid.lab.scenes.write_scenes; from labelgrid.lab.scenes.render import mitsuba as m; m()",
     "onnx": "import labelgrid.exporting.onnx_file, labelgrid.nets.onnx_ops",
+    "parquet": "import labelgrid.score.table_files",
     "postgres": "import labelgrid.ledger.postgresql, psycopg_binary",
     "ray": "import labelgrid.executors.ray_driver, ray; ray.remote",
     "s3": "import fsspec; fsspec.get_filesystem_class('s3')",

@@ -1,6 +1,6 @@
-"""Writes JSON schemas of settings and recipes from their dataclasses, and checks that they are current.
+"""Writes JSON schemas of settings, recipes and manifests from their dataclasses, and checks that they are current.
 
-`--write` updates docs/schemas. Editors complete keys and values of TOML files by such a schema.
+`--write` updates docs/schemas. Editors complete keys and values of a file by such a schema.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter
 
+from labelgrid.annotate.manifest import ManifestEntry
 from labelgrid.api.door import field_meanings
 from labelgrid.basics import plugins
 from labelgrid.lab.simulation.study_recipe import Study
@@ -43,7 +44,20 @@ def schemas() -> dict[str, dict[str, Any]]:
     recipe["properties"]["simulate"] = {"description": STUDY, "$ref": "study.json"}
     study = _schema(Study, f"The table [simulate] of a recipe: {STUDY}")
     study.pop("required", None)  # a recipe that extends another one may say only what differs
-    return {"labelgrid.json": settings, "recipe.json": recipe, "study.json": study}
+    return {
+        "labelgrid.json": settings,
+        "recipe.json": recipe,
+        "study.json": study,
+        "manifest.json": _manifest(),
+    }
+
+
+def _manifest() -> dict[str, Any]:
+    entry = _schema(
+        ManifestEntry, "The manifest of a request: manifest.json, one entry for each label"
+    )
+    head = {name: entry.pop(name) for name in ("$schema", "title", "$defs")}
+    return {**head, "type": "array", "items": entry}
 
 
 def _schema(kind: type[Any], title: str) -> dict[str, Any]:

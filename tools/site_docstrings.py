@@ -7,7 +7,8 @@ from typing import Any
 
 from griffe import Extension, Object
 
-REQUESTS = "labelgrid.api.requests."
+#: Where they are.
+REQUESTS = ("labelgrid.api.requests.", "labelgrid.api.study.")
 
 
 class ExampleSections(Extension):

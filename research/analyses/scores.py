@@ -25,7 +25,8 @@ from labelgrid.lab.simulation.runs import Run
 from labelgrid.lab.simulation.study_recipe import Kind
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.score.table import FILE, Table, read_table
+from labelgrid.score.table import FILE, Table
+from labelgrid.score.table_files import read_table
 from labelgrid.tasks.task import TaskDef, build_all
 from research.analyses.traits import Traits
 

@@ -13,7 +13,8 @@ from labelgrid.recipes.resolve import build_plugin
 from labelgrid.rounds import fit, query
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
 from labelgrid.score.statistic import Statistic
-from labelgrid.score.table import FILE, Table, write_table
+from labelgrid.score.table import FILE, Table
+from labelgrid.score.table_files import write_table
 from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult
 from labelgrid.select.strategy import Budget
 from tests.projects import answer, make_project

@@ -12,6 +12,7 @@ from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
 from tests.docs import preloaded
+from tests.laboratory import skip_without
 
 #: Commands that change the checkout or reach for the network are shown, not run.
 NOT_RUN = ("./dev", "git ", "pip ", "uv ", "cd ")
@@ -29,6 +30,8 @@ def run_block(example: Example) -> str | None:
 
     `...` stands for any text and white space does not count; a command without output shown may
     print anything. A refusal is shown with `$ echo $?` after it.
+
+    Where the laboratory is left out, a block whose command needs it skips the test.
     """
     path = (str(preloaded.folder()), str(Path(sys.executable).parent), os.environ["PATH"])
     status = 0
@@ -46,6 +49,7 @@ def run_block(example: Example) -> str | None:
         )
         status = done.returncode
         asked = place + 1 < len(steps) and steps[place + 1][0] == "echo $?"
+        skip_without(done.stdout)
         if status and not asked:
             return f"`{command}` exits with {status}:\n{done.stdout}"
         if shown and not doctest.OutputChecker().check_output(shown, done.stdout, LOOSELY):

@@ -1,10 +1,12 @@
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.docs import preloaded
 from tests.docs.console import examples_of
+from tests.laboratory import LABORATORY, LeftOut, need_laboratory
 from tests.support import CLASSES, make_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,8 +31,15 @@ def place(tmp_path, monkeypatch):
 
 
 def run_page(page):
+    """Run the examples; the test is skipped after the last one if any needs what is not here."""
+    skipped = None
     for example in examples_of(page):
-        example.evaluate()
+        try:
+            example.evaluate()
+        except pytest.skip.Exception as reason:
+            skipped = reason
+    if skipped:
+        raise skipped
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in CAMPAIGNS], ids=name)
@@ -99,3 +108,34 @@ def test_a_page_whose_example_does_not_hold_fails(place, block, fault):
 def test_a_page_whose_examples_hold_passes(place, block):
     (place / "page.md").write_text(block, encoding="utf-8")
     run_page(place / "page.md")
+
+
+NEEDS_LABORATORY = """
+```console
+$ echo This labelgrid has no laboratory; exit 2
+```
+
+```console
+$ touch others; {last}
+```
+"""
+
+
+def test_where_the_laboratory_is_left_out_the_other_examples_run(place, monkeypatch):
+    monkeypatch.delitem(sys.modules, LABORATORY, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [LeftOut(), *sys.meta_path])
+    page = place / "page.md"
+    page.write_text(NEEDS_LABORATORY.format(last="true"), encoding="utf-8")
+    with pytest.raises(pytest.skip.Exception, match="the laboratory is left out"):
+        run_page(page)
+    assert (place / "others").exists()
+    page.write_text(NEEDS_LABORATORY.format(last="false"), encoding="utf-8")
+    with pytest.raises(AssertionError, match="`touch others; false` exits with 1"):
+        run_page(page)
+
+
+def test_where_the_laboratory_is_there_none_may_miss_it(place):
+    need_laboratory()
+    (place / "page.md").write_text(NEEDS_LABORATORY.format(last="true"), encoding="utf-8")
+    with pytest.raises(AssertionError, match="exit 2` exits with 2"):
+        run_page(place / "page.md")

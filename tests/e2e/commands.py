@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 from labelgrid.cli import main
 from tests.databases import content, rows
+from tests.laboratory import skip_without
 from tests.support import Made
 
 
@@ -27,7 +28,8 @@ class Done:
 def typed(*words: object) -> Done:
     """Run `labelgrid WORDS` in this process.
 
-    An exception that a user would see as a traceback fails the test.
+    An exception that a user would see as a traceback fails the test. A command of the laboratory
+    skips the test where that is left out.
     """
     out, err = io.StringIO(), io.StringIO()
     with (
@@ -41,6 +43,7 @@ def typed(*words: object) -> Done:
         except SystemExit as ended:
             code = ended.code
     assert isinstance(code, int)
+    skip_without(err.getvalue())
     return Done(code, out.getvalue(), err.getvalue())
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from labelgrid.basics.progress import Silent
 from labelgrid.rounds import fit, query, score
-from labelgrid.score.table import read_stamp, read_table
+from labelgrid.score.table_files import read_stamp, read_table
 from labelgrid.select.strategy import Budget
 from tests.projects import Said, answer, make_project
 

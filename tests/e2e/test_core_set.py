@@ -9,7 +9,7 @@ from labelgrid.basics.progress import Silent
 from labelgrid.rounds import fit, models, pool_scorer, query
 from labelgrid.score.pool import pool_batches
 from labelgrid.score.statistics.features import PooledFeatures
-from labelgrid.score.table import read_table
+from labelgrid.score.table_files import read_table
 from labelgrid.select.strategy import Budget
 from tests.projects import answer, make_project
 from tests.reference.k_centre import brute_force

@@ -17,7 +17,7 @@ from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.rounds import fit, models, pool_scorer, query
 from labelgrid.score.pool import pool_batches
 from labelgrid.score.statistics.learning_loss import PredictedLoss
-from labelgrid.score.table import read_table
+from labelgrid.score.table_files import read_table
 from labelgrid.select.strategy import Budget
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.terms.learning_loss import LearningLoss, Options

@@ -20,7 +20,7 @@ from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.rounds import fit, query, score
 from labelgrid.rounds.query import QueryResult
 from labelgrid.score import training
-from labelgrid.score.table import read_table
+from labelgrid.score.table_files import read_table
 from labelgrid.score.weights import read_weights, write_weights
 from labelgrid.select.strategy import Budget
 from labelgrid.train.trainer import Trainer

@@ -16,7 +16,8 @@ from labelgrid.basics.errors import LabelgridError
 from labelgrid.formats.arrays import samples
 from labelgrid.images.reading import image_size, read_image
 from labelgrid.nets.backbones import load_weights, read_state
-from labelgrid.score.table import Table, read_stamp, read_table, write_table
+from labelgrid.score.table import Table
+from labelgrid.score.table_files import read_stamp, read_table, write_table
 from labelgrid.score.weights import read_weights
 from labelgrid.train.checkpoint import Checkpoint, load, save
 from labelgrid.train.packing import pack

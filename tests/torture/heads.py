@@ -28,7 +28,7 @@ from labelgrid.images.reading import check_image, read_image
 from labelgrid.ledger.grid import Cell
 from labelgrid.rounds.outside_files import read_predictions
 from labelgrid.rounds.own_model.outside_predictions import FEWEST_BYTES
-from labelgrid.score.table import read_cell, read_statistic, read_table
+from labelgrid.score.table_files import read_cell, read_statistic, read_table
 from tests.torture.hostile import Attack
 from tests.torture.mutated import Mutated, Sound
 

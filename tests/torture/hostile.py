@@ -18,7 +18,7 @@ from labelgrid.basics.errors import LabelgridError, LedgerError
 from labelgrid.basics.trusted_code import VARIABLE
 from labelgrid.project.settings import read_settings
 from labelgrid.recipes.resolve import check_recipe, load_recipe
-from labelgrid.score.table import read_table
+from labelgrid.score.table_files import read_table
 from labelgrid.train.checkpoint import load
 from tests.databases import change, changing, columns, empty_log
 from tests.e2e.commands import typed

@@ -11,15 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from labelgrid.annotate.answers import Answer, Answers, Fault, spelling_hint
 from labelgrid.annotate.connector import ProjectIndex
-from labelgrid.annotate.lists import (
-    LABEL_LIST,
-    MANIFEST,
-    MANIFEST_TABLE,
-    SKIPS,
-    ListedLabel,
-    read_lists,
-    skip_lines,
-)
+from labelgrid.annotate.lists import LABEL_LIST, SKIPS, ListedLabel, read_lists, skip_lines
+from labelgrid.annotate.manifest import IMAGES, MANIFEST, MANIFEST_TABLE
 from labelgrid.annotate.matching import (
     LINK,
     add_skips,
@@ -43,7 +36,6 @@ from labelgrid.ledger.grid import Cell, State
 from labelgrid.tasks.legend import LEGEND_PICTURE, LEGEND_TABLE, OVERLAY, OVERLAYS
 
 README = "README.txt"
-IMAGES = "images"
 PRELABELS = "prelabels"
 #: What is declared of the labels of a supplier.
 DECLARATION = "supplier.toml"

@@ -7,7 +7,6 @@ from functools import cached_property
 from urllib.parse import quote, unquote, urlsplit
 from xml.sax.saxutils import quoteattr
 
-from labelgrid.annotate.answer_folder import IMAGES
 from labelgrid.annotate.answers import Answers, Fault, Skip, join_answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.drawing_requests import predicted_regions, refuse_undrawn
@@ -20,6 +19,7 @@ from labelgrid.annotate.label_studio_regions import (
     reason_of,
     shapes_of,
 )
+from labelgrid.annotate.manifest import IMAGES
 from labelgrid.annotate.matching import cell_of
 from labelgrid.annotate.region_answers import DrawnImage, region_answers
 from labelgrid.annotate.repeated_answers import CHOOSE

@@ -13,6 +13,14 @@ from typing import Any, TextIO, TypeVar
 
 from labelgrid.annotate.answers import Fault, wrong_annotator, wrong_time
 from labelgrid.annotate.json_files import Decoder, plain_text
+from labelgrid.annotate.manifest import (
+    ANNOTATOR,
+    MANIFEST,
+    MANIFEST_TABLE,
+    SECONDS,
+    names_label,
+    read_manifest,
+)
 from labelgrid.annotate.matching import is_inside, leads_outside
 from labelgrid.basics import files
 from labelgrid.basics.encodings import begin, wide_encoding
@@ -23,12 +31,8 @@ from labelgrid.ledger.grid import Cell, is_annotator, is_time
 T = TypeVar("T")
 #: The rows of a list, each with its place.
 Rows = list[tuple[str, Json]]
-MANIFEST = "manifest.json"
-MANIFEST_TABLE = "manifest.csv"
 SKIPS = "skips.csv"
 LABEL_LIST = "labels.csv"
-#: The folder of a request for its labels.
-LABELS = "labels"
 #: The columns that a table has at least; `manifest.csv` is read for its times and annotators alone.
 _COLUMNS = {
     LABEL_LIST: ("image", "task", "path"),
@@ -39,14 +43,10 @@ _COLUMNS = {
 _START = 2**16
 #: Characters of a line of a table, at most, with its end.
 _LONGEST_LINE = 2**20
-#: Bytes of a manifest, at most.
+#: Bytes of a table, at most.
 _LARGEST = 2**30
-#: The key of how long a label took.
-SECONDS = "seconds"
 #: The key of the class that a mask shows.
 CLASS = "class"
-#: The key of who or what made a label.
-ANNOTATOR = "annotator"
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,6 @@ class ListedLabel:
     region: str = ""
 
 
-def manifest_rows(path: Path, decoder: Decoder = plain_text) -> list[Json] | None:
-    """The rows of a manifest, or None if the file is not a manifest."""
-    try:
-        with files.open_regular(path, _LARGEST) as file:
-            rows = json.loads(decoder(file.read()))
-    except (OSError, ValueError, RecursionError):
-        return None
-    if isinstance(rows, list) and all(map(_is_manifest_row, rows)):
-        return rows
-    return None
-
-
 def first_row(folder: Path) -> Json | None:
     """The first row of a folder's manifest, of which only the beginning is read; None without."""
     text = _beginning(folder, MANIFEST).lstrip()
@@ -79,7 +67,7 @@ def first_row(folder: Path) -> Json | None:
         row, _ = json.JSONDecoder().raw_decode(text[1:].lstrip())
     except (ValueError, RecursionError):
         return None
-    return row if _is_manifest_row(row) else None
+    return row if names_label(row) else None
 
 
 def has_table(folder: Path) -> bool:
@@ -102,13 +90,6 @@ def _beginning(folder: Path, name: str) -> str:
             return begin(file.read(_START)).decode("utf-8", errors="replace")
     except (OSError, ValueError):
         return ""
-
-
-def _is_manifest_row(row: object) -> bool:
-    if not isinstance(row, dict):
-        return False
-    keys = ("request_id", "image", "task", "path")
-    return all(isinstance(row.get(key), str) for key in keys)
 
 
 @dataclass(frozen=True)
@@ -136,7 +117,7 @@ def read_lists(folder: Path, decoder: Decoder = plain_text) -> FolderLists:
     faults = []
     rows = []
     if (folder / MANIFEST).is_file():
-        manifest = manifest_rows(folder / MANIFEST, decoder)
+        manifest = read_manifest(folder / MANIFEST, decoder)
         if manifest is None:
             message = "The file is not a request's manifest."
             faults.append(Fault(MANIFEST, message, "Restore the exported one."))

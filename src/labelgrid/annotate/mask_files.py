@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from labelgrid.annotate.answer_folder import IMAGES, PRELABELS
+from labelgrid.annotate.answer_folder import PRELABELS
+from labelgrid.annotate.manifest import IMAGES
 from labelgrid.annotate.matching import LINK, is_inside
 from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.errors import LabelError

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 from labelgrid.annotate.answers import Fault, plain_spelling, spelling_hint
 from labelgrid.annotate.common_affixes import TRIED, match_names
 from labelgrid.annotate.image_names import ImageNames
-from labelgrid.annotate.lists import LABEL_LIST, LABELS
+from labelgrid.annotate.lists import LABEL_LIST
+from labelgrid.annotate.manifest import LABELS
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.words import by_value, count_text
 from labelgrid.formats.naming import stem

@@ -1,21 +1,28 @@
-"""Provides studies as Python functions, on which the commands of the same names stand."""
+"""Provides the laboratory: what its commands are asked, and studies as Python functions."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import KW_ONLY, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from labelgrid.api.door import asks, check_arguments, needed_packages
+from labelgrid.api.door import (
+    CommandRequest,
+    Cost,
+    Count,
+    Positive,
+    asks,
+    check_arguments,
+    needed_packages,
+)
 from labelgrid.api.places import Place, optional_path
-from labelgrid.api.requests import AnalyseRequest, SimulateRequest
 from labelgrid.basics.errors import UsageError
-from labelgrid.basics.progress import Silent
+from labelgrid.basics.progress import Progress, Silent, StudyProgress
 from labelgrid.basics.type_names import Json
+from labelgrid.ledger.grid import Unit
 
 if TYPE_CHECKING:
-    from labelgrid.basics.progress import Progress
     from labelgrid.lab.simulation.analyse import AnalysisResult
     from labelgrid.lab.simulation.run_study import StudyResult
     from labelgrid.lab.simulation.study_plan import StudyPlan
@@ -25,6 +32,119 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class SimulateRequest(
+    CommandRequest,
+    study="-",
+    progress="-",
+    recipe="[RECIPE]",
+    data="--data FOLDER!",
+    weights="--weights FILE!",
+    strategies="--strategy",
+    only="--tasks",
+    on="--on PLACE",
+):
+    """What `labelgrid.simulate` and `labelgrid.estimate` are asked.
+
+    Args:
+        recipe: a recipe with a table [simulate], by its name or path; without one, the one in
+            `out`, which is made of the project's own recipe and labels if there is none.
+        data: the data set's root; without `recipe`, the folder of a project.
+        out: the folder of all runs; an existing one is resumed.
+        weights: a local file of backbone weights. None fetches them if the recipe asks for
+            pretrained weights.
+        strategies: arms or strategies to run instead of the recipe's.
+        only: only these of the recipe's tasks.
+        seeds: the number of seeds instead of the recipe's.
+        rounds: the number of rounds instead of the recipe's.
+        initial: the number of images with all labels at first instead of the recipe's.
+        budget: the budget of a round instead of the recipe's.
+        unit: what the budget counts instead of the recipe's.
+        single: also train a network for each task alone.
+        jobs: parallel runs; 0: one per processor core.
+        on: where the runs are executed: processes of this machine, ray, ray:ADDRESS, slurm.
+        force: resume although the code of your own plug-in changed; the report notes it.
+        study: further keys of [simulate] and their values.
+        progress: receives the progress of reading images, and the status of each run; None: silent.
+    """
+
+    recipe: str | None
+    data: Place
+    out: Place
+    _: KW_ONLY
+    weights: Place | None = None
+    strategies: Iterable[str] | None = None
+    only: Iterable[str] | None = None
+    seeds: Positive | None = None
+    rounds: Count | None = None
+    initial: Positive | None = None
+    budget: Cost | None = None
+    unit: Unit | None = None
+    single: bool | None = None
+    jobs: Count = 0
+    on: str = "processes"
+    force: bool = False
+    study: Mapping[str, Any] | None = None
+    progress: StudyProgress | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """The values that replace the recipe's."""
+        keys = ("strategies", "only", "seeds", "rounds", "initial", "budget", "unit", "single")
+        named = {key: self[key] for key in keys if self[key] is not None}
+        return {**(self.study or {}), **named}
+
+
+class AnalyseRequest(
+    CommandRequest,
+    progress="-",
+    folder="STUDY",
+    name="NAME",
+    out="--out FOLDER",
+    values="--set KEY=VALUE",
+    strategies="--strategy",
+):
+    """What `labelgrid.analyse` is asked.
+
+    Args:
+        folder: the folder of a finished study.
+        name: the analysis; see `labelgrid list analyses`.
+        out: a folder for the tables (CSV) and drawings (SVG, PNG). None writes nothing.
+        values: options of the analysis.
+        strategies: only the runs of these arms or strategies; others may be unfinished.
+        progress: receives the progress; None: silent.
+    """
+
+    folder: Place
+    name: str
+    out: Place | None = None
+    _: KW_ONLY
+    values: Mapping[str, Any] | None = None
+    strategies: Iterable[str] = ()
+    progress: Progress | None = None
+
+
+class ScenesRequest(CommandRequest, out="OUT"):
+    """What `labelgrid scenes` is asked.
+
+    Args:
+        out: the data set's folder; an existing one is extended.
+        count: the total number of scenes.
+        size: HEIGHTxWIDTH in pixels.
+        seed: the seed of rooms, cameras and light.
+        samples: light paths per pixel; fewer give more noise.
+        frames: scenes of each room, from slightly moved cameras.
+        jobs: parallel processes; 0: one per processor core.
+    """
+
+    out: Place
+    _: KW_ONLY
+    count: Positive = 500
+    size: str = "96x128"
+    seed: int = 0
+    samples: Positive = 16
+    frames: Positive = 1
+    jobs: Count = 0
 
 
 def need_laboratory() -> None:
@@ -94,7 +214,7 @@ def estimate(request: SimulateRequest) -> "StudyPlan":
 
 
 @contextmanager
-def _opened_study(request: SimulateRequest, progress: "Progress") -> "Iterator[StudyRequest]":
+def _opened_study(request: SimulateRequest, progress: Progress) -> "Iterator[StudyRequest]":
     """The checked request of a study; without a recipe, of the project's own labels."""
     from labelgrid.lab.simulation.study_request import StudyRequest
 
@@ -152,7 +272,7 @@ def report(
     *,
     plots: Place | None = None,
     pictures: bool = False,
-    progress: "Progress | None" = None,
+    progress: Progress | None = None,
 ) -> "WrittenReport":
     """Write the report of a project or a study as one self-contained HTML file.
 

@@ -26,7 +26,9 @@ from labelgrid.basics.errors import ProjectError, shortage
 _NO_MATCH = "torchvision::"
 #: The modules that the extra [train] installs.
 TRAINING = ("torch", "torchvision", "timm", "lightning_fabric", "safetensors")
-#: The command that installs them.
+#: The extras that install modules which the base install leaves out.
+EXTRAS = {**dict.fromkeys(TRAINING, "train"), "pyarrow": "parquet"}
+#: The command that installs networks.
 INSTALL = "pip install 'labelgrid[train]'"
 #: The names of files and folders that are being written.
 _HIDDEN = re.compile(r"\.[0-9a-f]{16}\.part")
@@ -213,15 +215,20 @@ def need_networks(otherwise: str = "") -> None:
     """
     missing = missing_for_networks()
     if missing:
-        error = _left_out(missing)
+        error = _left_out(missing, "train")
         error.next_step = " ".join(filter(None, (error.next_step, otherwise)))
         raise error
 
 
-def _left_out(module: str) -> ProjectError:
+def left_out(module: str) -> ProjectError | None:
+    """The error that says what installs a module of an extra; None where it is installed."""
+    return None if find_spec(module) else _left_out(module, EXTRAS[module])
+
+
+def _left_out(module: str, extra: str) -> ProjectError:
     return ProjectError(
         f"This needs {module}, which the base install leaves out.",
-        next_step=f"Install it: {INSTALL}.",
+        next_step=f"Install it: pip install 'labelgrid[{extra}]'.",
     )
 
 
@@ -239,8 +246,8 @@ def of_system(error: BaseException) -> ProjectError | None:
     short = shortage(error)
     if short:
         return ProjectError(short[0], next_step=short[1])
-    if isinstance(error, ModuleNotFoundError) and error.name and error.name in TRAINING:
-        return _left_out(error.name)
+    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+        return _left_out(error.name, EXTRAS[error.name])
     if isinstance(error, RuntimeError) and _NO_MATCH in str(error):
         return ProjectError(
             "The installed torch and torchvision do not match: they are of different builds or "

@@ -117,6 +117,7 @@ RENAMED = {
     "lab.simulation.results": "lab.simulation.study_results",
     "lab.simulation.study": "lab.simulation.study_recipe",
     "lab.simulation.study_lock": "lab.simulation.run_study",
+    "ledger.class_lists": "ledger.moves",
     "ledger.undo": "ledger.undo_moves",
     "nets.area_means": "nets.blocks",
     "nets.dropout": "nets.keyed_dropout",

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labelgrid.api.requests import AnalyseRequest, ScenesRequest, SimulateRequest
+from labelgrid.api import study
+from labelgrid.api.study import AnalyseRequest, ScenesRequest, SimulateRequest
 from labelgrid.basics.errors import command, note_unchanged
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.cli import screen
@@ -41,8 +42,6 @@ def simulate(
 
     Example: [bold]labelgrid simulate --data flat --out study --strategy joint,random_cells[/]
     """
-    from labelgrid.api import study
-
     strategies = _names(request.strategies) or None
     request = replace(request, strategies=strategies, only=_names(request.only) or None)
     if dry_run:
@@ -136,8 +135,6 @@ def analyse(request: AnalyseRequest, json: bool = False) -> None:
 
     Example: [bold]labelgrid analyse first-light picks --out figures[/]
     """
-    from labelgrid.api import study
-
     strategies = _names(request.strategies)
     with screen.Bar() as bar:
         result = study.analyse(**replace(request, strategies=strategies, progress=bar))
@@ -176,10 +173,9 @@ def scenes(request: ScenesRequest, json: bool = False) -> None:
 
     Example: [bold]labelgrid scenes rooms --count 200 --size 96x128[/]
     """
-    from labelgrid.api.study import need_laboratory
     from labelgrid.basics.errors import UsageError
 
-    need_laboratory()
+    study.need_laboratory()
     from labelgrid.lab.scenes.write_scenes import SceneSettings, write_scenes
 
     match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", request.size)

@@ -18,7 +18,7 @@ from labelgrid.annotate.answers import (
     put_in_file,
 )
 from labelgrid.annotate.connector import Connector, ProjectIndex, ToolServer
-from labelgrid.annotate.lists import LABELS
+from labelgrid.annotate.manifest import LABELS
 from labelgrid.annotate.matching import LINK, links_outside
 from labelgrid.annotate.unknown_answers import can_hold_labels, refuse_unknown
 from labelgrid.annotate.unpacking import inner_folder, unpacked

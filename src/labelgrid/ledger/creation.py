@@ -8,9 +8,10 @@ from sqlalchemy import inspect
 
 from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger import database
-from labelgrid.ledger.database import UNCHANGED, Database
+from labelgrid.ledger.database import Database
 from labelgrid.ledger.dialect import Dialect
 from labelgrid.ledger.place import LedgerPlace
+from labelgrid.ledger.row_values import UNCHANGED
 
 
 def create_database(place: LedgerPlace, dialect: Dialect | None = None) -> Database:

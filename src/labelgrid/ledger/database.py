@@ -1,15 +1,11 @@
 """Creates, opens and migrates the ledger's database.
 
-Its errors, and values that this program does not write, become `LedgerError`s: SQLite accepts any
-type in any column, and a ledger may be somebody else's. Values that not every database holds are
-refused before one sees them.
+Its errors become `LedgerError`s.
 """
 
-import json
-import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Set
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -31,8 +27,16 @@ from sqlalchemy.exc import DBAPIError, StatementError
 
 from labelgrid.basics.errors import DatabaseError, LabelgridError, LedgerError, LostConnectionError
 from labelgrid.basics.type_names import Values
-from labelgrid.ledger.dialect import FOREIGN, KEY, LONGEST, Dialect
+from labelgrid.ledger.dialect import FOREIGN, KEY, Dialect
 from labelgrid.ledger.place import LedgerPlace
+from labelgrid.ledger.row_values import (
+    UNCHANGED,
+    as_json,
+    check_parameters,
+    foreign_row_error,
+    foreign_value_errors,
+    unusable,
+)
 from labelgrid.ledger.schema import (
     APPEND_ONLY,
     METADATA,
@@ -46,10 +50,6 @@ from labelgrid.ledger.schema import (
 from labelgrid.ledger.sqlite import SQLite, can_be_written, readable_copy
 
 T = TypeVar("T")
-UNCHANGED = "Nothing was changed."
-#: The largest whole number of a key, and that of every other column.
-LARGEST_KEY = 2**63 - 1
-LARGEST = 2**31 - 1
 #: How long a lost connection is made again, in seconds, before what was asked of it is an error;
 #: and to learn whether a commit was done, whose answer was lost.
 AGAIN_SECONDS = 5.0
@@ -282,7 +282,7 @@ class Database:
             committed = None
         if committed is None:
             raise LostConnectionError(
-                _message("the connection was lost while it saved a change"),
+                unusable("the connection was lost while it saved a change"),
                 where=self.place,
                 next_step="`labelgrid log` shows whether the change was made; if not, run again.",
                 unchanged="Nothing was half done.",
@@ -309,7 +309,7 @@ class Database:
         fault, next_step = self.dialect.meaning(cause) or unknown
         kind = LostConnectionError if self.dialect.is_lost(cause) else DatabaseError
         return kind(
-            _message(fault), where=str(self.place), next_step=next_step, unchanged=UNCHANGED
+            unusable(fault), where=str(self.place), next_step=next_step, unchanged=UNCHANGED
         )
 
 
@@ -439,58 +439,6 @@ def _refuse_difference(
         raise foreign_row_error(f"it {verb} the {kind} {name!r:.80}")
 
 
-def check_values(row: Sequence[Any], kinds: Sequence[type], owner: str) -> None:
-    """Check the types of a row's values, and refuse numbers that are not finite.
-
-    Raises:
-        LedgerError: one is wrong; `owner` names the row.
-    """
-    if tuple(map(type, row)) != tuple(kinds):
-        raise foreign_row_error(f"{owner} has a value of another type")
-    if not all(math.isfinite(value) for value in row if type(value) is float):
-        raise foreign_row_error(f"{owner} has a number that is not finite")
-
-
-def check_optional(value: Any, owner: str) -> None:
-    """Check a value that is a finite number or None.
-
-    Raises:
-        LedgerError: it is neither; `owner` names the row.
-    """
-    if value is not None:
-        check_values((value,), (float,), owner)
-
-
-def check_name(name: Any, owner: str) -> None:
-    """Check a name that becomes part of a path.
-
-    Raises:
-        LedgerError: it is no text, or would lead out of a folder.
-    """
-    if type(name) is not str or not name or name in (".", "..") or {"/", "\0"} & set(name):
-        raise foreign_row_error(f"{owner} has the name {name!r}")
-
-
-def foreign_row_error(fault: str) -> DatabaseError:
-    """The error for a row of another origin than this program."""
-    return DatabaseError(
-        _message(f"{fault}, which labelgrid does not write"),
-        next_step="Restore the ledger from a copy, or use a project whose origin you know.",
-        unchanged=UNCHANGED,
-    )
-
-
-@contextmanager
-def foreign_value_errors() -> Iterator[None]:
-    """Turn the errors of unreadable values into `DatabaseError`, such as of damaged JSON."""
-    try:
-        yield
-    except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
-        raise foreign_row_error(
-            f"it holds a value that cannot be read ({type(error).__name__}: {error})"
-        ) from error
-
-
 def _is_current(connection: Connection, place: LedgerPlace) -> bool:
     """Whether a ledger has the newest revision.
 
@@ -505,7 +453,7 @@ def _is_current(connection: Connection, place: LedgerPlace) -> bool:
         raise
     if version is None:
         fault, next_step = FOREIGN
-        raise DatabaseError(_message(fault), where=place, next_step=next_step, unchanged=UNCHANGED)
+        raise DatabaseError(unusable(fault), where=place, next_step=next_step, unchanged=UNCHANGED)
     if not inspect(connection).has_table(OPERATIONS.name):
         raise LedgerError(
             "The ledger was made by a development version before 0.1.0, which this program does "
@@ -567,96 +515,3 @@ def migrate(connection: Connection) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-
-
-def _message(fault: str) -> str:
-    return f"The ledger cannot be used: {fault}."
-
-
-def as_json(value: Any) -> str:
-    """A value as the ledger holds it: JSON, with its keys in order.
-
-    Raises:
-        LedgerError: a number in it is not finite, a text is not Unicode, or it is no JSON value.
-    """
-    try:
-        text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    except ValueError as error:
-        raise _value_error(value, "is no JSON, which has finite numbers alone") from error
-    check_row([text])
-    return text
-
-
-def check_parameters(
-    connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
-) -> None:
-    """Check the values of a statement: SQLAlchemy's event `before_cursor_execute`.
-
-    Raises:
-        LedgerError: a text is not Unicode, has the character NUL or is too long, or a number is too
-            large or not finite.
-    """
-    rows = parameters if executemany else [parameters]
-    for row in rows or ():
-        check_row(row.values() if isinstance(row, Mapping) else row)
-
-
-def check_row(row: Iterable[Any]) -> None:
-    """Check the values of a row.
-
-    Raises:
-        LedgerError: as of `check_parameters`.
-    """
-    for value in row:
-        kind = type(value)
-        if kind is str:
-            _check_text(value)
-        elif kind is int:
-            if not -LARGEST_KEY <= value <= LARGEST_KEY:
-                raise _value_error(value, "is too large")
-        elif kind is float and not math.isfinite(value):
-            raise _value_error(value, "is not finite")
-        elif kind is list:  # the values of a column of several rows
-            check_row(value)
-
-
-def _check_text(text: str) -> None:
-    if len(text) > LONGEST:
-        raise _value_error(text, f"is longer than {LONGEST >> 20} MiB")
-    if "\0" in text:
-        raise _value_error(text, "holds the character NUL")
-    if not (text.isascii() or is_unicode(text)):
-        raise _value_error(text, "is not Unicode text")
-
-
-def is_unicode(text: str) -> bool:
-    r"""Whether a text is Unicode: a file's name or a command's word may hold other bytes.
-
-    Example:
-        >>> is_unicode("café"), is_unicode("caf\udce9")
-        (True, False)
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def check_small(**numbers: int) -> None:
-    """Check whole numbers by name.
-
-    Raises:
-        LedgerError: one needs more than 32 bits.
-    """
-    for name, number in numbers.items():
-        if not -LARGEST <= number <= LARGEST:
-            raise _value_error(number, f"is too large for {name}")
-
-
-def _value_error(value: Any, fault: str) -> LedgerError:
-    return LedgerError(
-        f"{value!r:.60} cannot be in the ledger: it {fault}.",
-        next_step="Give another value.",
-        unchanged=UNCHANGED,
-    )

@@ -1,28 +1,29 @@
 """Moves cells: checks every move, records it as an event, and updates the cell."""
 
+import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, select
+from sqlalchemy import Connection, and_, delete, insert, select
 
 from labelgrid.basics.errors import LedgerError, StateError
 from labelgrid.basics.type_names import Json
-from labelgrid.ledger import class_lists, operations, roster
-from labelgrid.ledger.database import (
+from labelgrid.ledger import operations, roster
+from labelgrid.ledger.database import dialect_of, next_id
+from labelgrid.ledger.grid import HINTS, LEGAL, Cell, Move, State, is_time
+from labelgrid.ledger.row_values import (
     UNCHANGED,
     check_optional,
     check_small,
     check_values,
-    dialect_of,
+    foreign_row_error,
     foreign_value_errors,
-    next_id,
 )
-from labelgrid.ledger.grid import HINTS, LEGAL, Cell, Move, State, is_time
-from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES
+from labelgrid.ledger.schema import CELLS, CLASS_LISTS, EVENTS, IMAGES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +111,7 @@ def cell_row(
         state=State(state),
         seconds=seconds,
         annotator=annotator,
-        classes=class_lists.find(lists, list_id, "a cell"),
+        classes=class_list_of(lists, list_id, "a cell"),
         **dict(zip(CELL_TYPES, values, strict=True)),
     )
 
@@ -134,7 +135,7 @@ def move(connection: Connection, moves: Sequence[Move]) -> None:
     if not moves:
         return
     working = _load(connection, [step.cell for step in moves])
-    working.class_list_ids = class_lists.add(connection, {step.classes for step in moves})
+    working.class_list_ids = _add_class_lists(connection, {step.classes for step in moves})
     before = dict(working.rows)
     operation_id = operations.current_id(connection)
     numbers = count(next_id(connection, EVENTS))
@@ -149,7 +150,7 @@ def _load(connection: Connection, cells: Sequence[Cell]) -> _Working:
     working = _Working(
         task_ids={row.name: number for number, row in roster.tasks(connection).items()}
     )
-    lists = class_lists.all_lists(connection)
+    lists = class_lists_by_id(connection)
     names = {number: name for name, number in working.task_ids.items()}
     joined = select(IMAGES.c.name, IMAGES.c.id, CELLS).outerjoin(
         CELLS, CELLS.c.image_id == IMAGES.c.id
@@ -283,3 +284,53 @@ def _name(cell: Cell) -> str:
 
 def _word(state: State) -> str:
     return state.name.lower()
+
+
+def class_lists_by_id(connection: Connection) -> dict[int, tuple[str, ...]]:
+    """The class lists that labels were made with, by id.
+
+    Raises:
+        LedgerError: one is no list of names.
+    """
+    lists = {}
+    for number, text in connection.execute(select(CLASS_LISTS)):
+        try:
+            names = json.loads(text)
+        except (RecursionError, TypeError, ValueError):
+            names = None
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise foreign_row_error(f"it has the class list {text!r:.40}")
+        lists[number] = tuple(names)
+    return lists
+
+
+def class_lists(connection: Connection) -> tuple[tuple[str, ...], ...]:
+    """The class lists that labels were made with, the oldest first."""
+    lists = class_lists_by_id(connection)
+    return tuple(lists[number] for number in sorted(lists))
+
+
+def class_list_of(lists: Mapping[int, tuple[str, ...]], number: Any, owner: str) -> tuple[str, ...]:
+    """The class list with an id; an empty one for None.
+
+    Raises:
+        LedgerError: there is none; `owner` names the row that refers to it.
+    """
+    if number is None:
+        return ()
+    if number not in lists:
+        raise foreign_row_error(f"{owner} has the class list {number!r:.40}")
+    return lists[number]
+
+
+def _add_class_lists(
+    connection: Connection, wanted: Collection[tuple[str, ...]]
+) -> dict[tuple[str, ...], int]:
+    """Add the class lists that are new, and return the ids of all; an empty list has none."""
+    ids = {names: number for number, names in class_lists_by_id(connection).items()}
+    for names in sorted(set(wanted) - ids.keys() - {()}):
+        number = next_id(connection, CLASS_LISTS)
+        row = {"id": number, "names": json.dumps(names, ensure_ascii=False)}
+        connection.execute(insert(CLASS_LISTS), row)
+        ids[names] = number
+    return ids

@@ -13,14 +13,9 @@ from sqlalchemy import Connection, Select, func, insert, select
 
 from labelgrid.basics.type_names import Values
 from labelgrid.ledger import roster, rounds
-from labelgrid.ledger.database import (
-    check_values,
-    foreign_row_error,
-    foreign_value_errors,
-    next_id,
-    pending_operation,
-)
+from labelgrid.ledger.database import next_id, pending_operation
 from labelgrid.ledger.grid import SPLITS, State
+from labelgrid.ledger.row_values import check_values, foreign_row_error, foreign_value_errors
 from labelgrid.ledger.schema import EVENTS, NOTES, OPERATIONS
 
 #: The command of an operation that undid another one, before the other's number.

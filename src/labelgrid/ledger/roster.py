@@ -22,16 +22,9 @@ from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.streams import image_key
 from labelgrid.basics.type_names import Json
 from labelgrid.ledger import rounds
-from labelgrid.ledger.database import (
-    UNCHANGED,
-    check_name,
-    check_small,
-    check_values,
-    dialect_of,
-    is_unicode,
-    next_id,
-)
+from labelgrid.ledger.database import dialect_of, next_id
 from labelgrid.ledger.grid import NO_SPLIT, SPLITS, ImageRow, Splits, TaskRow
+from labelgrid.ledger.row_values import UNCHANGED, check_name, check_small, check_values, is_unicode
 from labelgrid.ledger.schema import IMAGES, TASKS
 
 T = TypeVar("T")

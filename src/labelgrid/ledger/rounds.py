@@ -8,13 +8,13 @@ from sqlalchemy import Connection, delete, insert, select, update
 from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import join_names
-from labelgrid.ledger.database import (
+from labelgrid.ledger.grid import Unit
+from labelgrid.ledger.row_values import (
     UNCHANGED,
     check_values,
     foreign_row_error,
     foreign_value_errors,
 )
-from labelgrid.ledger.grid import Unit
 from labelgrid.ledger.schema import NOTES, ROUNDS
 
 

@@ -10,7 +10,6 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 from sqlalchemy import Connection
 
 from labelgrid.ledger import (
-    class_lists,
     creation,
     database,
     image_pages,
@@ -344,7 +343,7 @@ class Store:
             roster.add_task(connection, row)
 
     tasks = _reads(roster.task_rows)
-    class_lists = _reads(class_lists.in_order)
+    class_lists = _reads(moves.class_lists)
 
     def update_task(self, row: TaskRow) -> None:
         """Replace the cost and the options of a task.

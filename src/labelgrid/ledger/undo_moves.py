@@ -10,10 +10,11 @@ from sqlalchemy import Connection, and_, delete, func, select, update
 
 from labelgrid.basics.errors import LedgerError, StateError
 from labelgrid.ledger import moves, operations, rounds, views
-from labelgrid.ledger.database import UNCHANGED, pending_operation
+from labelgrid.ledger.database import pending_operation
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.ledger.moves import CellRow
 from labelgrid.ledger.operations import Kept
+from labelgrid.ledger.row_values import UNCHANGED
 from labelgrid.ledger.schema import EVENTS, IMAGES, NOTES
 
 #: The reason of the events that make cells missing again.

@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
-from labelgrid.ledger import class_lists, roster, rounds
-from labelgrid.ledger.database import check_optional, check_values, dialect_of, foreign_row_error
+from labelgrid.ledger import roster, rounds
+from labelgrid.ledger.database import dialect_of
 from labelgrid.ledger.grid import HINTS, Cell, Grid, Move, Split, Splits, State, is_time
-from labelgrid.ledger.moves import CELL_TYPES, CellRow, cell_row
+from labelgrid.ledger.moves import (
+    CELL_TYPES,
+    CellRow,
+    cell_row,
+    class_list_of,
+    class_lists_by_id,
+)
 from labelgrid.ledger.operations import Operation, operation_of, without_effect
+from labelgrid.ledger.row_values import check_optional, check_values, foreign_row_error
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, IS_ANSWER, OPERATIONS, TASKS
 
 if TYPE_CHECKING:  # slow to load
@@ -198,7 +205,7 @@ def cells(
         .order_by(IMAGES.c.name, TASKS.c.id)
         .execution_options(yield_per=roster.BATCH)
     )
-    lists = class_lists.all_lists(connection)
+    lists = class_lists_by_id(connection)
     for image_id, task, state, *rest in connection.execute(
         roster.restrict_present_to_splits(connection, statement, splits)
     ):
@@ -251,10 +258,10 @@ def events(
         statement = _restrict_to_effect(connection, statement)
     if among is not None:
         statement = statement.where(EVENTS.c.id.in_(among))
-    lists = class_lists.all_lists(connection)
+    lists = class_lists_by_id(connection)
     for row in connection.execute(statement):
         its_operation = operation_of(row.operation_id, row.command, row.at)
-        move = _move(row, class_lists.find(lists, row.class_list_id, "an event"))
+        move = _move(row, class_list_of(lists, row.class_list_id, "an event"))
         yield Event(row.id, its_operation, State(row.from_state), move)
 
 

@@ -16,15 +16,9 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.type_names import Json
 from labelgrid.ledger import transfer
 from labelgrid.ledger.creation import creation, discard
-from labelgrid.ledger.database import (
-    MOVED,
-    UNCHANGED,
-    Database,
-    moved_to,
-    open_database,
-    revision_of,
-)
+from labelgrid.ledger.database import MOVED, Database, moved_to, open_database, revision_of
 from labelgrid.ledger.place import FILE, SETTINGS, LedgerPlace, place_in
+from labelgrid.ledger.row_values import UNCHANGED
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import ledger_url, read_settings, text_with_ledger
 

@@ -16,7 +16,7 @@ from labelgrid.project.content_rows import WIDTH
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_filter import LabelFilter, MatchingImages, find_images
 from labelgrid.project.label_losses import has_losses, label_losses
-from labelgrid.project.score_files import newest_scores, tables_of_scores
+from labelgrid.project.score_files import newest_scores, tables_of_scores, unreadable_scores
 from labelgrid.select.class_statistic import CLASSES
 
 #: The order in which the last changed images are first.
@@ -31,13 +31,21 @@ NO_CONTENT = "0" * 2 * WIDTH
 
 
 def image_orders(project: ProjectFolder) -> list[str]:
-    """The names of the orders, besides that of the ids."""
-    from labelgrid.score.table import statistic_names  # slow to load
-
-    path = newest_scores(project)
+    """The names of the orders, besides that of the ids; without scores where none can be read."""
     losses = [f"{LOSS}{name}" for name in project.tasks() if has_losses(project, name)]
+    if unreadable_scores(project):
+        return [CHANGED, *losses]
     shares = [f"{SHARE}{name}" for name in share_classes(project)]
-    return [CHANGED, *losses, *(statistic_names(path) if path else ()), *shares]
+    return [CHANGED, *losses, *_statistic_orders(project), *shares]
+
+
+def _statistic_orders(project: ProjectFolder) -> list[str]:
+    path = newest_scores(project)
+    if not path:
+        return []
+    from labelgrid.score.table_files import statistic_names  # needs pyarrow
+
+    return statistic_names(path)
 
 
 def ordered_images(
@@ -54,6 +62,7 @@ def ordered_images(
 
     Raises:
         UsageError: there is no such order, or no such class.
+        ProjectError: what reads the project's scores is not installed.
         LedgerError: there is no such task.
     """
     labels = labels or LabelFilter()
@@ -63,6 +72,9 @@ def ordered_images(
         return find_images(project, wanted, labels)
     names = image_orders(project)
     if order not in names:
+        unreadable = unreadable_scores(project)
+        if unreadable:
+            raise unreadable
         raise UsageError(
             f"There is no order '{order:.80}'.", next_step=f"There are: {join_names(names)}."
         )
@@ -159,7 +171,7 @@ def _largest_first(names: Sequence[str], values: Floats) -> list[str]:
 
 def _scores(path: Path, statistic: str, task: str) -> dict[str, float]:
     """A statistic by image, of a task or the largest of all tasks; -inf where not a number."""
-    from labelgrid.score.table import read_statistic
+    from labelgrid.score.table_files import read_statistic  # needs pyarrow
 
     table = read_statistic(path, statistic)
     values = np.nan_to_num(table.statistics[statistic], nan=-np.inf)
@@ -180,18 +192,20 @@ def class_shares(project: ProjectFolder, class_name: str) -> dict[str, float]:
 
     `class_name` is one of `share_classes`.
     """
-    from labelgrid.score.table import read_component  # slow to load
-
     path = _newest(project)
     name, _, class_name = class_name.partition(":")
     number = project.tasks()[name].class_names.index(class_name)
     if not path:
         return {}
+    from labelgrid.score.table_files import read_component  # needs pyarrow
+
     return read_component(path, CLASSES, name, number)
 
 
 def _newest(project: ProjectFolder) -> Path | None:
-    from labelgrid.score.table import holds_statistic  # slow to load
+    for path in reversed(tables_of_scores(project)):
+        from labelgrid.score.table_files import holds_statistic  # needs pyarrow
 
-    tables = reversed(tables_of_scores(project))
-    return next((path for path in tables if holds_statistic(path, CLASSES)), None)
+        if holds_statistic(path, CLASSES):
+            return path
+    return None

@@ -8,8 +8,7 @@ from pathlib import Path
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import SHOWN, read_picks
-from labelgrid.project.score_files import newest_scores
-from labelgrid.score.table import read_cell
+from labelgrid.project.score_files import newest_scores, unreadable_scores
 
 
 def uncertainty_map(project: ProjectFolder, cell: Cell) -> Path | None:
@@ -29,6 +28,16 @@ def cell_statistics(project: ProjectFolder, cell: Cell) -> dict[str, float]:
     """The last scored statistics of a cell and its image, by name.
 
     Empty if it was not scored then.
+
+    Raises:
+        ProjectError: what reads them is not installed, or they are damaged.
     """
     path = newest_scores(project)
-    return read_cell(path, cell) if path else {}
+    if not path:
+        return {}
+    unreadable = unreadable_scores(project)
+    if unreadable:
+        raise unreadable
+    from labelgrid.score.table_files import read_cell  # needs pyarrow
+
+    return read_cell(path, cell)

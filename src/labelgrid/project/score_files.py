@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.files import left_out
 from labelgrid.project.folder import ProjectFolder
 
 #: The folder of a round's scores, in that of the round.
@@ -30,6 +32,14 @@ def tables_of_scores(project: ProjectFolder) -> list[Path]:
     named = {"scores.parquet", "explaining.parquet"}
     kept = [path for path in tables if path.name in named]
     return sorted(kept, key=lambda path: (path.relative_to(rounds).parts[0], path.stat().st_mtime))
+
+
+def unreadable_scores(project: ProjectFolder) -> ProjectError | None:
+    """The error that says what installs the reader of the project's scores.
+
+    None where it is installed, or the project has no scores.
+    """
+    return left_out("pyarrow") if tables_of_scores(project) else None
 
 
 def newest_scores(project: ProjectFolder) -> Path | None:

@@ -182,6 +182,7 @@ class ProjectReport:
         hints: what each section (metrics, rounds, picks, training) lacks.
         requests: the requests for the training images, None before the first one.
         uncertainty: of the pool.
+        unread_scores: why the uncertainty is not known although there are scores.
         predictions: held-out photographs beside their labels and predictions.
         overlays: labels over their photographs, where there are no predictions.
         changed: by round, the settings of its training that are other than in the round before.
@@ -202,6 +203,7 @@ class ProjectReport:
     hints: Mapping[str, Hint]
     requests: RequestHistory | None = None
     uncertainty: PoolUncertainty = field(default_factory=dict)
+    unread_scores: str = ""
     predictions: Sequence[TaskPictures] = ()
     overlays: Sequence[TaskPictures] = ()
     changed: Mapping[int, Sequence[str]] = field(default_factory=dict)

@@ -53,6 +53,9 @@ def measured_blocks(report: ProjectReport) -> Blocks:
     if report.uncertainty:
         blocks += [Heading("Uncertainty of the pool"), UNCERTAINTY_HELP]
         blocks += uncertainty_charts(report.uncertainty, "uncertainty")
+    if report.unread_scores:
+        text = f"Scores were left out. {report.unread_scores}"
+        blocks += [Heading("Uncertainty of the pool"), Text(text, "caution")]
     return blocks
 
 

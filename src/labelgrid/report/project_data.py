@@ -27,6 +27,7 @@ from labelgrid.project.records import (
     read_log,
     read_picks,
 )
+from labelgrid.project.score_files import unreadable_scores
 from labelgrid.project.setting_changes import changes_by_round
 from labelgrid.recipes.resolve import network_words
 from labelgrid.report.content import Hint, ProjectReport, Round, SplitCells, TaskCells, Training
@@ -82,6 +83,7 @@ def project_report(project: ProjectFolder) -> ProjectReport:
         hints={},
         requests=request_history(project),
         uncertainty=uncertainty_of(project),
+        unread_scores=str(unreadable_scores(project) or ""),
         predictions=predictions,
         overlays=[] if predictions else overlays_of(project),
         changed=changes_by_round([fits[number] for number in sorted(fits)]),

@@ -16,13 +16,12 @@ from labelgrid.drawings.request_history import RequestHistory
 from labelgrid.ledger.grid import Grid, Pick, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import SHOWN, read_fit, read_picks
-from labelgrid.project.score_files import scores_file
+from labelgrid.project.score_files import scores_file, unreadable_scores
 from labelgrid.project.sources import OracleSource, source_of
 from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.report.content import Picture, PoolUncertainty, RoundPicks, ShownPick
 from labelgrid.rounds.choose import scores_are_values
-from labelgrid.score.table import read_table
 from labelgrid.select.parts import widths
 from labelgrid.tasks.pictures import colour_map, jpeg
 
@@ -61,11 +60,13 @@ def _rounds(project: ProjectFolder, grid: Grid) -> Ints:
 def uncertainty_of(project: ProjectFolder) -> PoolUncertainty:
     """The mean normalised uncertainty of the pool.
 
-    It comes from all stored statistics with one value per cell.
+    It comes from all stored statistics with one value per cell; empty where no scores can be read.
 
     Raises:
         ProjectError: a table of scores is damaged.
     """
+    if unreadable_scores(project):
+        return {}
     grid = project.store.grid()
     rounds = _rounds(project, grid)
     tasks = list(grid.tasks)
@@ -73,6 +74,8 @@ def uncertainty_of(project: ProjectFolder) -> PoolUncertainty:
     for row in project.store.rounds():
         if not has_scores(project, row.number):
             continue
+        from labelgrid.score.table_files import read_table  # needs pyarrow
+
         table = read_table(scores_file(project, row.number))
         fit = read_fit(project.round_folder(row.number))
         if table.tasks != tuple(tasks):

@@ -17,7 +17,7 @@ from labelgrid.project.score_files import scores_folder
 from labelgrid.recipes.recipe import PluginChoice, Recipe
 from labelgrid.recipes.resolve import build_plugin, hash_of, load_tables, resolved_options
 from labelgrid.rounds.outside_files import predictions_changed
-from labelgrid.score.table import EXPLAINING, FILE, Table, read_stamp, read_table, weights_stamp
+from labelgrid.score.table import EXPLAINING, FILE, Table, weights_stamp
 from labelgrid.select.class_statistic import CLASSES
 from labelgrid.select.strategy import Strategy
 from labelgrid.suppliers.supplied import BoundSupplier, bind_suppliers, supplied_identity
@@ -335,10 +335,12 @@ class RoundScores:
         if names <= table.statistics.keys():
             return table
         path = self.folder(number) / EXPLAINING
+        if not path.exists():
+            return None
+        from labelgrid.score.table_files import read_stamp, read_table  # needs pyarrow
+
         stamps = [self.explaining_stamp, self._stamp_of({FEATURES})]  # once, features alone
-        if not path.exists() or read_stamp(path) not in [
-            {**table.stamp, **stamp} for stamp in stamps
-        ]:
+        if read_stamp(path) not in [{**table.stamp, **stamp} for stamp in stamps]:
             return None
         explaining = read_table(path)
         if names <= explaining.statistics.keys():
@@ -366,6 +368,8 @@ class RoundScores:
         folder = self.folder(number)
         if not (folder / FILE).exists():
             return None
+        from labelgrid.score.table_files import read_stamp, read_table  # needs pyarrow
+
         stored = read_stamp(folder / FILE)
         expected = {**self.stamp, **self.members_stamp()}
         if "weights" in stored:  # of statistics with modules

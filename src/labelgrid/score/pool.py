@@ -27,7 +27,8 @@ from labelgrid.executors.workplace import IN_THIS_PROCESS
 from labelgrid.nets.network import reason_to_ignore
 from labelgrid.score.shards import PoolShard, PoolShards
 from labelgrid.score.statistic import PoolBatch, Statistic
-from labelgrid.score.table import Table, write_table
+from labelgrid.score.table import Table
+from labelgrid.score.table_files import write_table
 from labelgrid.tasks.task import TaskDefs, Tasks
 from labelgrid.train.trained_model import TrainedModel
 

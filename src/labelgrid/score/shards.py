@@ -15,7 +15,8 @@ from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.type_names import Texts
 from labelgrid.basics.version import __version__
 from labelgrid.executors.passes import PassPart
-from labelgrid.score.table import EXPLAINING, FILE, Table, read_table, table_parts
+from labelgrid.score.table import EXPLAINING, FILE, Table
+from labelgrid.score.table_files import read_table, table_parts
 
 #: The end of the names of shards' files.
 ENDING = ".part"

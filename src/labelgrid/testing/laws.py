@@ -22,11 +22,13 @@ Law = Callable[[Any], None]
 WATCH = """
 import importlib, sys
 class Watch:
-    asked = False
+    blocked = ("torch",)
+    asked = ""
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "torch":
-            Watch.asked = True
-            raise ImportError("torch is not for here")
+        package = name.partition(".")[0]
+        if package in Watch.blocked:
+            Watch.asked = package
+            raise ImportError(f"{package} is not for here")
 sys.meta_path.insert(0, Watch())
 """
 #: Prints the options of a plug-in, which are found where torch cannot be imported.
@@ -175,7 +177,14 @@ def laws_of(folder: str) -> list[Law]:
 
     Raises:
         PluginError: the extra `testing` is not installed.
+        UsageError: Python leaves assertions out.
     """
+    if not __debug__:
+        raise UsageError(
+            "Python leaves assertions out here, and laws are assertions: none could fail.",
+            next_step="Run it without -O, and without PYTHONOPTIMIZE in the environment.",
+            unchanged="Nothing was checked.",
+        )
     try:
         own = importlib.import_module(f"labelgrid.testing.{folder}").LAWS
     except ModuleNotFoundError as error:
@@ -232,6 +241,7 @@ def outcomes(subject: Subject) -> Iterator[LawOutcome]:
 
     Raises:
         PluginError: the extra `testing` is not installed.
+        UsageError: Python leaves assertions out.
         UntoldError: the laws cannot do without something that nobody tells them.
     """
     own = laws_of(subject.folder)

@@ -19,6 +19,7 @@ from labelgrid.project.image_order import LOSS, SHARE, image_orders, image_page
 from labelgrid.project.label_filter import LabelFilter
 from labelgrid.project.other_labels import PRELABEL
 from labelgrid.project.requests import predicted_requests
+from labelgrid.project.score_files import unreadable_scores
 from labelgrid.web.layers import LABEL
 from labelgrid.web.pages import page_count
 from labelgrid.web.predictions import Predictions
@@ -117,6 +118,7 @@ class GridPage:
         classes: the names of the classes of each task that has some.
         is_audited: whether an audit has looked for suspects.
         orders: in which images can be listed.
+        unread_scores: why images cannot be listed by their scores although they have some.
         matches: its images, and the number of all that match.
         pages: the number of pages.
         suspects: the tasks of the suspects of each image, where suspects alone are shown.
@@ -131,6 +133,7 @@ class GridPage:
     classes: dict[str, Sequence[str]]
     is_audited: bool
     orders: list[str]
+    unread_scores: str
     matches: ImagePage
     pages: int
     suspects: Mapping[str, Sequence[str]]
@@ -204,6 +207,7 @@ def grid_page(project: ProjectReader, query: GridQuery) -> GridPage:
         classes={name: task.class_names for name, task in tasks.items() if task.class_names},
         is_audited=(project.folder / TABLE).is_file(),
         orders=image_orders(project.disk),
+        unread_scores=str(unreadable_scores(project.disk) or ""),
         matches=matches,
         pages=pages,
         suspects=suspects,

@@ -9,19 +9,18 @@ import pytest
 
 import labelgrid
 from labelgrid import Project
-from labelgrid.api import requests
+from labelgrid.api import requests, study
 from labelgrid.api.door import CommandRequest, asks, check_values, takes
 from labelgrid.api.requests import (
-    AnalyseRequest,
     ExportRequest,
     FitRequest,
     ImportAnswersRequest,
     ImportRequest,
     QueryRequest,
     SetSplitRequest,
-    SimulateRequest,
 )
 from labelgrid.api.spelling import words_of
+from labelgrid.api.study import AnalyseRequest, SimulateRequest
 from labelgrid.basics.errors import UsageError
 from labelgrid.cli import lab
 
@@ -29,7 +28,7 @@ COVERS = ["labelgrid.api.door_words", "labelgrid.api.spelling"]
 
 REQUESTS = [
     each
-    for each in vars(requests).values()
+    for each in (vars(requests) | vars(study)).values()
     if inspect.isclass(each) and issubclass(each, CommandRequest) and each is not CommandRequest
 ]
 

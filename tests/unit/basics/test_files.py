@@ -278,12 +278,18 @@ def test_folders_come_in_the_order_of_their_names_and_only_those_that_are_left(
     assert seen == ["", "a/", "b/", "b/x/"]
 
 
-def test_a_missing_package_of_networks_is_said_with_the_command_that_installs_it():
-    missing = files.of_system(ModuleNotFoundError("No module named 'torch'", name="torch"))
+@pytest.mark.parametrize(("module", "extra"), [("torch", "train"), ("pyarrow", "parquet")])
+def test_a_missing_package_of_an_extra_is_said_with_the_command_that_installs_it(
+    module: str, extra: str
+) -> None:
+    missing = files.of_system(ModuleNotFoundError(f"No module named '{module}'", name=module))
     assert str(missing) == (
-        "This needs torch, which the base install leaves out.\n"
-        "  Install it: pip install 'labelgrid[train]'."
+        f"This needs {module}, which the base install leaves out.\n"
+        f"  Install it: pip install 'labelgrid[{extra}]'."
     )
+
+
+def test_a_missing_package_of_no_extra_is_an_error_of_another_cause() -> None:
     assert files.of_system(ModuleNotFoundError("No module named 'mine'", name="mine")) is None
 
 

@@ -8,20 +8,17 @@ import pytest
 
 from labelgrid.basics import plugins
 from tests.e2e.commands import done, typed
-from tests.laboratory import need_laboratory
 from tests.support import make_dataset
 
 
 @pytest.mark.parametrize("size", ["96", "96x", "0x128", "96x128x3", "a×b"])
 def test_a_size_that_is_none_is_refused(size: str, tmp_path: Path) -> None:
-    need_laboratory()
     found = typed("scenes", tmp_path / "rooms", "--size", size)
     assert found.code == 2 and "--size 96x128" in found.err
     assert not (tmp_path / "rooms").exists()
 
 
 def test_scenes_are_rendered_and_shown(tmp_path: Path) -> None:
-    need_laboratory()
     pytest.importorskip("mitsuba", reason="scenes need the extra [lab]")
     rooms, picture = tmp_path / "rooms", tmp_path / "sheet.png"
     words = ("scenes", rooms, "--size", "16x24", "--samples", 2, "--jobs", 1)

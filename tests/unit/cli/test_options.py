@@ -9,7 +9,7 @@ import pytest
 import typer
 import typer.main
 
-from labelgrid.api import requests
+from labelgrid.api import requests, study
 from labelgrid.api.door import MOST_CHARACTERS, Amount, CommandRequest, Count
 from labelgrid.api.spelling import spelling, words_of
 from labelgrid.basics.errors import UsageError
@@ -19,7 +19,7 @@ from labelgrid.cli.screen import as_options
 
 REQUESTS = [
     each
-    for each in vars(requests).values()
+    for each in (vars(requests) | vars(study)).values()
     if inspect.isclass(each) and issubclass(each, CommandRequest) and each is not CommandRequest
 ]
 #: What a field needs beside it, by its name.

@@ -4,7 +4,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.store import Store
-from tests.databases import change, changing, columns
+from tests.databases import change, changing, columns, everything
 
 COVERS = ["labelgrid.ledger.creation"]
 CELL = Cell("a.png", "depth")
@@ -76,16 +75,6 @@ def small_disk() -> Iterator[None]:
 def columns_at(place: LedgerPlace, table: str) -> list[str]:
     with changing(place) as connection:
         return columns(connection, table)
-
-
-def everything(place: LedgerPlace) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of a database."""
-    with closing(database.Database(place)) as base, base.reading() as connection:
-        tables = inspect(connection).get_table_names()
-        return {
-            name: sorted(map(tuple, connection.exec_driver_sql(f"SELECT * FROM {name}")), key=repr)
-            for name in tables
-        }
 
 
 def refused(act: Callable[..., object], *arguments: object) -> str:
@@ -363,36 +352,6 @@ def test_a_ledger_that_another_process_migrated_meanwhile_is_not_written(
         monkeypatch.undo()
         assert "made by a newer labelgrid" in refused(store.put, "note", 1)
         assert store.get("note") is None
-
-
-WRONG: dict[str, Callable[[Store], object]] = {
-    "a NUL in a name": lambda s: s.add_images([ImageRow(image_id="a\0", root="photos")]),
-    "a NUL in a root": lambda s: s.add_images([ImageRow(image_id="b", root="pho\0tos")]),
-    "a NUL that is looked for": lambda s: s.image("a\0"),
-    "a NUL in a filter": lambda s: s.image_page(ImageFilter(name="a\0")),
-    "a surrogate in a root": lambda s: s.add_images([ImageRow(image_id="b", root="caf\udce9")]),
-    "a surrogate in a note": lambda s: s.put("note", {"a": "caf\udce9"}),
-    "a surrogate in a task": lambda s: s.add_task(TaskRow("caf\udce9", "depth", 1.0)),
-    "a large side": lambda s: s.add_images([ImageRow(image_id="b", root="x", height=2**31)]),
-    "a large round": lambda s: s.move([Move(cell=CELL, to=State.LABELLED, round=2**31)]),
-    "a larger round": lambda s: list(s.cells(round=2**63)),
-    "NaN in a note": lambda s: s.put("note", [float("nan")]),
-    "NaN in a round": lambda s: s.update_round(replace(s.open_round(), budget=float("inf"))),
-    "a NUL in a reason": lambda s: s.move([Move(cell=CELL, to=State.LABELLED, why="\0")]),
-    "a NUL in an annotator": lambda s: s.move([Move(cell=CELL, to=State.LABELLED, annotator="\0")]),
-}
-
-
-@pytest.mark.parametrize("what", WRONG)
-def test_values_that_not_every_database_holds_are_refused_alike(
-    made: LedgerPlace, what: str
-) -> None:
-    with Store.open(made) as store:
-        before = everything(made)
-        with pytest.raises(LedgerError) as caught, store.transaction():
-            WRONG[what](store)
-        assert "cannot be in the ledger" in str(caught.value)
-        assert everything(made) == before
 
 
 @pytest.mark.parametrize("value", ["é\U0001f600", "a\0b", 2**53, -1.5e300, {"ä": [None, True, ""]}])

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from labelgrid.basics.errors import LabelgridError, LedgerError
-from labelgrid.ledger.database import check_name, check_values, foreign_value_errors
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.schema import APPEND_ONLY
@@ -318,15 +317,3 @@ def test_rounds_that_are_not_numbered_from_1_are_refused(place: LedgerPlace) -> 
         for read in (store.rounds, store.current_round, store.open_round):
             with pytest.raises(LedgerError, match="rounds have the numbers 1000000"):
                 read()
-
-
-def test_types_names_and_unreadable_values_are_refused():
-    check_values(("a", 1, 0.5), (str, int, float), "a row")
-    for row in (("a", "1", 0.5), ("a", 1, float("nan")), ("a", 1)):
-        with pytest.raises(LedgerError, match="a row has"):
-            check_values(row, (str, int, float), "a row")
-    for name in ("", "..", "a/b", "a\0", b"a", None):
-        with pytest.raises(LedgerError, match="a task has the name"):
-            check_name(name, "a task")
-    with pytest.raises(LedgerError, match="cannot be read"), foreign_value_errors():
-        State(9)

@@ -10,8 +10,6 @@ from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.store import CellRow, Store
 from tests.databases import rows
 
-COVERS = ["labelgrid.ledger.class_lists"]
-
 A = Cell("a", "depth")
 #: A way from missing to each state.
 WAYS = {

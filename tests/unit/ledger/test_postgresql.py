@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.basics.errors import LedgerError, LostConnectionError
-from labelgrid.ledger import database
+from labelgrid.ledger import database, row_values
 from labelgrid.ledger.database import Database
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.ledger.place import DatabaseUrl
@@ -80,7 +80,7 @@ def test_a_read_whose_connection_is_killed_is_done_again(
 ) -> None:
     with Store.open(url) as store:
         store.move(label(CELLS[0]))
-        whole = database.check_parameters
+        whole = row_values.check_parameters
         left = [2]
 
         def killing(*arguments: object) -> None:

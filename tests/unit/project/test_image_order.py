@@ -9,7 +9,8 @@ from labelgrid.project.cells.cell_table import each_cell
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_order import image_orders, ordered_images
 from labelgrid.project.score_files import newest_scores, scores_file
-from labelgrid.score.table import Table, write_table
+from labelgrid.score.table import Table
+from labelgrid.score.table_files import write_table
 from tests.support import Made
 
 COVERS = ["labelgrid.project.image_order", "labelgrid.project.score_files"]

@@ -1,5 +1,7 @@
 """Laws of a closer look: what was asked when, how unsure the pool was then, and labels beside the predictions."""
 
+import html
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +22,9 @@ from labelgrid.report.project_view import (
     round_picks,
     uncertainty_of,
 )
-from labelgrid.score.table import Axis, Table, write_table
+from labelgrid.report.write_report import write_project_report
+from labelgrid.score.table import Axis, Table
+from labelgrid.score.table_files import write_table
 from labelgrid.tasks.pictures import jpeg
 from tests.campaigns import ask, cells_of, make_project
 from tests.support import Made
@@ -106,6 +110,22 @@ def test_the_uncertainty_is_of_cells_that_had_no_label_when_they_were_scored(
 def test_a_project_without_scores_has_no_uncertainty(project: ProjectFolder, data: Made) -> None:
     ask(project, cells_of(data)[:1], 1)
     assert uncertainty_of(project) == {}
+
+
+def test_without_their_reader_a_report_says_what_installs_it_and_has_the_rest(
+    project: ProjectFolder, data: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(project, cells_of(data)[:1], 1)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    write_project_report(project, tmp_path / "none.html")
+    assert "labelgrid[parquet]" not in (tmp_path / "none.html").read_text()
+    (project.round_folder(1) / "scores").mkdir(parents=True)
+    (project.round_folder(1) / "scores/scores.parquet").write_bytes(b"scored elsewhere")
+    assert uncertainty_of(project) == {}
+    write_project_report(project, tmp_path / "report.html")
+    text = html.unescape((tmp_path / "report.html").read_text())
+    assert "Scores were left out. This needs pyarrow" in text
+    assert "Install it: pip install 'labelgrid[parquet]'." in text
 
 
 def test_a_label_stands_beside_the_prediction_once_it_is_there(

@@ -16,7 +16,8 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_picks
 from labelgrid.recipes.resolve import hash_of, resolved_options
 from labelgrid.rounds import fit, models, query, score
-from labelgrid.score.table import EXPLAINING, read_table, write_table
+from labelgrid.score.table import EXPLAINING
+from labelgrid.score.table_files import read_table, write_table
 from labelgrid.select.strategy import Budget
 from tests.projects import Said
 from tests.rounds import copied, labelled

@@ -22,7 +22,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_fit, read_picks
 from labelgrid.rounds import fit, models, pool_scorer, query, round_scores, score
 from labelgrid.score.statistic import Statistic, TrainedStatistic
-from labelgrid.score.table import read_table
+from labelgrid.score.table_files import read_table
 from labelgrid.select.draws import AUDIT, CONTROL, PAIR
 from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult, draw_cells
 from labelgrid.select.strategy import Budget

@@ -22,7 +22,8 @@ from labelgrid.rounds import context, fit, members, pool_scorer, query, score
 from labelgrid.rounds.round_scores import RoundScores, check_expected_options, strategy_of
 from labelgrid.score.statistic import Statistic, TrainedStatistic
 from labelgrid.score.statistics import dropout
-from labelgrid.score.table import FILE, read_stamp
+from labelgrid.score.table import FILE
+from labelgrid.score.table_files import read_stamp
 from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult
 from labelgrid.select.strategy import Budget
 from tests.projects import Said, answer, make_project

@@ -29,7 +29,8 @@ from labelgrid.relations.choice import RelationChoice
 from labelgrid.rounds import fit, pool_scorer, query, score
 from labelgrid.rounds.query import QueryResult
 from labelgrid.rounds.searches import find_class
-from labelgrid.score.table import EXPLAINING, FILE, read_table
+from labelgrid.score.table import EXPLAINING, FILE
+from labelgrid.score.table_files import read_table
 from labelgrid.select.strategy import Budget
 from labelgrid.tasks.task import definitions
 from tests.projects import Said, make_project

@@ -16,13 +16,14 @@ from labelgrid.score.pool import Explaining, ScoringJob, gather
 from labelgrid.score.statistic import Statistic
 from labelgrid.score.statistics import confidence
 from labelgrid.score.statistics.dropout import Dropout, Options
-from labelgrid.score.table import EXPLAINING, Table, read_stamp, read_table, write_table
+from labelgrid.score.table import EXPLAINING, Table
+from labelgrid.score.table_files import read_stamp, read_table, write_table
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.trained_model import TrainedModel
 from tests.support import make_dataset
 from tests.toys import DATA, source_of, toy_network
 
-COVERS = ["labelgrid.score.table"]
+COVERS = ["labelgrid.score.table", "labelgrid.score.table_files"]
 
 
 class Counting(Statistic):
@@ -261,7 +262,8 @@ from pathlib import Path
 
 import numpy as np
 
-from labelgrid.score.table import Table, read_table, table_parts, write_table
+from labelgrid.score.table import Table
+from labelgrid.score.table_files import read_table, table_parts, write_table
 
 path, parts, rows, width = Path(sys.argv[1]), 100, 500, 512
 def made(part):

@@ -23,7 +23,8 @@ from labelgrid.score.pool import (
 )
 from labelgrid.score.shards import JoinedScores, PoolShards
 from labelgrid.score.statistic import PoolBatch, Statistic
-from labelgrid.score.table import EXPLAINING, FILE, Table, read_table
+from labelgrid.score.table import EXPLAINING, FILE, Table
+from labelgrid.score.table_files import read_table
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.trained_model import TrainedModel
 from tests.support import Made, make_dataset

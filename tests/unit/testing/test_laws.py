@@ -123,6 +123,15 @@ def test_an_extra_that_lacks_is_told_with_its_command(monkeypatch) -> None:
         laws_of("strategies")
 
 
+@pytest.mark.parametrize("name", [RIGHT, WRONG])
+def test_where_python_leaves_assertions_out_no_law_is_held(name) -> None:
+    words = [sys.executable, "-O", "-m", "labelgrid", "check-plugin", "formats", name]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Python leaves assertions out here" in done.stderr
+    assert "without -O" in done.stderr and "Nothing was checked." in done.stderr
+
+
 def test_no_command_but_this_one_loads_the_laws() -> None:
     code = (
         "import sys; import labelgrid, labelgrid.cli, labelgrid.api.project; "

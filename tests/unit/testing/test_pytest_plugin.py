@@ -13,11 +13,11 @@ def test_a_format_keeps(labelgrid_law):
 """
 
 
-def outcome(folder: Path, text: str) -> str:
+def outcome(folder: Path, text: str, *python: str) -> str:
     """What pytest prints of a file of tests, beside a conftest.py that takes the plug-in."""
     (folder / "conftest.py").write_text('pytest_plugins = ["labelgrid.testing.pytest_plugin"]\n')
     (folder / "test_mine.py").write_text(text)
-    words = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", str(folder)]
+    words = [sys.executable, *python, "-m", "pytest", "-v", "-p", "no:cacheprovider", str(folder)]
     done = subprocess.run([*words, "--rootdir", str(folder)], capture_output=True, text=True)
     return done.stdout
 
@@ -39,3 +39,9 @@ def test_a_law_that_is_broken_is_a_test_that_fails_and_says_what_it_expects(
 def test_a_law_without_a_marker_is_refused(tmp_path: Path) -> None:
     text = outcome(tmp_path, "def test_it(labelgrid_law):\n    labelgrid_law()\n")
     assert '@pytest.mark.labelgrid_plugin("strategies", "mine:build")' in text
+
+
+def test_where_python_leaves_assertions_out_no_law_is_a_test(tmp_path: Path) -> None:
+    text = outcome(tmp_path, TEST.format(name="HasLongExamples"), "-O")
+    assert "Python leaves assertions out here" in text
+    assert "1 error" in text and "passed" not in text

@@ -283,6 +283,40 @@ def test_tests_with_servers_go_on_where_one_cannot_be_installed(dev, with_apt, f
     assert UNINSTALLED[fail] in said
 
 
+#: Stands for the environment's Python: prints what `tools.changed` would, and notes pytest's words.
+CHOOSING = """#!/bin/sh
+case "$*" in
+    "-m tools.changed") [ -z "$FAIL" ] || exit 3; printf '%s\\n' $CHOSEN ;;
+    *) echo "$*" >>"$LOG" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("chosen", "fail", "status", "calls"),
+    [
+        ("tests/a.py tests/b.py", "", 0, [f"-m {TEST} tests/a.py tests/b.py -x"]),
+        ("", "", 0, []),
+        ("", "x", 3, []),
+    ],
+)
+def test_the_tests_that_a_change_can_break_are_run(dev, tmp_path, chosen, fail, status, calls):
+    dev("install")
+    (tmp_path / "repo/.venv/bin/python").write_text(CHOOSING)
+    log = tmp_path / "log"
+    log.write_text("")
+    environment = {
+        "PATH": str(tmp_path / "bin"),
+        "LOG": str(log),
+        "FAIL": fail,
+        "CHOSEN": chosen,
+    }
+    command = [str(tmp_path / "repo/dev"), "test", "--changed", "-x"]
+    done = subprocess.run(command, env=environment, check=False)
+    assert done.returncode == status
+    assert log.read_text().splitlines() == calls
+
+
 def test_there_are_tests_with_servers_alone(dev):
     assert dev("test", "--with", "mirrors") == (1, "There is only ./dev test --with servers.\n", [])
 

@@ -20,6 +20,11 @@ def test_a_light_module_that_loads_torch_is_found(plant):
     assert faults(root) == ["labelgrid.select.bad loads torch"]
 
 
+def test_a_light_module_that_loads_pyarrow_is_found(plant):
+    root = plant({**PACKAGE, "src/labelgrid/select/bad.py": "import pyarrow.parquet\n"})
+    assert faults(root) == ["labelgrid.select.bad loads pyarrow"]
+
+
 def test_loading_torch_indirectly_or_in_a_try_is_found(plant):
     root = plant(
         {

@@ -1,15 +1,18 @@
 import json
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
+from labelgrid.ledger.grid import Explanation
 from labelgrid.recipes.resolve import recipe_files
+from tests.campaigns import manifest
 from tests.projects import make_project
+from tests.unit.annotate.tools.test_folder import request_of, write
 from tools.schemas import FOLDER, faults, options_schema, schemas
 from tools.source import ROOT
 
@@ -34,6 +37,30 @@ def test_the_settings_of_a_project_fit_their_schema(tmp_path) -> None:
     project.close()
     settings = (project.folder / "labelgrid.toml").read_text()
     assert wrong_in("labelgrid.json", tomllib.loads(settings)) == []
+
+
+def test_manifests_of_each_version_fit_their_schema(made, tmp_path) -> None:
+    data = made(n=2, tasks=("depth",))
+    explained = Explanation(quantiles={"unsure": 0.5}, rank=3, nearest="b.jpg", distance=1.5)
+    request = request_of(data, data.names)
+    pick = replace(request.items[0].pick, terms={"unsure": 2.0}, explanation=explained)
+    first = replace(request.items[0], pick=pick, brings=("normals",))
+    write(replace(request, items=[first, *request.items[1:]]), tmp_path / "out")
+    rows = manifest(tmp_path / "out")
+    assert wrong_in("manifest.json", rows) == []
+    rows[0]["seconds"] = "31.5"
+    rows[1].pop("file")  # the first version had none
+    assert wrong_in("manifest.json", rows) == []
+
+
+@pytest.mark.parametrize("change", [{"colour": "red"}, {"path": 3}, {"explanation": {"rnk": 3}}])
+def test_the_schema_of_manifests_refuses_what_no_request_says(
+    made, tmp_path, change: dict[str, Any]
+) -> None:
+    data = made(n=1, tasks=("depth",))
+    write(request_of(data, data.names), tmp_path / "out")
+    (row,) = manifest(tmp_path / "out")
+    assert wrong_in("manifest.json", [row | change])
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from tools import wheel
-from tools.wheel import COMMANDS, failures, link, prepare, required
+from tools.wheel import COMMANDS, SCORED, failures, link, prepare, required
 
 
 def program(path, text):
@@ -35,9 +35,37 @@ def test_the_commands_work_with_the_code_as_it_is(tmp_path):
     program(programs / "labelgrid", f"exec {sys.executable} -c '{code}' \"$@\"")
     prepare(tmp_path / "work")
     assert failures(programs, tmp_path / "work") == []
+    assert failures(programs, tmp_path / "work", SCORED) == []
     assert (tmp_path / "work/report.html").stat().st_size > 1000
     assert (tmp_path / "work/scored.html").stat().st_size > 1000
-    assert len(COMMANDS) == 10
+    assert len(COMMANDS) == 9 and len(SCORED) == 2
+
+
+def test_a_command_gets_modules_that_the_environment_lacks(tmp_path):
+    program(tmp_path / "python", "exit 1")
+    program(tmp_path / "labelgrid", f'[ "$PYTHONPATH" = {tmp_path}/more ]')
+    assert failures(tmp_path, tmp_path, ["list"], modules=tmp_path / "more") == []
+    assert len(failures(tmp_path, tmp_path, ["list"])) == 1
+
+
+def test_megabytes_are_those_of_the_disk_with_all_modules_compiled(tmp_path, monkeypatch):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/a.so").write_bytes(b"a" * 2**21)
+    assert wheel.megabytes(tmp_path) == 2
+    (tmp_path / "lib/a.py").write_bytes(b"a" * 2**20)
+    (tmp_path / "lib/a.pyc").write_bytes(b"a" * 2**20)
+    (tmp_path / "lib64").symlink_to("lib")
+    assert wheel.megabytes(tmp_path) == 5  # 2 + 1 * 2.3, rounded up
+    monkeypatch.setattr(wheel.extras, "LOADS", {"x": "", "lib": ""})
+    assert wheel.sizes(5, tmp_path).endswith(
+        "has 5 MB, without pip; extras add, in MB: [lib] 5, [x] 0."
+    )
+
+
+def test_a_base_install_beyond_the_bar_is_a_fault():
+    assert wheel.too_large(wheel.LARGEST) == []
+    (fault,) = wheel.too_large(790)
+    assert fault.startswith("the base install has 790 MB, more than 650")
 
 
 def test_the_newest_wheel_is_returned(tmp_path, monkeypatch):

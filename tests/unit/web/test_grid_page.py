@@ -1,5 +1,8 @@
 """The query of the grid's address."""
 
+import html
+import sys
+
 import numpy as np
 import pytest
 
@@ -11,8 +14,10 @@ from labelgrid.ledger.image_pages import ListedImage
 from labelgrid.operations.by_hand import hold_out
 from labelgrid.project.image_order import neighbours
 from labelgrid.project.other_labels import OtherLabel
-from labelgrid.score.table import Table, write_table
+from labelgrid.score.table import Table
+from labelgrid.score.table_files import write_table
 from labelgrid.web.grid_page import GridQuery, grid_page, overlays, shown_task
+from labelgrid.web.image_page import ImageQuery, image_view
 from labelgrid.web.predictions import Predictions
 from tests.pages import client_of, labelled_project
 
@@ -123,6 +128,27 @@ def test_pages_follow_one_another(tmp_path, monkeypatch):
         ids = [image.image_id for page in pages[:3] for image in page.matches.images]
         assert ids == sorted({row["image"] for row in project.cells()})
     assert [page.query.page for page in pages] == [1, 2, 3, 3] and pages[0].pages == 3
+
+
+def test_without_the_reader_of_scores_the_grid_and_its_images_say_what_installs_it(
+    tmp_path, monkeypatch
+):
+    folder = labelled_project(tmp_path)
+    install = "pip install 'labelgrid[parquet]'"
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with client_of(folder) as client:
+        assert install not in html.unescape(client.get("/grid").text)
+        (folder / "rounds/0001/scores").mkdir(parents=True, exist_ok=True)
+        (folder / "rounds/0001/scores/scores.parquet").write_bytes(b"scored elsewhere")
+        answer = client.get("/grid")
+        assert answer.status_code == 200 and install in html.unescape(answer.text)
+        answer = client.get("/grid", params={"order": "entropy"})
+        assert answer.status_code >= 400 and install in html.unescape(answer.text)
+    with ProjectReader.open(folder) as project:
+        page = grid_page(project, GridQuery())
+        assert page.orders == ["changed"] and page.matches.images
+        view = image_view(project, ImageQuery(image=page.matches.images[0].image_id), Predictions())
+        assert install in view.details.problem
 
 
 def test_the_form_offers_the_classes_whose_shares_were_scored(tmp_path):

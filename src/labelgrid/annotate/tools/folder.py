@@ -1,6 +1,5 @@
 """Exchanges requests and labels as a plain folder, which any tool or script can read and fill."""
 
-import json
 import textwrap
 from collections import Counter
 from collections.abc import Mapping
@@ -8,28 +7,30 @@ from pathlib import Path
 from typing import TypeVar
 
 from labelgrid.annotate import answer_folder, lists
-from labelgrid.annotate.answer_folder import IMAGES, PRELABELS, README
+from labelgrid.annotate.answer_folder import PRELABELS, README
 from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
 from labelgrid.annotate.image_copies import copy_image
-from labelgrid.annotate.lists import (
-    ANNOTATOR,
+from labelgrid.annotate.lists import SKIPS, FolderLists
+from labelgrid.annotate.manifest import (
+    COLUMNS,
+    IMAGES,
     LABELS,
     MANIFEST,
     MANIFEST_TABLE,
-    SECONDS,
-    SKIPS,
-    FolderLists,
+    ManifestEntry,
+    is_request,
+    read_manifest,
+    write_manifest,
 )
-from labelgrid.annotate.request import Request, RequestItem
+from labelgrid.annotate.request import Request
 from labelgrid.basics import files
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.recognition import Recognition
 from labelgrid.basics.spreadsheets import csv_text
-from labelgrid.basics.type_names import Json, Values
-from labelgrid.ledger.grid import EXPLAINING, Cell, explained_row
+from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.legend import coloured, legend_text
 from labelgrid.tasks.task import TaskDef
 
@@ -57,26 +58,8 @@ annotator   optional: who or what made a label, in the same files.
 Put only labels into labels/. When labels are done, even only some, \
 run: labelgrid import PROJECT THIS_FOLDER
 """
-#: The key of where the image, or its copy, is in the folder; requests of older versions lack it.
-FILE = "file"
-#: The key of the tasks whose labels follow from this one; only where there are any.
-BRINGS = "brings"
 #: The file with the names and colours of the numbers in a task's predictions.
 LEGEND = "legend.csv"
-#: The keys of all entries of a manifest; those that explain the pick are only where they are known.
-_KEYS = (
-    "request_id",
-    "image",
-    FILE,
-    "task",
-    "path",
-    "format",
-    "score",
-    "cost",
-    "why",
-    SECONDS,
-    ANNOTATOR,
-)
 
 
 class FolderConnector:
@@ -107,8 +90,9 @@ class FolderConnector:
                     unchanged="Nothing was written.",
                 )
             files.remove_files(out, earlier - sources.keys() - legends.keys())
-            files.write_text(out / MANIFEST, _manifest(request, said))
-            files.write_text(out / MANIFEST_TABLE, _manifest_table(request, said))
+            write_manifest(out / MANIFEST, _entries(request, said, in_manifest=True))
+            lines = [entry.as_columns() for entry in _entries(request, said, in_manifest=False)]
+            files.write_text(out / MANIFEST_TABLE, csv_text(COLUMNS, lines))
             files.write_text(out / README, _readme(request))
             if not (out / SKIPS).exists():
                 files.write_text(out / SKIPS, "request_id,reason\n")
@@ -133,7 +117,7 @@ class FolderConnector:
     def recognise(self, path: Path) -> Recognition | None:
         """Recognise an answered request by its manifest, and labels with a list by the list."""
         row = lists.first_row(path)
-        if row and _is_own_row(row):
+        if is_request(row):
             return Recognition("a request's folder", 1.0)
         if lists.has_table(path):
             return Recognition("a folder of labels with a list", 0.8)
@@ -186,41 +170,13 @@ def _earlier_files(out: Path) -> set[str]:
         return set()
     rows = None
     if (out / MANIFEST).is_file():
-        rows = lists.manifest_rows(out / MANIFEST)
-    if rows is None or not all(map(_is_own_row, rows)):
+        rows = read_manifest(out / MANIFEST)
+    if rows is None or not all(map(is_request, rows)):
         raise foreign_folder_error(out)
     earlier = set()
-    for row in rows:
-        earlier.add(str(row.get(FILE, f"{IMAGES}/{row['image']}")))
-        earlier.add(_prelabel(row["path"]))
-        earlier.add(_legend(row["task"]))
+    for entry in map(ManifestEntry.from_json, rows):
+        earlier |= {entry.file, _prelabel(entry.path), _legend(entry.task)}
     return earlier
-
-
-def _is_own_row(row: Values) -> bool:
-    return {*_KEYS} - {FILE} <= row.keys() <= {*_KEYS, BRINGS, *EXPLAINING}
-
-
-def _manifest(request: Request, earlier: FolderLists) -> str:
-    rows = []
-    for item in request.items:
-        row = _row(item, request, earlier, in_manifest=True)
-        if item.brings:
-            row[BRINGS] = list(item.brings)
-        row |= {"terms": item.pick.terms, "explanation": item.pick.explanation}
-        rows.append(explained_row(row))
-    return json.dumps(rows, indent=1) + "\n"
-
-
-def _manifest_table(request: Request, earlier: FolderLists) -> str:
-    rows = []
-    for item in request.items:
-        row = _row(item, request, earlier, in_manifest=False)
-        explanation = item.pick.explanation
-        row |= {"rank": explanation.rank or "", "nearest": explanation.nearest}
-        row[BRINGS] = " ".join(item.brings)
-        rows.append(row)
-    return csv_text([*_KEYS, "rank", "nearest", BRINGS], rows)
 
 
 def _said_in(values: Mapping[Cell, tuple[T, str]], cell: Cell, in_manifest: bool) -> T | None:
@@ -229,21 +185,29 @@ def _said_in(values: Mapping[Cell, tuple[T, str]], cell: Cell, in_manifest: bool
     return value if (where == MANIFEST) == in_manifest else None
 
 
-def _row(item: RequestItem, request: Request, earlier: FolderLists, *, in_manifest: bool) -> Json:
-    pick = item.pick
-    return {
-        "request_id": pick.request_id,
-        "image": pick.cell.image_id,
-        FILE: f"{IMAGES}/{request.names[pick.cell.image_id]}",
-        "task": pick.cell.task,
-        "path": item.path,
-        "format": item.format,
-        "score": pick.score,
-        "cost": pick.cost,
-        "why": pick.why,
-        SECONDS: _said_in(earlier.seconds, item.cell, in_manifest),
-        ANNOTATOR: _said_in(earlier.annotators, item.cell, in_manifest) or "",
-    }
+def _entries(request: Request, earlier: FolderLists, *, in_manifest: bool) -> list[ManifestEntry]:
+    """The entries of a manifest, with what was filled in there, or in the other lists."""
+    entries = []
+    for item in request.items:
+        pick = item.pick
+        entry = ManifestEntry(
+            request_id=pick.request_id,
+            image=pick.cell.image_id,
+            file=f"{IMAGES}/{request.names[pick.cell.image_id]}",
+            task=pick.cell.task,
+            path=item.path,
+            format=item.format,
+            score=pick.score,
+            cost=pick.cost,
+            why=pick.why,
+            seconds=_said_in(earlier.seconds, item.cell, in_manifest),
+            annotator=_said_in(earlier.annotators, item.cell, in_manifest) or "",
+            brings=item.brings,
+            terms=pick.terms,
+            explanation=pick.explanation,
+        )
+        entries.append(entry)
+    return entries
 
 
 def _readme(request: Request) -> str:

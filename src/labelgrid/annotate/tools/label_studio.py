@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from labelgrid.annotate.answer_folder import IMAGES, README
+from labelgrid.annotate.answer_folder import README
 from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex, ToolServer
 from labelgrid.annotate.drawing_requests import refuse_undrawn
@@ -18,6 +18,7 @@ from labelgrid.annotate.label_studio_client import connect
 from labelgrid.annotate.label_studio_images import LocalFiles, Uploads
 from labelgrid.annotate.label_studio_json import TOOL, answers_of, config_of, image_name, tasks_of
 from labelgrid.annotate.label_studio_server import LabelStudioServer
+from labelgrid.annotate.manifest import IMAGES
 from labelgrid.annotate.matching import is_inside, link_fault
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.basics import files

@@ -10,10 +10,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
-
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.files import atomic_write, disk_errors
 from labelgrid.basics.results import LOSS, Better, Result
@@ -29,6 +25,8 @@ OVERALL = "all"
 TABLE = "outcomes.parquet"
 #: A copy of an earlier `TABLE`, in a study's folder: its runs need not run again.
 RECORDS = "records.parquet"
+#: Arrow's names of the types of an outcome's fields.
+_TYPES: Mapping[Any, str] = {str: "string", int: "int64", float: "float64"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +92,20 @@ def write_outcomes(outcomes: Iterable[Outcome], folder: Path) -> None:
     Raises:
         ProjectError: the disk reports an error.
     """
+    import pyarrow as pa  # imported late: the page's study pages are loaded where it is missing
+    from pyarrow import csv, parquet
+
     rows = [asdict(outcome) for outcome in outcomes]
-    table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    schema = pa.schema(
+        [(part.name, pa.type_for_alias(_TYPES[part.type])) for part in fields(Outcome)]
+    )
+    table = pa.Table.from_pylist(rows, schema=schema)
     with disk_errors(folder):
         with atomic_write(folder / TABLE, durable=True) as temporary:
-            pq.write_table(table, temporary, write_page_checksum=True)
+            parquet.write_table(table, temporary, write_page_checksum=True)
         with atomic_write(folder / "outcomes.csv", durable=True) as temporary:
             escaped = [_escape_formulas(row) for row in rows]
-            pyarrow.csv.write_csv(pa.Table.from_pylist(escaped, schema=SCHEMA), temporary)
+            csv.write_csv(pa.Table.from_pylist(escaped, schema=schema), temporary)
 
 
 def _escape_formulas(row: Values) -> Json:
@@ -114,9 +118,11 @@ def read_outcomes(folder: Path, name: str = TABLE) -> list[Outcome]:
     Raises:
         ProjectError: the file is missing or damaged.
     """
+    from pyarrow import parquet  # imported late, as in `write_outcomes`
+
     path = folder / name
     try:
-        table = pq.read_table(path, page_checksum_verification=True)
+        table = parquet.read_table(path, page_checksum_verification=True)
         return [Outcome(**row) for row in table.to_pylist()]
     except Exception as error:  # Arrow raises many types
         raise ProjectError(
@@ -209,7 +215,3 @@ def recorded_runs(out: Path, runs: Sequence[Run], study: Study) -> dict[str, Seq
         elif run.kind == "strategy":
             needed.add(run.start(study).key)
     return {key: records[key] for key in complete - needed}
-
-
-_TYPES: Mapping[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64()}
-SCHEMA = pa.schema([(f.name, _TYPES[f.type]) for f in fields(Outcome)])

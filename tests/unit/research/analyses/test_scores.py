@@ -13,7 +13,7 @@ from labelgrid.lab.simulation.measuring import Question, measure_cells
 from labelgrid.lab.simulation.runs import Run
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.score.table import read_table
+from labelgrid.score.table_files import read_table
 from tests.unit.drawings.test_charts import texts
 from tests.unit.lab.simulation.analyses.slow_analyses import outputs, truth, value, values
 from tests.unit.lab.simulation.finished import SIMULATE, finished_study

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from labelgrid.ledger.database import foreign_row_error
+from labelgrid.ledger.row_values import foreign_row_error
 
 revision = "0003"
 down_revision = "0002"
