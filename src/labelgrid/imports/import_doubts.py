@@ -80,13 +80,13 @@ def refuse_doubted(
     tasks = {cell.task for cell in fresh}
     names = [name for name in batch.tasks if name in tasks]
     progress.start("Comparing labels", len(names), "tasks")
-    found = list(doubts)
+    all_doubts = list(doubts)
     for name in names:
-        found += batch.doubts(name)
+        all_doubts += batch.doubts(name)
         progress.advance()
-    if found:
-        is_drawn = sheet is not None and _draw_sheet(batch, found, sheet)
-        raise DoubtedImport(found, where, sheet if is_drawn else None)
+    if all_doubts:
+        is_drawn = sheet is not None and _draw_sheet(batch, all_doubts, sheet)
+        raise DoubtedImport(all_doubts, where, sheet if is_drawn else None)
 
 
 class _LabelsWith(ProjectLabels):

@@ -360,8 +360,8 @@ class LabelImport:
             files_were = count_text(count, "file was", "files were")
             notes.append(f"{files_were} read as {encoding}: no UTF-8.")
         notes += self.index.uncovered.notes(self.index.options.rest)
-        for task, what in self.index.uncovered.bare():
-            notes.append(f"{what} {self._rest_advice(task)}")
+        for task, remark in self.index.uncovered.bare():
+            notes.append(f"{remark} {self._rest_advice(task)}")
         return notes
 
     def _rest_advice(self, task: str) -> str:
@@ -390,11 +390,11 @@ class LabelImport:
         for row in self.project.store.cells(state=State.REQUESTED):
             if row.cell not in answered:
                 requested[row.cell.task].append(row.cell.image_id)
-        found = {}
+        images_by_task = {}
         for task, images in requested.items():
             if images:
-                found[task] = tuple(images)
-        return found
+                images_by_task[task] = tuple(images)
+        return images_by_task
 
     def _draw(self, result: Imported, validated: ValidatedLabels, name: str) -> Imported:
         """Draw some of the new labels; the import goes on whatever happens."""
@@ -446,7 +446,7 @@ def _as_of_now(project: ProjectFolder, validated: ValidatedLabels) -> ValidatedL
     labels = validated.labels
     cells = [label.row.cell for label in labels] + [skip.cell for skip in validated.skips]
     now = project.store.find(cells)
-    found = []
+    current_labels = []
     for label in labels:
         row = now.get(label.row.cell)
         if row != label.row:
@@ -457,10 +457,10 @@ def _as_of_now(project: ProjectFolder, validated: ValidatedLabels) -> ValidatedL
                     unchanged=UNCHANGED,
                 )
             label = dataclasses.replace(label, row=row, status="unchanged")
-        found.append(label)
+        current_labels.append(label)
     is_skipped = {cell for cell in now if now[cell].state == State.SKIPPED}
     skips = [skip for skip in validated.skips if skip.cell not in is_skipped]
-    return dataclasses.replace(validated, labels=found, skips=skips)
+    return dataclasses.replace(validated, labels=current_labels, skips=skips)
 
 
 def _moves(label: AcceptedLabel, path: str, task: TaskDef, number: int) -> Iterator[Move]:

@@ -70,8 +70,8 @@ class ImportNumbers:
             self.overviews[cell.task] = task.overview()
         overview = self.overviews[cell.task]
         overview.add(cell.image_id, label)
-        known = overview.latest
-        self._classes[cell] = classes_in(task, label) if known is None else class_bits(known)
+        latest = overview.latest
+        self._classes[cell] = classes_in(task, label) if latest is None else class_bits(latest)
         if cell.image_id in self.drawn:
             small = task.judged(label)
             if small.valid.size <= JUDGED:  # a copy: a view would hold the whole label
@@ -79,13 +79,13 @@ class ImportNumbers:
 
     def look_back(self) -> None:
         """Find the names in earlier labels, before the import is recorded."""
-        known = _read_names(self.project)
+        kept_names = _read_names(self.project)
         for task, overview in self.overviews.items():
             names = overview.names()
             if not names:
                 continue
             self._counted[task] = self._count_labels(task)
-            before = _occurred(known.get(task), names, self._counted[task])
+            before = _occurred(kept_names.get(task), names, self._counted[task])
             if before is None:
                 before = self._read_earlier(task, names)
             self._before[task] = before
@@ -122,19 +122,19 @@ class ImportNumbers:
         if not self._before:
             return
         new = Counter(label.row.cell.task for label in labels if label.status == "new")
-        known = _read_names(self.project)
+        kept_names = _read_names(self.project)
         for task in self._before:
             names = self.overviews[task].names()
             labels_now = self._count_labels(task)
-            before = self._known_before(task, known.pop(task, None), labels_now)
+            before = self._known_before(task, kept_names.pop(task, None), labels_now)
             if before is not None:
-                known[task] = {
+                kept_names[task] = {
                     "names": list(names),
                     "labels": labels_now + new[task],
                     "occurred": sorted(before | _occurring(self.overviews[task])),
                 }
         with suppress(ProjectError):
-            text = json.dumps(known, ensure_ascii=False, indent=1)
+            text = json.dumps(kept_names, ensure_ascii=False, indent=1)
             files.write_text(self.project.folder / OCCURRED, f"{text}\n")
 
     def _known_before(self, task: str, noted: object, labels: int) -> set[str] | None:
@@ -145,17 +145,17 @@ class ImportNumbers:
         return occurred
 
     def _note_classes(self, labels: Iterable[AcceptedLabel]) -> None:
-        found = defaultdict[str, dict[str, bytes]](dict)
+        classes_by_task = defaultdict[str, dict[str, bytes]](dict)
         for label in labels:
             cell = label.row.cell
             if cell in self._classes:
-                found[cell.task][label.digest] = self._classes[cell]
-        for task, classes in found.items():
+                classes_by_task[cell.task][label.digest] = self._classes[cell]
+        for task, classes in classes_by_task.items():
             note_label_classes(self.project, self.tasks[task], classes)
 
     def numbers(self) -> dict[str, Numbers]:
         """What the labels of each task hold."""
-        found = {}
+        numbers = {}
         for task in self.tasks:
             if task not in self.overviews:
                 continue
@@ -167,15 +167,15 @@ class ImportNumbers:
                 values["new_here"] = new
                 if new:
                     text = f"{text}; new here: {join_names(new)}"
-            found[task] = Numbers(text, values)
-        return found
+            numbers[task] = Numbers(text, values)
+        return numbers
 
     def doubts(self) -> list[Doubt]:
         """What cannot be right in the labels."""
-        found = []
+        doubts = []
         for task, overview in self.overviews.items():
-            found += [Doubt(task, what) for what in overview.doubts()]
-        return found
+            doubts += [Doubt(task, text) for text in overview.doubts()]
+        return doubts
 
     def remarks(self) -> list[str]:
         """What may be right in the labels, but is unusual."""
@@ -199,11 +199,11 @@ class ImportNumbers:
 
 
 def _occurring(overview: Overview) -> set[str]:
-    found = set()
+    occurring = set()
     for name, occurs in overview.names().items():
         if occurs:
-            found.add(name)
-    return found
+            occurring.add(name)
+    return occurring
 
 
 def _occurred(noted: object, names: Iterable[str], labels: int) -> set[str] | None:
@@ -219,7 +219,7 @@ def _occurred(noted: object, names: Iterable[str], labels: int) -> set[str] | No
 def _read_names(project: ProjectFolder) -> Json:
     """The names in the project's file; none without a file, or from a damaged one."""
     with suppress(OSError, ValueError):
-        known = json.loads(files.read_text(project.folder / OCCURRED))
-        if isinstance(known, dict):
-            return known
+        kept_names = json.loads(files.read_text(project.folder / OCCURRED))
+        if isinstance(kept_names, dict):
+            return kept_names
     return {}

@@ -217,13 +217,13 @@ class _ImportSource:
 
     def _read_stray(self, place: Path, name: str) -> Answers:
         path = place / name
-        found = recognitions(self.connectors, path)
+        recognised = recognitions(self.connectors, path)
         advice = f"Next: `{command('import', self.project.folder, path)}`."
         if self.answer != self.given:
             advice = f"Unpack {self.given}, and import it by itself."
         if path.suffix.lower() == ".zip":
             return Answers(stray=[name], notes=[f"{name} is a zip file. {advice}"])
-        for tool, recognition in found.items():
+        for tool, recognition in recognised.items():
             try:
                 answers = self.connectors[tool].receive(path, self.index.of_format(tool))
             except LabelError as error:
@@ -239,12 +239,12 @@ class _ImportSource:
     def describe(self) -> str:
         if isinstance(self.answer, ToolServer):
             return str(self.answer)
-        found = self._place[1]
-        if self.format and self.format not in found:
+        recognised = self._place[1]
+        if self.format and self.format not in recognised:
             return f"labels in the format '{self.format}'"
-        tool = self.format or next(iter(found), "")
+        tool = self.format or next(iter(recognised), "")
         if tool:
-            return found[tool].what
+            return recognised[tool].what
         return "a folder of labels"
 
     @cached_property
@@ -262,9 +262,9 @@ class _ImportSource:
             return answer, recognitions(self.connectors, answer)
         place: Path | None = answer
         while place is not None:
-            found = self._recognise(place)
-            if found is not None:
-                return place, found
+            recognised = self._recognise(place)
+            if recognised is not None:
+                return place, recognised
             place = inner_folder(place)
         return answer, {}
 
@@ -273,15 +273,15 @@ class _ImportSource:
 
         Of a folder of labels there need be none; None: it is no answer.
         """
-        found = recognitions(self.connectors, place)
-        if found or can_hold_labels(place, self.index):
-            return found
+        recognised = recognitions(self.connectors, place)
+        if recognised or can_hold_labels(place, self.index):
+            return recognised
         for name, connector in self.connectors.items():
             by_names = getattr(connector, "recognise_names", None)
             recognition = by_names(place, self.index) if by_names else None
             if recognition:
-                found[name] = recognition
-        return found or None
+                recognised[name] = recognition
+        return recognised or None
 
 
 def _holds_labels_of(folder: Path, task: TaskDef) -> bool:

@@ -143,8 +143,8 @@ class SuppliedImport(LabelImport):
         train = {row.image_id for row in images}
         others = {}
         if self.declared.classes:
-            known = self.index.class_names()
-            others = other_classes(self.declared.classes, self.index.tasks, known)
+            class_names = self.index.class_names()
+            others = other_classes(self.declared.classes, self.index.tasks, class_names)
         labels = []
         for answer in answers.labels:
             classes = others.get(answer.cell.task)
@@ -155,9 +155,9 @@ class SuppliedImport(LabelImport):
         left_out = len(answers.labels) - len(labels)
         notes = list(answers.notes)
         if left_out:
-            what = count_text(left_out, "label is", "labels are")
+            text = count_text(left_out, "label is", "labels are")
             note = (
-                f"Left out: {what} of held-out, val or test images; a supplier's are for training."
+                f"Left out: {text} of held-out, val or test images; a supplier's are for training."
             )
             if not labels:
                 raise LabelError(note, where=self.where, unchanged=UNCHANGED)
@@ -209,7 +209,7 @@ class SuppliedImport(LabelImport):
 
 
 def _with_delivery(
-    known: SupplierIndex,
+    index: SupplierIndex,
     delivery: Delivery,
     *,
     validated: ValidatedLabels,
@@ -217,12 +217,12 @@ def _with_delivery(
 ) -> SupplierIndex:
     """The labels of a supplier after an import; an equal label stays with the earlier delivery."""
     if not any(label.is_fresh for label in validated.labels):
-        return known
-    labels = {task: dict(earlier) for task, earlier in known.labels.items()}
-    number = len(known.deliveries)
+        return index
+    labels = {task: dict(earlier) for task, earlier in index.labels.items()}
+    number = len(index.deliveries)
     for label, path in zip(validated.labels, paths, strict=True):
         cell = label.row.cell
         if label.is_fresh:
             entry = IndexedLabel(path, label.digest, number)
             labels.setdefault(cell.task, {})[cell.image_id] = entry
-    return SupplierIndex((*known.deliveries, delivery), labels)
+    return SupplierIndex((*index.deliveries, delivery), labels)

@@ -30,10 +30,10 @@ class Tally:
 
     def __str__(self) -> str:
         parts = []
-        for each in fields(self):
-            count = getattr(self, each.name)
-            if count and each.name != "predicted":
-                parts.append(f"{count} {each.name}")
+        for count_field in fields(self):
+            count = getattr(self, count_field.name)
+            if count and count_field.name != "predicted":
+                parts.append(f"{count} {count_field.name}")
         return ", ".join(parts) or "nothing"
 
 

@@ -187,13 +187,13 @@ class LabelValidator:
         except LabelSizeError as error:
             return Fault(answer.where, error.what, error.next_step, answer.cell)
         except (LabelError, ImageError) as error:
-            what = error.what
+            text = error.what
             if isinstance(answer.label, Path):
-                what += other_kind(answer.label, self.tasks[answer.cell.task])
-            return Fault(answer.where, what, error.next_step, answer.cell)
+                text += other_kind(answer.label, self.tasks[answer.cell.task])
+            return Fault(answer.where, text, error.next_step, answer.cell)
         except OSError as error:
-            what = f"The label cannot be read: {error.strerror}."
-            return Fault(answer.where, what, "", answer.cell)
+            text = f"The label cannot be read: {error.strerror}."
+            return Fault(answer.where, text, "", answer.cell)
 
     def _size(self, answer: Answer) -> Size:
         image_id = answer.cell.image_id
@@ -213,9 +213,9 @@ class LabelValidator:
             return accept(status="unchanged" if is_intact(self.project, row) else "repaired")
         taken_back = content in self.withdrawn.get(answer.cell, ())
         if taken_back and not self.replace:
-            what = "This label was withdrawn."
+            text = "This label was withdrawn."
             advice = "Leave the file out, or use --replace to take the label back."
-            return Fault(answer.where, what, advice, answer.cell)
+            return Fault(answer.where, text, advice, answer.cell)
         # Compared before the label is decoded, which may take much memory.
         stored = task.stored_size(path) or size
         if stored != size:
@@ -224,12 +224,12 @@ class LabelValidator:
         if label.size != size:
             raise self._size_error(label.size, row.cell, task.form)
         if row.state == State.LABELLED and not self.replace:
-            what = (
+            text = (
                 f"The cell has a label with other content, imported in round {row.round} "
                 f"({row.path})."
             )
             advice = "Use --replace to replace it; the old label is kept."
-            return Fault(answer.where, what, advice, answer.cell)
+            return Fault(answer.where, text, advice, answer.cell)
         predicted = self._is_prediction(row, task, content)
         if self.seen:
             self.seen(answer.cell, label)
@@ -337,10 +337,10 @@ def _find_moving_images(
     faults = []
     for row in moving:
         if row.split == "heldout":
-            what = f"The image is held out; it cannot move to '{split}'."
-            faults.append(Fault(row.image_id, what, "Leave out --split."))
+            text = f"The image is held out; it cannot move to '{split}'."
+            faults.append(Fault(row.image_id, text, "Leave out --split."))
         elif row.image_id in labelled:
-            what = f"The image has labels in the split '{row.split}'; it cannot move to '{split}'."
+            text = f"The image has labels in the split '{row.split}'; it cannot move to '{split}'."
             advice = f"Use --split {row.split}, or remove the label."
-            faults.append(Fault(row.image_id, what, advice))
+            faults.append(Fault(row.image_id, text, advice))
     return moving, faults
