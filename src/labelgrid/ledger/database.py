@@ -423,19 +423,19 @@ def _check_schema(connection: Connection, place: LedgerPlace) -> None:
     They would act in every command.
     """
     tables = [*METADATA.sorted_tables, VERSION]
-    found, expected = dialect_of(connection).objects(connection, tables, APPEND_ONLY)
+    present, expected = dialect_of(connection).objects(connection, tables, APPEND_ONLY)
     try:
-        _refuse_difference(found, expected)
-        _refuse_difference(expected, found, "lacks")
+        _refuse_difference(present, expected)
+        _refuse_difference(expected, present, "lacks")
     except DatabaseError as error:
         error.where = str(place)
         raise
 
 
 def _refuse_difference(
-    found: Set[tuple[str, str]], expected: Set[tuple[str, str]], verb: str = "has"
+    present: Set[tuple[str, str]], expected: Set[tuple[str, str]], verb: str = "has"
 ) -> None:
-    for kind, name in sorted(found - expected):
+    for kind, name in sorted(present - expected):
         raise foreign_row_error(f"it {verb} the {kind} {name!r:.80}")
 
 
@@ -498,10 +498,10 @@ def revision_of(connection: Connection) -> str | None:
     Raises:
         DatabaseError: reading a row would run what somebody else wrote, such as a view.
     """
-    found, expected = dialect_of(connection).objects(connection, [VERSION], APPEND_ONLY)
-    if VERSION_TABLE not in {name for _, name in found}:
+    present, expected = dialect_of(connection).objects(connection, [VERSION], APPEND_ONLY)
+    if VERSION_TABLE not in {name for _, name in present}:
         return None
-    acting = {each for each in found if each[0] not in PLAIN}
+    acting = {entry for entry in present if entry[0] not in PLAIN}
     _refuse_difference(acting, expected)
     return connection.scalar(select(VERSION.c.version_num))
 

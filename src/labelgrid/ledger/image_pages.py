@@ -121,12 +121,14 @@ def names_and_labels(
         LedgerError: there is no such task.
     """
     (number,) = _chosen_tasks(connection, replace(wanted, task=task))
-    own = CELLS.alias()  # not the cell that the filter looks for
+    label_cells = CELLS.alias()  # not the cell that the filter looks for
     here = and_(
-        own.c.image_id == IMAGES.c.id, own.c.task_id == number, own.c.state == State.LABELLED
+        label_cells.c.image_id == IMAGES.c.id,
+        label_cells.c.task_id == number,
+        label_cells.c.state == State.LABELLED,
     )
-    labels: Select[Any] = select(IMAGES.c.name, own.c.digest)
-    labels = labels.join_from(IMAGES, own, here, isouter=True)
+    labels: Select[Any] = select(IMAGES.c.name, label_cells.c.digest)
+    labels = labels.join_from(IMAGES, label_cells, here, isouter=True)
     labels = roster.in_name_order(connection, labels, wanted.splits)
     return _rows(connection, _matching(connection, labels, wanted))
 
@@ -250,7 +252,7 @@ def _listed(connection: Connection, statement: Select[Any]) -> list[ListedImage]
         for image, task, state in connection.execute(cells.where(CELLS.c.image_id.in_(ids))):
             if task in tasks:
                 states[image][tasks[task]] = State(state)
-    found = []
+    listed = []
     for row in images:
         image = ListedImage(
             image_id=row.name,
@@ -259,8 +261,8 @@ def _listed(connection: Connection, statement: Select[Any]) -> list[ListedImage]
             states=states[row.id],
             size=(row.height, row.width),
         )
-        found.append(image)
-    return found
+        listed.append(image)
+    return listed
 
 
 def _matching(connection: Connection, statement: Select[Any], wanted: ImageFilter) -> Select[Any]:

@@ -123,11 +123,11 @@ def find(connection: Connection, cells: Iterable[Cell]) -> dict[Cell, CellRow]:
     """
     wanted = list(cells)
     working = _load(connection, wanted)
-    found = {}
+    rows = {}
     for cell in wanted:
         if cell.image_id in working.image_ids and cell.task in working.task_ids:
-            found[cell] = working.row(cell)
-    return found
+            rows[cell] = working.row(cell)
+    return rows
 
 
 def move(connection: Connection, moves: Sequence[Move]) -> None:

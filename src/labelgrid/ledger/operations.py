@@ -158,7 +158,7 @@ def _summaries(connection: Connection, rows: Select[Any]) -> list[OperationSumma
         moves[number][State(before), State(after)] += cells
         rounds[number].add(round)
     undone = without_effect(connection)
-    found = []
+    summaries = []
     for operation in operations:
         summary = OperationSummary(
             operation=operation,
@@ -166,8 +166,8 @@ def _summaries(connection: Connection, rows: Select[Any]) -> list[OperationSumma
             rounds=sorted(rounds[operation.id]),
             undone=operation.id in undone and operation.undid is None,
         )
-        found.append(summary)
-    return found
+        summaries.append(summary)
+    return summaries
 
 
 def _counts(after: int) -> Select[Any]:

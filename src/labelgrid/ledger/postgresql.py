@@ -270,11 +270,11 @@ class PostgreSQL(Dialect):
             expected.update(("index", str(name)) for name in _index_names(table))
         for name in append_only:
             expected.add(_trigger((f"{name}_no_change", name, *_ONLY_ADDED)))
-        found = set(_relations(connection))
-        found.update(map(_trigger, connection.exec_driver_sql(_TRIGGERS)))
+        present = set(_relations(connection))
+        present.update(map(_trigger, connection.exec_driver_sql(_TRIGGERS)))
         names = connection.exec_driver_sql(_FUNCTIONS).scalars()
-        found.update(("function", name) for name in names)
-        return found, expected
+        present.update(("function", name) for name in names)
+        return present, expected
 
     def meaning(self, cause: BaseException) -> Meaning | None:
         """As `Dialect.meaning`, by the error's code; a failed connection has none."""

@@ -94,7 +94,7 @@ def _removed_images(connection: Connection) -> frozenset[int]:
 
 def renewed(
     connection: Connection,
-    known: Roster,
+    earlier: Roster,
     names: Mapping[Removable, Collection[str]],
     *,
     restored: bool = False,
@@ -103,8 +103,8 @@ def renewed(
 
     Those are as they are now or, `restored`, as if they were there; all others as they were known.
     """
-    present_tasks = dict(known.tasks)
-    dropped = set(known.dropped)
+    present_tasks = dict(earlier.tasks)
+    dropped = set(earlier.dropped)
     changed = select(TASKS).where(TASKS.c.name.in_(list(names.get("tasks", ()))))
     for row in connection.execute(changed):
         present_tasks.pop(row.id, None)
@@ -113,7 +113,7 @@ def renewed(
             dropped.add(row.name)
         else:
             present_tasks[row.id] = _task(row)
-    gone = set(known.removed)
+    gone = set(earlier.removed)
     for batch in batches(names.get("images", ())):
         here = select(IMAGES.c.id, IMAGES.c.removed).where(IMAGES.c.name.in_(batch))
         for number, is_removed in connection.execute(here):
@@ -123,7 +123,7 @@ def renewed(
     return Roster(
         tasks=dict(sorted(present_tasks.items())),
         dropped=sorted(dropped),
-        last_image=known.last_image if restored else _last_image(connection),
+        last_image=earlier.last_image if restored else _last_image(connection),
         removed=frozenset(gone),
         # As `_print_of_removed`.
         print=(len(gone), sum(gone), sum((number % _PRIME) ** 2 for number in gone)),
@@ -138,14 +138,14 @@ def _print_of_removed(connection: Connection) -> tuple[int, ...]:
     return tuple(int(value or 0) for value in row)
 
 
-def check_tasks(connection: Connection, known: Roster, names: Collection[str]) -> None:
+def check_tasks(connection: Connection, earlier: Roster, names: Collection[str]) -> None:
     """Refuse to write cells of tasks changed since the writer read the roster.
 
     Raises:
         LedgerError: somebody changed, dropped or restored one since.
     """
     now = {task.name: task for task in tasks(connection).values()}
-    before = {task.name: task for task in known.tasks.values()}
+    before = {task.name: task for task in earlier.tasks.values()}
     changed = sorted(name for name in names if now.get(name) != before.get(name))
     if changed:
         raise LedgerError(
@@ -254,10 +254,10 @@ def set_removed(
 def removed_names(connection: Connection, kind: Removable) -> list[str]:
     """The names of the removed images or tasks, in the order they were added."""
     table = _TABLES[kind]
-    known = _known(connection)
-    if known is not None and kind == "tasks":
-        return list(known.dropped)
-    gone = table.c.removed if known is None else table.c.id.in_(_literal(known.removed))
+    roster = _known(connection)
+    if roster is not None and kind == "tasks":
+        return list(roster.dropped)
+    gone = table.c.removed if roster is None else table.c.id.in_(_literal(roster.removed))
     return list(connection.scalars(select(table.c.name).where(gone).order_by(table.c.id)))
 
 
@@ -277,9 +277,9 @@ def unknown_task_error(name: str) -> LedgerError:
 
 def tasks(connection: Connection) -> dict[int, TaskRow]:
     """The present tasks by database id, in the order of their addition."""
-    known = _known(connection)
-    if known is not None:
-        return dict(known.tasks)
+    roster = _known(connection)
+    if roster is not None:
+        return dict(roster.tasks)
     rows = connection.execute(select(TASKS).where(~TASKS.c.removed).order_by(TASKS.c.id))
     return {row.id: _task(row) for row in rows}
 
@@ -372,23 +372,23 @@ def present(connection: Connection, now: ColumnElement[bool] = PRESENT) -> Colum
 
     `now` says whether it is not removed now.
     """
-    known = _known(connection)
-    if known is None:
+    roster = _known(connection)
+    if roster is None:
         return now
-    if _print_of_removed(connection) != known.print:
+    if _print_of_removed(connection) != roster.print:
         removed = _removed_images(connection)
-        now = or_(now, IMAGES.c.id.in_(_literal(removed - known.removed)))
-        now = now & IMAGES.c.id.not_in(_literal(known.removed - removed))
-    if _last_image(connection) != known.last_image:
-        now = now & (IMAGES.c.id <= known.last_image)
+        now = or_(now, IMAGES.c.id.in_(_literal(removed - roster.removed)))
+        now = now & IMAGES.c.id.not_in(_literal(roster.removed - removed))
+    if _last_image(connection) != roster.last_image:
+        now = now & (IMAGES.c.id <= roster.last_image)
     return now
 
 
 def leaves_images_out(connection: Connection) -> bool:
     """Whether a reader of this connection does not see all images of the ledger."""
-    known = _known(connection)
+    roster = _known(connection)
     is_removed = _print_of_removed(connection)[0] > 0
-    return is_removed or (known is not None and _last_image(connection) != known.last_image)
+    return is_removed or (roster is not None and _last_image(connection) != roster.last_image)
 
 
 def restrict_to_splits(

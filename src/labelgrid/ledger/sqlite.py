@@ -178,17 +178,17 @@ class SQLite(Dialect):
             expected.update(("index", str(index.name)) for index in table.indexes)
         for name in append_only:
             expected.update(("trigger", text) for text in self.append_only(name))
-        found: set[tuple[str, str]] = set()
+        present: set[tuple[str, str]] = set()
         query = "SELECT type, name, sql FROM sqlite_master"
         for kind, name, text in connection.exec_driver_sql(query):
             if kind in ("table", "index") and name.startswith("sqlite_"):  # SQLite's own
                 continue
             if kind == "table" and not str(text).startswith("CREATE TABLE"):
                 kind = "virtual table"
-            found.add((kind, text if kind == "trigger" else name))
+            present.add((kind, text if kind == "trigger" else name))
         computed = connection.exec_driver_sql(_COMPUTED).scalars()
-        found.update(("computed column", name) for name in computed)
-        return found, expected
+        present.update(("computed column", name) for name in computed)
+        return present, expected
 
     def transaction_number(self, connection: Connection) -> str:
         """As `Dialect.transaction_number`: a file's commit has no answer that could be lost."""

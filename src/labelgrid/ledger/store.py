@@ -210,7 +210,7 @@ class Store:
             base.pending = None
 
     @contextmanager
-    def steady(self, known: roster.Roster | None = None) -> Iterator[roster.Roster]:
+    def steady(self, kept_roster: roster.Roster | None = None) -> Iterator[roster.Roster]:
         """Let this thread read tasks and images inside as at the beginning.
 
         They are read once, in one short transaction; a transaction that writes sees the newest, and
@@ -218,7 +218,7 @@ class Store:
         changes of tasks and images is seen. Inside another one, that one's beginning counts.
 
         Args:
-            known: what the command knows that this is a part of; None: read now.
+            kept_roster: the roster of the command that this is a part of; None: read now.
 
         Example:
             >>> from pathlib import Path
@@ -236,21 +236,21 @@ class Store:
             yield base.known[roster.KNOWN]
             return
         try:
-            yield self.know(known)
+            yield self.know(kept_roster)
         finally:
             base.known = {}
             base.pending = None
 
-    def know(self, known: roster.Roster | None = None) -> roster.Roster:
+    def know(self, kept_roster: roster.Roster | None = None) -> roster.Roster:
         """As `steady`, from now on until the store is closed."""
-        found = known or self._read_roster()
-        self._database.known = {roster.KNOWN: found}
-        return found
+        current = kept_roster or self._read_roster()
+        self._database.known = {roster.KNOWN: current}
+        return current
 
     def known_roster(self) -> roster.Roster:
         """This thread's roster, for a process with a share of the work."""
-        with self.steady() as known:
-            return known
+        with self.steady() as kept_roster:
+            return kept_roster
 
     @_read
     def _read_roster(self) -> roster.Roster:
@@ -279,8 +279,8 @@ class Store:
         with self.transaction(), base.writing() as connection:
             yield connection
             if base.known:
-                known: roster.Roster = base.pending or base.known[roster.KNOWN]
-                base.pending = roster.renewed(connection, known, {kind: names})
+                kept_roster: roster.Roster = base.pending or base.known[roster.KNOWN]
+                base.pending = roster.renewed(connection, kept_roster, {kind: names})
 
     @_read
     def _as_restored(self, names: Mapping[roster.Removable, Sequence[str]]) -> roster.Roster:
@@ -290,8 +290,8 @@ class Store:
     def _check_tasks(self, connection: Connection, steps: Sequence[Move]) -> None:
         base = self._database
         if base.known and not base.pending:  # else this transaction itself has changed some
-            known: roster.Roster = base.known[roster.KNOWN]
-            roster.check_tasks(connection, known, {step.cell.task for step in steps})
+            kept_roster: roster.Roster = base.known[roster.KNOWN]
+            roster.check_tasks(connection, kept_roster, {step.cell.task for step in steps})
 
     def add_images(self, rows: Iterable[ImageRow]) -> int:
         """Add images and return the number of new ones.

@@ -75,12 +75,12 @@ def _rename_splits() -> None:
     connection = op.get_bind()
     counts = sa.select(IMAGES.c.split, sa.func.count()).where(IMAGES.c.split.not_in(SPLITS))
     renamed = {}
-    found = connection.execute(counts.group_by(IMAGES.c.split)).all()
-    for split, count in sorted(found, key=str):
-        known = MISSPELT.get(split, f"{NONE}{split}")
-        renamed[split] = [known, count]
+    misspelt = connection.execute(counts.group_by(IMAGES.c.split)).all()
+    for split, count in sorted(misspelt, key=str):
+        new_split = MISSPELT.get(split, f"{NONE}{split}")
+        renamed[split] = [new_split, count]
         change = sa.update(IMAGES).where(IMAGES.c.split == split)
-        connection.execute(change.values(split=known))
+        connection.execute(change.values(split=new_split))
     if not renamed:
         return
     number = connection.scalar(sa.select(sa.func.max(OPERATIONS.c.id))) or 0
