@@ -57,11 +57,11 @@ class Exchange(nn.Module):
         sources = heads
         if self.sent == "predictions":
             sources = run_each(self.embed, insert_known_labels(self.tasks, predictions, known))
-        own = heads
+        features = heads
         if self.own == "prediction":
             same = self.sent == "predictions" and not known
-            own = sources if same else run_each(self.embed, predictions)
-        return self.distil(own, sources)
+            features = sources if same else run_each(self.embed, predictions)
+        return self.distil(features, sources)
 
 
 def reason_to_ignore_known(options: ExchangeOptions) -> str:
@@ -93,17 +93,17 @@ class Distil(nn.Module):
             for name in names:
                 self.gates[name] = _convolution(width, gates)
 
-    def forward(self, own: Raw, sources: Raw) -> Raw:
+    def forward(self, features: Raw, sources: Raw) -> Raw:
         """Refine the tasks' own features with messages from the sources.
 
         All are [b, width, h, w], by task.
         """
-        refined = dict(own)
+        refined = dict(features)
         if not self.messages:
             return refined
         target_gates = {}
         if self.gate == "target":
-            target_gates = {target: self._compute_gates(target, own) for target in self.gates}
+            target_gates = {target: self._compute_gates(target, features) for target in self.gates}
         for source in self.names:
             targets = [name for name in self.names if name != source]
             messages = self.messages[source](sources[source]).chunk(len(targets), 1)

@@ -69,8 +69,8 @@ def _dropouts(
     """Collect the names of the dropout modules; `named_modules` is far slower."""
     if isinstance(module, ChannelDropout):
         names.setdefault(module, name)
-    for own, child in module.named_children():
-        _dropouts(child, f"{name}.{own}" if name else own, names)
+    for child_name, child in module.named_children():
+        _dropouts(child, f"{name}.{child_name}" if name else child_name, names)
     return names
 
 
