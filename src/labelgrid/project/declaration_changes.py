@@ -20,20 +20,20 @@ def target_declarations(definitions: "TaskDefs") -> dict[str, Json]:
     That is the kinds and the options of label files, not the costs. Options at their defaults are
     left out, so that a new option makes no model stale.
     """
-    found = {}
+    declarations = {}
     for name, task in definitions.items():
-        found[name] = _without_defaults({"kind": task.kind, **asdict(task.form)}, task)
-    return found
+        declarations[name] = _without_defaults({"kind": task.kind, **asdict(task.form)}, task)
+    return declarations
 
 
 def redeclared_tasks(fit: Fit, definitions: "TaskDefs") -> list[str]:
     """The tasks whose declaration changed since the model was trained."""
     now = target_declarations(definitions)
-    found = []
+    changed = []
     for name, then in fit.tasks.items():
         if name in now and now[name] != _without_defaults(then, definitions[name]):
-            found.append(name)
-    return found
+            changed.append(name)
+    return changed
 
 
 def _without_defaults(values: Values, task: "TaskDef") -> Json:

@@ -31,11 +31,11 @@ def derived_counts(project: ProjectFolder) -> dict[str, DerivedCount]:
     counts = known_labels(grid, relations).sum(0).tolist()
     costs = grid.cost.tolist()
     derived = {relation.gives for relation in relations}
-    found = {}
+    count_by_task = {}
     for task, count, cost in zip(grid.tasks, counts, costs, strict=True):
         if task in derived:
-            found[task] = DerivedCount(count, count * cost)
-    return found
+            count_by_task[task] = DerivedCount(count, count * cost)
+    return count_by_task
 
 
 def grid_to_buy(project: ProjectFolder) -> Grid:

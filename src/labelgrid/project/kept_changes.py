@@ -29,9 +29,9 @@ def keep_changes(project: ProjectFolder, changes: Mapping[str, Any], recipe: str
         ProjectError: the file cannot be written.
     """
     if recipe or not changes:
-        found = f"Found --recipe {recipe}." if recipe else "Found none."
+        given = f"Found --recipe {recipe}." if recipe else "Found none."
         raise UsageError(
-            f"--keep writes what --set and --epochs say to {SETTINGS}, and nothing else. {found}",
+            f"--keep writes what --set and --epochs say to {SETTINGS}, and nothing else. {given}",
             next_step=f"Add, for example, --set train.steps=2000; a recipe is the line `recipe` of "
             f"{project.folder / SETTINGS}.",
             unchanged="Nothing was trained.",

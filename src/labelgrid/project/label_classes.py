@@ -63,17 +63,17 @@ def label_classes(project: ProjectFolder, task: TaskDef) -> LabelClasses:
     return LabelClasses(names, ContentRows(padded))
 
 
-def note_label_classes(project: ProjectFolder, task: TaskDef, found: Mapping[str, bytes]) -> None:
+def note_label_classes(project: ProjectFolder, task: TaskDef, bits: Mapping[str, bytes]) -> None:
     """Note the classes found in labels of a task; a full disk stops nothing.
 
-    `found` has the bits of `evidence.label_comparison.classes_in` by the content hashes of the
+    `bits` has the bits of `evidence.label_comparison.classes_in` by the content hashes of the
     files.
     """
     if not task.class_names:
         return
     before = label_classes(project, task)
-    known = before.known(list(found)).tolist()
-    labels = zip(found.items(), known, strict=True)
+    noted = before.known(list(bits)).tolist()
+    labels = zip(bits.items(), noted, strict=True)
     added = dict(label for label, is_known in labels if not is_known)
     if added:
         head = {"meaning": _meaning(task), "names": task.class_names}

@@ -88,8 +88,8 @@ def _matching_labels(
     paths = set(labels.among.values())
     image_ids = dict.fromkeys(cell.image_id for cell in labels.among)
     rows = project.store.labels_of_images(wanted, image_ids)
-    found = []
+    matching = []
     for image_id, content, path in rows:
         if path in paths:
-            found.append((image_id, content))
-    return found
+            matching.append((image_id, content))
+    return matching

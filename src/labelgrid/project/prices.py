@@ -84,13 +84,13 @@ def times_of(project: ProjectFolder, splits: Splits = None) -> dict[str, TaskTim
         seconds = project.store.seconds(splits)
     import numpy as np
 
-    found = {}
+    times_by_task = {}
     for name, times in seconds.items():
         if times:
-            found[name] = TaskTimes(
+            times_by_task[name] = TaskTimes(
                 len(times), float(np.median(times)), float(np.mean(times)), costs[name]
             )
-    return found
+    return times_by_task
 
 
 def few_times(labels: int) -> str:

@@ -420,9 +420,9 @@ def _record(kind: type[T], values: Any, path: Path) -> T:
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     if not isinstance(values, Mapping):
         raise _damaged(path, "a table was expected")
-    known = {name: values[name] for name in names if name in values}
+    known_fields = {name: values[name] for name in names if name in values}
     try:
-        return parse(kind, known, str(path), finite=False)
+        return parse(kind, known_fields, str(path), finite=False)
     except RecipeError as error:
         raise _damaged(path, error.what) from error
 

@@ -95,8 +95,8 @@ def prelabel_in(folder: Path, image_id: str, task: "TaskDef", whole: bool = Fals
 def predicted_requests(project: ProjectFolder, cells: Iterable[Cell]) -> set[Cell]:
     """Those of the cells whose request came with a prediction; unknown cells are left out."""
     tasks = project.tasks()
-    found = set()
+    predicted = set()
     for cell, row in project.store.find(cells).items():
         if cell.task in tasks and prelabel(project, row, tasks[cell.task]):
-            found.add(cell)
-    return found
+            predicted.add(cell)
+    return predicted

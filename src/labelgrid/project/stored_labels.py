@@ -34,9 +34,9 @@ def limit_to_known(store: Store, row: CellRow, label: LabelArray, task: TaskDef)
 
     It says nothing about these, unless all labels were declared complete.
     """
-    known = max(len(row.classes), complete_classes(store).get(task.name, 0))
+    class_count = max(len(row.classes), complete_classes(store).get(task.name, 0))
     if row.classes:
-        return task.limit_classes(label, known)
+        return task.limit_classes(label, class_count)
     return label
 
 

@@ -52,11 +52,11 @@ class OtherClasses:
 
 
 def other_classes(
-    declared: Mapping[str, Sequence[str]], tasks: TaskDefs, known: ClassNames
+    declared: Mapping[str, Sequence[str]], tasks: TaskDefs, class_names: ClassNames
 ) -> dict[str, OtherClasses]:
     """The classes of a supplier, by task.
 
-    `declared` has the names by task; `known` the names that the tasks know, and other names'
+    `declared` has the names by task; `class_names` the names that the tasks know, and other names'
     meanings.
 
     Raises:
@@ -71,7 +71,7 @@ def other_classes(
                 f"The supplier declares classes of '{name}', whose labels have none.",
                 next_step="Leave them out of supplier.toml.",
             )
-        targets = known.targets(classes, name)
+        targets = class_names.targets(classes, name)
         numbers = np.array([targets[class_name].number for class_name in classes], np.int32)
         by_task[name] = OtherClasses(tasks[name], tuple(classes), numbers)
     return by_task

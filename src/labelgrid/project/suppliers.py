@@ -148,11 +148,11 @@ class SupplierIndex:
     def paths(self) -> set[str]:
         """The label files of all tasks."""
         tables = self.labels.values()
-        found = set()
+        label_paths = set()
         for labels in tables:
             for label in labels.values():
-                found.add(label.path)
-        return found
+                label_paths.add(label.path)
+        return label_paths
 
     def classes(self, task: str, label: IndexedLabel) -> int | None:
         """The number of classes of a label's task at the label's delivery."""
@@ -244,9 +244,9 @@ def _damaged(path: Path) -> ProjectError:
         INDEX: "Remove this file and import the supplier's labels again; or remove the folder.",
         MEASURED: "Remove this file; `labelgrid relate DIR --write` measures again.",
     }
-    what = {INDEX: "list of a supplier's labels", MEASURED: "trust measured of a supplier"}
+    contents = {INDEX: "list of a supplier's labels", MEASURED: "trust measured of a supplier"}
     return ProjectError(
-        f"The {what[path.name]} is damaged.", where=path, next_step=steps[path.name]
+        f"The {contents[path.name]} is damaged.", where=path, next_step=steps[path.name]
     )
 
 
@@ -323,13 +323,13 @@ def refuse_unknown_suppliers(project: ProjectFolder, names: Collection[str]) -> 
     Raises:
         RecipeError: names the first of them.
     """
-    known = supplier_names(project) if names else []
+    suppliers = supplier_names(project) if names else []
     for name in names:
-        if name not in known:
+        if name not in suppliers:
             raise RecipeError(
                 f"The recipe trusts the supplier '{name}', of whom the project has no labels.",
                 where=f"suppliers.{name}",
-                next_step=f"Suppliers: {join_names(known) or 'none'}. Import its labels with "
+                next_step=f"Suppliers: {join_names(suppliers) or 'none'}. Import its labels with "
                 f"`labelgrid import {project.folder} FOLDER --supplier {name}`, or set its trust "
                 "to 0.",
             )

@@ -219,13 +219,13 @@ def _classes(path: Path, name: str) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def _lines(path: Path, what: str, advice: str) -> list[str]:
+def _lines(path: Path, subject: str, advice: str) -> list[str]:
     try:
         return read_foreign_text(path).splitlines()
     except (OSError, ValueError) as error:
         fault = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ProjectError(
-            f"{what} cannot be read: {fault}.",
+            f"{subject} cannot be read: {fault}.",
             where=path,
             next_step=getattr(error, "advice", advice),
         ) from error

@@ -43,10 +43,10 @@ def named_cells(
     if removed:
         image_ids += project.store.removed("images")
     whole = _whole_ids(project, image_ids, short)
-    found = {}
+    whole_cells = {}
     for name, cell in cells.items():
-        found[name] = Cell(whole.get(cell.image_id, cell.image_id), cell.task)
-    return found
+        whole_cells[name] = Cell(whole.get(cell.image_id, cell.image_id), cell.task)
+    return whole_cells
 
 
 def _whole_ids(project: ProjectFolder, image_ids: Iterable[str], short: Set[str]) -> dict[str, str]:

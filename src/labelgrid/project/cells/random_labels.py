@@ -43,11 +43,11 @@ class RandomLabels:
     def picked(self) -> set[Cell]:
         """The cells that strategies picked, ever."""
         moves = (event.move for event in self.project.store.events())
-        found = set()
+        picked_cells = set()
         for move in moves:
             if move.to == State.REQUESTED and is_pick(move):
-                found.add(move.cell)
-        return found
+                picked_cells.add(move.cell)
+        return picked_cells
 
     @cached_property
     def control(self) -> set[Cell]:
@@ -75,11 +75,11 @@ class RandomLabels:
                 rounds[move.cell] = move.round
             elif requested and is_pick(move):
                 first = min(first, move.round)
-        found = set()
+        random_cells = set()
         for cell, round in rounds.items():
             if round < first and begun[cell.image_id]:
-                found.add(cell)
-        return found
+                random_cells.add(cell)
+        return random_cells
 
     def images(self, names: Iterable[str]) -> tuple[list[str], str]:
         """A random sample of the images with labels of all named tasks, and how it was drawn.

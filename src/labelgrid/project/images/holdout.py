@@ -262,8 +262,8 @@ def images_trained_on(store: Store, rows: Sequence[ImageRow], fits: Sequence[Fit
         return set()
     if any(fit.recipe.get("train", {}).get("images") == "all" for fit in fits):
         return {row.image_id for row in rows}
-    found = set()
+    labelled_ids = set()
     for event in store.events():
         if event.move.to == State.LABELLED:
-            found.add(event.move.cell.image_id)
-    return found
+            labelled_ids.add(event.move.cell.image_id)
+    return labelled_ids

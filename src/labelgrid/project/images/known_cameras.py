@@ -83,21 +83,21 @@ def _known(project: ProjectFolder) -> dict[str, Any]:
 
     cameras = read_cameras(project.folder)
     assert cameras is not None
-    known = 0
+    with_camera = 0
     images = 0
     for row in project.store.images():
         view = cameras.view_of(row.image_id)
         size = (row.height, row.width)
         images += 1
         # The size of an image that was not checked is unknown.
-        known += view.is_given if not all(size) else view.at(size) is not None
-    text = f"camera: known for {known:,} of {images:,} images"
+        with_camera += view.is_given if not all(size) else view.at(size) is not None
+    text = f"camera: known for {with_camera:,} of {images:,} images"
     degrees = cameras.everywhere.field_of_view
     if degrees is not None and not cameras.folders and not cameras.images:
         text = f"camera: {degrees:g}° across for all images"
     if cameras.exif:
         text += "; that of others by their EXIF data, if these have it"
-    return {"known": known, "text": f"{text}."}
+    return {"known": with_camera, "text": f"{text}."}
 
 
 def _relations_with_camera(project: ProjectFolder) -> list[str]:

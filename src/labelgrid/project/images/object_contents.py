@@ -84,7 +84,7 @@ class _Memory:
 
 def _read(
     stamps: Mapping[Address, Stamp],
-    known: Mapping[Address, Content],
+    contents: Mapping[Address, Content],
     check: Check,
     again: bool,
     memory: _Memory,
@@ -96,7 +96,7 @@ def _read(
             stamp = stamps.get(address) or stamp_of(address)
             if stamp is None:
                 raise missing_object_error(address)
-            content = known.get(address) or known_contents({address: stamp}).get(address)
+            content = contents.get(address) or known_contents({address: stamp}).get(address)
             if content and content.height and not again:
                 return ObjectContent(image_id, content)
             path, digest = fetch_version(address, stamp, content, max_bytes())

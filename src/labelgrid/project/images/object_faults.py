@@ -36,16 +36,16 @@ def object_faults(
     """
     addresses = {row.image_id: check_address(row.root).below(row.image_id) for row in rows}
     stamps = stamps_of(addresses.values())
-    known = known_contents(stamps)
+    contents = known_contents(stamps)
     faults = {}
     unknown = []
     for row in rows:
         address = addresses[row.image_id]
         if address not in stamps:
             faults[row.image_id] = missing_object_error(address)
-        elif address not in known:
+        elif address not in contents:
             unknown.append(row)
-        elif row.digest and known[address].digest != row.digest:
+        elif row.digest and contents[address].digest != row.digest:
             faults[row.image_id] = changed_object_error(address)
     if cached:
         cache = Cache.of_environment()
