@@ -114,7 +114,7 @@ def check_values(function: Callable[P, R]) -> Callable[P, R]:
           Did you mean 'red'? Nothing was changed.
     """
     parameters = dict(signature(function).parameters)
-    positional = [name for name, each in parameters.items() if each.kind in POSITIONAL]
+    positional = [name for name, declared in parameters.items() if declared.kind in POSITIONAL]
     scope = getattr(unwrap(function), "__globals__", {})
 
     @cache
@@ -286,21 +286,21 @@ def _admit_several(kind: Any, value: Any) -> Any:
     _require(isinstance(value, Iterable))
     _require(not isinstance(value, str | bytes | bytearray | Mapping))
     item, *_ = get_args(kind)
-    return [_admit(item, each) for each in value]
+    return [_admit(item, entry) for entry in value]
 
 
 def _admit_tuple(kind: Any, value: Any) -> Any:
     kinds = get_args(kind)
     _require(isinstance(value, tuple) and len(value) == len(kinds))
-    return tuple(_admit(each, item) for each, item in zip(kinds, value, strict=True))
+    return tuple(_admit(item_kind, item) for item_kind, item in zip(kinds, value, strict=True))
 
 
 def _admit_mapping(kind: Any, value: Any) -> Any:
     _require(isinstance(value, Mapping))
     key_kind, value_kind = get_args(kind)
     admitted = {}
-    for key, each in value.items():
-        item = _admit(value_kind, each)
+    for key, entry in value.items():
+        item = _admit(value_kind, entry)
         is_numpy = getattr(item, "shape", None) == ()  # a number of no stated type
         admitted[_admit(key_kind, key)] = item.item() if is_numpy else item
     return admitted
@@ -434,14 +434,14 @@ class CommandRequest:
 
     def given(self) -> dict[str, Any]:
         """The fields whose values are not the defaults, by name."""
-        found = {}
+        non_defaults = {}
         for name, field in self.fields().items():
             value = self[name]
             is_empty = isinstance(value, str | list | dict) and not (value or field.default)
             is_nothing = value == 0 and field.default == "0"
             if value != field.default and not (is_empty or is_nothing):
-                found[name] = value
-        return found
+                non_defaults[name] = value
+        return non_defaults
 
     def part(self, kind: "type[CommandRequest]") -> dict[str, Any]:
         """The fields that another kind of request has, too."""
@@ -519,10 +519,10 @@ def _documented(text: str | None, request: Any) -> str:
 
 def field_meanings(kind: type[Any]) -> dict[str, str]:
     """The meanings of the fields of a dataclass, by name, also of inherited fields."""
-    found: dict[str, str] = {}
-    for each in reversed(kind.__mro__):
-        found |= argument_meanings(cleandoc(each.__doc__ or ""))
-    return found
+    meanings: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        meanings |= argument_meanings(cleandoc(base.__doc__ or ""))
+    return meanings
 
 
 def argument_meanings(docstring: str) -> dict[str, str]:

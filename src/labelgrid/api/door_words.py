@@ -94,9 +94,9 @@ def say_in_python(error: LabelgridError, parameters: Collection[str]) -> None:
 
     def keyword(option: re.Match[str]) -> str:
         name = option[2].replace("-", "_")
-        for known in (name, KEYWORDS.get(name, name)):
-            if known in parameters:
-                return f"`{known}={'False' if option[1] else ''}`"
+        for parameter in (name, KEYWORDS.get(name, name)):
+            if parameter in parameters:
+                return f"`{parameter}={'False' if option[1] else ''}`"
         return option[0]
 
     for field in ("what", "next_step", "unchanged"):
@@ -108,9 +108,9 @@ def say_in_python(error: LabelgridError, parameters: Collection[str]) -> None:
 def mismatch(name: str, meaning: str, needed: str, others: Sequence[str]) -> UsageError:
     """The error of a field that lacks a needed field or excludes a given field."""
     first, *_ = re.split(r";|\. ", re.sub(r"`(\w+)`", r"`\1=`", meaning))
-    what = f"`{name}=` cannot be combined with {', '.join(f'`{other}=`' for other in others)}"
+    message = f"`{name}=` cannot be combined with {', '.join(f'`{other}=`' for other in others)}"
     next_step = "Leave one of them out."
     if not others:
-        what = f"`{name}=` needs `{needed}=`: {first}"
+        message = f"`{name}=` needs `{needed}=`: {first}"
         next_step = f"Add `{needed}=`, or leave it out."
-    return UsageError(f"{what}.", next_step=next_step)
+    return UsageError(f"{message}.", next_step=next_step)

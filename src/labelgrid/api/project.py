@@ -296,8 +296,8 @@ class Project(ProjectContents):
             keep=request.keep,
             leave_out=request.leave_out,
         )
-        own = ("supplier", "cost") if is_supplied else ("split", "replace")
-        given = {name: request[name] for name in ("format", "accept", "limit", "dry_run", *own)}
+        extra = ("supplier", "cost") if is_supplied else ("split", "replace")
+        given = {name: request[name] for name in ("format", "accept", "limit", "dry_run", *extra)}
         carry_out: Callable[..., Imported] = import_supplied if is_supplied else import_labels
         return carry_out(
             self._project,
@@ -370,8 +370,8 @@ class Project(ProjectContents):
             )
         folder = self._project.folder
         weights = Path(request.weights).absolute() if request.weights else None
-        own = replace(request, weights=weights, devices=1)
-        run_together(["fit", str(folder.absolute()), *words_of(own)], devices)
+        process_request = replace(request, weights=weights, devices=1)
+        run_together(["fit", str(folder.absolute()), *words_of(process_request)], devices)
         if request.keep:
             self._project.settings = read_settings(folder / SETTINGS)
         record = newest_fit(folder)
@@ -531,8 +531,9 @@ class Project(ProjectContents):
         from labelgrid.exporting.export_model import export_model
 
         path = optional_path(request.out) or self.folder / f"model.{request.to}"
-        known = tuple(request.known)
-        return export_model(self._project, path, known=known, progress=self._progress)
+        return export_model(
+            self._project, path, known=tuple(request.known), progress=self._progress
+        )
 
     @takes(EvaluateRequest)
     def evaluate(self, request: EvaluateRequest) -> dict[str, Any]:

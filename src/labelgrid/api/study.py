@@ -235,9 +235,9 @@ def _opened_study(request: SimulateRequest, progress: Progress) -> "Iterator[Stu
     from labelgrid.lab.simulation.own_labels import own_study  # a recipe needs none of it
 
     may_make = executor_at(request.on, request.jobs, "labelgrid").share.is_all
-    with own_study(root, folder, options=changes, progress=progress, may_make=may_make) as own:
-        weights = file or own.weights
-        yield StudyRequest.of(str(own.recipe), own.root, folder, weights=weights, **options)
+    with own_study(root, folder, options=changes, progress=progress, may_make=may_make) as study:
+        weights = file or study.weights
+        yield StudyRequest.of(str(study.recipe), study.root, folder, weights=weights, **options)
 
 
 @_of_laboratory
