@@ -90,18 +90,18 @@ class BatchDoubts:
 
     def __init__(
         self,
-        known: KnownLabels,
+        label_source: KnownLabels,
         digests: Mapping[Cell, str],
         drawn: AbstractSet[Cell],
         summaries: Summaries,
     ) -> None:
-        self.known = known
+        self.known = label_source
         self.digests = digests
         self.drawn = drawn
-        self.tasks = known.tasks
+        self.tasks = label_source.tasks
         self.made = dict(summaries.made)
         self.odd = summaries.odd
-        self.edges = EdgeEvidence(known)
+        self.edges = EdgeEvidence(label_source)
         self.parts: dict[Cell, PartBox] = {}
         self._compared: set[frozenset[Cell]] = set()
         self._related: set[str] = set()
@@ -165,10 +165,10 @@ class BatchDoubts:
         for place, check in enumerate(definition.spec.checks):
             now = [label.measured[place] for label in labels]
             before = [label.measured[place] for label in earlier]
-            what = check.judge(now, definition.options) if now else ""
+            statement = check.judge(now, definition.options) if now else ""
             usual = len(before) >= figure_doubts.FEW and check.judge(before, definition.options)
-            if what and not usual:
-                doubts.append(Doubt(task, what))
+            if statement and not usual:
+                doubts.append(Doubt(task, statement))
         return doubts
 
     def _find_edge_doubts(self, task: str) -> list[Doubt]:
@@ -253,7 +253,7 @@ class BatchDoubts:
         No pair of labels is compared twice. Labels that do not follow their images, such as
         mirrored ones, say nothing about axes.
         """
-        sloping = {cell: found for cell, found in summaries.items() if found.slope is not None}
+        sloping = {cell: label for cell, label in summaries.items() if label.slope is not None}
         doubts: list[Doubt] = []
         if not sloping or self._edge_doubts(task):
             return doubts
@@ -297,8 +297,8 @@ class BatchDoubts:
     def _compare_parts(self, task: str) -> list[Doubt]:
         """Compare parts of labels with the rest of their images, each pair of tasks once."""
         images = {cell.image_id: self._part_maps(cell.image_id) for cell in self.sample(task)}
-        found = part_doubts(images, self._parting.relations, task)
-        fresh = [doubt for doubt in found if doubt.tasks not in self._parted]
+        doubts = part_doubts(images, self._parting.relations, task)
+        fresh = [doubt for doubt in doubts if doubt.tasks not in self._parted]
         self._parted += [doubt.tasks for doubt in fresh]
         for doubt in fresh:
             self.parts |= {Cell(image_id, task): box for image_id, box in doubt.parts.items()}
@@ -335,16 +335,16 @@ class BatchDoubts:
         return self.made[cell]
 
     def _summaries(self, cells: Iterable[Cell]) -> dict[Cell, Summary]:
-        found = {cell: self.summary(cell) for cell in cells}
-        return {cell: summary for cell, summary in found.items() if summary}
+        summaries = {cell: self.summary(cell) for cell in cells}
+        return {cell: summary for cell, summary in summaries.items() if summary}
 
 
 def _outlines(summaries: Mapping[Cell, Summary]) -> dict[str, Edges]:
-    found = {}
+    outlines = {}
     for cell, summary in summaries.items():
         if summary.outline is not None:
-            found[cell.image_id] = summary.outline
-    return found
+            outlines[cell.image_id] = summary.outline
+    return outlines
 
 
 def _class_maps(summaries: Iterable[Summary]) -> list[ClassMap]:

@@ -171,16 +171,16 @@ def merged_use(uses: Sequence[ClassUse]) -> ClassUse:
 
 def _measure(index: ClassMap, classes: int) -> tuple[Ints, Floats]:
     """The pixels [classes] of each class in a label, and its features [classes, FEATURES]."""
-    known = index >= 0
-    found = index[known].astype(np.int64)
-    rows, columns = np.nonzero(known)
-    counts = np.bincount(found, minlength=classes)
+    is_labelled = index >= 0
+    numbers = index[is_labelled].astype(np.int64)
+    rows, columns = np.nonzero(is_labelled)
+    counts = np.bincount(numbers, minlength=classes)
     whole = np.maximum(counts, 1)
     measured = np.zeros((classes, FEATURES))
-    measured[:, 0] = np.log(whole / max(found.size, 1))
+    measured[:, 0] = np.log(whole / max(numbers.size, 1))
     for axis, places in enumerate((rows / index.shape[0], columns / index.shape[1])):
-        mean = np.bincount(found, places, classes) / whole
-        square = np.bincount(found, places**2, classes) / whole
+        mean = np.bincount(numbers, places, classes) / whole
+        square = np.bincount(numbers, places**2, classes) / whole
         measured[:, 1 + axis] = mean
         measured[:, 3 + axis] = np.sqrt(np.maximum(square - mean**2, 0))
     return counts, measured
@@ -307,8 +307,8 @@ def order_in_predictions(
     counts = np.zeros((classes, classes), np.int64)
     present = np.zeros(classes, np.int64)
     for label, guess in pairs:
-        known = (label >= 0) & (guess >= 0)
-        codes = label[known].astype(np.int64) * classes + guess[known]
+        in_both = (label >= 0) & (guess >= 0)
+        codes = label[in_both].astype(np.int64) * classes + guess[in_both]
         confused = np.bincount(codes, minlength=classes**2).reshape(classes, classes)
         present += confused.any(1)
         counts += confused

@@ -68,9 +68,9 @@ def check_remarks(task: TaskDef, facts: Iterable[LabelFacts]) -> Iterator[str]:
     if not measured:
         return
     for place, check in enumerate(task.spec.checks):
-        what = check.judge([found[place] for found in measured], task.options)
-        if what:
-            yield f"{task.name}: {what}"
+        remark = check.judge([values[place] for values in measured], task.options)
+        if remark:
+            yield f"{task.name}: {remark}"
 
 
 def task_remarks(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:

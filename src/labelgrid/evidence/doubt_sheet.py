@@ -79,13 +79,13 @@ def doubted_labels(batch: BatchDoubts, doubts: Sequence[Doubt]) -> DoubtedLabels
 def draw_batch(labels: DoubtedLabels, doubts: Sequence[Doubt]) -> bytes:
     """A PNG of images with labels and doubts, one at least."""
     notes = doubted_images(labels, doubts)
-    known = labels.known
-    images = {row.image_id: row for row in known.images(list(notes))}
+    label_source = labels.known
+    images = {row.image_id: row for row in label_source.images(list(notes))}
     layout = Layout(len(labels.tasks), len(images))
-    overviews = {name: known.tasks[name].overview() for name in labels.tasks}
+    overviews = {name: label_source.tasks[name].overview() for name in labels.tasks}
     for image_id in notes:
         for name, overview in overviews.items():
-            label = known.label(Cell(image_id, name))
+            label = label_source.label(Cell(image_id, name))
             if label is not None:
                 overview.add(image_id, label)
     rows = []
@@ -93,10 +93,10 @@ def draw_batch(labels: DoubtedLabels, doubts: Sequence[Doubt]) -> bytes:
         pictures: list[RGB | str] = []
         for name, overview in overviews.items():
             cell = Cell(image_id, name)
-            label = known.label(cell)  # again: they are not kept in memory
+            label = label_source.label(cell)  # again: they are not kept in memory
             picture: RGB | str = "no label that can be read"
             if label is not None:
-                picture = fitted_label(known.tasks[name], label, layout, overview)
+                picture = fitted_label(label_source.tasks[name], label, layout, overview)
             pictures.append(framed(picture, labels.parts.get(cell)))
         rows.append(SheetRow(image_id, fitted_photograph(images[image_id], layout), pictures, note))
     heads = []
@@ -135,7 +135,7 @@ def _note(labels: DoubtedLabels, doubts: Sequence[Doubt], image_id: str) -> str:
 
 
 def draw_doubtful(
-    known: KnownLabels,
+    label_source: KnownLabels,
     doubtful: Mapping[Cell, Sequence[str]],
     predictions: Mapping[Cell, Path],
     labels: int,
@@ -145,7 +145,7 @@ def draw_doubtful(
     """A PNG of the first doubtful labels.
 
     Args:
-        known: reads the labels.
+        label_source: reads the labels.
         doubtful: labels and what speaks against them, the worst first; one at least.
         predictions: pictures of predictions.
         labels: the number of all labels.
@@ -156,19 +156,19 @@ def draw_doubtful(
     layout = Layout(len(columns), len(shown))
     rows = []
     image_ids = {cell.image_id for cell in shown}
-    images = {row.image_id: row for row in known.images(image_ids)}
-    overviews = {cell.task: known.tasks[cell.task].overview() for cell in shown}
+    images = {row.image_id: row for row in label_source.images(image_ids)}
+    overviews = {cell.task: label_source.tasks[cell.task].overview() for cell in shown}
     for place, (cell, reasons) in enumerate(shown.items(), 1):
-        task = known.tasks[cell.task]
+        task = label_source.tasks[cell.task]
         photograph = fitted_photograph(images[cell.image_id], layout)
-        array = known.label(cell)
+        array = label_source.label(cell)
         label: RGB | str = UNREAD
         outlines: RGB | str = ""
         if array is not None:
             overviews[cell.task].add(cell.image_id, array)
-            own = task.overview()  # each label has a scale of its own
-            own.add("", array)
-            label = fitted_label(task, array, layout, own)
+            label_overview = task.overview()  # each label has a scale of its own
+            label_overview.add("", array)
+            label = fitted_label(task, array, layout, label_overview)
             if not isinstance(photograph, str):
                 outlines = _outlined(photograph, task, array)
         part = parts.get(cell)

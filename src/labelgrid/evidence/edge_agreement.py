@@ -63,15 +63,15 @@ LARGER = (1.2, 1.5, 1.75)
 
 
 def _scales() -> dict[str, tuple[float, float]]:
-    found = {}
+    scales = {}
     for share in SMALLER:
         border = f"{(1 - share) / 2:.0%}"
-        found[f"lie between borders of {border} at the left and right"] = (1.0, share)
-        found[f"lie between borders of {border} at the top and bottom"] = (share, 1.0)
-        found[f"lie between borders of {border} on all sides"] = (share, share)
+        scales[f"lie between borders of {border} at the left and right"] = (1.0, share)
+        scales[f"lie between borders of {border} at the top and bottom"] = (share, 1.0)
+        scales[f"lie between borders of {border} on all sides"] = (share, share)
     for factor in LARGER:
-        found[f"show only the middle {1 / factor:.0%} of the sides"] = (factor, factor)
-    return found
+        scales[f"show only the middle {1 / factor:.0%} of the sides"] = (factor, factor)
+    return scales
 
 
 #: How a label can be scaled around the middle of its image, in words, and the factors down and
@@ -139,13 +139,13 @@ def _shrunk(array: Array) -> Array:
     return cv2.resize(array, (width, height), interpolation=way)
 
 
-def agreement(label: Edges, own: Edges, others: Sequence[Edges]) -> float:
+def agreement(label: Edges, edges: Edges, others: Sequence[Edges]) -> float:
     """The surplus of a label's correlation with the own image over the mean of other images.
 
     The surplus is in standard deviations of the correlations with others.
     """
     alien = np.array([float(label @ other) / label.size for other in others])
-    return (float(label @ own) / label.size - float(alien.mean())) / (float(alien.std()) + 1e-6)
+    return (float(label @ edges) / label.size - float(alien.mean())) / (float(alien.std()) + 1e-6)
 
 
 def turned(label: Edges, way: str) -> Edges:
@@ -176,12 +176,12 @@ def shifted(label: Edges, down: float, right: float) -> Edges:
     return np.roll(label.reshape(GRID), steps, (0, 1)).ravel()
 
 
-def best_shift(label: Edges, own: Edges) -> Shift:
+def best_shift(label: Edges, edges: Edges) -> Shift:
     """The shift of a label down and right, as shares of the sides.
 
     The label agrees best with its image when it is moved back.
     """
-    down, right = np.unravel_index(int(_correlations(label, own).argmax()), GRID)
+    down, right = np.unravel_index(int(_correlations(label, edges).argmax()), GRID)
     rows, columns = GRID
     back = ((int(down) + rows // 2) % rows - rows // 2) / rows
     left = ((int(right) + columns // 2) % columns - columns // 2) / columns

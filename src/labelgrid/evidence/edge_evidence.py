@@ -83,10 +83,10 @@ class _Cause:
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
-def _doubt(task: str, what: str, cause: _Cause | None, orientation: int) -> Doubt:
+def _doubt(task: str, statement: str, cause: _Cause | None, orientation: int) -> Doubt:
     if cause is None:
-        return Doubt(task, f"{what} {NO_CAUSE}")
-    text = f"{what} They agree ({cause.agreement:.1f}) {cause.how}."
+        return Doubt(task, f"{statement} {NO_CAUSE}")
+    text = f"{statement} They agree ({cause.agreement:.1f}) {cause.how}."
     if orientation > 1:
         text += (
             f" Their photographs declare EXIF orientation {orientation}: the labels may lie in the "
@@ -122,8 +122,8 @@ class EdgeEvidence:
         known: knows all images.
     """
 
-    def __init__(self, known: KnownLabels) -> None:
-        self._known = known
+    def __init__(self, label_source: KnownLabels) -> None:
+        self._known = label_source
         self._edges: dict[str, Edges | None] = {}
         self._places: dict[str, tuple[str, str, str]] = {}
 
@@ -195,20 +195,20 @@ class EdgeEvidence:
             labels = count_text(len(values), "label")
             least = limit(len(values))
             if mean < least:
-                what = (
+                statement = (
                     f"the outlines of {labels} do not follow the edges of their images: agreement "
                     f"{mean:.1f} (right labels: above {least:g}; in photographs of rooms, usually "
                     "4 to 11)."
                 )
                 cause = self._cause(group, sorted(images), mean)
             else:
-                what = (
+                statement = (
                     f"the outlines of {labels} follow the edges of their images less (agreement "
                     f"{mean:.1f}) than they would if the labels lay elsewhere."
                 )
                 cause = self._place(group, mean)
             if cause or mean < least:
-                doubts.append(_doubt(task, what, cause, orientation))
+                doubts.append(_doubt(task, statement, cause, orientation))
         return doubts
 
     def usually_off(self, outlines: Outlines) -> bool:
@@ -225,12 +225,12 @@ class EdgeEvidence:
         if shift is None or is_same_shift(shift, self._common_shift(earlier)):
             return []
         count = count_text(min(len(outlines), LABELS), "label")
-        what = (
+        statement = (
             f"the outlines of {count} fit the edges of their images best if the labels are moved: "
             f"they lie {_shift_words(*shift)}, as shares of the image's sides. Check whether the "
             "labels were cut, padded or resized as the images were."
         )
-        return [Doubt(task, what)]
+        return [Doubt(task, statement)]
 
     def _common_shift(self, outlines: Outlines) -> Shift | None:
         """The shift that labels have in common; None if they have none, or are few."""
@@ -238,9 +238,9 @@ class EdgeEvidence:
         self._find(group)
         images = {image_id: self.edges_of(image_id) for image_id in group}
         pairs = []
-        for name, own in images.items():
-            if own is not None:
-                pairs.append((group[name], own))
+        for name, edges in images.items():
+            if edges is not None:
+                pairs.append((group[name], edges))
         shift = common_shift(pairs) if len(pairs) >= MANY else None
         if shift is None:
             return None
@@ -319,11 +319,11 @@ class EdgeEvidence:
         return tried
 
     def _exchanged(self, group: Outlines) -> list[_Cause]:
-        own = self.agreements(group)
+        agreements = self.agreements(group)
         candidates = []
-        for one, other in combinations(sorted(own), 2):
+        for one, other in combinations(sorted(agreements), 2):
             both = (self._across(group[one], one, other), self._across(group[other], other, one))
-            if min(both) > max(own[one], own[other]) + BETTER:
+            if min(both) > max(agreements[one], agreements[other]) + BETTER:
                 candidates.append((sum(both), one, other))
         values: dict[str, float] = {}
         pairs = []
@@ -339,11 +339,11 @@ class EdgeEvidence:
             notes[one] = f"its label looks exchanged with that of {other}"
             notes[other] = f"its label looks exchanged with that of {one}"
         names = join_names([f"{one} with {other}" for one, other in pairs])
-        value = float(np.mean(list({**own, **values}.values())))
+        value = float(np.mean(list({**agreements, **values}.values())))
         return [_Cause(f"once labels are exchanged: {names}", value, notes)]
 
-    def _across(self, outline: Edges, own: str, other: str) -> float:
-        return self._agreement(outline, other, own) or 0.0
+    def _across(self, outline: Edges, image_id: str, other: str) -> float:
+        return self._agreement(outline, other, image_id) or 0.0
 
     def _shifted(self, group: Outlines) -> list[_Cause]:
         """The shift that explains most labels.
@@ -355,9 +355,9 @@ class EdgeEvidence:
         values = []
         opposite = []
         for image_id, outline in group.items():
-            own = self.edges_of(image_id)
-            if own is not None:
-                down, right = best_shift(outline, own)
+            edges = self.edges_of(image_id)
+            if edges is not None:
+                down, right = best_shift(outline, edges)
                 back = shifted(outline, -down, -right)
                 further = shifted(outline, down, right)
                 shifts.append((down, right))
@@ -372,13 +372,13 @@ class EdgeEvidence:
 
     def _agreement(self, outline: Edges, image_id: str, *left_out: str) -> float | None:
         """The agreement of a label with an image, beside others; None if unknown."""
-        own = self.edges_of(image_id)
+        photo_edges = self.edges_of(image_id)
         aside = {image_id, *left_out}
         drawn = [name for name in self._drawn[: OTHERS + len(aside)] if name not in aside]
         others = [edges for edges in map(self.edges_of, drawn) if edges is not None]
-        if own is None or len(others) < LEAST:
+        if photo_edges is None or len(others) < LEAST:
             return None
-        return agreement(outline, own, others)
+        return agreement(outline, photo_edges, others)
 
     def _find(self, image_ids: Iterable[str]) -> None:
         unknown = set(image_ids) - self._places.keys()

@@ -61,11 +61,11 @@ def compare_with_ranges(task: str, labels: FigureSet) -> list[Doubt]:
             if len(figures) == 1:
                 values = f"{first:.3g}{unit} in"
             count = count_text(len(figures), "label")
-            what = f"{name} is {values} {count}; expected {low:g} to {high:g}{unit}."
-            what += _other_options(figures, low, high)
+            text = f"{name} is {values} {count}; expected {low:g} to {high:g}{unit}."
+            text += _other_options(figures, low, high)
             if figures[0].cause:
-                what += f" {figures[0].cause}"
-            doubts.append(Doubt(task, what))
+                text += f" {figures[0].cause}"
+            doubts.append(Doubt(task, text))
     return doubts
 
 
@@ -110,13 +110,13 @@ def compare_with_earlier(task: str, labels: FigureSet, earlier: FigureSet) -> li
         if abs(median(values) - median(values_before)) > limit:
             now = f"{_median_text(figures)} (median of {count_text(len(figures), 'label')})"
             then = f"{_median_text(before)} in {count_text(len(before), 'label')}"
-            what = f"{name} is {now}, but {then} imported before."
+            text = f"{name} is {now}, but {then} imported before."
             usual = median(figure.value for figure in before)
-            what += _other_options(figures, *_near(figures[0], usual))
+            text += _other_options(figures, *_near(figures[0], usual))
             low, high = figures[0].range
             if figures[0].cause and not low <= median(f.value for f in figures) <= high:
-                what += f" {figures[0].cause}"
-            doubts.append(Doubt(task, what))
+                text += f" {figures[0].cause}"
+            doubts.append(Doubt(task, text))
     return doubts
 
 
@@ -133,11 +133,11 @@ def compare_emptiness(
         return []
     if any(label.outline is None for label in earlier):
         return []
-    what = (
+    text = (
         f"{count_text(len(labels), 'label')} show nothing: each is the same everywhere, and none "
         f"of {count_text(len(earlier), 'label')} imported before is. Export them again."
     )
-    return [Doubt(task, what)]
+    return [Doubt(task, text)]
 
 
 def compare_with_predictions(
@@ -163,13 +163,13 @@ def compare_with_predictions(
         if abs(median(gaps)) - abs(median(gaps_before)) > limit:
             figures = [figure for figure, _ in entries]
             guesses = [guess.figures[name] for _, guess in pairs if name in guess.figures]
-            what = (
+            text = (
                 f"{name} is {_median_text(figures)}, but {_median_text(guesses)} in the model's "
                 "predictions (medians)."
             )
             guessed = median(guess.value for guess in guesses)
-            what += _other_options(figures, *_near(figures[0], guessed))
-            doubts.append(Doubt(task, what))
+            text += _other_options(figures, *_near(figures[0], guessed))
+            doubts.append(Doubt(task, text))
     for agreements in _agreements(earlier):
         if not agreements or median(agreements) <= -AGREEMENT:
             return doubts
@@ -189,19 +189,19 @@ def compare_with_labels(task: str, pairs: Iterable[Pair]) -> list[Doubt]:
         figure, _ = entries[0]
         if figure.ratio:
             gap = median(gap for _, gap in entries)
-            what = f"{name} of the predictions is {math.exp(-gap):.3g} times that of the labels."
-            ratios.append((abs(gap) > math.log(figure.tolerance), what))
+            text = f"{name} of the predictions is {math.exp(-gap):.3g} times that of the labels."
+            ratios.append((abs(gap) > math.log(figure.tolerance), text))
             continue
         low, high = figure.range
         unit = figure.unit
         of_labels = median(label.value for label, _ in entries)
         of_predictions = median(label.value - gap for label, gap in entries)
         if low <= of_labels <= high and not low <= of_predictions <= high:
-            what = (
+            text = (
                 f"{name} of the predictions is {of_predictions:.3g}{unit}, that of the labels "
                 f"{of_labels:.3g}{unit}."
             )
-            doubts.append(Doubt(task, f"{what} Check the axes."))
+            doubts.append(Doubt(task, f"{text} Check the axes."))
     if ratios and all(differs for differs, _ in ratios):
         doubts.append(Doubt(task, f"{ratios[0][1]} Check the unit."))
     return doubts
@@ -225,11 +225,11 @@ def compare_slopes(task: str, other: str, pairs: Iterable[Pair]) -> list[Doubt]:
         if contradicts or (explained and median(agreements) < EXPLAINED):
             images = count_text(len(agreements), "image")
             verb = "contradict" if contradicts else "do not follow"
-            what = (
+            text = (
                 f"the slopes {verb} {other} of the same {images} along {axis}: agreement "
                 f"{median(agreements):.2f} (1: equal signs, -1: opposite).{explained}"
             )
-            doubts.append(Doubt(task, what))
+            doubts.append(Doubt(task, text))
     return doubts
 
 

@@ -79,16 +79,18 @@ class Comparing:
         rows: all of them, by image.
     """
 
-    def __init__(self, known: KnownLabels, rows: Mapping[str, Rows]) -> None:
+    def __init__(self, label_source: KnownLabels, rows: Mapping[str, Rows]) -> None:
         several = []
-        for image_id, found in rows.items():
-            if len(found) > 1:
+        for image_id, task_rows in rows.items():
+            if len(task_rows) > 1:
                 several.append(image_id)
-        self._known = known
+        self._known = label_source
         self._rows = rows
-        self._relations = RelationEvidence(known, drawn_images(several))
-        self._edges = EdgeEvidence(known)
-        self._parts = PartMapping(known.tasks, part_relations(known.tasks), known.cameras)
+        self._relations = RelationEvidence(label_source, drawn_images(several))
+        self._edges = EdgeEvidence(label_source)
+        self._parts = PartMapping(
+            label_source.tasks, part_relations(label_source.tasks), label_source.cameras
+        )
 
     def images(self, image_ids: Iterable[str], progress: Progress) -> Iterator[ComparedImage]:
         """Compare the labels of images, image by image."""
@@ -189,20 +191,20 @@ def blamed(cells: Sequence[Cell], fits: OfLabels) -> list[Cell]:
 
 def slope_evidence(labels: Mapping[Cell, Summary], fits: OfLabels) -> OfLabels:
     """Evidence of slopes against further labels of the image, for example depth and normals."""
-    found = {}
+    evidence = {}
     for cell, label in labels.items():
         agreements = {}
         for other_cell, other in labels.items():
             if other_cell == cell or cell not in blamed([cell, other_cell], fits):
                 continue
             axes = summary_agreement(label, other) or ()
-            known = [value for value in axes if not np.isnan(value)]
-            if known:
-                agreements[other_cell.task] = float(np.mean(known))
+            measured = [value for value in axes if not np.isnan(value)]
+            if measured:
+                agreements[other_cell.task] = float(np.mean(measured))
         if agreements:
             mean = float(np.mean(list(agreements.values())))
             names = join_names(list(agreements))
             text = f"its slopes contradict {names} of the same image (agreement {mean:.2f})"
             others = [Cell(cell.image_id, task) for task in agreements]
-            found[cell] = Evidence(-mean, text, others)
-    return found
+            evidence[cell] = Evidence(-mean, text, others)
+    return evidence

@@ -95,27 +95,27 @@ def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[
     shares = []
     total = np.zeros(len(cells))
     reasons: list[list[tuple[float, Evidence]]] = [[] for _ in cells]
-    for name, found in sorts.items():
-        values = np.array([found[cell].value if cell in found else np.nan for cell in cells])
-        known = ~np.isnan(values)
+    for name, by_cell in sorts.items():
+        values = np.array([by_cell[cell].value if cell in by_cell else np.nan for cell in cells])
+        is_known = ~np.isnan(values)
         better, tied = _shares(values)
         shares.append(better)
-        against = known & (values > _limit(name, values[known]))
+        against = is_known & (values > _limit(name, values[is_known]))
         worst = max(WORST, 2 / max(len(cells), 1))
         against &= better >= 1 - worst - tied - 1e-9
         strengths = _strengths(values, *HALVES.get(name, HALF), least=WIDTHS.get(name, 0.0))
         strengths *= WEIGHTS.get(name, 1.0)
         total += np.where(against, strengths, 0)
         for index in np.flatnonzero(against).tolist():
-            reasons[index].append((float(strengths[index]), found[cells[index]]))
+            reasons[index].append((float(strengths[index]), by_cell[cells[index]]))
     mean = np.mean(shares, 0) if shares else total
     order = np.lexsort((-mean, -total))
     doubts = []
     for index in order.tolist():
-        strongest = [each for _, each in sorted(reasons[index], key=lambda item: -item[0])]
-        texts = [each.text for each in strongest]
-        others = {each.text: each.others for each in strongest if each.others}
-        part = next((each.part for each in strongest if each.part), None)
+        strongest = [evidence for _, evidence in sorted(reasons[index], key=lambda item: -item[0])]
+        texts = [evidence.text for evidence in strongest]
+        others = {evidence.text: evidence.others for evidence in strongest if evidence.others}
+        part = next((evidence.part for evidence in strongest if evidence.part), None)
         doubt = LabelDoubt(
             cell=cells[index],
             score=float(total[index]),
@@ -127,12 +127,12 @@ def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[
     return doubts
 
 
-def _limit(name: str, known: Floats) -> float:
+def _limit(name: str, values: Floats) -> float:
     if name in LIMITS:
         return LIMITS[name]
-    if len(known) < FEW:
+    if len(values) < FEW:
         return np.inf
-    first, third = np.quantile(known, (0.25, 0.75))
+    first, third = np.quantile(values, (0.25, 0.75))
     return max(float(third + FENCE * (third - first)), LEAST.get(name, -np.inf))
 
 
@@ -141,10 +141,10 @@ def _strengths(values: Floats, near: float, far: float, *, least: float) -> Floa
 
     1 where the other values are all equal; 0 where the value is not known.
     """
-    known = values[~np.isnan(values)]
-    if not len(known):
+    known_values = values[~np.isnan(values)]
+    if not len(known_values):
         return np.zeros(len(values))
-    first, third = np.quantile(known, (0.25, 0.75))
+    first, third = np.quantile(known_values, (0.25, 0.75))
     width = max(float(third - first), least)
     if width <= 0:
         return np.where(np.isnan(values), 0.0, 1.0)
@@ -160,9 +160,9 @@ def _shares(values: Floats) -> tuple[Floats, Floats]:
     Labels of equal value are all among the worst, or none is.
     """
     is_known = ~np.isnan(values)
-    known = np.sort(values[is_known])
-    below = np.searchsorted(known, values)
+    ordered = np.sort(values[is_known])
+    below = np.searchsorted(ordered, values)
     labels = max(len(values), 1)
-    better = np.where(is_known, (below + len(values) - len(known)) / labels, 0.5)
-    equal = np.searchsorted(known, values, "right") - below
+    better = np.where(is_known, (below + len(values) - len(ordered)) / labels, 0.5)
+    equal = np.searchsorted(ordered, values, "right") - below
     return better, np.where(is_known, (equal - 1) / labels, 0)

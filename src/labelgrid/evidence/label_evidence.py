@@ -50,13 +50,13 @@ class LabelEvidence:
 
 
 def gather_evidence(
-    known: KnownLabels, rows: Mapping[str, Rows], images: Iterable[ComparedImage]
+    label_source: KnownLabels, rows: Mapping[str, Rows], images: Iterable[ComparedImage]
 ) -> LabelEvidence:
     """Gather the evidence about labels, beside all labels of a task.
 
     `rows` are all labels by image; `images` come in any order that is always the same.
     """
-    gathering = _Gathering(known)
+    gathering = _Gathering(label_source)
     for image in images:
         gathering.add_image(image, rows[image.image])
     return gathering.evidence()
@@ -65,9 +65,9 @@ def gather_evidence(
 class _Gathering:
     """The comparisons of some of the images."""
 
-    def __init__(self, known: KnownLabels) -> None:
-        self.known = known
-        self.tasks = known.tasks
+    def __init__(self, label_source: KnownLabels) -> None:
+        self.known = label_source
+        self.tasks = label_source.tasks
         self.agreements: dict[str, dict[str, float]] = defaultdict(dict)
         self.fits: OfLabels = {}
         self.slopes: OfLabels = {}
@@ -104,7 +104,7 @@ class _Gathering:
             self.slopes[row.cell] = label.slope
 
     def _contradictions(self) -> OfLabels:
-        found: OfLabels = {}
+        contradictions: OfLabels = {}
         for relation in self.known.relations:
             values = self.agreements[relation.name]
             if not usually_holds(list(values.values())):
@@ -114,10 +114,10 @@ class _Gathering:
             for image_id, value in values.items():
                 cells = [Cell(image_id, task) for task in sorted(connected_tasks(relation))]
                 for cell in blamed(cells, self.fits):
-                    if cell not in found or found[cell].value < -value:
+                    if cell not in contradictions or contradictions[cell].value < -value:
                         others = [other for other in cells if other != cell]
-                        found[cell] = Evidence(-value, f"{start}: {value:.1f})", others)
-        return found
+                        contradictions[cell] = Evidence(-value, f"{start}: {value:.1f})", others)
+        return contradictions
 
     def evidence(self) -> LabelEvidence:
         figures: OfLabels = {}
@@ -156,8 +156,8 @@ def figure_evidence(labels: Mapping[Cell, Figures]) -> OfLabels:
     for figures in labels.values():
         for name, figure in figures.items():
             values[name].append(scale_value(figure))
-    usual = {name: middle_and_spread(known) for name, known in values.items()}
-    found = {}
+    usual = {name: middle_and_spread(scaled) for name, scaled in values.items()}
+    evidence = {}
     for cell, figures in labels.items():
         distances = {}
         for name, figure in figures.items():
@@ -171,8 +171,8 @@ def figure_evidence(labels: Mapping[Cell, Figures]) -> OfLabels:
             figure = figures[name]
             other = np.exp(middle) if figure.ratio else middle
             text = f"{name} is {figure.value:.2g}{figure.unit} (usually {other:.2g}{figure.unit})"
-            found[cell] = Evidence(float(distances[name]), text)
-    return found
+            evidence[cell] = Evidence(float(distances[name]), text)
+    return evidence
 
 
 def order_evidence(uses: Mapping[Cell, ClassUse], names: Sequence[str]) -> OfLabels:
@@ -180,25 +180,25 @@ def order_evidence(uses: Mapping[Cell, ClassUse], names: Sequence[str]) -> OfLab
     if len(uses) < FEW:
         return {}
     usual = merged_use(list(uses.values()))
-    found = {}
+    evidence = {}
     for cell, use in uses.items():
         gain, other = best_usual_order(misfits(use, usual), use, names)
         text = ""
         if other:
             text = f"its classes look as if they had another order: {other.pattern}"
             text += f" ({order_examples(other, names)})"
-        found[cell] = Evidence(gain, text)
-    return found
+        evidence[cell] = Evidence(gain, text)
+    return evidence
 
 
 def repetition_evidence(digests: Mapping[Cell, str], contents: Mapping[str, str]) -> OfLabels:
     """Evidence that a file is the label of several different images."""
-    found = {}
+    evidence = {}
     for group in repeated_cells(digests, ()):
         if len({contents[cell.image_id] for cell in group}) > 1:
             for cell in group:
                 others = [other for other in group if other != cell]
                 names = [other.image_id for other in others]
                 text = f"the same file is the label of {join_names(names, 2)}"
-                found[cell] = Evidence(1.0, text, others[:1])
-    return found
+                evidence[cell] = Evidence(1.0, text, others[:1])
+    return evidence

@@ -33,8 +33,8 @@ def fine_label(label: LabelArray, size: Size) -> FineLabel:
         columns = (np.arange(FINE[1]) + 0.5) * label.size[1] / FINE[1]
         here = np.ix_(rows.astype(int), columns.astype(int))
         return FineLabel(LabelArray(label.value[here], label.valid[here]), size)
-    means, known = grid_means(label.value, label.valid, FINE)
-    return FineLabel(LabelArray(np.where(known[..., None], means, 1), known), size)
+    means, is_known = grid_means(label.value, label.valid, FINE)
+    return FineLabel(LabelArray(np.where(is_known[..., None], means, 1), is_known), size)
 
 
 def grid_means(value: Array, valid: Bools, size: Size) -> tuple[Floats32, Bools]:

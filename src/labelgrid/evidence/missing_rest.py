@@ -33,10 +33,10 @@ def missing_rest(
     """
     if not maps or len(before) < LEAST:
         return []
-    shares = np.array([_shares(each, len(names)) for each in before])
+    shares = np.array([_shares(class_map, len(names)) for class_map in before])
     usual = (shares[:, :-1] > 0).mean(axis=0) >= USUAL
     usual &= shares[:, :-1].mean(axis=0) >= SHARE
-    new = np.array([_shares(each, len(names)) for each in maps])
+    new = np.array([_shares(class_map, len(names)) for class_map in maps])
     lacking = usual & (new[:, :-1].max(axis=0) == 0)
     more = new[:, -1].mean() - shares[:, -1].mean()
     if not lacking.any() or more < MORE:
@@ -45,7 +45,7 @@ def missing_rest(
     name = names[number]
     having = int((shares[:, number] > 0).sum())
     unlabelled = new[:, -1].mean()
-    what = (
+    statement = (
         f"No pixel of {count_text(len(maps), 'new label')} is '{name}', which {having} of "
         f"{count_text(len(before), 'earlier label')} show in {shares[:, number].mean():.0%} of "
         f"their pixels; {unlabelled:.0%} are not labelled, {unlabelled - more:.0%} before."
@@ -54,11 +54,11 @@ def missing_rest(
         f"If what is not labelled is '{name}', repeat with --rest {name}, for regions that a tool "
         "drew; if these labels are right, with --accept."
     )
-    return [Doubt(task, what, next_step=advice)]
+    return [Doubt(task, statement, next_step=advice)]
 
 
 def _shares(classes: ClassMap, count: int) -> list[float]:
     """The share of each class in a label, then of the pixels without a label."""
     placed = np.where(classes < 0, count, classes)
-    found: list[float] = (np.bincount(placed.ravel(), minlength=count + 1) / placed.size).tolist()
-    return found
+    shares: list[float] = (np.bincount(placed.ravel(), minlength=count + 1) / placed.size).tolist()
+    return shares

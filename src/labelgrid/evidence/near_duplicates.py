@@ -120,17 +120,17 @@ def near_duplicates(
             one is in memory at a time.
         measured: the images whose near-duplicates are looked for; pairs of two are left out.
     """
-    own = {}
+    thumbnails = {}
     for block in blocks:
         for name, thumbnail in zip(block.names, block.pixels, strict=True):
             if name in measured:
-                own[name] = thumbnail.copy()  # of a block that may go
-    candidates = _candidates(blocks, own) if own else {}
+                thumbnails[name] = thumbnail.copy()  # of a block that may go
+    candidates = _candidates(blocks, thumbnails) if thumbnails else {}
     pairs = []
     for block in blocks:
         for name, thumbnail in zip(block.names, block.pixels, strict=True):
             for first in candidates.get(name, ()):
-                likeness = correlation(own[first], thumbnail)
+                likeness = correlation(thumbnails[first], thumbnail)
                 if likeness >= ALIKE:
                     pairs.append(NearDuplicates(first, name, round(likeness, 4)))
     return sorted(pairs, key=lambda pair: (-pair.likeness, pair.measured, pair.training))
@@ -186,14 +186,16 @@ def as_block(thumbnails: Mapping[str, Thumbnail]) -> Thumbnails:
     return Thumbnails(names, np.stack([thumbnails[name] for name in names]))
 
 
-def _candidates(blocks: Iterable[Thumbnails], own: Mapping[str, Thumbnail]) -> dict[str, list[str]]:
+def _candidates(
+    blocks: Iterable[Thumbnails], thumbnails: Mapping[str, Thumbnail]
+) -> dict[str, list[str]]:
     """The measured images to compare with each other image, by name."""
-    first_names = list(own)
-    glances = _glances(np.stack(list(own.values())))
-    nearest = np.full((len(own), NEAREST), NOTHING)
+    first_names = list(thumbnails)
+    glances = _glances(np.stack(list(thumbnails.values())))
+    nearest = np.full((len(thumbnails), NEAREST), NOTHING)
     names: list[str] = []
     for block in blocks:
-        others = np.array([name not in own for name in block.names])
+        others = np.array([name not in thumbnails for name in block.names])
         theirs = _glances(block.pixels)
         places = len(names) + np.arange(len(block.names))
         _keep_nearest(nearest, glances, theirs[others], places[others])
@@ -203,9 +205,9 @@ def _candidates(blocks: Iterable[Thumbnails], own: Mapping[str, Thumbnail]) -> d
         places = LAST_PLACE - ranks[ranks != NOTHING] % (LAST_PLACE + 1)
         pairs |= {(names[place], first) for place in places.tolist()}
     for place, first in enumerate(names):
-        if first in own:
+        if first in thumbnails:
             beside = names[max(0, place - NEIGHBOURS) : place + NEIGHBOURS + 1]
-            pairs |= {(name, first) for name in beside if name not in own}
+            pairs |= {(name, first) for name in beside if name not in thumbnails}
     candidates: dict[str, list[str]] = {}
     for name, first in sorted(pairs):
         candidates.setdefault(name, []).append(first)

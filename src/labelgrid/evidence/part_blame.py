@@ -39,9 +39,9 @@ def cure_blame(
     before = _lengths(given - derived)
     whole = float(np.nansum(np.where(apart > 0, before, 0))) + 1e-6
     read = {fault: np.asarray(factors, np.float32) for fault, factors in turns.items()}
-    own = {"mirrored": np.float32(1), "inverted": np.float32(-1)}
+    given_factors = {"mirrored": np.float32(1), "inverted": np.float32(-1)}
     shares = []
-    for factors in (own, read):
+    for factors in (given_factors, read):
         mirrored = before - _lengths(_mirrored(given) * factors["mirrored"] - derived)
         inverted = before - _lengths(given[None] * factors["inverted"] - derived)
         best = np.where(_beside_axes(), rectangles().sums(np.nan_to_num(mirrored)), 0).max()
@@ -86,6 +86,6 @@ def jump_blame(given: Floats32, derived: Floats32, inside: Bools) -> float:
         across = np.diff(inside.astype(np.int8), axis=axis) != 0
         more = _lengths(np.diff(given, axis=axis)) - _lengths(np.diff(derived, axis=axis))
         jumps.append(more[across])
-    known = np.concatenate(jumps)
-    known = known[np.isfinite(known)]
-    return float(known.mean()) if len(known) else 0.0
+    differences = np.concatenate(jumps)
+    differences = differences[np.isfinite(differences)]
+    return float(differences.mean()) if len(differences) else 0.0

@@ -94,25 +94,25 @@ class Context:
         far = np.zeros(target.value.shape[:3], np.float32)
         for some, expected in self.expected(target, sources):
             far[some] = np.nan_to_num(((target.value[some] - expected) ** 2).sum(3))
-        known = target.known
-        usual = float(far[known].mean()) + 1e-9
-        return np.where(known, np.minimum(far / usual, MOST) - 1, 0).astype(np.float32)
+        is_known = target.known
+        usual = float(far[is_known].mean()) + 1e-9
+        return np.where(is_known, np.minimum(far / usual, MOST) - 1, 0).astype(np.float32)
 
     def _unlikely_classes(self, target: CellMap, sources: Sequence[str]) -> Floats32:
-        own = np.zeros(target.value.shape[:3], np.float32)
-        here = np.zeros_like(own)
+        chosen_logs = np.zeros(target.value.shape[:3], np.float32)
+        here = np.zeros_like(chosen_logs)
         for some, expected in self.expected(target, sources):
             chosen = np.maximum(target.value[some], 0).astype(np.intp)
             logs = np.log(expected)
-            own[some] = np.take_along_axis(logs, chosen, 3)[..., 0]
+            chosen_logs[some] = np.take_along_axis(logs, chosen, 3)[..., 0]
             best = logs.max(3)
-            here[some] = best - own[some] - (expected * (best[..., None] - logs)).sum(3)
-        known = target.known
+            here[some] = best - chosen_logs[some] - (expected * (best[..., None] - logs)).sum(3)
+        is_known = target.known
         number = np.maximum(target.value[..., 0], 0)
-        counts = np.bincount(number[known], minlength=target.classes)
-        sums = np.bincount(number[known], own[known], minlength=target.classes)
+        counts = np.bincount(number[is_known], minlength=target.classes)
+        sums = np.bincount(number[is_known], chosen_logs[is_known], minlength=target.classes)
         usual = (sums / np.maximum(counts, 1))[number]
-        return np.where(known, usual - own + HERE * here, 0).astype(np.float32)
+        return np.where(is_known, usual - chosen_logs + HERE * here, 0).astype(np.float32)
 
     def expected(self, target: CellMap, sources: Sequence[str]) -> Iterator[tuple[slice, Floats32]]:
         """The expected values of the cells of maps beside other tasks, some images at a time.
@@ -134,17 +134,17 @@ class Context:
             offsets=generator.standard_normal(FEATURES).astype(np.float32),
         )
         wanted = target.channels(self._learned).reshape(len(second), -1)[second]
-        known = target.known[self._learned].ravel()[second]
+        is_known = target.known[self._learned].ravel()[second]
         fold = np.repeat(self._fold[self._learned], CELLS)[second]
-        solutions = _solve(features(inputs), wanted, known, fold)
+        solutions = _solve(features(inputs), wanted, is_known, fold)
         for start in range(0, self._count, IMAGES):
             some = slice(start, min(start + IMAGES, self._count))
             fold = self._fold[some]
             rows = features(self._inputs(sources, some)).reshape(len(fold), CELLS, -1)
             expected = np.empty((len(fold), *GRID, wanted.shape[1]), np.float32)
             for number, solution in enumerate(solutions):
-                own = fold == number
-                expected[own] = (rows[own] @ solution).reshape(-1, *GRID, wanted.shape[1])
+                in_fold = fold == number
+                expected[in_fold] = (rows[in_fold] @ solution).reshape(-1, *GRID, wanted.shape[1])
             if target.classes:
                 bounded = np.clip(expected, 0.004, 1.0)
                 expected = bounded / bounded.sum(3, keepdims=True)
@@ -178,14 +178,14 @@ def _features(
     return np.concatenate([bent, plain, one], axis=1).astype(np.float32)
 
 
-def _solve(features: Floats32, wanted: Floats32, known: Bools, fold: Places) -> list[Floats32]:
+def _solve(features: Floats32, wanted: Floats32, is_known: Bools, fold: Places) -> list[Floats32]:
     """The weights for each fold by ridge regression on all other folds."""
     squares = []
     products = []
     for number in range(FOLDS):
-        own = known & (fold == number)
-        squares.append(features[own].T @ features[own])
-        products.append(features[own].T @ wanted[own])
+        in_fold = is_known & (fold == number)
+        squares.append(features[in_fold].T @ features[in_fold])
+        products.append(features[in_fold].T @ wanted[in_fold])
     solutions = []
     for number in range(FOLDS):
         matrix = np.delete(squares, number, 0).sum(0, dtype=np.float64)

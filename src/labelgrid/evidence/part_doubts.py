@@ -71,12 +71,12 @@ def part_doubts(
             continue
         named = join_names([f"{name} ({box})" for name, box in islice(parts.items(), NAMED)])
         labels = count_text(len(parts), "image")
-        what = (
+        statement = (
             f"{text} in a part of {labels} of {len(images)}: {named}. Likely cause: there, "
             "one of the labels is mirrored, negated, or of another image."
         )
         notes = {name: f"{text} here: {box}" for name, box in parts.items()}
-        doubt = Doubt(task, what, notes, NEXT_STEP)
+        doubt = Doubt(task, statement, notes, NEXT_STEP)
         doubts.append(PartDoubt(frozenset(tasks), doubt, parts))
     return doubts
 
@@ -91,8 +91,8 @@ def _by_relations(
                 names.append(name)
         if task not in connected_tasks(relation) or len(names) < SEVERAL:
             continue
-        known, apart = apart_cells([images[name].distances[relation.name] for name in names])
-        excesses = _excesses_of(known * PIXELS, apart * PIXELS)
+        known_cells, apart = apart_cells([images[name].distances[relation.name] for name in names])
+        excesses = _excesses_of(known_cells * PIXELS, apart * PIXELS)
         if excesses is not None:
             tasks = [*relation.reads, relation.gives]
             text = f"{join_names(tasks)} contradict each other ('{relation.name}')"
@@ -120,9 +120,9 @@ def _line_excesses(images: Sequence[PartMaps], one: str, other: str) -> Excesses
     None if most labels' lines do not follow each other either way.
     """
     ways = []
-    for own, its in ((one, other), (other, one)):
-        amounts = unpack_bytes([image.lines[own] for image in images])
-        alone = unpack_bytes([image.alone[own][its] for image in images])
+    for task, its in ((one, other), (other, one)):
+        amounts = unpack_bytes([image.lines[task] for image in images])
+        alone = unpack_bytes([image.alone[task][its] for image in images])
         way = _excesses_of(amounts.astype(np.float32), alone.astype(np.float32))
         if way is not None:
             ways.append(way)

@@ -98,8 +98,8 @@ class PartEvidence:
         """The evidence against labels by sort; none of few labels."""
         if len(self._names) < LEAST:
             return {sort: {} for sort in SORTS}
-        found = (self._by_relation(), self._by_lines(), self._by_outlines(), self._by_context())
-        return dict(zip(SORTS, found, strict=True))
+        by_sort = (self._by_relation(), self._by_lines(), self._by_outlines(), self._by_context())
+        return dict(zip(SORTS, by_sort, strict=True))
 
     @cached_property
     def _values(self) -> dict[str, CellMap]:
@@ -142,36 +142,36 @@ class PartEvidence:
 
         Of two labels in contradiction, both count if neither is likelier to be wrong.
         """
-        found: OfLabels = {}
+        collected: OfLabels = {}
         for relation in self._relations:
             texts = [image.distances.get(relation.name, "") for image in self._images]
             images = np.flatnonzero([text != "" for text in texts])
             if len(images) < LEAST:
                 continue
-            known, apart = apart_cells([text for text in texts if text])
-            some = known.any((1, 2))
+            known_cells, apart = apart_cells([text for text in texts if text])
+            some = known_cells.any((1, 2))
             images = images[some]
-            known = known[some]
+            known_cells = known_cells[some]
             apart = apart[some]
-            if len(images) < LEAST or np.median(apart.sum((1, 2)) / known.sum((1, 2))) > ODD:
+            if len(images) < LEAST or np.median(apart.sum((1, 2)) / known_cells.sum((1, 2))) > ODD:
                 continue
-            odd = _Odd(images, *_odd_cells(known, apart))
+            odd = _Odd(images, *_odd_cells(known_cells, apart))
             blame = VALUES * self._blame_of_relation(relation, odd, apart > 0)
             blame += self._line_blame(relation, odd)
             blame += self._turned_blame(relation, odd, apart)
-            what = join_names([*relation.reads, relation.gives])
-            text = f"{what} contradict each other in a part: {{box}} ('{relation.name}')"
+            connected = join_names([*relation.reads, relation.gives])
+            text = f"{connected} contradict each other in a part: {{box}} ('{relation.name}')"
             gives = (relation.gives,)
-            for own, tasks, others in (
+            for task_blame, tasks, others in (
                 (blame, gives, relation.reads),
                 (-blame, relation.reads, gives),
             ):
-                share = np.minimum(1, 2 * _odds_of(own))
-                self._add(found, odd, share, tasks=tasks, others=others, text=text)
+                share = np.minimum(1, 2 * _odds_of(task_blame))
+                self._add(collected, odd, share, tasks=tasks, others=others, text=text)
                 for place in np.flatnonzero((odd.value > APART) & (share < BLAMED)).tolist():
                     name = self._names[images[place]]
                     self.cleared.update(Cell(name, task) for task in tasks)
-        return found
+        return collected
 
     def _blame_of_relation(self, relation: BoundRelation, odd: _Odd, apart: Bools) -> Floats:
         """By how much the given label is less usual than the derived one, in each image's part."""
@@ -182,13 +182,13 @@ class PartEvidence:
         derived = np.full_like(given.value, np.nan)
         for image in odd.images:
             derived[image] = self._derived(relation, image)
-        own = np.full(given.value.shape[:3], np.nan)
-        its = own.copy()
+        given_distance = np.full(given.value.shape[:3], np.nan)
+        its = given_distance.copy()
         for some, expected in self._context.expected(given, others):
-            own[some] = ((given.value[some] - expected) ** 2).sum(3)
+            given_distance[some] = ((given.value[some] - expected) ** 2).sum(3)
             its[some] = ((derived[some] - expected) ** 2).sum(3)
-        scale = float(np.nanmean(own)) + 1e-6
-        difference = (own - its)[odd.images] / scale
+        scale = float(np.nanmean(given_distance)) + 1e-6
+        difference = (given_distance - its)[odd.images] / scale
         blames = []
         for place, index in enumerate(odd.rectangle):
             values = difference[place][rectangles().mask(int(index)) & apart[place]]
@@ -208,10 +208,10 @@ class PartEvidence:
         for place in np.flatnonzero(odd.value > SEEN).tolist():
             image = int(odd.images[place])
             derived = self._derived(relation, image)
-            own = given.value[image]
+            values = given.value[image]
             inside = rectangles().mask(int(odd.rectangle[place]))
-            blames[place] = CURED * cure_blame(own, derived, apart[place], relation.turns)
-            blames[place] += JUMP * jump_blame(own, derived, inside)
+            blames[place] = CURED * cure_blame(values, derived, apart[place], relation.turns)
+            blames[place] += JUMP * jump_blame(values, derived, inside)
         return blames
 
     def _line_blame(self, relation: BoundRelation, odd: _Odd) -> Floats:
@@ -225,7 +225,7 @@ class PartEvidence:
         if relation.gives not in connected or not outlines.beside(*connected):
             return total
         for task in connected:
-            cells = outlines.cells(task, [each for each in connected if each != task])
+            cells = outlines.cells(task, [other for other in connected if other != task])
             sign = 1 if task == relation.gives else -1 / max(len(connected) - 1, 1)
             for place, image in enumerate(odd.images):
                 inside = rectangles().mask(int(odd.rectangle[place]), grown=True)
@@ -234,7 +234,7 @@ class PartEvidence:
         return (total - middle) / max(spread, 1.0)
 
     def _by_lines(self) -> OfLabels:
-        found: OfLabels = {}
+        collected: OfLabels = {}
         for one, other in self._outlines.pairs:
             apart = self._outlines.apart(one, other)
             if apart is not None:
@@ -243,23 +243,23 @@ class PartEvidence:
                 odd = _Odd(images, apart.value[images], apart.rectangle[images])
                 text = f"the lines of {one} and {other} do not follow each other in a part: {{box}}"
                 share = _odds_of(ALONE * apart.blame[images])
-                self._add(found, odd, share, tasks=(one,), others=(other,), text=text)
-                self._add(found, odd, 1 - share, tasks=(other,), others=(one,), text=text)
-        return found
+                self._add(collected, odd, share, tasks=(one,), others=(other,), text=text)
+                self._add(collected, odd, 1 - share, tasks=(other,), others=(one,), text=text)
+        return collected
 
     def _by_outlines(self) -> OfLabels:
-        found: OfLabels = {}
+        collected: OfLabels = {}
         for task, (value, index) in self._outlines.odd().items():
             images = np.flatnonzero([task in image.marks for image in self._images])
             odd = _Odd(images, value[images], index[images])
             text = "its lines are not where its image and its other labels have some: {box}"
-            self._add(found, odd, np.ones(len(images)), tasks=(task,), others=(), text=text)
-        for cell, evidence in found.items():
-            found[cell] = replace(evidence, value=evidence.value * self._shares.get(cell, 1.0))
-        return found
+            self._add(collected, odd, np.ones(len(images)), tasks=(task,), others=(), text=text)
+        for cell, evidence in collected.items():
+            collected[cell] = replace(evidence, value=evidence.value * self._shares.get(cell, 1.0))
+        return collected
 
     def _by_context(self) -> OfLabels:
-        found: OfLabels = {}
+        collected: OfLabels = {}
         for task, maps in self._values.items():
             others = self._beside(task)
             if not others:
@@ -267,12 +267,12 @@ class PartEvidence:
             images = np.flatnonzero(maps.known.any((1, 2)))
             odd = _Odd(images, *_odd(self._context.surprise(task, others)[images]))
             text = f"a part of it is unlike others beside {join_names(others)}: {{box}}"
-            self._add(found, odd, np.ones(len(images)), tasks=(task,), others=(), text=text)
-        return found
+            self._add(collected, odd, np.ones(len(images)), tasks=(task,), others=(), text=text)
+        return collected
 
     def _add(
         self,
-        found: OfLabels,
+        collected: OfLabels,
         odd: _Odd,
         share: Floats,
         *,
@@ -283,7 +283,7 @@ class PartEvidence:
         """Add evidence against the labels of tasks, where they are likely enough to be wrong.
 
         Args:
-            found: where it is added.
+            collected: where the evidence is added.
             odd: the parts.
             share: how likely, for each part, these labels are the wrong ones.
             tasks: the tasks.
@@ -300,11 +300,11 @@ class PartEvidence:
                 if strength > APART:
                     self._shares[cell] = min(self._shares.get(cell, 1.0), float(share[place]))
                 if share[place] >= BLAMED:
-                    beside = [Cell(name, each) for each in (*tasks, *others) if each != task]
+                    beside = [Cell(name, other) for other in (*tasks, *others) if other != task]
                     value = strength * float(share[place]) ** 2
                     evidence = Evidence(value, text.format(box=box), beside, box)
-                if cell not in found or found[cell].value < evidence.value:
-                    found[cell] = evidence
+                if cell not in collected or collected[cell].value < evidence.value:
+                    collected[cell] = evidence
 
 
 def _odds_of(blame: Floats) -> Floats:
@@ -322,16 +322,16 @@ def _batches(maps: Floats32) -> list[Floats32]:
     return [maps[start : start + MAPS] for start in range(0, len(maps), MAPS)]
 
 
-def _odd_cells(known: Floats32, apart: Floats32) -> tuple[Floats, Places]:
+def _odd_cells(cells: Floats32, apart: Floats32) -> tuple[Floats, Places]:
     """The odd parts of maps: with more apart than in most of the map, and in most of the maps.
 
     Their boxes are tight: what is not apart counts against them.
     """
-    usual = np.nanmedian(np.where(known > 0, apart, np.nan).reshape(len(known), -1), axis=1)
-    mean = float(apart.sum() / max(known.sum(), 1))
-    more = np.where(known > 0, apart - np.maximum(np.nan_to_num(usual), mean)[:, None, None], 0)
+    usual = np.nanmedian(np.where(cells > 0, apart, np.nan).reshape(len(cells), -1), axis=1)
+    mean = float(apart.sum() / max(cells.sum(), 1))
+    more = np.where(cells > 0, apart - np.maximum(np.nan_to_num(usual), mean)[:, None, None], 0)
     value, _ = _odd(more.astype(np.float32), SHARES)
-    tight = _batches(np.asarray(more - CLEAN * known, np.float32))
+    tight = _batches(np.asarray(more - CLEAN * cells, np.float32))
     return value, np.concatenate([_strengths(batch).argmax(1) for batch in tight])
 
 

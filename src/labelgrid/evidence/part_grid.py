@@ -64,11 +64,11 @@ class Rectangles:
 
     def mask(self, index: int, *, grown: bool = False) -> Bools:
         """The cells of a rectangle, and its neighbours if `grown`."""
-        found = np.zeros(GRID, np.bool_)
+        mask = np.zeros(GRID, np.bool_)
         more = int(grown)
         rows = slice(max(self.top[index] - more, 0), self.bottom[index] + more)
-        found[rows, max(self.left[index] - more, 0) : self.right[index] + more] = True
-        return found
+        mask[rows, max(self.left[index] - more, 0) : self.right[index] + more] = True
+        return mask
 
     def sums(self, maps: Array) -> Floats32:
         """The sums of maps [n, rows, columns] over each rectangle [n, rectangles]."""
@@ -82,8 +82,8 @@ class Rectangles:
 @cache
 def rectangles() -> Rectangles:
     """The rectangles of every size that a part may have."""
-    found = [(*rows, *columns) for rows in _spans(GRID[0]) for columns in _spans(GRID[1])]
-    top, bottom, left, right = np.array(found).T
+    spans = [(*rows, *columns) for rows in _spans(GRID[0]) for columns in _spans(GRID[1])]
+    top, bottom, left, right = np.array(spans).T
     share = ((bottom - top) * (right - left) / CELLS).astype(np.float32)
     kept = (share >= SHARES[0]) & (share <= SHARES[1])
     return Rectangles(
@@ -108,9 +108,9 @@ def strongest(values: Floats32) -> tuple[Floats32, Places]:
     best = []
     which = []
     for size in range(len(SIZES) + 1):
-        own = np.flatnonzero(sizes == size)
-        place = values[:, own].argmax(1)
-        which.append(own[place])
+        of_size = np.flatnonzero(sizes == size)
+        place = values[:, of_size].argmax(1)
+        which.append(of_size[place])
         best.append(values[np.arange(len(values)), which[-1]])
     return np.stack(best, axis=1), np.stack(which, axis=1)
 

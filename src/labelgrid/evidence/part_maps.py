@@ -110,7 +110,10 @@ class PartMapping:
         fine, lines = _fine_and_lines(labels)
         return replace(
             self.contradictions(image_id, labels),
-            values={task: pack(self._values(task, each.label)) for task, each in fine.items()},
+            values={
+                task: pack(self._values(task, fine_label.label))
+                for task, fine_label in fine.items()
+            },
             marks=self._marks(fine, lines, edges),
         )
 
@@ -134,8 +137,8 @@ class PartMapping:
         self, fine: Mapping[str, FineLabel], lines: Mapping[str, Bools], edges: Edges | None
     ) -> dict[str, str]:
         marks = {IMAGE: edge_marks(edges)} if edges is not None else {}
-        for task, found in fine.items():
-            label = found.label
+        for task, fine_label in fine.items():
+            label = fine_label.label
             if label.value.dtype.kind in "iu":
                 marks[task] = border_marks(label.value[..., 0], label.valid)
             elif task in lines:
@@ -164,23 +167,23 @@ class PartMapping:
     def _values(self, task: str, label: LabelArray) -> Array:
         if label.value.dtype.kind in "iu":
             return _commonest(label)
-        means, known = grid_means(_comparable(self._tasks[task], label), label.valid, GRID)
-        if self._tasks[task].spec.scaled and known.any():
-            means -= np.median(means[known], axis=0).astype(np.float32)
-        return np.where(known[..., None], means, np.nan).astype(np.float32)
+        means, is_known = grid_means(_comparable(self._tasks[task], label), label.valid, GRID)
+        if self._tasks[task].spec.scaled and is_known.any():
+            means -= np.median(means[is_known], axis=0).astype(np.float32)
+        return np.where(is_known[..., None], means, np.nan).astype(np.float32)
 
 
 def _fine_and_lines(
     labels: Mapping[str, Summary],
 ) -> tuple[dict[str, FineLabel], dict[str, Bools]]:
     fine = {}
-    for task, found in labels.items():
-        if found.fine is not None:
-            fine[task] = found.fine
+    for task, summary in labels.items():
+        if summary.fine is not None:
+            fine[task] = summary.fine
     lines = {}
-    for task, found in labels.items():
-        if found.lines is not None:
-            lines[task] = found.lines
+    for task, summary in labels.items():
+        if summary.lines is not None:
+            lines[task] = summary.lines
     return fine, lines
 
 
@@ -202,11 +205,11 @@ def _distances(task: TaskDef, given: LabelArray, derived: LabelArray) -> Bytes:
     rows, columns = (fine // coarse for fine, coarse in zip(FINE, GRID, strict=True))
     blocks = apart.reshape(GRID[0], rows, GRID[1], columns).transpose(0, 2, 1, 3)
     ordered = np.sort(blocks.reshape(*GRID, -1), axis=2)
-    known = np.isfinite(ordered).sum(2)
-    place = (known * QUARTER).astype(int)
+    pixels = np.isfinite(ordered).sum(2)
+    place = (pixels * QUARTER).astype(int)
     best = np.take_along_axis(ordered, place[..., None], 2)[..., 0]
     steps = np.minimum(np.nan_to_num(best, posinf=0.0) / STEP, UNKNOWN - 1)
-    enough = known >= KNOWN * rows * columns
+    enough = pixels >= KNOWN * rows * columns
     return np.where(enough, np.rint(steps), UNKNOWN).astype(np.uint8)
 
 
@@ -214,12 +217,12 @@ def _commonest(label: LabelArray) -> NDArray[np.int16]:
     """The class of the most pixels of each cell; -1 if few are labelled."""
     plain = np.where(label.valid, label.value[..., 0], -1)
     best = np.full(GRID, 0.3, np.float32)
-    found = np.full(GRID, -1, np.int16)
+    classes = np.full(GRID, -1, np.int16)
     for number in np.unique(plain[plain >= 0]).tolist():
         share = area_means(plain == number, GRID)
-        found[share > best] = number
+        classes[share > best] = number
         best = np.maximum(best, share)
-    return found
+    return classes
 
 
 def _line_maps(
@@ -255,6 +258,6 @@ def _counts(line: Bools) -> Bytes:
 def apart_cells(texts: Sequence[str]) -> tuple[Floats32, Floats32]:
     """The known cells of `PartMaps.distances`, as 1, and their contradiction, from 0 to 1."""
     steps = unpack_bytes(texts)
-    known = (steps != UNKNOWN).astype(np.float32)
-    apart = np.clip((steps * STEP - NEAR) / (FAR - NEAR), 0, 1) * known
-    return known, apart.astype(np.float32)
+    known_cells = (steps != UNKNOWN).astype(np.float32)
+    apart = np.clip((steps * STEP - NEAR) / (FAR - NEAR), 0, 1) * known_cells
+    return known_cells, apart.astype(np.float32)

@@ -33,7 +33,7 @@ IMAGE = ""
 Marks = Mapping[str, Sequence[str | None]]
 
 
-def drawn_marks(lines: Bools, known: Bools) -> str:
+def drawn_marks(lines: Bools, is_known: Bools) -> str:
     """The marks of drawn lines [h, w] of any size.
 
     Those beside what is not known, at `MARKED`, are no own lines: others may follow them. Of each
@@ -42,25 +42,25 @@ def drawn_marks(lines: Bools, known: Bools) -> str:
     import cv2  # imported late: few commands compare labels
 
     small = area_means(lines, MARKED)
-    inside = cv2.erode(known.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1)
-    both = np.stack([small > 0, np.where(small > 0, inside > 0, ~known)])
+    inside = cv2.erode(is_known.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1)
+    both = np.stack([small > 0, np.where(small > 0, inside > 0, ~is_known)])
     return DRAWN + base64.b64encode(np.packbits(both).tobytes()).decode()
 
 
-def border_marks(classes: NDArray[np.integer[Any]], known: Bools) -> str:
+def border_marks(classes: NDArray[np.integer[Any]], is_known: Bools) -> str:
     """The marks of the borders of classes [h, w] at `MARKED`.
 
     What was left unlabelled along a border hides it otherwise, and has two borders of its own.
     """
     import cv2
 
-    if not known.any():
-        return drawn_marks(known, known)
+    if not is_known.any():
+        return drawn_marks(is_known, is_known)
     far, places = cv2.distanceTransformWithLabels(
-        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        (~is_known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
     nearest = np.zeros(int(places.max()) + 1, np.int64)
-    nearest[places[known]] = classes[known]
+    nearest[places[is_known]] = classes[is_known]
     filled = np.where(far <= THIN, nearest[places], -1)
     lines = np.zeros(filled.shape, np.bool_)
     lines[:, 1:] = filled[:, 1:] != filled[:, :-1]
@@ -68,16 +68,16 @@ def border_marks(classes: NDArray[np.integer[Any]], known: Bools) -> str:
     return drawn_marks(lines, filled >= 0)
 
 
-def bent_marks(values: Floats32, known: Bools) -> str:
+def bent_marks(values: Floats32, is_known: Bools) -> str:
     """The marks of numbers [h, w, c] at `MARKED`: where the slope changes."""
     bent = np.zeros(MARKED, np.float32)
     across = np.abs(values[:, 2:] + values[:, :-2] - 2 * values[:, 1:-1]).max(2)
     down = np.abs(values[2:] + values[:-2] - 2 * values[1:-1]).max(2)
-    bent[:, 1:-1] = np.where(known[:, 2:] & known[:, :-2] & known[:, 1:-1], across, 0)
-    inside = np.where(known[2:] & known[:-2] & known[1:-1], down, 0)
+    bent[:, 1:-1] = np.where(is_known[:, 2:] & is_known[:, :-2] & is_known[:, 1:-1], across, 0)
+    inside = np.where(is_known[2:] & is_known[:-2] & is_known[1:-1], down, 0)
     bent[1:-1] = np.maximum(bent[1:-1], inside)
     blocks = (HALF[0], 2, HALF[1], 2)
-    return _ranked(bent.reshape(blocks).max((1, 3)), known.reshape(blocks).max((1, 3)))
+    return _ranked(bent.reshape(blocks).max((1, 3)), is_known.reshape(blocks).max((1, 3)))
 
 
 def edge_marks(edges: Edges) -> str:
@@ -92,13 +92,13 @@ def edge_marks(edges: Edges) -> str:
     return _ranked(full - full.min() + 1e-3, np.ones(HALF, np.bool_))
 
 
-def _ranked(strengths: Floats32, known: Bools) -> str:
+def _ranked(strengths: Floats32, is_known: Bools) -> str:
     """Strengths at `HALF` as levels; 0 stays the lowest one."""
     order = np.argsort(strengths, axis=None, kind="stable")
     shares = np.empty(strengths.size)
     shares[order] = np.arange(strengths.size) / strengths.size
     levels = np.where(strengths.ravel() > 0, np.digitize(shares, BEGIN), 0)
-    levels[~known.ravel()] = LEVELS
+    levels[~is_known.ravel()] = LEVELS
     return base64.b64encode(levels.astype(np.uint8).tobytes()).decode()
 
 
@@ -110,5 +110,5 @@ def unpack_marks(text: str | None) -> Bytes:
     if not text.startswith(DRAWN):
         return data.reshape(HALF).repeat(2, axis=0).repeat(2, axis=1)
     lines, inside = np.unpackbits(data).reshape(2, *MARKED)
-    own = np.where(lines > 0, LEVELS - 1, LEVELS)
-    return np.asarray(np.where(inside > 0, own, lines * FOLLOWED), np.uint8)
+    levels = np.where(lines > 0, LEVELS - 1, LEVELS)
+    return np.asarray(np.where(inside > 0, levels, lines * FOLLOWED), np.uint8)

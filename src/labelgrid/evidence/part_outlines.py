@@ -139,11 +139,11 @@ class Outlines:
             for task, learned in odds.items():
                 value = _cells(levels[task], learned.of(near)).oddness()
                 parts[task].append((value.max(1), value.argmax(1)))
-        found = {}
+        odd_parts = {}
         for task, batches in parts.items():
             values, places = zip(*batches, strict=True)
-            found[task] = (np.concatenate(values).astype(np.float64), np.concatenate(places))
-        return found
+            odd_parts[task] = (np.concatenate(values).astype(np.float64), np.concatenate(places))
+        return odd_parts
 
     def cells(self, task: str, without: Sequence[str]) -> CellSums:
         """The surprise of the lines of a task beside all sources but some."""
@@ -166,11 +166,11 @@ class Outlines:
             total = np.zeros((len(levels[one]), *GRID), np.float32)
             likely = []
             near = _near(levels)
-            for way, (own, its) in enumerate(ways):
-                alone, lines = _alone(levels[own], levels[its])
-                known = np.where(alone, odds[way].of(near) - odds[way].usual, 0)
+            for way, (task, its) in enumerate(ways):
+                alone, lines = _alone(levels[task], levels[its])
+                excess = np.where(alone, odds[way].of(near) - odds[way].usual, 0)
                 apart = _summed(alone)
-                likely.append((_summed(known), apart))
+                likely.append((_summed(excess), apart))
                 if usual[way] <= USUAL:
                     total += _against(_summed(lines), apart, usual[way])
             sums = rectangles().sums(total)
@@ -198,12 +198,12 @@ class Outlines:
         from scipy.sparse import csr_array  # imported late: few commands compare labels
 
         levels, near = self._learning
-        known = np.flatnonzero(levels[task] != LEVELS)
+        known_pixels = np.flatnonzero(levels[task] != LEVELS)
         generator = np.random.default_rng(seed_of(0, "part outlines", task, *without))
-        some = generator.choice(known, min(PIXELS, len(known)), replace=False)
+        some = generator.choice(known_pixels, min(PIXELS, len(known_pixels)), replace=False)
         lines = (levels[task].ravel()[some] >= STRONG).astype(np.float64)
         sources = self.beside(task, *without)
-        columns = [each.ravel()[some] for source in sources for each in near[source]]
+        columns = [level_map.ravel()[some] for source in sources for level_map in near[source]]
         width = LEVELS + 1
         last = np.full(len(some), len(columns) * width)
         chosen = [place * width + column.astype(int) for place, column in enumerate(columns)]
@@ -213,14 +213,14 @@ class Outlines:
         inputs = csr_array((np.ones(places.size), places.ravel(), starts), shape=size)
         weights = _logistic(inputs, lines)
         tables = weights[:-1].reshape(len(sources), len(NEAR), width).astype(np.float32)
-        own = np.clip(inputs[lines > 0] @ weights, -SURE, SURE)
-        usual = float(own.mean()) if len(own) else 0.0
+        line_odds = np.clip(inputs[lines > 0] @ weights, -SURE, SURE)
+        usual = float(line_odds.mean()) if len(line_odds) else 0.0
         return _Odds(task, dict(zip(sources, tables, strict=True)), float(weights[-1]), usual)
 
-    def _usually_alone(self, own: str, its: str) -> float:
+    def _usually_alone(self, task: str, its: str) -> float:
         """The share of a task's lines that usually does not follow another task's."""
         levels, _ = self._learning
-        alone, lines = _alone(levels[own], levels[its])
+        alone, lines = _alone(levels[task], levels[its])
         amounts = lines.sum((1, 2))
         some = amounts > 0
         if not some.any():
@@ -232,16 +232,16 @@ def _near(levels: Mapping[str, Levels]) -> dict[str, list[Levels]]:
     """The strongest level near each pixel, for each of `NEAR`; unknown pixels stay unknown."""
     import cv2  # imported late: few commands compare labels
 
-    found: dict[str, list[Levels]] = {}
+    strongest: dict[str, list[Levels]] = {}
     for source, maps in levels.items():
         unknown = maps == LEVELS
-        known = np.where(unknown, 0, maps).astype(np.uint8)
-        found[source] = []
+        filled = np.where(unknown, 0, maps).astype(np.uint8)
+        strongest[source] = []
         for side in NEAR:
             square = np.ones((side, side), np.uint8)
-            dilated = np.stack([cv2.dilate(each, square) for each in known])
-            found[source].append(np.where(unknown, LEVELS, dilated).astype(np.uint8))
-    return found
+            dilated = np.stack([cv2.dilate(level_map, square) for level_map in filled])
+            strongest[source].append(np.where(unknown, LEVELS, dilated).astype(np.uint8))
+    return strongest
 
 
 def _logistic(inputs: Any, lines: Floats) -> Floats:
@@ -275,20 +275,22 @@ def _cells(levels: Levels, odds: Floats32) -> CellSums:
     yes = -np.logaddexp(0, -odds)
     no = -np.logaddexp(0, odds)
     likely = np.exp(yes)
-    known = levels != LEVELS
+    is_known = levels != LEVELS
     expected = likely * yes + (1 - likely) * no
-    surprise = np.where(known, expected - np.where(levels >= STRONG, yes, no), 0)
-    variance = np.where(known, likely * (1 - likely) * odds**2, 0)
+    surprise = np.where(is_known, expected - np.where(levels >= STRONG, yes, no), 0)
+    variance = np.where(is_known, likely * (1 - likely) * odds**2, 0)
     return CellSums(_summed(surprise), _summed(variance))
 
 
-def _alone(own: Levels, its: Levels) -> tuple[Bools, Bools]:
+def _alone(levels: Levels, its: Levels) -> tuple[Bools, Bools]:
     """The lines that do not follow another task's, and all lines; none at unknown pixels."""
     import cv2
 
     square = np.ones((FOLLOWS, FOLLOWS), np.uint8)
-    lines = (own >= STRONG) & (own != LEVELS) & (its != LEVELS)
-    near = np.stack([cv2.dilate((each >= FOLLOWED).astype(np.uint8), square) for each in its])
+    lines = (levels >= STRONG) & (levels != LEVELS) & (its != LEVELS)
+    near = np.stack(
+        [cv2.dilate((level_map >= FOLLOWED).astype(np.uint8), square) for level_map in its]
+    )
     return lines & (near == 0), lines
 
 
@@ -303,11 +305,11 @@ def _against(lines: Floats32, alone: Floats32, usual: float) -> Floats32:
 def _blame(place: Places, likely: Sequence[tuple[Floats32, Floats32]]) -> Floats:
     """By how much the lone lines of the first task are less likely than the second's."""
     grid = rectangles()
-    found = []
+    differences = []
     for image, index in enumerate(place.tolist()):
         inside = grid.mask(index, grown=True)
         means = []
         for odds, alone in likely:
             means.append(float(odds[image][inside].sum() / (alone[image][inside].sum() + FEW)))
-        found.append(means[1] - means[0])
-    return np.array(found)
+        differences.append(means[1] - means[0])
+    return np.array(differences)

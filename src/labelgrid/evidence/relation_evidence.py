@@ -68,14 +68,14 @@ def _small(label: LabelArray) -> LabelArray:
 
 
 def relation_agreement(
-    label: LabelArray, own: LabelArray, others: Sequence[LabelArray]
+    label: LabelArray, derived: LabelArray, others: Sequence[LabelArray]
 ) -> float | None:
     """The surplus of a label's correlation with its derived label over derived labels elsewhere.
 
     It is in standard deviations of the correlations with derived labels of other images, by
     Fisher's transformation. None if too little is known.
     """
-    correlation = _correlation(label, own)
+    correlation = _correlation(label, derived)
     values = [_correlation(label, other) for other in others]
     alien = [value for value in values if value is not None]
     if correlation is None or len(alien) < LEAST:
@@ -106,8 +106,8 @@ class RelationEvidence:
         image_ids: the images that others are compared with, in the order in which they are tried.
     """
 
-    def __init__(self, known: KnownLabels, image_ids: Sequence[str]) -> None:
-        self._known = known
+    def __init__(self, label_source: KnownLabels, image_ids: Sequence[str]) -> None:
+        self._known = label_source
         self._image_ids = image_ids
         self._others: dict[str, dict[str, LabelArray]] = {}
 
@@ -115,32 +115,32 @@ class RelationEvidence:
         self, relation: BoundRelation, image_id: str, labels: Mapping[str, LabelArray]
     ) -> float | None:
         """The agreement of an image's labels by a relation; None if unknown."""
-        known = labels.keys() >= connected_tasks(relation)
-        own = self._derive(relation, image_id, labels) if known else None
-        if own is None:
+        has_all = labels.keys() >= connected_tasks(relation)
+        derived = self._derive(relation, image_id, labels) if has_all else None
+        if derived is None:
             return None
         label = coarse_label(labels[relation.gives], self._classes(relation))
         others = dict(self._derived_elsewhere(relation))
         others.pop(image_id, None)
-        return relation_agreement(label, own, list(others.values())[:OTHERS])
+        return relation_agreement(label, derived, list(others.values())[:OTHERS])
 
     def of_image(self, image_id: str, labels: Mapping[str, LabelArray]) -> dict[str, float]:
         """The known agreements of an image's labels, by relation."""
-        found = {}
+        agreements = {}
         for relation in self._known.relations:
             value = self.agreement(relation, image_id, labels)
             if value is not None:
-                found[relation.name] = value
-        return found
+                agreements[relation.name] = value
+        return agreements
 
     def agreements(self, relation: BoundRelation, image_ids: Iterable[str]) -> dict[str, float]:
         """The known agreements of images, whose labels are read for it."""
-        found = {}
+        agreements = {}
         for image_id in image_ids:
             value = self.agreement(relation, image_id, self._labels(relation, image_id))
             if value is not None:
-                found[image_id] = value
-        return found
+                agreements[image_id] = value
+        return agreements
 
     def doubts(
         self, task: str, relation: BoundRelation, fresh: Sequence[str], earlier: Sequence[str]
@@ -158,13 +158,13 @@ class RelationEvidence:
         values = list(self.agreements(relation, fresh).values())
         if len(values) < LEAST or mean(values) >= MEAN:
             return []
-        what = (
+        statement = (
             f"{relation.gives} and what follows for it from {join_names(relation.reads)} disagree "
             f"in {count_text(len(values), 'image')} (relation '{relation.name}'): agreement "
             f"{mean(values):.1f} (right labels: above {MEAN:g}). Check the axes, the classes, and "
             "which file belongs to which image."
         )
-        return [Doubt(task, what)]
+        return [Doubt(task, statement)]
 
     def _labels(self, relation: BoundRelation, image_id: str) -> dict[str, LabelArray]:
         labels = {}
@@ -207,16 +207,16 @@ class RelationEvidence:
 
 
 def relation_remarks(
-    known: KnownLabels, by_image: Mapping[str, Rows], advice: str
+    label_source: KnownLabels, by_image: Mapping[str, Rows], advice: str
 ) -> tuple[str, ...]:
     """A line for each relation that some of a sample of labels contradict.
 
     Nothing is said of a relation that is off and does not hold for most of them.
     """
     image_ids = drawn_images([name for name, rows in by_image.items() if len(rows) > 1])
-    evidence = RelationEvidence(known, image_ids)
+    evidence = RelationEvidence(label_source, image_ids)
     remarks = []
-    for relation in known.relations:
+    for relation in label_source.relations:
         both = [name for name in image_ids if by_image[name].keys() >= connected_tasks(relation)]
         values = evidence.agreements(relation, both[:SAMPLE])
         against = []

@@ -69,12 +69,12 @@ def repeated_doubt(task: str, groups: Sequence[Sequence[Cell]], fits: Mapping[st
     names = join_names(images, NAMED)
     files = count_text(len(groups), "file was", "files were")
     such = ":" if len(groups) == 1 else ", such as one for"
-    what = f"{files} used for {cells} images{such} {names}."
+    statement = f"{files} used for {cells} images{such} {names}."
     notes = {}
     for image in images:
         others = join_names([other for other in images if other != image], 2)
         notes[image] = f"its label is the same file as that of {others}"
-    return Doubt(task, f"{what}{_better_fit(fits)}", notes, next_step=NEXT_STEP)
+    return Doubt(task, f"{statement}{_better_fit(fits)}", notes, next_step=NEXT_STEP)
 
 
 def _better_fit(fits: Mapping[str, float]) -> str:

@@ -103,25 +103,25 @@ class SingleDoubts:
 
 
 def _another_unit(task: str, name: str, values: _Values, before: Floats) -> list[Doubt]:
-    own = values.array()
-    every = np.concatenate([own, before])
+    figures = values.array()
+    every = np.concatenate([figures, before])
     middle, spread = middle_and_spread(every)
     limit = max(math.log(FACTOR), SPREADS * spread)
-    off = np.flatnonzero(np.abs(own - middle) > limit)
+    off = np.flatnonzero(np.abs(figures - middle) > limit)
     others = every[np.abs(every - middle) <= limit]
     if not len(off) or len(others) < OTHERS:
         return []
-    odd = {values.images[index]: values.text(float(own[index])) for index in off}
+    odd = {values.images[index]: values.text(float(figures[index])) for index in off}
     images = list(odd)
     texts = dict.fromkeys(odd.values())
     usual = values.text(float(np.median(others)))
-    what = (
+    statement = (
         f"{name} of {join_names(images, SHOWN)} is {join_names(list(texts), SHOWN)}, but "
         f"{usual} in {count_text(len(others), 'other label')} "
         f"(median). Check the unit of {'this file' if len(images) == 1 else 'these files'}."
     )
     notes = {image: f"{name} is {text}, usually {usual}" for image, text in odd.items()}
-    return [Doubt(task, what, notes)]
+    return [Doubt(task, statement, notes)]
 
 
 def _unlike(
@@ -130,14 +130,14 @@ def _unlike(
     """The distance of each odd label, its image, and two figures in words."""
     far: dict[str, list[tuple[float, str]]] = {}
     for name, values in of_task.items():
-        own = values.array()
-        every = np.concatenate([own, before[name]])
+        figures = values.array()
+        every = np.concatenate([figures, before[name]])
         if len(every) < FEW:
             continue
         middle, spread = middle_and_spread(every)
-        distances = np.abs(own - middle) / max(spread, least_spread(values.figure))
+        distances = np.abs(figures - middle) / max(spread, least_spread(values.figure))
         for index in np.flatnonzero(distances > 1):
-            now = values.text(float(own[index]))
+            now = values.text(float(figures[index]))
             text = f"{name} is {now} (usually {values.text(middle)})"
             far.setdefault(values.images[index], []).append((float(distances[index]), text))
     odd = []
