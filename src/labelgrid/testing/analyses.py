@@ -31,8 +31,8 @@ def it_declares_the_runs_that_it_reads(analysis: Any) -> None:
 
 
 def nothing_is_found_and_drawn_of_no_run(analysis: Any) -> None:
-    found = list(analysis.findings([], Silent()))
-    expect(found == [], f"`findings` of no run must be none; they are {found}.")
+    findings = list(analysis.findings([], Silent()))
+    expect(findings == [], f"`findings` of no run must be none; they are {findings}.")
     drawn = list(analysis.drawings([]))
     expect(drawn == [], f"`drawings` of no mean must be none; they are {drawn}.")
 

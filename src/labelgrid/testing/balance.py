@@ -115,9 +115,9 @@ def missing_labels_have_no_effect(case: BalancerCase) -> None:
             "The losses of images without a label must change no gradient; those of "
             f"{', '.join(moved)} changed: `step.loss_of(name, reduce)` reads the labelled ones.",
         )
-        found = plain["c"]
+        gradient = plain["c"]
         expect(
-            found is None or not found.any(),
+            gradient is None or not gradient.any(),
             "The head of a task without any label must get no gradient; it got one.",
         )
 
@@ -154,7 +154,7 @@ def every_task_that_has_labels_is_learnt(case: BalancerCase) -> None:
     """Within a few steps; a balancer may learn one task in each."""
     learnt = {reduction: set[str]() for reduction in case.reductions}
     for number in range(8):
-        for reduction, (world, found) in zip(learnt, case.backward(number=number), strict=True):
+        for reduction, (world, gradients) in zip(learnt, case.backward(number=number), strict=True):
             total = world.total
             expect(
                 total.shape == () and not total.requires_grad and torch.isfinite(total),
@@ -162,7 +162,7 @@ def every_task_that_has_labels_is_learnt(case: BalancerCase) -> None:
                 f"returned {total}: `return total.detach()`.",
             )
             for name in ("shared", "a", "b"):
-                gradient = found[name]
+                gradient = gradients[name]
                 if gradient is not None and gradient.any():
                     learnt[reduction].add(name)
     for reduction, names in learnt.items():

@@ -40,27 +40,27 @@ class ExecutorCase:
 
 def ends(executor: Executor, count: int) -> dict[str, JobEnd]:
     """How so many jobs end, by the names of their folders."""
-    found: dict[str, JobEnd] = {}
+    job_ends: dict[str, JobEnd] = {}
     limit = time.monotonic() + LIMIT
-    while len(found) < count and time.monotonic() < limit:
+    while len(job_ends) < count and time.monotonic() < limit:
         for folder, end in executor.wait(1).items():
             expect(
-                folder.name not in found,
+                folder.name not in job_ends,
                 f"`wait` must return the end of a job once; that of {folder} came twice.",
             )
-            found[folder.name] = end
+            job_ends[folder.name] = end
     expect(
-        len(found) == count,
+        len(job_ends) == count,
         f"`wait` must return how each of {count} jobs ended; within {LIMIT} seconds it returned "
-        f"{found}. Look into the jobs' log.txt.",
+        f"{job_ends}. Look into the jobs' log.txt.",
     )
-    return found
+    return job_ends
 
 
 def all_end_well(executor: Executor, count: int) -> None:
     """Wait for jobs that must not fail."""
-    found = ends(executor, count)
-    wrong = {name: end for name, end in found.items() if end != JobEnd("ended")}
+    job_ends = ends(executor, count)
+    wrong = {name: end for name, end in job_ends.items() if end != JobEnd("ended")}
     expect(
         not wrong,
         f"Each of {count} jobs must end as {JobEnd('ended')}; these did not: {wrong}. `start` must "
@@ -126,8 +126,8 @@ def many_jobs_end_each_with_its_own_result(case: ExecutorCase) -> None:
         all_end_well(executor, 20)
     for number in range(1, 21):
         wanted = str([root**2 for root in range(number)])
-        found = (place / f"out{number}").read_text()
-        expect(found == wanted, f"The job {number} of 20 must write {wanted}; it wrote {found}.")
+        text = (place / f"out{number}").read_text()
+        expect(text == wanted, f"The job {number} of 20 must write {wanted}; it wrote {text}.")
 
 
 def note_time(out: Path, progress: Progress) -> None:
@@ -176,14 +176,14 @@ def a_fault_is_said_and_a_killed_process_has_died(case: ExecutorCase) -> None:
     with case.started() as executor:
         for kind in ("refused", "crash", "killed"):
             executor.start(place / kind, fail, kind)
-        found = ends(executor, 3)
+        job_ends = ends(executor, 3)
         wanted = JobEnd("failed", "The input is wrong.\n  Right it.")
         expect(
-            found["refused"] == wanted,
+            job_ends["refused"] == wanted,
             f"A job that raises an error of labelgrid must end as {wanted}; it ended as "
-            f"{found['refused']}.",
+            f"{job_ends['refused']}.",
         )
-        crash = found["crash"]
+        crash = job_ends["crash"]
         expect(
             crash.state == "failed"
             and not crash.again
@@ -195,7 +195,7 @@ def a_fault_is_said_and_a_killed_process_has_died(case: ExecutorCase) -> None:
         expect(
             "in fail" in log, f"log.txt must hold the traceback of a job; it ends {log[-200:]!r}."
         )
-        killed = found["killed"]
+        killed = job_ends["killed"]
         expect(
             killed.state == "died" and killed.again and killed.fault,
             "A job whose process is killed must end as died, to be run again, with a reason; it "

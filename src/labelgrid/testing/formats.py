@@ -142,13 +142,13 @@ class FormatCase:
 
 
 def examples(case: FormatCase) -> Any:
-    found = getattr(case.codec, "EXAMPLES", None)
+    declared = getattr(case.codec, "EXAMPLES", None)
     expect(
-        found is not None,
+        declared is not None,
         f"{case.name} must declare EXAMPLES: two or more pixels that every file of it can hold, "
         "such as EXAMPLES = ((0.5,), (2.0,)); the laws make labels of them.",
     )
-    return found
+    return declared
 
 
 def names_of(folder: Path) -> list[str]:
@@ -281,33 +281,33 @@ def a_truncated_file_is_refused(case: FormatCase) -> None:
 
 def a_foreign_file_is_refused(case: FormatCase) -> None:
     for extension in case.codec.EXTENSIONS:
-        for what, data in FOREIGN.items():
+        for subject, data in FOREIGN.items():
             path = case.place().with_suffix(extension)
             path.write_bytes(data)
-            refuses(case, path, f"{what} whose name ends in {extension}")
+            refuses(case, path, f"{subject} whose name ends in {extension}")
         refuses(case, case.place().with_suffix(extension), "a file that does not exist")
 
 
-def refuses(case: FormatCase, path: Path, what: str) -> None:
+def refuses(case: FormatCase, path: Path, subject: str) -> None:
     try:
         case.codec.read(path, case.options())
     except LabelError as error:
-        names_the_file(case, error, path, what)
+        names_the_file(case, error, path, subject)
         return
     except Exception as error:
         raise AssertionError(
-            f"`read` of {case.name} must refuse {what} with a LabelError; it raised {error!r}. "
+            f"`read` of {case.name} must refuse {subject} with a LabelError; it raised {error!r}. "
             "`labelgrid.formats.arrays.samples` turns the errors of decoders into LabelErrors."
         ) from error
     raise AssertionError(
-        f"`read` of {case.name} must refuse {what} with a LabelError; it returned a label."
+        f"`read` of {case.name} must refuse {subject} with a LabelError; it returned a label."
     )
 
 
-def names_the_file(case: FormatCase, error: LabelError, path: Path, what: str) -> None:
+def names_the_file(case: FormatCase, error: LabelError, path: Path, subject: str) -> None:
     expect(
         str(path) in str(error),
-        f"The LabelError of {case.name} about {what} must name the file (where=str(path)); "
+        f"The LabelError of {case.name} about {subject} must name the file (where=str(path)); "
         f"it says: {error}",
     )
 
@@ -376,23 +376,23 @@ def what_it_cannot_read_it_does_not_recognise(case: FormatCase) -> None:
         does_not_recognise(case, path, "a file that does not exist")
         path.mkdir()
         does_not_recognise(case, path, "a folder")
-        for what, content in contents.items():
+        for subject, content in contents.items():
             path = case.place().with_suffix(extension)
             path.write_bytes(content)
-            does_not_recognise(case, path, f"{what} whose name ends in {extension}")
+            does_not_recognise(case, path, f"{subject} whose name ends in {extension}")
 
 
-def does_not_recognise(case: FormatCase, path: Path, what: str) -> None:
+def does_not_recognise(case: FormatCase, path: Path, subject: str) -> None:
     try:
         answer = case.codec.recognise(path)  # type: ignore[attr-defined]
     except Exception as error:
         raise AssertionError(
-            f"`recognise` of {case.name} must return None for {what}; it raised {error!r}. "
+            f"`recognise` of {case.name} must return None for {subject}; it raised {error!r}. "
             "`labelgrid.formats.heads.head_of` raises nothing."
         ) from error
     expect(
         answer is None,
-        f"`recognise` of {case.name} must return None for {what}; it returned {answer!r}.",
+        f"`recognise` of {case.name} must return None for {subject}; it returned {answer!r}.",
     )
 
 

@@ -116,11 +116,11 @@ def values(metric: Metric) -> dict[str, float]:
     return {name: result.value for name, result in metric.compute().items()}
 
 
-def _same(found: dict[str, float], wanted: dict[str, float]) -> bool:
+def _same(results: dict[str, float], wanted: dict[str, float]) -> bool:
     keys = list(wanted)
-    first = [found.get(key, np.nan) for key in keys]
+    first = [results.get(key, np.nan) for key in keys]
     close = np.isclose(first, [wanted[key] for key in keys], rtol=1e-12, atol=1e-12, equal_nan=True)
-    return found.keys() == wanted.keys() and bool(close.all())
+    return results.keys() == wanted.keys() and bool(close.all())
 
 
 def refuses_nothing(moments: Any) -> bool:
@@ -226,15 +226,15 @@ def a_metric_over_parts_is_the_metric_over_the_whole(case: KindCase) -> None:
     in_strips = task.metric()
     merged = task.metric()
     for image in range(BATCH):
-        own = slice(image, image + 1)
-        in_batches.update(prediction[own], Target(target.value[own], target.valid[own]))
+        part = slice(image, image + 1)
+        in_batches.update(prediction[part], Target(target.value[part], target.valid[part]))
         in_batches.end_image()
         for rows in (slice(0, 1), slice(1, 4), slice(4, None)):
-            strip = Target(target.value[own, :, rows], target.valid[own, :, rows])
-            in_strips.update(prediction[own, :, rows], strip)
+            strip = Target(target.value[part, :, rows], target.valid[part, :, rows])
+            in_strips.update(prediction[part, :, rows], strip)
         in_strips.end_image()
         other = task.metric()
-        measured(other, prediction[own], Target(target.value[own], target.valid[own]))
+        measured(other, prediction[part], Target(target.value[part], target.valid[part]))
         merged.merge(other)
     for split in (in_batches, in_strips, merged):
         assert _same(values(split), whole), (
@@ -318,11 +318,11 @@ def uncertainty_is_one_finite_number_a_pixel_from_the_first_sample_on(case: Kind
             moments.update(
                 task.activate(scale * torch.randn(2, task.channels, HEIGHT, WIDTH, generator=rng))
             )
-            found = moments.uncertainty()
+            spread = moments.uncertainty()
             expect(
-                found.shape == (2, 1, HEIGHT, WIDTH) and found.isfinite().all(),
+                spread.shape == (2, 1, HEIGHT, WIDTH) and spread.isfinite().all(),
                 f"`moments().uncertainty()` must be one finite number a pixel, {(2, 1, HEIGHT, WIDTH)}"
-                f", after each `update`; it is {found.shape}, its largest {found.max():g}.",
+                f", after each `update`; it is {spread.shape}, its largest {spread.max():g}.",
             )
 
 
@@ -405,8 +405,10 @@ def disagreement_is_zero_with_oneself_and_positive_otherwise(case: KindCase) -> 
             assert (gap > 0).all() or (
                 disagreement is not task.disagreement and (gap >= 0).all() and gap.any()
             ), "A disagreement of different predictions must be above 0."
-            own = disagreement(one, one).abs().max()
-            expect(own <= 1e-6, f"A prediction must not disagree with itself; it does by {own:g}.")
+            same = disagreement(one, one).abs().max()
+            expect(
+                same <= 1e-6, f"A prediction must not disagree with itself; it does by {same:g}."
+            )
 
 
 def a_tasks_functions_stay_on_the_device_of_their_tensors(case: KindCase) -> None:
@@ -524,7 +526,7 @@ def a_prediction_becomes_the_label_that_it_says(case: KindCase) -> None:
     assert label.valid.all(), f"{said}, valid everywhere; some pixels are not valid."
     assert label.value.dtype == target.value.dtype, f"{said}; it is of type {label.value.dtype}."
     torch.testing.assert_close(
-        label.value, target.value, rtol=1e-6, atol=0, msg=lambda found: f"{said}. {found}"
+        label.value, target.value, rtol=1e-6, atol=0, msg=lambda report: f"{said}. {report}"
     )
 
 

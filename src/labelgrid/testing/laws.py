@@ -79,15 +79,15 @@ class Subject:
         Raises:
             UntoldError: nobody says it.
         """
-        found = self.says(attribute)
-        if found is None:
+        value = self.says(attribute)
+        if value is None:
             raise UntoldError(
                 f"No law can hold for '{self.name}': its module has no `{attribute}`, {why}.",
                 next_step="Write it there, or in a module that --with names; see "
                 "docs/how-to/own-plugin.md.",
                 unchanged="Nothing was checked.",
             )
-        return found
+        return value
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def laws_of(folder: str) -> list[Law]:
             unchanged="Nothing was checked.",
         )
     try:
-        own = importlib.import_module(f"labelgrid.testing.{folder}").LAWS
+        sort_laws = importlib.import_module(f"labelgrid.testing.{folder}").LAWS
     except ModuleNotFoundError as error:
         if error.name != "hypothesis":
             raise
@@ -195,7 +195,7 @@ def laws_of(folder: str) -> list[Law]:
             next_step="Install it: pip install 'labelgrid[testing]'",
             unchanged="Nothing was checked.",
         ) from error
-    return [*own, *OF_ALL]
+    return [*sort_laws, *OF_ALL]
 
 
 def subject_of(folder: str, name: str, told: str = "") -> Subject:
@@ -244,9 +244,9 @@ def outcomes(subject: Subject) -> Iterator[LawOutcome]:
         UsageError: Python leaves assertions out.
         UntoldError: the laws cannot do without something that nobody tells them.
     """
-    own = laws_of(subject.folder)
+    laws = laws_of(subject.folder)
     with tempfile.TemporaryDirectory(prefix="labelgrid-laws-") as kept, _hypothesis_keeps_in(kept):
-        for law in own:
+        for law in laws:
             with tempfile.TemporaryDirectory(prefix="labelgrid-laws-") as place:
                 yield _outcome(law, subject, Path(place))
 

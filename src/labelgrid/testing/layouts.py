@@ -91,7 +91,7 @@ def images_are_upright_rgb(case: LayoutCase) -> None:
 
 
 def a_label_has_its_image_s_size(case: LayoutCase) -> None:
-    found = 0
+    returned = 0
     for name in case.names:
         for task in case.tasks.values():
             label = case.dataset.label(name, task)
@@ -102,11 +102,11 @@ def a_label_has_its_image_s_size(case: LayoutCase) -> None:
                     f"`label` must return a label of its image's size, {size}; that of "
                     f"{task.name} of {name} is {label.size}.",
                 )
-                found += 1
+                returned += 1
     wanted = len(case.names) * len(case.tasks) - 1
     expect(
-        found == wanted,
-        f"`label` must return all labels but the missing one, {wanted}; it returned {found}.",
+        returned == wanted,
+        f"`label` must return all labels but the missing one, {wanted}; it returned {returned}.",
     )
 
 
@@ -125,10 +125,10 @@ def a_missing_label_is_none(case: LayoutCase) -> None:
 
 
 def labels_are_those_that_were_laid_out(case: LayoutCase) -> None:
-    for name, own in zip(case.names, case.made.names, strict=True):
+    for name, made_name in zip(case.names, case.made.names, strict=True):
         for task in case.tasks.values():
             label = case.dataset.label(name, task)
-            truth = task.read(case.made.label(own, task.name))
+            truth = task.read(case.made.label(made_name, task.name))
             if label is not None:
                 said = f"The label of {task.name} of {name} must be the one that was laid out"
                 wrong = int((label.valid != truth.valid).sum())

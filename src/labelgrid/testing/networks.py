@@ -110,10 +110,10 @@ def outputs_have_the_tasks_channels_at_one_resolution_a_scale(make: Make) -> Non
     )
     widths = []
     for raws in (output.final, *output.initial):
-        found = {n: raw.shape[1] for n, raw in raws.items()}
+        counts = {n: raw.shape[1] for n, raw in raws.items()}
         expect(
-            found == channels,
-            f"Each output must have the channels of its task, {channels}; they have {found}.",
+            counts == channels,
+            f"Each output must have the channels of its task, {channels}; they have {counts}.",
         )
         sizes = {tuple(raw.shape[-2:]) for raw in raws.values()}
         expect(
@@ -171,9 +171,9 @@ def a_tasks_own_label_never_reaches_its_own_output(make: Make) -> None:
     network = make(TASKS)
     plain = network(images())
     for n in TASKS:
-        own = network(images(), {n: known(True, True)[n]})
+        fed = network(images(), {n: known(True, True)[n]})
         expect(
-            torch.equal(plain.final[n], own.final[n]),
+            torch.equal(plain.final[n], fed.final[n]),
             f"The known label of a task must not reach the output of that task; that of {n} did.",
         )
 
@@ -270,8 +270,8 @@ def features_of_some_images_decode_to_these_images(make: Make) -> None:
         features = network.encode(images(3))
         whole = network.decode(features).final
         for part, rows in ((features[1:2], [1]), (features[torch.tensor([2, 0])], [2, 0])):
-            found = network.decode(part).final
-            moved = [n for n in TASKS if not torch.allclose(found[n], whole[n][rows], atol=1e-5)]
+            decoded = network.decode(part).final
+            moved = [n for n in TASKS if not torch.allclose(decoded[n], whole[n][rows], atol=1e-5)]
             expect(
                 not moved,
                 f"`features[rows]` must decode to the outputs of these rows, {rows}; those of {moved} "
@@ -366,9 +366,10 @@ def one_image_of_odd_sides_and_six_tasks_work(make: Make) -> None:
         output = mode(image)
         for raws in (output.final, *output.initial):
             wanted = {n: t.channels for n, t in tasks.items()}
-            found = {n: raw.shape[1] for n, raw in raws.items()}
+            counts = {n: raw.shape[1] for n, raw in raws.items()}
             expect(
-                found == wanted, f"The outputs must have the channels {wanted}; they have {found}."
+                counts == wanted,
+                f"The outputs must have the channels {wanted}; they have {counts}.",
             )
             strange = [n for n, raw in raws.items() if not raw.isfinite().all()]
             expect(not strange, f"Outputs must be finite, of one image, too; {strange} are not.")
@@ -394,8 +395,8 @@ def it_learns_a_batch_by_heart(make: Make) -> None:
             module.p = 0.0
     constants = {"semseg": [0, 1], "depth": [1.0, 4.0], "edges": [1.0, 0.0]}
     values = {
-        name: torch.tensor(each).view(2, 1, 1, 1).expand(2, 1, 32, 32)
-        for name, each in constants.items()
+        name: torch.tensor(numbers).view(2, 1, 1, 1).expand(2, 1, 32, 32)
+        for name, numbers in constants.items()
     }
     values["normals"] = torch.eye(3)[:2].view(2, 3, 1, 1).expand(2, 3, 32, 32)
     targets = {

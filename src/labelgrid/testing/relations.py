@@ -185,11 +185,11 @@ def nothing_is_valid_of_labels_that_are_nowhere_valid(case: RelationCase) -> Non
 
 def what_is_not_valid_changes_nothing(case: RelationCase) -> None:
     relation = case.relation
-    found = []
+    derived = []
     for hidden in (0, -1, 10**6):
         labels = [with_gaps(truth(kind), hidden) for kind in relation.reads]
-        found.append(case.derive(labels))
-    first, *others = found
+        derived.append(case.derive(labels))
+    first, *others = derived
     for other in others:
         same = np.array_equal(first.valid, other.valid)
         expect(
@@ -222,11 +222,11 @@ def a_mirrored_image_has_the_mirrored_label(case: RelationCase) -> None:
         place_label(label, flip, task) for label, task in zip(labels, case.reads, strict=True)
     ]
     camera = camera_of(labels)
-    found = place_label(case.derive(mirrored, camera.mirror(width)), plain, case.gives)
+    derived = place_label(case.derive(mirrored, camera.mirror(width)), plain, case.gives)
     wanted = place_label(case.derive(labels, camera), flip, case.gives)
-    same = np.array_equal(found.valid, wanted.valid)
+    same = np.array_equal(derived.valid, wanted.valid)
     expect(
-        same and np.array_equal(found.value[found.valid], wanted.value[wanted.valid]),
+        same and np.array_equal(derived.value[derived.valid], wanted.value[wanted.valid]),
         f"`derive` of {case.name} must derive of mirrored labels exactly the mirrored label.",
     )
 
@@ -295,10 +295,10 @@ def every_option_is_tried_that_labels_can_settle(case: RelationCase) -> None:
     for tried in relation.tries:
         for option, value in tried.items():
             values[option].append(value)
-    found = relation.finder(case.reads, case.gives).finds if relation.finder else ()
-    for option in (*values, *found, *relation.unsettled):
+    finds = relation.finder(case.reads, case.gives).finds if relation.finder else ()
+    for option in (*values, *finds, *relation.unsettled):
         expect(option in options, f"{case.name} names `{option}`, which is no option of it.")
-    for option in options - {*found, *relation.unsettled}:
+    for option in options - {*finds, *relation.unsettled}:
         expect(
             option in values,
             f"`{option}` of {case.name} is neither tried nor found by labels: add it to `tries`, to "
@@ -363,15 +363,15 @@ def unsure(case: RelationCase, count: int = 2) -> list["Tensor"]:
 
 
 def certain_predictions_give_what_the_labels_give(case: RelationCase) -> None:
-    found = predictable(case, certain(case))
+    derived = predictable(case, certain(case))
     wanted = case.derive([truth(kind) for kind in case.relation.reads])
-    value = found.value[0].movedim(0, 2).numpy()
+    value = derived.value[0].movedim(0, 2).numpy()
     expect(
-        value.shape == wanted.value.shape and found.valid.shape == (1, 1, *wanted.size),
+        value.shape == wanted.value.shape and derived.valid.shape == (1, 1, *wanted.size),
         f"What `on_predictions` of {case.name} derives must have the shape of the label; it has "
-        f"{tuple(found.value.shape)} and a mask of {tuple(found.valid.shape)}.",
+        f"{tuple(derived.value.shape)} and a mask of {tuple(derived.valid.shape)}.",
     )
-    valid = found.valid[0, 0].numpy()
+    valid = derived.valid[0, 0].numpy()
     expect(
         bool(valid[wanted.valid].all()),
         f"What `on_predictions` of {case.name} derives must be valid wherever the label is.",
@@ -384,9 +384,9 @@ def gradients_reach_what_it_reads(case: RelationCase) -> None:
     import torch
 
     predictions = [prediction.requires_grad_() for prediction in unsure(case)]
-    found = predictable(case, predictions)
-    weights = torch.rand(found.value.shape, generator=torch.Generator().manual_seed(2))
-    total = (found.value * weights * found.valid).sum()
+    derived = predictable(case, predictions)
+    weights = torch.rand(derived.value.shape, generator=torch.Generator().manual_seed(2))
+    total = (derived.value * weights * derived.valid).sum()
     gradients: Sequence[Tensor | None] = [None] * len(predictions)
     if total.requires_grad:
         gradients = torch.autograd.grad(total, predictions, allow_unused=True)
@@ -420,13 +420,13 @@ def what_is_not_finite_is_not_valid_and_spoils_no_gradient(case: RelationCase) -
     for prediction in predictions:
         prediction[0, :, 3, 4] = torch.nan
         prediction.requires_grad_()
-    found = predictable(case, predictions)
+    derived = predictable(case, predictions)
     expect(
-        not found.valid[0, 0, 3, 4]
-        and bool(found.value[found.valid.expand_as(found.value)].isfinite().all()),
+        not derived.valid[0, 0, 3, 4]
+        and bool(derived.value[derived.valid.expand_as(derived.value)].isfinite().all()),
         f"What `on_predictions` of {case.name} derives must not be valid where a prediction is NaN.",
     )
-    torch.where(found.valid, found.value, 0).sum().backward()  # type: ignore[no-untyped-call]
+    torch.where(derived.valid, derived.value, 0).sum().backward()  # type: ignore[no-untyped-call]
     for prediction in predictions:
         expect(
             prediction.grad is None or bool(prediction.grad.isfinite().all()),

@@ -43,12 +43,12 @@ class StatisticCase:
 
     def rows(self, batches: list[PoolBatch]) -> dict[str, NDArray[Any]]:
         """The values of each image."""
-        found: dict[str, NDArray[Any]] = {}
+        by_name: dict[str, NDArray[Any]] = {}
         for batch in batches:
             with torch.inference_mode():
                 values = np.asarray(self.statistic(batch), np.float64)
-            found |= dict(zip(batch.batch.ids, values, strict=True))
-        return found
+            by_name |= dict(zip(batch.batch.ids, values, strict=True))
+        return by_name
 
 
 def dataset(folder: Path) -> Made:
@@ -80,8 +80,8 @@ def trained_case(
     statistic: Statistic, made: Made, folder: Path, terms_read: Collection[str] = ()
 ) -> StatisticCase:
     """A statistic, trained if it has modules, beside the terms that it reads."""
-    found = definitions(list(made.rows))
-    tasks = build_all(found)
+    task_defs = definitions(list(made.rows))
+    tasks = build_all(task_defs)
     network = toy_network(tasks)
     terms = {
         term: build_plugin("terms", PluginChoice(term), tasks, network)
@@ -93,13 +93,13 @@ def trained_case(
     job = ScoringJob(
         model=model,
         tasks=tasks,
-        definitions=found,
+        definitions=task_defs,
         source=source_of(made),
         data=DATA,
         statistics={"statistic": statistic},
         stamp={"model": "toy"},
         batch=3,
-        supplier_labels=MostTrusted(supplier_labels(made), found, {}),
+        supplier_labels=MostTrusted(supplier_labels(made), task_defs, {}),
     )
     names = list(made.names)
     images = FitImages(

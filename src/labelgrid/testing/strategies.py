@@ -54,7 +54,7 @@ def statistics_of(
         grid: gives the rows.
         draw: axis and shape -> values.
     """
-    found = {}
+    statistics = {}
     for name in sorted(strategy.needs):
         statistic = build_plugin("statistics", PluginChoice(name), 0)
         n, t = grid.state.shape
@@ -65,8 +65,8 @@ def statistics_of(
         if statistic.scope == "pool":
             values[~grid.eligible.any(1)] = np.nan
         values.flags.writeable = False
-        found[name] = values
-    return found
+        statistics[name] = values
+    return statistics
 
 
 def pools(strategy: Strategy) -> st.SearchStrategy[PoolView]:
@@ -186,9 +186,9 @@ def a_budget_of_the_whole_pool_buys_the_whole_pool(strategy: Strategy) -> None:
     )
     worth = float((grid.eligible * grid.cost).sum())
     for budget in (Budget(6, "labels"), Budget(3, "images"), Budget(worth, "cost")):
-        found = len(strategy.select(pool, budget).picks)
-        assert found == 6, (
-            f"A budget that pays for all 6 missing cells, {budget}, must buy them; it bought {found}."
+        bought = len(strategy.select(pool, budget).picks)
+        assert bought == 6, (
+            f"A budget that pays for all 6 missing cells, {budget}, must buy them; it bought {bought}."
         )
     # So does a sum of many prices that no float holds exactly, and no check refuses it.
     many = grid_of([f"i{n}" for n in range(300)], np.zeros((300, 3)), cost=(1234.56, 99.99, 310.1))
@@ -217,15 +217,15 @@ def a_task_nobody_knows_about_and_a_pool_of_one_task_are_picked_from(strategy: S
         return np.full(shape, np.nan if axis == "cell" else 0.0)
 
     pool = PoolView(grid=grid, statistics=statistics_of(strategy, grid, unknown))
-    found = len(strategy.select(pool, Budget(2)).picks)
-    assert found == 2, (
+    picked = len(strategy.select(pool, Budget(2)).picks)
+    assert picked == 2, (
         f"Cells whose statistics are NaN (a task whose head never learnt) must be picked, too, if "
-        f"there are no others; {found} of 2 were."
+        f"there are no others; {picked} of 2 were."
     )
     one = grid_of(["a"], [[0]], ["depth"])
     ones = statistics_of(strategy, one, lambda _, shape: np.ones(shape))
-    found = len(strategy.select(PoolView(grid=one, statistics=ones), Budget(1)).picks)
-    assert found == 1, f"The one cell of a pool of one task must be picked; {found} were."
+    picked = len(strategy.select(PoolView(grid=one, statistics=ones), Budget(1)).picks)
+    assert picked == 1, f"The one cell of a pool of one task must be picked; {picked} were."
 
 
 def a_task_without_any_label_is_picked_beside_the_others(strategy: Strategy) -> None:
@@ -252,25 +252,25 @@ def what_is_kept_of_a_choice_can_be_kept(strategy: Strategy) -> None:
     @law
     @given(pool=pools(strategy))
     def check(pool: PoolView) -> None:
-        found = strategy.select(pool, Budget(6))
-        assert json.loads(json.dumps(dict(found.calibration))) == dict(found.calibration), (
-            f"`calibration` must be plain JSON values; it is {found.calibration}."
+        choice = strategy.select(pool, Budget(6))
+        assert json.loads(json.dumps(dict(choice.calibration))) == dict(choice.calibration), (
+            f"`calibration` must be plain JSON values; it is {choice.calibration}."
         )
-        bad = [p for p in found.picks if not (_is_finite(p.score) and p.why)]
+        bad = [p for p in choice.picks if not (_is_finite(p.score) and p.why)]
         assert not bad, f"Each pick must have a finite score and a reason `why`; {bad} have not."
         n, t = pool.grid.state.shape
-        shapes = {name: values.shape for name, values in found.terms.items()}
+        shapes = {name: values.shape for name, values in choice.terms.items()}
         assert {*shapes.values()} <= {(n, t), (n,)}, (
             f"`terms` must have a number for each cell, {(n, t)}, or image, {(n,)}: {shapes}."
         )
-        ordered = [*found.without.values(), *([] if found.scores is None else [found.scores])]
+        ordered = [*choice.without.values(), *([] if choice.scores is None else [choice.scores])]
         kept = {values.shape for values in ordered}
         assert len(kept) <= 1 and kept <= {(n, t), (n,)}, (
             f"`scores` and each of `without` must all be of cells, {(n, t)}, or all of images, {(n,)}; "
             f"they are {kept}."
         )
         assert all(
-            why.rank <= pool.grid.eligible.sum() for _, why in explain_picks(found, pool.grid)
+            why.rank <= pool.grid.eligible.sum() for _, why in explain_picks(choice, pool.grid)
         ), "`scores` must be NaN where a cell is not eligible, so that no rank counts it."
 
     check()
@@ -306,10 +306,10 @@ def pools_at_the_edge_are_picked_from(strategy: Strategy) -> None:
             "a pool without images": np.zeros((0, tasks), np.int8),
             "a pool without a missing cell": np.full((3, tasks), labelled),
         }
-        for what, state in empty.items():
+        for subject, state in empty.items():
             picks = list(strategy.select(pool_of(strategy, state), Budget(3)).picks)
             assert picks == [], (
-                f"Nothing can be picked of {what}, {tasks} tasks; it picked {picks}."
+                f"Nothing can be picked of {subject}, {tasks} tasks; it picked {picks}."
             )
         one_left = np.full((5, tasks), labelled)
         one_left[3, tasks - 1] = missing

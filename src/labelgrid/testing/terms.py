@@ -100,17 +100,17 @@ def one_seed_one_construction(case: TermCase) -> None:
 def losses_are_a_number_an_image(case: TermCase) -> None:
     training = trainer(with_gaps(case.place), case.build)
     training.prepare(case.place / "terms", Silent(), resumed=False)
-    found: list[Mapping[str, Tensor]] = []
+    noted_losses: list[Mapping[str, Tensor]] = []
     losses = training.terms.losses
 
     def noted(steps: Any) -> Any:
-        found.append(losses(steps))
-        return found[-1]
+        noted_losses.append(losses(steps))
+        return noted_losses[-1]
 
     training.terms.losses = noted  # type: ignore[method-assign]
     batch = next(training._batches(0))
     training.train_step(batch, 0)
-    for name, loss in found[0].items():
+    for name, loss in noted_losses[0].items():
         expect(
             loss.shape == (len(batch.ids),) and torch.isfinite(loss).all(),
             f"`loss` must return one finite value for each of {len(batch.ids)} images; {name!r} "

@@ -150,16 +150,16 @@ def sent_images(folder: Path) -> set[str]:
 
 def what_is_answered_is_what_is_labelled(place: RequestPlace) -> None:
     place.receive(place.answer(place.send()))
-    found = states(place.project)
-    assert set(found.values()) == {"labelled"}, (
-        f"`receive` must return an Answer for each answered request; the cells became {found}."
+    cells = states(place.project)
+    assert set(cells.values()) == {"labelled"}, (
+        f"`receive` must return an Answer for each answered request; the cells became {cells}."
     )
     all_labels_are_as_given(place)
 
 
 def all_labels_are_as_given(place: RequestPlace) -> None:
-    found = states(place.project)
-    open_cells = {cell for cell, state in found.items() if state != "labelled"}
+    cells = states(place.project)
+    open_cells = {cell for cell, state in cells.items() if state != "labelled"}
     expect(
         not open_cells,
         f"`receive` must return an Answer for each answered request; it did not for {open_cells}.",
@@ -270,10 +270,10 @@ def images_that_no_browser_shows_go_out_upright_and_their_labels_come_back(
     place.label = lambda cell: made.labels / cell.task / f"{cell.image_id}.png"  # type: ignore
     out = place.send("odd-sent")
     finder = ImageNames(UNSHOWN)
-    found = set()
+    sent_ids = set()
     for name in sent_images(out):
         (image_id,) = finder.find(name[name.index("images/") + 7 :])
-        found.add(image_id)
+        sent_ids.add(image_id)
         as_stored = cv2.imread(
             str(out / name), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
         )
@@ -290,7 +290,7 @@ def images_that_no_browser_shows_go_out_upright_and_their_labels_come_back(
         error = np.abs(as_stored[..., ::-1].astype(int) - upright[image_id]).mean()
         of_turned = np.abs(as_stored[::-1, ::-1, ::-1].astype(int) - upright[image_id]).mean()
         assert error < of_turned / 2, f"{name} is sent upside down, or as another image."
-    expect(found == set(UNSHOWN), f"`send` must send {set(UNSHOWN)}; it sent {found}.")
+    expect(sent_ids == set(UNSHOWN), f"`send` must send {set(UNSHOWN)}; it sent {sent_ids}.")
     for name in sent_images(out):
         if name.endswith(_PLAIN):
             expect(
@@ -357,11 +357,11 @@ def sent_again_the_request_is_what_is_open_now(place: RequestPlace) -> None:
     place.receive(place.annotator.answer(place.send(), answered, {}))
     open_now = {f"images/{place.made.names[1]}"}
     for out in ("sent", "fresh"):
-        found = {name[name.index("images/") :] for name in sent_images(place.send(out))}
-        assert found == open_now, (
+        sent = {name[name.index("images/") :] for name in sent_images(place.send(out))}
+        assert sent == open_now, (
             f"`send` must leave the images of the open requests alone, {open_now}, below images/, "
             "or the images/ of several folders: "
-            f"it must remove those that an earlier request put there; there are {found}."
+            f"it must remove those that an earlier request put there; there are {sent}."
         )
 
 
@@ -475,10 +475,10 @@ def a_wrong_entry_is_named_and_can_be_left_out(place: RequestPlace) -> None:
     assert {row.where for row in done.left_out} == {row.where for row in fault.rows}, (
         f"What is left out must be named as it is without the option; it was {done.left_out}."
     )
-    found = states(place.project)
+    cells = states(place.project)
     others = {other for other in place.ids if other.image_id != cell.image_id}
-    labelled = {other for other, state in found.items() if state == "labelled"}
-    assert others <= labelled, f"Answers that are right must come in; the cells became {found}."
+    labelled = {other for other, state in cells.items() if state == "labelled"}
+    assert others <= labelled, f"Answers that are right must come in; the cells became {cells}."
     assert cell not in labelled, f"The label of {cell} lacks an entry, and must not come in."
     labels_are_as_given(place, labelled)
 
@@ -522,14 +522,16 @@ def what_it_sent_it_recognises_before_all_others(place: RequestPlace) -> None:
         raise NotForItError("it has no `recognise`, which is optional")
     cell = min(place.ids)
     answer = place.answer(place.send(), *([cell] if place.sends else []))
-    own = connector.recognise(answer)
-    assert isinstance(own, Recognition) and own.what and 0 < own.sure <= 1, (
+    recognition = connector.recognise(answer)
+    assert (
+        isinstance(recognition, Recognition) and recognition.what and 0 < recognition.sure <= 1
+    ), (
         "`recognise` must return, for an answer to what was sent, a Recognition with words and a "
-        f"sureness above 0 and at most 1; it returned {own!r}."
+        f"sureness above 0 and at most 1; it returned {recognition!r}."
     )
     tools = {name: plugins.create("tools", name) for name in plugins.names("tools")}
     others = recognitions(tools, answer)
-    assert all(other.sure <= own.sure for other in others.values()), (
+    assert all(other.sure <= recognition.sure for other in others.values()), (
         f"`recognise` must be as sure of an answer of its own as any other connector: {others}."
     )
 
@@ -555,14 +557,14 @@ def what_is_no_answer_it_does_not_recognise(place: RequestPlace) -> None:
         (linked / path.name).symlink_to(path)
     for path in (*paths, linked):
         try:
-            found = connector.recognise(path)
+            recognition = connector.recognise(path)
         except Exception as error:
             raise AssertionError(
                 f"`recognise` must return None for {path.name}; it raised {error!r}."
             ) from error
-        assert found is None, (
+        assert recognition is None, (
             "`recognise` must return None for nothing, for garbage, and for links that lead out of "
-            f"the folder; for {path.name} it returned {found!r}."
+            f"the folder; for {path.name} it returned {recognition!r}."
         )
 
 

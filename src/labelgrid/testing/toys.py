@@ -40,8 +40,8 @@ def toy_network(
 
 def toy_plan(made: Made, options: TrainOptions, **changes: Any) -> Plan:
     """A plan over the made tasks; `changes` replace its fields."""
-    found = definitions(list(made.rows))
-    tasks = build_all(found)
+    task_defs = definitions(list(made.rows))
+    tasks = build_all(task_defs)
     objective = changes.pop("objective", ObjectiveOptions())
     weights = fixed_weights(tasks, objective)
     net = changes.pop("net", "pad_net")
@@ -50,7 +50,7 @@ def toy_plan(made: Made, options: TrainOptions, **changes: Any) -> Plan:
         changes["network"] = toy_network(tasks, net, backbone=backbone)
     fields: dict[str, Any] = {
         "tasks": tasks,
-        "definitions": found,
+        "definitions": task_defs,
         "source": source_of(made),
         "train": list(made.names),
         "val": [],
