@@ -221,7 +221,10 @@ def _columns_of(name: str, columns: Sequence[str]) -> list[str]:
 
 def _texts(column: Any) -> list[Any]:
     """The texts of a column, none longer than a name or a fault."""
-    _check_lengths(column.dictionary if pa.types.is_dictionary(column.type) else column)
+    texts = column.dictionary if pa.types.is_dictionary(column.type) else column
+    if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
+        raise ValueError(f"a column has {texts.type} and not texts")
+    _check_lengths(texts)
     return column.to_pylist()
 
 

@@ -12,12 +12,20 @@ import pytest
 
 from labelgrid.basics.errors import PluginError, ProjectError
 from labelgrid.basics.progress import Silent
+from labelgrid.ledger.grid import Cell
 from labelgrid.score.pool import Explaining, ScoringJob, gather
 from labelgrid.score.statistic import Statistic
 from labelgrid.score.statistics import confidence
 from labelgrid.score.statistics.dropout import Dropout, Options
 from labelgrid.score.table import EXPLAINING, Table
-from labelgrid.score.table_files import read_stamp, read_table, write_table
+from labelgrid.score.table_files import (
+    read_cell,
+    read_component,
+    read_stamp,
+    read_statistic,
+    read_table,
+    write_table,
+)
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.trained_model import TrainedModel
 from tests.support import make_dataset
@@ -327,3 +335,28 @@ def test_a_file_that_is_no_score_table_is_refused(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(ProjectError, match=r"The score table cannot be read"):
         read_table(path)
+
+
+def test_a_table_whose_images_are_numbers_is_refused_by_each_reader(tmp_path):
+    path = tmp_path / "t.parquet"
+    write_table(
+        Table(
+            tasks=("depth",),
+            images=["a", "b"],
+            statistics={"x": np.zeros((2, 3))},
+            axes={"x": "feature"},
+            stamp={},
+        ),
+        path,
+    )
+    rows = pq.read_table(path)
+    column = rows.column_names.index("image")
+    pq.write_table(rows.set_column(column, "image", pa.array([1, 2])), path)
+    for read in (
+        lambda: read_table(path),
+        lambda: read_statistic(path, "x"),
+        lambda: read_component(path, "x", "depth", number=0),
+        lambda: read_cell(path, Cell("a", "depth")),
+    ):
+        with pytest.raises(ProjectError, match=r"The score table cannot be read"):
+            read()
