@@ -7,7 +7,7 @@ from pathlib import Path
 
 from labelgrid.annotate.json_files import Decoder, plain_text
 from labelgrid.basics import files
-from labelgrid.basics.type_names import Json, Values
+from labelgrid.basics.type_names import Json
 from labelgrid.ledger.grid import Explanation
 
 MANIFEST = "manifest.json"
@@ -69,13 +69,6 @@ class ManifestEntry:
         """The keys that an entry can have."""
         return frozenset(part.name for part in fields(cls))
 
-    @classmethod
-    def from_json(cls, row: Values) -> "ManifestEntry":
-        """The entry of a row for which `is_request` holds."""
-        values = {"file": f"{IMAGES}/{row['image']}", **row}
-        explanation = Explanation(**row.get("explanation", {}))
-        return cls(**values | {"explanation": explanation})
-
     def as_json(self) -> Json:
         """The entry as JSON values; what explains it only where that is known."""
         values = vars(self) | {
@@ -127,10 +120,7 @@ def is_request(row: object) -> bool:
     """Whether labelgrid wrote a row, of this version or of one before."""
     if not isinstance(row, dict) or not names_label(row):
         return False
-    explanation = row.get("explanation", {})
     if not isinstance(row.get("file", ""), str):
-        return False
-    if not isinstance(explanation, dict) or not explanation.keys() <= vars(Explanation()).keys():
         return False
     keys = ManifestEntry.keys()
     return keys - {"file", *_KNOWN} <= row.keys() <= keys

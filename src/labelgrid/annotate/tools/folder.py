@@ -174,8 +174,9 @@ def _earlier_files(out: Path) -> set[str]:
     if rows is None or not all(map(is_request, rows)):
         raise foreign_folder_error(out)
     earlier = set()
-    for entry in map(ManifestEntry.from_json, rows):
-        earlier |= {entry.file, _prelabel(entry.path), _legend(entry.task)}
+    for row in rows:
+        image = row.get("file", f"{IMAGES}/{row['image']}")  # none in the first version
+        earlier |= {image, _prelabel(row["path"]), _legend(row["task"])}
     return earlier
 
 
