@@ -87,7 +87,7 @@ class Runs:
         rows = Table("run", "state", "what")
         for key, report in sorted(reports.items(), key=lambda item: item[1].state != "running"):
             if report.state in ("running", *CUT_SHORT):
-                activity = screen.shown(report.fault or report.activity)
+                activity = screen.shown(report.fault or report.what)
                 rows.add_row(screen.shown(key), report.state, activity)
         return Group(f"{self._summary(reports)}; {waiting} waiting", *([rows] if rows.rows else []))
 

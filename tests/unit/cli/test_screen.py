@@ -179,7 +179,7 @@ def test_many_runs_are_a_table_with_the_time_left_at_the_rate_of_this_call(
             state="done", work=100.0, done=100.0, done_before=100.0
         ),  # by an earlier call
         "b": JobStatus(
-            state="running", activity="Training 3/8", work=100.0, done=50.0, done_before=0.0
+            state="running", what="Training 3/8", work=100.0, done=50.0, done_before=0.0
         ),
         "c": JobStatus(state="failed", fault="no [disk]", work=900.0),
         "d": JobStatus(work=100.0),
@@ -208,7 +208,7 @@ def test_of_many_runs_those_that_are_running_are_on_the_screen(
     monkeypatch.setattr(screen, "console", narrow)
     reports = {f"old{n}": JobStatus(state="done", work=1.0, done=1.0) for n in range(40)}
     reports |= {f"next{n}": JobStatus() for n in range(40)} | {
-        "now": JobStatus(state="running", activity="Training 1/2")
+        "now": JobStatus(state="running", what="Training 1/2")
     }
     with study_screen.Runs() as table:
         table.show(reports)

@@ -43,7 +43,7 @@ class JobStatus:
     """The status of a job.
 
     Args:
-        activity: the current one.
+        what: what it does now.
         fault: why it failed or was stopped.
         tries: the number of processes started for it.
         work: its total work, in optimiser steps.
@@ -53,7 +53,7 @@ class JobStatus:
     """
 
     state: State = "waiting"
-    activity: str = ""
+    what: str = ""  # the key in `runs.json`
     fault: str = ""
     tries: int = 0
     work: float = 1.0
@@ -190,7 +190,7 @@ class Runner:
                 self.say(f"{arm}: {text}")
         now = reader.new_step()
         if now:
-            self.statuses[key].activity = f"{now.what} {now.done}/{now.total} {now.note}"
+            self.statuses[key].what = f"{now.what} {now.done}/{now.total} {now.note}"
             self._update(key, now)
 
     def _update(self, key: str, now: JobStep | None = None) -> None:
@@ -211,7 +211,7 @@ class Runner:
         if end.again and status.tries <= RETRIES:
             self.say(f"{key}: {end.fault} It is tried again.")
             status.state = "waiting"
-            status.activity = ""
+            status.what = ""
             return
         status.fault = end.fault
         if end.again:

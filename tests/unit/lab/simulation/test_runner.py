@@ -155,7 +155,7 @@ def test_runs_that_continue_a_stopped_one_are_stopped_and_the_command_says_which
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(_: study_screen.StudyBar, statuses: Mapping[str, JobStatus]) -> None:
-        if statuses["start-seed0"].activity.startswith("Training "):
+        if statuses["start-seed0"].what.startswith("Training "):
             (tmp_path / "out" / "jobs" / "start-seed0" / "stop").touch()
 
     monkeypatch.setattr(study_screen.StudyBar, "show", stop)
@@ -178,7 +178,7 @@ def test_a_stopped_call_leaves_no_process_and_says_so_of_each_of_its_jobs(tmp_pa
     made = jobs(tmp_path, changes=long)
 
     def interrupt(reports: Mapping[str, JobStatus]) -> None:
-        if reports["start-seed0"].activity:
+        if reports["start-seed0"].what:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
