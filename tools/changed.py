@@ -33,6 +33,7 @@ _FACE_FILE = "src/labelgrid/__init__.py"
 GROUND = (
     *("tools/", ".ci/", "dev", "pyproject.toml", "constraints.txt"),
     "src/labelgrid/testing/pytest_plugin.py",
+    "src/labelgrid/ledger/migrations/",  # found by path, and every ledger passes them
 )
 #: The sorts of plug-ins that a recipe needs wherever it is used; others are for its study alone.
 IN_RECIPES = ("networks", "balance", "terms", "statistics", "relations")

@@ -14,6 +14,7 @@ FILES = {
     "src/labelgrid/basics/plugins.py": "",
     "src/labelgrid/middle.py": "def f():\n    from labelgrid.basics import low\n    return low\n",
     "src/labelgrid/page.html": "",
+    "src/labelgrid/ledger/migrations/versions/0001_first.py": "",
     "src/labelgrid/apart.py": '"""Says nothing of labelgrid.middle."""\n',
     "src/labelgrid/cli.py": "import labelgrid.middle\n",
     "src/labelgrid/select/strategies/margin.py": "",
@@ -91,6 +92,11 @@ def test_a_plug_in_breaks_what_names_it_and_its_contract(broken) -> None:
     }
     assert broken("src/labelgrid/nets/networks/deep.py") == {"resolve", "strategies"} | WHOLE
     assert broken("src/labelgrid/select/strategies/entropy.py") == {"strategies"} | WHOLE
+
+
+def test_a_migration_breaks_all_since_it_is_found_by_its_path(plant) -> None:
+    root = plant(FILES)
+    assert changed.tests_of(root, ["src/labelgrid/ledger/migrations/versions/0001_first.py"]) == ALL
 
 
 def test_a_file_of_data_breaks_what_its_package_breaks(broken) -> None:
