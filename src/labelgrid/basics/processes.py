@@ -125,7 +125,7 @@ def loading() -> Iterator[None]:
 
     It does nothing in processes of users, which do not call `look_rarely_for_garbage`.
     """
-    if gc.get_threshold() != RARELY or not gc.isenabled():
+    if gc.get_threshold()[0] != RARELY[0] or not gc.isenabled():
         yield
         return
     gc.disable()

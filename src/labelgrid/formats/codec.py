@@ -112,13 +112,14 @@ class StoredLabel(LabelArray):
         return label
 
     def __getattr__(self, name: str) -> Array:
-        if name != "value" or "stored" not in vars(self):
+        if name != "value" or not vars(self).keys() & {"stored", "value"}:
             raise AttributeError(name)
-        stored, decode, options = vars(self)["stored"]
-        value = decode(stored, self.valid, *options)
-        vars(self).update(value=value)
-        del vars(self)["stored"]
-        return value
+        given = vars(self).get("stored")
+        if given:  # else another thread has just decoded it
+            stored, decode, options = given
+            vars(self).update(value=decode(stored, self.valid, *options))
+            vars(self).pop("stored", None)
+        return vars(self)["value"]
 
     def sample(self) -> LabelArray:
         """As `LabelArray.sample`, kept: its numbers are decoded once."""
@@ -131,9 +132,10 @@ class StoredLabel(LabelArray):
 
     def part(self, rows: slice, columns: slice) -> LabelArray:
         """As `LabelArray.part`, of which alone the numbers are decoded."""
-        if "stored" not in vars(self):
+        given = vars(self).get("stored")
+        if given is None:
             return super().part(rows, columns)
-        stored, decode, options = vars(self)["stored"]
+        stored, decode, options = given
         valid = self.valid[rows, columns]
         return LabelArray(decode(stored[rows, columns], valid, *options), valid)
 

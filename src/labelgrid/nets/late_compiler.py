@@ -2,7 +2,8 @@
 
 Both load the compiler for a few functions that nearly no network calls: it took a third of the time
 of loading a network. torchvision tells its operators to the exporter of TorchScript to ONNX, which
-`export-model` does not use; whoever does calls `torchvision.ops._register_onnx_ops` first.
+`export-model` does not use. Whoever exports a detection network in this process that way imports
+`torchvision.ops._register_onnx_ops` first, and calls its `_register_custom_op()`.
 """
 
 import sys
