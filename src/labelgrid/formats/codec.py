@@ -85,12 +85,12 @@ class LabelArray(Shown):
         return f"{height}x{width}x{channels} {self.value.dtype}, valid at {self.valid.mean():.1%}."
 
 
-class StoredLabel(LabelArray):
+class LazyLabel(LabelArray):
     """A label whose numbers are decoded when they are asked for: of a large one few may be.
 
     Example:
         >>> halve = lambda stored, valid: stored / 2
-        >>> label = StoredLabel.of(np.array([[[2], [4]]]), np.ones((1, 2), bool), halve)
+        >>> label = LazyLabel.of(np.array([[[2], [4]]]), np.ones((1, 2), bool), halve)
         >>> label.part(slice(1), slice(1)).value.tolist(), label.value.tolist()
         ([[[1.0]]], [[[1.0], [2.0]]])
     """
@@ -98,7 +98,7 @@ class StoredLabel(LabelArray):
     @classmethod
     def of(
         cls, stored: Array, valid: Bools, decode: Callable[..., Array], *options: object
-    ) -> "StoredLabel":
+    ) -> "LazyLabel":
         """The label of numbers in a file, [h, w, c].
 
         Args:

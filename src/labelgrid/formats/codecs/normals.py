@@ -14,7 +14,7 @@ from labelgrid.basics.recognition import Recognition
 from labelgrid.formats import containers
 from labelgrid.formats.arrays import check_any_valid, save_array, save_png, shape_text
 from labelgrid.formats.channels import shown_numbers
-from labelgrid.formats.codec import LabelArray, StoredLabel
+from labelgrid.formats.codec import LabelArray, LazyLabel
 from labelgrid.formats.containers import Container, stored_numbers
 from labelgrid.formats.containers import stored_size as stored_size
 from labelgrid.formats.exr_channels import names_in, normal_names, read_normals
@@ -119,7 +119,7 @@ def read(path: Path, options: Options) -> LabelArray:
             next_step=_encoding(path),
         )
     _check_facing(vectors.away / valid, options.axes, path)
-    return StoredLabel.of(stored, vectors.valid, _unit_vectors, options.axes)
+    return LazyLabel.of(stored, vectors.valid, _unit_vectors, options.axes)
 
 
 def read_prediction(path: Path, options: Options) -> LabelArray:
@@ -140,7 +140,7 @@ def read_prediction(path: Path, options: Options) -> LabelArray:
             where=path,
             next_step=_encoding(path),
         )
-    return StoredLabel.of(stored, vectors.valid, _unit_vectors, options.axes)
+    return LazyLabel.of(stored, vectors.valid, _unit_vectors, options.axes)
 
 
 class _Vectors(NamedTuple):
