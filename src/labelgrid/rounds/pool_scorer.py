@@ -308,9 +308,7 @@ class PoolScorer:
     def batches(self, context: RoundContext, image_ids: Sequence[str]) -> Iterator[PoolBatch]:
         """The batches of images that statistics get, with the labels of `context` that matter."""
         job = scoring_job(context, self.model, {}, {})
-        if not job.reads_labels:
-            job = replace(job, definitions={})
-        return pool_batches(job, image_ids)
+        return pool_batches(job.without_idle_labels(), image_ids)
 
     def outputs(
         self, context: RoundContext, image_ids: Sequence[str]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -74,6 +74,10 @@ class ScoringJob:
         if reads_more or self.supplier_labels is not None:
             return True
         return not reason_to_ignore(self.model.network)
+
+    def without_idle_labels(self) -> Self:
+        """The job, which reads no labels if none may change a value."""
+        return self if self.reads_labels else replace(self, definitions={})
 
     def with_supplier_labels(self, batch: PoolBatch) -> PoolBatch:
         """The batch with the labels of suppliers, if a statistic reads them."""
@@ -194,9 +198,7 @@ def score_shard(
     job = replace(job, statistics=statistics, stamp=shard.stamp)
     if not shard.in_pool:
         job = replace(job, statistics=explaining.statistics, definitions={})
-    elif not job.reads_labels:
-        job = replace(job, definitions={})
-    table = _score(job, shard.items, progress)
+    table = _score(job.without_idle_labels(), shard.items, progress)
     with disk_errors(shard.path, "The scores of finished shards are kept."):
         write_table(table, shard.path)
 

@@ -189,7 +189,7 @@ def _vectors(
     number = 0
     away = 0
     for rows in _cached_rows(stored):
-        if is_valid is _is_unit and _are_all_unit(stored[rows]):
+        if _are_all_unit(stored[rows]):  # and so valid by either rule
             number += valid[rows].size
             low = np.iinfo(stored.dtype).max // 2
             below = int(np.count_nonzero(stored[rows, :, channel] <= low))
