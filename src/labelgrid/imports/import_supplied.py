@@ -20,6 +20,7 @@ from labelgrid.imports.import_labels import LabelImport
 from labelgrid.imports.import_place import import_place
 from labelgrid.imports.import_sources import Source, open_sources
 from labelgrid.imports.imported import Imported
+from labelgrid.ledger.grid import Cell
 from labelgrid.imports.validate_labels import UNCHANGED, ValidatedLabels, validate_labels
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.project.supplier_classes import other_classes
@@ -215,14 +216,24 @@ def _with_delivery(
     validated: ValidatedLabels,
     paths: Sequence[str],
 ) -> SupplierIndex:
-    """The labels of a supplier after an import; an equal label stays with the earlier delivery."""
-    if not any(label.is_fresh for label in validated.labels):
-        return index
+    """The labels of a supplier after an import.
+
+    An equal label stays with the earlier delivery, unless its maker has another revision or other
+    settings now: by these `supply` knows which labels there are.
+    """
     labels = {task: dict(earlier) for task, earlier in index.labels.items()}
     number = len(index.deliveries)
+    is_new = False
     for label, path in zip(validated.labels, paths, strict=True):
         cell = label.row.cell
-        if label.is_fresh:
+        if label.is_fresh or _is_remade(index, cell, delivery):
+            is_new = True
             entry = IndexedLabel(path, label.digest, number)
             labels.setdefault(cell.task, {})[cell.image_id] = entry
-    return SupplierIndex((*index.deliveries, delivery), labels)
+    return SupplierIndex((*index.deliveries, delivery), labels) if is_new else index
+
+
+def _is_remade(index: SupplierIndex, cell: Cell, delivery: Delivery) -> bool:
+    earlier = index.deliveries[index.labels[cell.task][cell.image_id].delivery]
+    same = (earlier.revision, earlier.settings) == (delivery.revision, delivery.settings)
+    return bool(delivery.settings) and not same

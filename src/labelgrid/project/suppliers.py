@@ -45,6 +45,7 @@ _WHAT_IS_DECLARED = {
     "larger_is_nearer": "whether numbers grow toward the camera; leave out if as in the labels",
     "classes": "by task, the supplier's classes by their numbers from 0, if not the task's",
     "map": "what its names of classes mean, as --map has it",
+    "settings": "what their maker was told, besides the revision",
 }
 
 
@@ -63,6 +64,7 @@ class Supplier:
         classes: by task, the names of the classes in its files by their numbers from 0; none if
             they are the task's.
         map: the name of a class there, or in a tool's file -> the task's class, or "ignore".
+        settings: what their maker was told: all that they depend on besides the revision.
     """
 
     cost: float = 0.0
@@ -74,6 +76,7 @@ class Supplier:
     larger_is_nearer: bool | None = None
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     map: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0 <= self.cost < math.inf:
@@ -87,6 +90,7 @@ class Supplier:
             revision=self.revision,
             licence=self.licence,
             date=self.date,
+            settings=self.settings,
             classes={name: len(task.classes) for name, task in tasks.items() if task.classes},
         )
 
@@ -107,6 +111,7 @@ class Delivery:
 
     Args:
         imported: the day of the import.
+        settings: of the labels' maker; empty: nobody says that it was one.
         classes: the number of classes that each task had, of tasks with classes.
     """
 
@@ -115,6 +120,7 @@ class Delivery:
     revision: str = ""
     licence: str = ""
     date: str = ""
+    settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     classes: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -1,0 +1,427 @@
+"""Makes labels of training images by a model, and imports them as a supplier's. Loads no torch.
+
+The labels are made in shards, in the project's folder `.supply/NAME`, until they are imported: a
+run that was killed goes on where it was. Images that already have a label of the same revision and
+settings are left out.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from labelgrid.annotate.answer_folder import DECLARATION
+from labelgrid.annotate.import_options import IGNORE
+from labelgrid.basics import plugins
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import ProjectError, UsageError, command
+from labelgrid.basics.files import disk_errors, flush, read_text, remove_folder, write_text
+from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.shown import Shown
+from labelgrid.basics.streams import seed_of
+from labelgrid.basics.type_names import Texts, Values
+from labelgrid.basics.words import count_text, duration, join_names
+from labelgrid.executors.passes import RecordPass, Shard, Stamped
+from labelgrid.executors.workplace import Workplace
+from labelgrid.formats.naming import whole_names
+from labelgrid.images.places import ImagePaths, chosen_paths, file_versions
+from labelgrid.imports.import_supplied import import_supplied
+from labelgrid.imports.imported import Tally
+from labelgrid.ledger.grid import ImageRow
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.sources import ImageFiles
+from labelgrid.project.suppliers import (
+    Supplier,
+    SupplierIndex,
+    read_declaration,
+    read_index,
+    supplier_folder,
+)
+from labelgrid.recipes.resolve import hash_of
+from labelgrid.suppliers.maker import LabelPlace, Maker
+
+#: The module that processes load before they make labels.
+PRELOADED = __name__
+#: The folder of the project for labels until they are imported.
+FOLDER = ".supply"
+#: In it, the folder of the labels.
+MADE = "labels"
+#: In a supplier's folder, the images of which a maker made no label.
+EMPTY = "empty.json"
+UNCHANGED = "Nothing was imported."
+#: So many images are named.
+FEW = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupplyOrder:
+    """What is to be supplied.
+
+    Args:
+        name: of the supplier.
+        maker: that makes the labels.
+        cost: of a label; None: as it was declared.
+        map: what names of its classes mean.
+        limit: the most images of this run; 0: all.
+    """
+
+    name: str
+    maker: Maker
+    cost: float | None = None
+    map: Texts = field(default_factory=dict)
+    limit: int = 0
+
+    def declared(self, earlier: Supplier) -> Supplier:
+        """What is declared of the labels: what was declared before, and what the maker says."""
+        said = dict(self.maker.declared)
+        by_maker = said.get("map", {})
+        chosen = {}
+        for name, meaning in {**earlier.map, **self.map}.items():
+            if by_maker.get(name) != meaning:
+                chosen[name] = meaning
+        said["map"] = {**by_maker, **chosen}
+        said["classes"] = {**earlier.classes, **said.get("classes", {})}
+        if chosen:
+            text = ",".join(f"{name}={chosen[name]}" for name in sorted(chosen))
+            said["settings"] = {**said["settings"], "map": text}
+        said["date"] = time.strftime("%Y-%m-%d", time.gmtime())
+        if self.cost is not None:
+            said["cost"] = self.cost
+        known = {one.name for one in fields(Supplier)}
+        if "up_to" not in known and said.get("up_to"):
+            said["align"] = said["up_to"].replace("nothing", "none")
+        return replace(earlier, **{key: value for key, value in said.items() if key in known})
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Supplied(Shown):
+    """What a run supplied.
+
+    Args:
+        supplier: its name.
+        tasks: the labels that were imported, by task.
+        made: the number of images whose labels were made, by this run or one that was killed.
+        left: the number of training images that still have none of this revision.
+        faults: why images have no label, by id.
+        licence: as the maker states it; "" where it was said before.
+        seconds: of a dry run, how long all that are left will take; None: of no dry run.
+        next_step: the command to go on with.
+    """
+
+    supplier: str
+    tasks: Mapping[str, Tally] = field(default_factory=dict)
+    made: int = 0
+    left: int = 0
+    faults: Texts = field(default_factory=dict)
+    licence: str = ""
+    seconds: float | None = None
+    next_step: str = ""
+
+    def __str__(self) -> str:
+        lines = []
+        if self.seconds is not None:
+            images = count_text(self.left, "training image")
+            lines.append(
+                f"Tried one image, and wrote nothing: {images} would take about "
+                f"{duration(self.seconds)} here."
+            )
+        else:
+            images = count_text(self.made, "image")
+            lines.append(f"{self.supplier}: made labels of {images}; {self.left:,} are left.")
+        lines += [f"{task}: {tally}." for task, tally in self.tasks.items()]
+        if self.faults:
+            images = count_text(len(self.faults), "image has", "images have")
+            lines.append(f"{images} no label:")
+            for image_id in sorted(self.faults)[:FEW]:
+                lines.append(f"  {image_id}: {self.faults[image_id]}")
+        return "\n".join([*lines, *([f"Next: {self.next_step}"] if self.next_step else [])])
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeLabels:
+    """What a pass made.
+
+    Args:
+        images: of which it made labels, or found that there is none.
+        faults: why images could not be labelled, by id.
+        licence: that was told.
+    """
+
+    images: Sequence[str]
+    faults: Texts
+    licence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeShard(Stamped):
+    """The record of a shard whose labels are made.
+
+    Args:
+        faults: why images have none, by id.
+    """
+
+    faults: Mapping[str, str]
+
+
+def make_shard(
+    shard: Shard[MadeShard], maker: Maker, images: ImageFiles, place: LabelPlace, progress: Progress
+) -> MadeShard:
+    """Make the labels of a shard's images that a killed run did not make.
+
+    A note of the shard's stamp says that the files that are there are of these images.
+    """
+    note = shard.path.with_suffix(".begun")
+    with disk_errors(note, UNCHANGED):
+        is_same = note.is_file() and read_text(note) == shard.stamp
+    waiting = []
+    for image_id in shard.items:
+        paths = [place.path(task, image_id, end) for task, end in maker.files.items()]
+        if is_same and all(path.is_file() for path in paths):
+            progress.advance()
+            continue
+        for path in paths:
+            path.unlink(missing_ok=True)
+        waiting.append(image_id)
+    if not is_same:
+        write_text(note, shard.stamp, UNCHANGED)
+    source = replace(images, paths=chosen_paths(images.paths, waiting))
+    faults = maker.make(source, place, progress)
+    paths = [place.path(task, name, end) for name in waiting for task, end in maker.files.items()]
+    with disk_errors(place.folder, UNCHANGED):
+        for _ in flush(path for path in paths if path.is_file()):
+            pass
+    return MadeShard(stamp=shard.stamp, faults=dict(faults))
+
+
+def supply_pass(
+    project: ProjectFolder, order: SupplyOrder, rows: Sequence[ImageRow], threads: int
+) -> RecordPass[MadeShard]:
+    """The pass that makes the labels of images."""
+    folder = (project.folder / FOLDER / order.name).absolute()
+    whole = whole_names([row.image_id for row in rows], _all_images(project))
+    place = LabelPlace(folder=folder / MADE, whole=whole, threads=threads)
+    images = _images(rows)
+    versions = file_versions(images.paths)
+    identity = identity_of(order.maker.declared)
+    return RecordPass(
+        what="Making labels",
+        folder=folder,
+        kind=MadeShard,
+        items=[row.image_id for row in rows],
+        stamp=lambda names: hash_of(
+            identity, [(name, images.digests[name], *versions[name]) for name in names]
+        ),
+        function=make_shard,
+        arguments=lambda shard: (order.maker, _only(images, shard.items), _for(place, shard.items)),
+    )
+
+
+def _all_images(project: ProjectFolder) -> Iterator[str]:
+    return (row.image_id for row in project.store.images())
+
+
+def _images(rows: Sequence[ImageRow]) -> ImageFiles:
+    return ImageFiles(
+        paths=ImagePaths({row.image_id: (row.root, row.digest) for row in rows}),
+        digests={row.image_id: row.digest for row in rows},
+    )
+
+
+def _only(images: ImageFiles, names: Sequence[str]) -> ImageFiles:
+    digests = {name: images.digests[name] for name in names}
+    return replace(images, paths=chosen_paths(images.paths, names), digests=digests)
+
+
+def _for(place: LabelPlace, names: Sequence[str]) -> LabelPlace:
+    return replace(place, whole=place.whole.intersection(names))
+
+
+def identity_of(declared: Values) -> str:
+    """A hash of what labels depend on: the revision and the settings of their maker."""
+    settings = {key: str(value) for key, value in declared.get("settings", {}).items()}
+    return hash_of(declared.get("revision", ""), settings)
+
+
+def missing_images(
+    project: ProjectFolder, order: SupplyOrder, declared: Supplier
+) -> list[ImageRow]:
+    """The training images without labels of this revision and settings, in a keyed order."""
+    index = read_index(project, order.name)
+    identity = identity_of(vars(declared))
+    empty = _read_empty(supplier_folder(project, order.name) / EMPTY, identity)
+    rows = []
+    for row in project.store.images(("train",)):
+        if row.image_id in empty:
+            continue
+        if not all(
+            has_label(index, task, row.image_id, identity) for task in order.maker.files
+        ):
+            rows.append(row)
+    rows.sort(key=lambda row: seed_of(project.settings.seed, "supply", row.image_id))
+    return rows
+
+
+def has_label(index: SupplierIndex, task: str, image_id: str, identity: str) -> bool:
+    """Whether a supplier gave a label of this revision and settings."""
+    label = index.labels.get(task, {}).get(image_id)
+    return label is not None and identity_of(vars(index.deliveries[label.delivery])) == identity
+
+
+def _read_empty(path: Path, identity: str) -> set[str]:
+    try:
+        values = json.loads(read_text(path)) if path.is_file() else {}
+        return set(values["images"]) if values.get("identity") == identity else set()
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ProjectError(
+            "The list of images without a supplied label is damaged.",
+            where=path,
+            next_step="Remove it: these images are tried again.",
+            unchanged=UNCHANGED,
+        ) from error
+
+
+def build_maker(
+    project: ProjectFolder, maker: str, model: Path, chosen: Texts, options: Values
+) -> Maker:
+    """Build a maker, with checked options.
+
+    Raises:
+        LabelgridError: there is none of this name, or it cannot use the model.
+    """
+    plugins.resolve("makers", maker)  # options are pickled: their class is that of the whole module
+    kind = plugins.options_class("makers", maker)
+    checked = parse(kind, options, f"options of maker '{maker}'")
+    built: Maker = plugins.create("makers", maker, model, project.tasks(), chosen, checked)
+    return built
+
+
+def earlier_declaration(project: ProjectFolder, name: str) -> Supplier:
+    """What was declared of a supplier; the defaults if it is new."""
+    path = supplier_folder(project, name) / DECLARATION
+    return read_declaration(path) if path.is_file() else Supplier()
+
+
+def try_supply(project: ProjectFolder, order: SupplyOrder, progress: Progress) -> Supplied:
+    """Make the label of one image in a folder that is removed, and say how long all take."""
+    declared = _checked(project, order)
+    licence = _say_licence(project, order, progress)
+    rows = _limited(missing_images(project, order, declared), order)
+    faults: Texts = {}
+    seconds = 0.0
+    with TemporaryDirectory(prefix="labelgrid-") as name:
+        for _ in range(2 if rows else 0):  # the first time it is loaded, too
+            start = time.perf_counter()
+            place = LabelPlace(folder=Path(name))
+            faults = order.maker.make(_images(rows[:1]), place, Silent())
+            seconds = (time.perf_counter() - start) * len(rows)
+    return Supplied(
+        supplier=order.name,
+        left=len(rows),
+        faults=faults,
+        licence=licence,
+        seconds=round(seconds, 1),
+    )
+
+
+def make_labels(
+    project: ProjectFolder, order: SupplyOrder, progress: Progress, workplace: Workplace
+) -> MadeLabels | None:
+    """Make the labels of all images that lack one; None if that was only a share."""
+    declared = _checked(project, order)
+    licence = _say_licence(project, order, progress)
+    rows = _limited(missing_images(project, order, declared), order)
+    making = supply_pass(project, order, rows, workplace.threads)
+    shards = making.shards(workplace)
+    if not making.run(shards, workplace, progress):
+        return None
+    faults: dict[str, str] = {}
+    for record in making.records(shards):
+        faults |= record.faults
+    images = [row.image_id for row in rows if row.image_id not in faults]
+    return MadeLabels(images=images, faults=faults, licence=licence)
+
+
+def take_labels(
+    project: ProjectFolder, order: SupplyOrder, made: MadeLabels, progress: Progress
+) -> Supplied:
+    """Import the labels that were made, and note the images that have none."""
+    declared = _checked(project, order)
+    folder = project.folder / FOLDER / order.name
+    tasks: Mapping[str, Tally] = {}
+    if made.images:
+        if "grades" not in vars(declared):  # no confidence is read
+            for task in order.maker.files:
+                remove_folder(folder / MADE / f"{task}.confidence")
+        write_text(folder / MADE / DECLARATION, declared.text(), UNCHANGED)
+        done = import_supplied(
+            project, folder / MADE, supplier=order.name, format="folder", progress=progress
+        )
+        tasks = {task: done.tasks[task] for task in order.maker.files}
+    _note_empty(project, order, declared, made.images)
+    remove_folder(folder)
+    with suppress(OSError):  # another supplier's labels may be there
+        folder.parent.rmdir()
+    return Supplied(
+        supplier=order.name,
+        tasks=tasks,
+        made=len(made.images),
+        left=len(missing_images(project, order, declared)),
+        faults=made.faults,
+        licence=made.licence,
+        next_step=command("query", project.folder, "--audit", "10") if tasks else "",
+    )
+
+
+def _note_empty(
+    project: ProjectFolder, order: SupplyOrder, declared: Supplier, images: Sequence[str]
+) -> None:
+    """Note of which images a maker made nothing that is a label, such as unknown classes alone."""
+    identity = identity_of(vars(declared))
+    path = supplier_folder(project, order.name) / EMPTY
+    index = read_index(project, order.name)
+    empty = set()
+    for image_id in images:
+        labelled = [has_label(index, task, image_id, identity) for task in order.maker.files]
+        if not all(labelled):
+            empty.add(image_id)
+    if empty:
+        empty |= _read_empty(path, identity)
+        text = json.dumps({"identity": identity, "images": sorted(empty)}, ensure_ascii=False)
+        write_text(path, f"{text}\n", UNCHANGED)
+
+
+def _limited(rows: list[ImageRow], order: SupplyOrder) -> list[ImageRow]:
+    return rows[: order.limit] if order.limit else rows
+
+
+def _say_licence(project: ProjectFolder, order: SupplyOrder, progress: Progress) -> str:
+    """Say the licence that a maker states, as it is, if no labels came under it before."""
+    licence = str(order.maker.declared.get("licence", ""))
+    earlier = {one.licence for one in read_index(project, order.name).deliveries}
+    if licence in earlier:
+        return ""
+    if licence:
+        progress.say(f"The licence of the model, as stated: {licence}")
+    return licence
+
+
+def _checked(project: ProjectFolder, order: SupplyOrder) -> Supplier:
+    """What is declared of the labels.
+
+    Raises:
+        UsageError: none of a maker's classes is one of the project's.
+    """
+    declared = order.declared(earlier_declaration(project, order.name))
+    for task, names in order.maker.declared.get("classes", {}).items():
+        if all(declared.map.get(name) == IGNORE for name in names):
+            first = names[0]
+            raise UsageError(
+                f"None of the model's classes is a class of '{task}': {join_names(names)}.",
+                next_step=f"Say what they mean, such as --map '{first}=CLASS'; classes of '{task}' "
+                f"are {join_names(project.tasks()[task].region_names)}.",
+                unchanged="No label was made.",
+            )
+    return declared
