@@ -1,4 +1,4 @@
-"""Commands that exchange requests and labels with labelling tools and suppliers: import, supply, export, cancel.
+"""Commands that bring requests out and labels in: import, supply, export, cancel.
 
 Loads no torch.
 """

@@ -20,8 +20,8 @@ from labelgrid.imports.import_labels import LabelImport
 from labelgrid.imports.import_place import import_place
 from labelgrid.imports.import_sources import Source, open_sources
 from labelgrid.imports.imported import Imported
-from labelgrid.ledger.grid import Cell
 from labelgrid.imports.validate_labels import UNCHANGED, ValidatedLabels, validate_labels
+from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.project.supplier_classes import other_classes
 from labelgrid.project.suppliers import (

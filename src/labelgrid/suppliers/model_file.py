@@ -91,6 +91,8 @@ class ModelResize:
     def __post_init__(self) -> None:
         if not any(rule.match(self.rule) for rule in (_NONE, _STRETCH, _LONGER, _MULTIPLES)):
             raise ValueError(f"rule must begin as one of {RULES}")
+        if not 0 < math.prod(self.size((64, 64))) <= MOST_NUMBERS:
+            raise ValueError(f"rule must give a number of pixels from 1 to {MOST_NUMBERS:,}")
 
     def size(self, image: Size) -> Size:
         """The height and width at the input for those of an image.

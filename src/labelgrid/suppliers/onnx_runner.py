@@ -120,7 +120,6 @@ class OnnxRunner:
         """
         image = self._image
         assert image is not None
-        self._image = None
         limit = time.monotonic() + self.setup.seconds
         self._answer(limit)
         computed = []
@@ -131,6 +130,7 @@ class OnnxRunner:
                 content = self._read(np.dtype(dtype).itemsize * math.prod(shape), limit)
                 arrays.append(np.frombuffer(content, dtype).reshape(shape))
             computed.append(arrays)
+        self._image = None
         return computed
 
     def _start(self) -> None:
@@ -215,8 +215,8 @@ class OnnxRunner:
         return ModelError(
             f"The model {why}.",
             where=self.setup.path,
-            next_step=next_step or "Correct its description, or take another file; --set memory=N "
-            "allows more GB.",
+            next_step=next_step
+            or "Correct its description, or take another file; --set memory=N allows more GB.",
             unchanged="Labels that were made are kept, and none was imported.",
         )
 
@@ -237,6 +237,8 @@ class OnnxRunner:
 
         What the caller does with arrays is done while the next image is computed, too.
         """
+        if self._image:  # of a run that was stopped
+            self.end()
         for pixels, size in images:
             arrays = self.receive() if self._image else None
             self.send(pixels, size)

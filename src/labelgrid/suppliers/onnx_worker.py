@@ -228,12 +228,12 @@ class Model:
             for number, side in zip(shape, promised, strict=False)
             if isinstance(side, int)
         ]
-        is_as_promised = not promised or (len(promised) == len(shape) and not any(others))
+        is_as_promised = len(promised) in (0, len(shape)) and not any(others)
         if values.ndim != 4 or values.shape[:2] != (1, channels) or not is_as_promised:
-            wanted = promised or [1, channels, "height", "width"]
+            sides = promised[2:] or ["height", "width"]
             raise RefusedModelError(
-                f"its output '{output['name']}' has the shape {shape}, not {wanted}"
-                + ("" if wanted[1:2] == [channels] else f" of {channels} channels")
+                f"its output '{output['name']}' has the shape {shape}, not "
+                f"{[1, channels, *sides]} as the TOML and the task have it"
             )
         return ACTIVATIONS[output["activation"]](values[0].astype(np.float32, copy=False))
 

@@ -78,10 +78,8 @@ class SupplyOrder:
         """What is declared of the labels: what was declared before, and what the maker says."""
         said = dict(self.maker.declared)
         by_maker = said.get("map", {})
-        chosen = {}
-        for name, meaning in {**earlier.map, **self.map}.items():
-            if by_maker.get(name) != meaning:
-                chosen[name] = meaning
+        meanings = {**earlier.map, **self.map}
+        chosen = {name: mean for name, mean in meanings.items() if by_maker.get(name) != mean}
         said["map"] = {**by_maker, **chosen}
         said["classes"] = {**earlier.classes, **said.get("classes", {})}
         if chosen:
@@ -178,7 +176,7 @@ def make_shard(
         is_same = note.is_file() and read_text(note) == shard.stamp
     waiting = []
     for image_id in shard.items:
-        paths = [place.path(task, image_id, end) for task, end in maker.files.items()]
+        paths = label_files(maker, place, [image_id])
         if is_same and all(path.is_file() for path in paths):
             progress.advance()
             continue
@@ -189,11 +187,18 @@ def make_shard(
         write_text(note, shard.stamp, UNCHANGED)
     source = replace(images, paths=chosen_paths(images.paths, waiting))
     faults = maker.make(source, place, progress)
-    paths = [place.path(task, name, end) for name in waiting for task, end in maker.files.items()]
     with disk_errors(place.folder, UNCHANGED):
-        for _ in flush(path for path in paths if path.is_file()):
+        for _ in flush(filter(Path.is_file, label_files(maker, place, waiting))):
             pass
     return MadeShard(stamp=shard.stamp, faults=dict(faults))
+
+
+def label_files(maker: Maker, place: LabelPlace, images: Sequence[str]) -> list[Path]:
+    """The files of the labels of images, whether they are there or not."""
+    paths = []
+    for image_id in images:
+        paths += [place.path(task, image_id, end) for task, end in maker.files.items()]
+    return paths
 
 
 def supply_pass(
@@ -215,7 +220,7 @@ def supply_pass(
             identity, [(name, images.digests[name], *versions[name]) for name in names]
         ),
         function=make_shard,
-        arguments=lambda shard: (order.maker, _only(images, shard.items), _for(place, shard.items)),
+        arguments=lambda shard: (order.maker, _only(images, shard.items), _of(place, shard.items)),
     )
 
 
@@ -235,7 +240,7 @@ def _only(images: ImageFiles, names: Sequence[str]) -> ImageFiles:
     return replace(images, paths=chosen_paths(images.paths, names), digests=digests)
 
 
-def _for(place: LabelPlace, names: Sequence[str]) -> LabelPlace:
+def _of(place: LabelPlace, names: Sequence[str]) -> LabelPlace:
     return replace(place, whole=place.whole.intersection(names))
 
 
@@ -256,9 +261,7 @@ def missing_images(
     for row in project.store.images(("train",)):
         if row.image_id in empty:
             continue
-        if not all(
-            has_label(index, task, row.image_id, identity) for task in order.maker.files
-        ):
+        if not all(has_label(index, task, row.image_id, identity) for task in order.maker.files):
             rows.append(row)
     rows.sort(key=lambda row: seed_of(project.settings.seed, "supply", row.image_id))
     return rows

@@ -15,7 +15,7 @@ import numpy as np
 from labelgrid.basics import files
 from labelgrid.basics.array_types import Array, Bytes
 from labelgrid.basics.config import check_ranges
-from labelgrid.basics.errors import ImageError, ModelError, StorageError
+from labelgrid.basics.errors import ImageError, ModelError, StorageError, note_unchanged
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.type_names import Size, Texts, Values
 from labelgrid.basics.words import join_names
@@ -231,7 +231,8 @@ class OnnxMaker:
         for computed in runner.run(run.pixels()):
             image_id = run.sent.pop(0)
             for plan, arrays in zip(self.plans, computed, strict=True):
-                why = plan.form.write(plan, arrays, place, image_id)
+                with note_unchanged(UNCHANGED):
+                    why = plan.form.write(plan, arrays, place, image_id)
                 if why:
                     run.faults[image_id] = f"{plan.task.name}: {why}."
             progress.advance()
@@ -280,7 +281,9 @@ class _Run:
 
 def _plain(outputs: Mapping[str, ModelOutput]) -> Values:
     """What of outputs a label depends on."""
-    return {task: asdict(replace(output, meaning="", restore="")) for task, output in outputs.items()}
+    return {
+        task: asdict(replace(output, meaning="", restore="")) for task, output in outputs.items()
+    }
 
 
 def build(model: Path, tasks: TaskDefs, chosen: Texts, options: Options) -> OnnxMaker:
@@ -290,14 +293,10 @@ def build(model: Path, tasks: TaskDefs, chosen: Texts, options: Options) -> Onnx
     path = model_path(model, described)
     digest = model_digest(path, model, described)
     need_runtime()
-    return OnnxMaker(
-        model=described, path=path, digest=digest, plans=tuple(plans), options=options
-    )
+    return OnnxMaker(model=described, path=path, digest=digest, plans=tuple(plans), options=options)
 
 
-def _planned(
-    model: ModelFile, tasks: TaskDefs, chosen: Texts, where: Path
-) -> Iterator[OutputPlan]:
+def _planned(model: ModelFile, tasks: TaskDefs, chosen: Texts, where: Path) -> Iterator[OutputPlan]:
     """The outputs that tasks were given, or that are of tasks by their names."""
     outputs = {output.name: output for output in model.output}
     for task, name in chosen.items():

@@ -131,9 +131,7 @@ class ProjectMaker:
                 unchanged="Labels that were made are kept, and none was imported.",
             )
 
-    def _take(
-        self, predicted: Path, image_id: str, whole: Iterable[str], place: LabelPlace
-    ) -> str:
+    def _take(self, predicted: Path, image_id: str, whole: Iterable[str], place: LabelPlace) -> str:
         """Write the labels that an image's predictions are; returns why one is not."""
         for name, task in self.tasks.items():
             other = self.others[name]
