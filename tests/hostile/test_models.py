@@ -190,7 +190,10 @@ CASES |= {
         changed(resize={"rule": "stretch to height 99999, width 99999"}),
         "number of pixels",
     ),
-    "a rule of zero": (changed(resize={"rule": "stretch to height 0, width 0"}), "number of pixels"),
+    "a rule of zero": (
+        changed(resize={"rule": "stretch to height 0, width 0"}),
+        "number of pixels",
+    ),
     "an unknown interpolation": (changed(resize={"interpolation": "magic"}), "interpolation"),
     "an unknown activation": (changed(output={"activation": "eval"}), "activation"),
     "no output": (changed(output=[]), "one table or several"),

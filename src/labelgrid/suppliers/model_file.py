@@ -15,6 +15,7 @@ from labelgrid.basics import files
 from labelgrid.basics.config import parse, read_toml
 from labelgrid.basics.errors import LabelgridError, ModelError, RecipeError
 from labelgrid.basics.type_names import Size, Values
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: The most bytes of a description, and of a model: a protobuf has no more.
 LARGEST_TEXT = 2**20
@@ -205,10 +206,27 @@ class ModelFile:
         place = f"{address} {commit[:8]}".strip()
         return ", ".join(filter(None, (self.model or self.file, place)))
 
+    def tasks(self, tasks: TaskDefs) -> dict[str, TaskDef]:
+        """The tasks that its outputs are meant for, by output: of their names, or of their kind."""
+        meant = {}
+        for output in self.output:
+            word = output.task or self.task
+            fitting = [task for task in tasks.values() if _is_meant(word, task)]
+            if word in tasks:
+                meant[output.name] = tasks[word]
+            elif len(fitting) == 1:
+                meant[output.name] = fitting[0]
+        return meant
+
     @property
     def stated_licence(self) -> str:
         """The words of its licence; "" if none is stated."""
         return str(self.licence.get("stated", ""))
+
+
+def _is_meant(word: str, task: TaskDef) -> bool:
+    """Whether a word of a description is a task's kind, or its label format."""
+    return word in (task.kind, task.spec.codec)
 
 
 def read_model_file(path: Path) -> ModelFile:

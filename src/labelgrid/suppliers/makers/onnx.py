@@ -34,7 +34,7 @@ from labelgrid.suppliers.model_file import (
 from labelgrid.suppliers.onnx_runner import ModelSetup, OnnxRunner, need_runtime
 from labelgrid.tasks.task import TaskDef, TaskDefs
 
-#: What a description calls an output of each label format, beside names of kinds.
+#: Why there is no label.
 NO_NUMBER = "no number of its output is finite"
 
 
@@ -149,14 +149,12 @@ class OutputForm:
     """How an output becomes the label of a format.
 
     Args:
-        words: what a description calls it, beside the names of kinds.
         meaning: what its process computes, see `onnx_runner.ARRAYS`.
         channels: of the output; 0: one for each class.
         extension: of its files.
         write: writes a file.
     """
 
-    words: tuple[str, ...]
     meaning: str
     channels: int
     extension: str
@@ -165,10 +163,10 @@ class OutputForm:
 
 #: By label format.
 FORMS: Mapping[str, OutputForm] = {
-    "depth": OutputForm(("depth", "disparity"), "numbers", 1, ".npy", _write_depth),
-    "normals": OutputForm(("normals",), "numbers", 3, ".npy", _write_normals),
-    "binary": OutputForm((), "grades", 1, ".png", _write_grades),
-    "classes": OutputForm(("classes",), "classes", 0, ".png", _write_classes),
+    "depth": OutputForm("numbers", 1, ".npy", _write_depth),
+    "normals": OutputForm("numbers", 3, ".npy", _write_normals),
+    "binary": OutputForm("grades", 1, ".png", _write_grades),
+    "classes": OutputForm("classes", 0, ".png", _write_classes),
 }
 
 
@@ -226,7 +224,7 @@ class OnnxMaker:
 
     def make(self, images: ImageFiles, place: LabelPlace, progress: Progress) -> Texts:
         """As `Maker.make`."""
-        run = _Run(self, images, progress)
+        run = _Run(maker=self, images=images, progress=progress)
         runner = OnnxRunner.of(self._setup(place.threads))
         for computed in runner.run(run.pixels()):
             image_id = run.sent.pop(0)
@@ -250,7 +248,7 @@ class OnnxMaker:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Run:
     """Reads images for a model.
 
@@ -309,32 +307,16 @@ def _planned(model: ModelFile, tasks: TaskDefs, chosen: Texts, where: Path) -> I
         yield OutputPlan(tasks[task], outputs[name])
     if chosen:
         return
-    any_task = False
-    for output in model.output:
-        word = output.task or model.task
-        task = _task_of(word, tasks)
-        if task:
-            any_task = True
-            yield OutputPlan(task, output)
-    if not any_task:
+    meant = model.tasks(tasks)
+    for name, task in meant.items():
+        yield OutputPlan(task, outputs[name])
+    if not meant:
         words = join_names([output.task or model.task or output.name for output in model.output])
         raise _refused(
             f"No task of the project, or more than one, is what the model gives: {words}",
             where,
             f"Say which: --task TASK={model.output[0].name}. Tasks: {join_names(list(tasks))}.",
         )
-
-
-def _task_of(word: str, tasks: TaskDefs) -> TaskDef | None:
-    """The task that a description means: of this name, or the only one of such labels."""
-    if word in tasks:
-        return tasks[word]
-    meant = []
-    for task in tasks.values():
-        form = FORMS.get(task.spec.codec)
-        if form and word in (task.kind, *form.words):
-            meant.append(task)
-    return meant[0] if len(meant) == 1 else None
 
 
 def _described(plan: OutputPlan, where: Path, options: Options) -> OutputPlan:
