@@ -15,6 +15,7 @@ from labelgrid.testing.laws import Subject
 from labelgrid.testing.makers import LAWS, MakerCase, case_of
 from tests.contracts import wrong_makers
 from tests.contracts.wrong_makers import BREAKS
+from tests.makers import bright_depth
 
 COVERS = ["labelgrid.suppliers.maker", "labelgrid.testing.makers"]
 
@@ -23,6 +24,11 @@ COVERS = ["labelgrid.suppliers.maker", "labelgrid.testing.makers"]
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 def test_a_maker_keeps(law: Callable[[MakerCase], None], name: str, tmp_path: Path) -> None:
     law(case_of(Subject("makers", name, importlib.import_module(f"tests.makers.{name}")), tmp_path))
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+def test_a_maker_of_ones_own_keeps(law: Callable[[MakerCase], None], tmp_path: Path) -> None:
+    law(case_of(Subject("makers", "tests.plugins.bright_depth:build", bright_depth), tmp_path))
 
 
 def test_every_law_has_a_maker_that_breaks_it() -> None:

@@ -525,11 +525,11 @@ def test_a_hostile_model_is_refused_in_a_sentence_and_leaves_nothing(
     build, words = CASES[name]
     path = build(tmp_path / "models")
     before = sorted(one for one in project.rglob("*") if one.name != "labelgrid.db-wal")
-    options = {"seconds": 2, "memory": 2.0}
+    settings = {"seconds": 2, "memory": 2.0}
     start = time.monotonic()
     with Project.open(project, progress=Said()) as opened:
         try:
-            done = opened.supply("made", path, options=options, dry_run=True)
+            done = opened.supply("made", path, settings=settings, dry_run=True)
         except LabelgridError as error:
             assert re.search(words, str(error)), str(error)
             assert error.next_step and error.unchanged
@@ -549,7 +549,7 @@ def test_the_process_of_a_refused_model_has_ended(project: Path, tmp_path: Path)
     for name in ("a loop without an end", "an operator of a stranger"):
         path = CASES[name][0](tmp_path / name.replace(" ", "-"))
         with Project.open(project, progress=Said()) as opened, pytest.raises(LabelgridError):
-            opened.supply("made", path, options={"seconds": 1})
+            opened.supply("made", path, settings={"seconds": 1})
     assert processes() <= before
     assert not (project / "supplied").exists()
     assert (project / supply.FOLDER).exists()  # a run that is resumed when the model is mended

@@ -286,7 +286,7 @@ class Project(ProjectContents):
             request.maker,
             Path(request.model),
             chosen=request.tasks or {},
-            options=request.options or {},
+            options=request.settings or {},
         )
         order = steps.SupplyOrder(
             name=request.supplier,

@@ -244,7 +244,7 @@ class SupplyRequest(
     supplier="NAME",
     model="--model FILE|DIR",
     tasks="--task TASK=OUTPUT",
-    options="--set KEY=VALUE",
+    settings="--set KEY=VALUE",
     map="--map NAMES",
 ):
     """What `Project.supply` is asked.
@@ -256,7 +256,7 @@ class SupplyRequest(
         maker: what makes the labels; see `labelgrid list makers`.
         tasks: which output of the model, or task of the other project, a task gets its labels
             from; empty: as their names say.
-        options: options of the maker.
+        settings: options of the maker, such as up_to=scale-shift.
         map: what names of the model's classes mean, "diningtable=table,tvmonitor=television", or a
             file with such a pair a line; classes that no name fits are not labelled. A dictionary
             says the same.
@@ -270,7 +270,7 @@ class SupplyRequest(
     _: KW_ONLY
     maker: str = "onnx"
     tasks: Mapping[str, str] | None = None
-    options: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any] | None = None
     map: Mapping[str, str] | str | None = None
     cost: Cost | None = None
     limit: Count = 0

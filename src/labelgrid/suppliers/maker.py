@@ -79,5 +79,5 @@ class Maker(Protocol):
 
 def unknown_classes(task: TaskDef, classes: Sequence[str]) -> dict[str, str]:
     """What a maker's classes that the task does not have mean: not labelled."""
-    known = {plain_spelling(name) for name in task.region_names}
-    return {name: IGNORE for name in classes if plain_spelling(name) not in known}
+    spellings = {plain_spelling(name) for name in task.region_names}
+    return {name: IGNORE for name in classes if plain_spelling(name) not in spellings}

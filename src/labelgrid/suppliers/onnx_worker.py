@@ -276,28 +276,28 @@ def _check_probabilities(maps: Any, output: Any, activation: str) -> None:
 
 
 def _grades(maps: Any, output: Any, size: Any) -> list[Any]:
-    """The grades from 0 to 255 [h, w], and where they are known."""
+    """The grades from 0 to 255 [h, w], and where they are finite."""
     _check_probabilities(maps, output, "sigmoid")
     (grades,) = _numbers(maps, output, size)
-    known = np.isfinite(grades[..., 0])
-    grades = np.where(known, grades[..., 0], 0.5)
-    return [np.rint(grades.clip(0, 1) * 255).astype(np.uint8), known]
+    finite = np.isfinite(grades[..., 0])
+    grades = np.where(finite, grades[..., 0], 0.5)
+    return [np.rint(grades.clip(0, 1) * 255).astype(np.uint8), finite]
 
 
 def _classes(maps: Any, output: Any, size: Any) -> list[Any]:
-    """The numbers of the likeliest classes [h, w], their probability to 255, where it is known."""
+    """The likeliest classes [h, w], their probability to 255, and where that is finite."""
     _check_probabilities(maps, output, "softmax")
     best = np.full(size, -1, np.float32)
     numbers = np.zeros(size, np.uint16)
-    known = np.ones(size, np.bool_)
+    finite = np.ones(size, np.bool_)
     for number, channel in enumerate(maps):
         values = _resized(channel, size)
-        known &= np.isfinite(values)
+        finite &= np.isfinite(values)
         is_better = values > best
         numbers[is_better] = number
         np.copyto(best, values, where=is_better)
-    confidence = np.where(known, best.clip(0, 1), 0)
-    return [numbers, np.rint(confidence * 255).astype(np.uint8), known]
+    confidence = np.where(finite, best.clip(0, 1), 0)
+    return [numbers, np.rint(confidence * 255).astype(np.uint8), finite]
 
 
 ACTIVATIONS = {"none": _as_it_is, "sigmoid": _sigmoid, "softmax": _softmax}

@@ -88,10 +88,10 @@ class SupplyOrder:
         said["date"] = time.strftime("%Y-%m-%d", time.gmtime())
         if self.cost is not None:
             said["cost"] = self.cost
-        known = {one.name for one in fields(Supplier)}
-        if "up_to" not in known and said.get("up_to"):
+        keys = {one.name for one in fields(Supplier)}
+        if "up_to" not in keys and said.get("up_to"):
             said["align"] = said["up_to"].replace("nothing", "none")
-        return replace(earlier, **{key: value for key, value in said.items() if key in known})
+        return replace(earlier, **{key: value for key, value in said.items() if key in keys})
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -297,7 +297,8 @@ def build_maker(
     plugins.resolve("makers", maker)  # options are pickled: their class is that of the whole module
     kind = plugins.options_class("makers", maker)
     checked = parse(kind, options, f"options of maker '{maker}'")
-    built: Maker = plugins.create("makers", maker, model, project.tasks(), chosen, checked)
+    wanted = model, project.tasks(), chosen, checked
+    built: Maker = plugins.create("makers", maker, *wanted)
     return built
 
 

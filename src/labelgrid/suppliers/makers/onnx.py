@@ -68,7 +68,9 @@ class OutputPlan:
     @property
     def form(self) -> "OutputForm":
         """How its numbers become a file."""
-        return FORMS[self.task.spec.codec]
+        form = form_of(self.task)
+        assert form is not None
+        return form
 
     def setup(self) -> Values:
         """What the model's process is told of it."""
@@ -86,7 +88,9 @@ class OutputPlan:
 WriteLabel = Callable[[OutputPlan, Sequence[Array], LabelPlace, str], str]
 
 
-def _write_depth(plan: OutputPlan, arrays: Sequence[Array], place: LabelPlace, image: str) -> str:
+def _write_distances(
+    plan: OutputPlan, arrays: Sequence[Array], place: LabelPlace, image: str
+) -> str:
     values = arrays[0][..., 0]
     lowest, highest = _ends(values)
     if lowest > highest:
@@ -108,26 +112,28 @@ def _ends(values: Array) -> tuple[float, float]:
 
 
 def _write_grades(plan: OutputPlan, arrays: Sequence[Array], place: LabelPlace, image: str) -> str:
-    grades, known = arrays
-    if not known.any():
+    grades, finite = arrays
+    if not finite.any():
         return NO_NUMBER
     _write_png(place.path(plan.task.name, image, ".png"), grades)
     return ""
 
 
 def _write_classes(plan: OutputPlan, arrays: Sequence[Array], place: LabelPlace, image: str) -> str:
-    numbers, confidence, known = arrays
-    if not known.any():
+    numbers, confidence, finite = arrays
+    if not finite.any():
         return NO_NUMBER
     dtype = np.uint8 if len(plan.output.classes) < 255 else np.uint16
     void = np.iinfo(dtype).max
     _write_png(place.confidence(plan.task.name, image), confidence)
     path = place.path(plan.task.name, image, ".png")
-    _write_png(path, np.where(known, numbers, void).astype(dtype))
+    _write_png(path, np.where(finite, numbers, void).astype(dtype))
     return ""
 
 
-def _write_normals(plan: OutputPlan, arrays: Sequence[Array], place: LabelPlace, image: str) -> str:
+def _write_directions(
+    plan: OutputPlan, arrays: Sequence[Array], place: LabelPlace, image: str
+) -> str:
     from labelgrid.formats.codecs.normals import normalise_vectors
 
     vectors = np.nan_to_num(arrays[0], nan=0.0)
@@ -161,13 +167,21 @@ class OutputForm:
     write: WriteLabel
 
 
-#: By label format.
-FORMS: Mapping[str, OutputForm] = {
-    "depth": OutputForm("numbers", 1, ".npy", _write_depth),
-    "normals": OutputForm("numbers", 3, ".npy", _write_normals),
-    "binary": OutputForm("grades", 1, ".png", _write_grades),
-    "classes": OutputForm("classes", 0, ".png", _write_classes),
-}
+DISTANCES = OutputForm("numbers", 1, ".npy", _write_distances)
+DIRECTIONS = OutputForm("numbers", 3, ".npy", _write_directions)
+GRADES = OutputForm("grades", 1, ".png", _write_grades)
+CLASSES = OutputForm("classes", 0, ".png", _write_classes)
+
+
+def form_of(task: TaskDef) -> OutputForm | None:
+    """How an output becomes a task's label; None if it cannot."""
+    if task.class_names:
+        return CLASSES
+    if task.spec.scaled:
+        return DISTANCES
+    if hasattr(task.options, "axes"):
+        return DIRECTIONS
+    return GRADES if task.region_names else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,8 +322,8 @@ def _planned(model: ModelFile, tasks: TaskDefs, chosen: Texts, where: Path) -> I
     if chosen:
         return
     meant = model.tasks(tasks)
-    for name, task in meant.items():
-        yield OutputPlan(task, outputs[name])
+    for name in meant:
+        yield OutputPlan(meant[name], outputs[name])
     if not meant:
         words = join_names([output.task or model.task or output.name for output in model.output])
         raise _refused(
@@ -327,7 +341,7 @@ def _described(plan: OutputPlan, where: Path, options: Options) -> OutputPlan:
     """
     task = plan.task
     output = plan.output
-    if task.spec.codec not in FORMS or task.form.stride > 1:
+    if form_of(task) is None or task.form.stride > 1:
         raise _refused(
             f"Labels of '{task.name}' are not made from a model's numbers",
             where,
@@ -357,5 +371,5 @@ def _described(plan: OutputPlan, where: Path, options: Options) -> OutputPlan:
     return replace(plan, output=output)
 
 
-def _refused(what: str, where: Path, next_step: str) -> ModelError:
-    return ModelError(f"{what}.", where=where, next_step=next_step, unchanged=UNCHANGED)
+def _refused(fault: str, where: Path, next_step: str) -> ModelError:
+    return ModelError(f"{fault}.", where=where, next_step=next_step, unchanged=UNCHANGED)

@@ -4,7 +4,7 @@ The other project's `labelgrid predict` runs as a process, and what it wrote is 
 """
 
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +15,6 @@ from labelgrid.basics.errors import (
     ImageError,
     ModelError,
     StorageError,
-    command,
 )
 from labelgrid.basics.files import link_or_copy
 from labelgrid.basics.processes import end_with_parent, given_environment
@@ -105,7 +104,7 @@ class ProjectMaker:
                 self._predict(copies, predicted)
             whole = whole_names(readable, readable)
             for image_id in readable:
-                why = self._take(predicted, image_id, whole, place)
+                why = self._take(predicted, image_id, whole=whole, place=place)
                 faults |= {image_id: why} if why else {}
                 progress.advance()
         progress.advance(len(images.images()) - len(readable))
@@ -127,11 +126,13 @@ class ProjectMaker:
                 f"`labelgrid predict` of the other project ended with code {done.returncode}: "
                 f"{done.stderr.strip()[-TAIL:]}",
                 where=self.folder,
-                next_step=f"Try `{command('predict', self.folder, 'IMAGES', '--out', 'OUT')}`.",
+                next_step=f"Try `{' '.join(('labelgrid', *words[:2]))} IMAGES --out OUT`.",
                 unchanged="Labels that were made are kept, and none was imported.",
             )
 
-    def _take(self, predicted: Path, image_id: str, whole: Iterable[str], place: LabelPlace) -> str:
+    def _take(
+        self, predicted: Path, image_id: str, *, whole: Collection[str], place: LabelPlace
+    ) -> str:
         """Write the labels that an image's predictions are; returns why one is not."""
         for name, task in self.tasks.items():
             other = self.others[name]
@@ -186,5 +187,5 @@ def _tasks_of(others: TaskDefs) -> str:
     return f"Its tasks are {names}; --task TASK=OTHER names a pair."
 
 
-def _refused(what: str, where: Path, next_step: str) -> ModelError:
-    return ModelError(f"{what}.", where=where, next_step=next_step, unchanged=UNCHANGED)
+def _refused(fault: str, where: Path, next_step: str) -> ModelError:
+    return ModelError(f"{fault}.", where=where, next_step=next_step, unchanged=UNCHANGED)
