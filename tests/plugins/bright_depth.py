@@ -27,9 +27,7 @@ class BrightDepth:
     def __init__(self, *_: Any) -> None:
         pass
 
-    def make(
-        self, images: ImageFiles, place: LabelPlace, progress: Progress
-    ) -> Mapping[str, str]:
+    def make(self, images: ImageFiles, place: LabelPlace, progress: Progress) -> Mapping[str, str]:
         faults = {}
         for image_id in images.images():
             progress.advance()

@@ -45,13 +45,13 @@ class ModelInput:
     """The input of a model: an image.
 
     Args:
-        name: of the tensor.
+        name: the tensor.
         shape: batch (1), channels (3), height and width; free sides have names.
-        dtype: of its numbers.
-        channel_order: of its channels.
+        dtype: the type of its numbers.
+        channel_order: red or blue first.
         divisor: the input is (pixel / divisor - mean) / std, with pixels from 0 to 255.
-        mean: by channel, in its order.
-        std: by channel, in its order.
+        mean: a number a channel, in their order.
+        std: a number a channel, in their order.
         value_range: for readers.
     """
 
@@ -83,7 +83,7 @@ class ModelResize:
 
     Args:
         rule: a sentence that begins in one of four ways; see `ModelResize.size`.
-        interpolation: between pixels.
+        interpolation: the way between pixels.
     """
 
     rule: str = "none"
@@ -137,7 +137,7 @@ class ModelOutput:
     """An output of a model, which is the label of a task.
 
     Args:
-        name: of the tensor.
+        name: the tensor.
         shape: batch, channels, height and width; a free side of the input's name has its length.
         task: what it is: depth, normals, classes, edges, saliency, or the name of a task.
         activation: what is still to be applied to its numbers.
@@ -168,14 +168,14 @@ class ModelFile:
     """A model in a file, as the TOML beside it describes it.
 
     Args:
-        file: its path below the TOML's folder.
+        file: the path below the TOML's folder.
         input: the image.
         output: what it computes; one table, or several.
         resize: of images.
         task: what its outputs are, if they do not say it.
         model: its name.
-        bytes: of the file, if it is to be checked.
-        sha256: of the file, if it is to be checked.
+        bytes: the size of the file, if it is to be checked.
+        sha256: the digest of the file, if it is to be checked.
         opset: for readers.
         source: where it comes from: `repository`, `commit` and anything else.
         licence: `stated`, the words of its licence, and anything else.
