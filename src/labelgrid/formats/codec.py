@@ -6,12 +6,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, cast
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast
 
 import numpy as np
 
 from labelgrid.basics import plugins
-from labelgrid.basics.array_types import Array, Bools
+from labelgrid.basics.array_types import Array, Bools, Floats32
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import LabelError, LabelSizeError
 from labelgrid.basics.files import digest
@@ -31,6 +31,24 @@ RESTORE = "Import the right file again; `labelgrid verify` lists all changed fil
 O_contra = TypeVar("O_contra", contravariant=True)
 
 
+class UpTo(NamedTuple):
+    """How the numbers of a supplied map differ from those of the task's labels.
+
+    Numbers of the task, or their inverse, become those of the map by a positive scale, and a shift.
+
+    Args:
+        shift: whether the shift is unknown, too; otherwise it is 0.
+        inverse: whether the map holds the inverse of the task's numbers.
+        spread: the usual spread of true labels, in the task's numbers.
+        least: predictions below this count as this before they are inverted.
+    """
+
+    shift: bool
+    inverse: bool
+    spread: float
+    least: float
+
+
 @dataclass(frozen=True, repr=False)
 class LabelArray(Shown):
     """A label as arrays; the file's "ignore" numbers have become a mask.
@@ -40,16 +58,25 @@ class LabelArray(Shown):
         valid: bool [h, w].
         annotated: bool [classes], the classes that were annotated; None: all. Pixels say nothing
             about other classes.
+        confidence: of a supplier in each pixel, float32 [h, w], 0 to 1; None: 1.
+        up_to: how the numbers of a supplied map differ from the task's; None: not at all.
     """
 
     value: Array
     valid: Bools
     annotated: Bools | None = None
+    confidence: Floats32 | None = None
+    up_to: UpTo | None = None
 
     @property
     def size(self) -> Size:
         """Height and width."""
         return self.valid.shape[0], self.valid.shape[1]
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether a supplier's label is true up to a scale at best, or has a confidence."""
+        return self.confidence is not None or self.up_to is not None
 
     def sample(self) -> "LabelArray":
         """Every n-th row and column of a label of more than `JUDGED` pixels; else the label itself.
@@ -77,7 +104,11 @@ class LabelArray(Shown):
 
     def part(self, rows: slice, columns: slice) -> "LabelArray":
         """The label at some rows and columns."""
-        return LabelArray(self.value[rows, columns], self.valid[rows, columns], self.annotated)
+        part = LabelArray(self.value[rows, columns], self.valid[rows, columns], self.annotated)
+        if self.confidence is None and self.up_to is None:
+            return part
+        confidence = None if self.confidence is None else self.confidence[rows, columns]
+        return replace(part, confidence=confidence, up_to=self.up_to)
 
     def __str__(self) -> str:
         height, width = self.size
