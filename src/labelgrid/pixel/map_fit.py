@@ -18,7 +18,7 @@ KEPT = 0.8
 FLAT = 1e-4
 
 
-class Fit(NamedTuple):
+class FittedLine(NamedTuple):
     """A line from one map to another: scale × number + shift."""
 
     scale: float
@@ -29,7 +29,7 @@ class Fit(NamedTuple):
         return self.scale * values + self.shift
 
 
-def fit(values: AnyFloats, aim: AnyFloats, *, shift: bool) -> Fit:
+def fit(values: AnyFloats, aim: AnyFloats, *, shift: bool) -> FittedLine:
     """The scale, 0 or more, and the shift that bring numbers [n] nearest to those of a map [n].
 
     Args:
@@ -40,7 +40,7 @@ def fit(values: AnyFloats, aim: AnyFloats, *, shift: bool) -> Fit:
     Example:
         >>> aim = np.array([5.0, 7.0, 9.0, 11.0, 13.0])
         >>> fit(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), aim, shift=True)
-        Fit(scale=2.0, shift=3.0)
+        FittedLine(scale=2.0, shift=3.0)
     """
     error = np.abs(_line(values, aim, shift).of(values) - aim)
     last = max(int(np.ceil(KEPT * len(error))), 1) - 1
@@ -48,9 +48,9 @@ def fit(values: AnyFloats, aim: AnyFloats, *, shift: bool) -> Fit:
     return _line(values[kept], aim[kept], shift)
 
 
-def _line(values: AnyFloats, aim: AnyFloats, shift: bool) -> Fit:
+def _line(values: AnyFloats, aim: AnyFloats, shift: bool) -> FittedLine:
     if not shift:
-        return Fit(
+        return FittedLine(
             max(float(values @ aim) / max(float(values @ values), np.finfo(float).tiny), 0), 0
         )
     middle = float(values.mean())
@@ -58,9 +58,9 @@ def _line(values: AnyFloats, aim: AnyFloats, shift: bool) -> Fit:
     centred = values - middle
     square = float(centred @ centred)
     if square <= len(values) * (FLAT * middle) ** 2:
-        return Fit(0, level)
+        return FittedLine(0, level)
     scale = max(float(centred @ (aim - level)) / square, 0)
-    return Fit(scale, level - scale * middle)
+    return FittedLine(scale, level - scale * middle)
 
 
 def spread(values: AnyFloats) -> float:
