@@ -37,8 +37,8 @@ BAR = 0.9
 #: By a model's task, the kind of the project's task, its options, and what the model's TOML leaves out.
 TASKS: Mapping[str, tuple[str, Any, Any]] = {
     "depth": ("depth", {}, {"up_to": "scale-shift", "larger_is_nearer": True}),
-    "edges": ("edges", {"threshold": 128}, {}),
-    "saliency": ("saliency", {"threshold": 128}, {}),
+    "edges": ("edges", {}, {}),
+    "saliency": ("saliency", {}, {}),
     "classes": ("semseg", {"classes": ["background", "chair", "sofa", "person"]}, {}),
 }
 TOML = """
@@ -150,17 +150,32 @@ def timed(run: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - wall, processor_of(os.getpid()) - processor
 
 
+def bare_loops(
+    path: Path, model: ModelFile, files: list[Path], out: Path
+) -> dict[str, Callable[[], object]]:
+    """The loops by name."""
+    loops: dict[str, Callable[[], object]] = {}
+    for name, spins in (("bare loop", "1"), ("bare loop, threads that sleep", "0")):
+        options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.intra_op.allow_spinning", spins)
+        session = onnxruntime.InferenceSession(str(path.with_name(model.file)), options)
+        loops[name] = Loop(model, files, out, session).run
+    return loops
+
+
+def show(times: Mapping[str, list[tuple[float, float]]], count: int) -> None:
+    """Print the medians."""
+    for name, seconds in times.items():
+        wall, processor = (median(one) * 1e3 / count for one in zip(*seconds, strict=True))
+        print(f"  {name:32} {wall:8.1f} ms an image (processor {processor:8.1f} ms)")
+
+
 def compare(path: Path, images: Path, folder: Path, repeats: int) -> bool:
     """Print the figures of a model; return whether the bar is met."""
     model = read_model_file(path)
     _, _, settings = TASKS[model.task]
     files = sorted(images.iterdir())
-    loops = {}
-    for name, spins in (("bare loop", "1"), ("bare loop, threads that sleep", "0")):
-        options = onnxruntime.SessionOptions()
-        options.add_session_config_entry("session.intra_op.allow_spinning", spins)
-        session = onnxruntime.InferenceSession(str(path.with_name(model.file)), options)
-        loops[name] = Loop(model, files, folder / "bare", session).run
+    loops = bare_loops(path, model, files, folder / "bare")
     with project_of(folder / "project", images, model.task) as project:
         maker = supply.build_maker(project, "onnx", path, chosen={}, options=settings)
         order = supply.SupplyOrder(name="made", maker=maker)
@@ -185,9 +200,7 @@ def compare(path: Path, images: Path, folder: Path, repeats: int) -> bool:
         shutil.rmtree(project.folder / supply.FOLDER, ignore_errors=True)
         times["made and imported"] = [timed(whole)]
     print(f"{model.file}, {len(files)} images:")
-    for name, seconds in times.items():
-        wall, processor = (median(one) * 1e3 / len(files) for one in zip(*seconds, strict=True))
-        print(f"  {name:32} {wall:8.1f} ms an image (processor {processor:8.1f} ms)")
+    show(times, len(files))
     ratios = []
     for *bare, made in zip(*(times[name] for name in sides), strict=True):
         fastest = [min(one) for one in zip(*bare, strict=True)]

@@ -9,12 +9,10 @@ from labelgrid.annotate.answers import plain_spelling
 from labelgrid.annotate.import_options import IGNORE
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.type_names import Texts, Values
+from labelgrid.formats.confidence import confidence_folder
 from labelgrid.formats.naming import label_name
 from labelgrid.project.sources import ImageFiles
 from labelgrid.tasks.task import TaskDef
-
-#: The folder of a task's confidence, beside the folder of its labels.
-CONFIDENCE = "confidence"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +35,7 @@ class LabelPlace:
 
     def confidence(self, task: str, image_id: str) -> Path:
         """The file of the confidence of a label, from 0 to 255 in each pixel."""
-        return self.path(f"{task}.{CONFIDENCE}", image_id, ".png")
+        return self.path(confidence_folder(task), image_id, ".png")
 
 
 class Maker(Protocol):

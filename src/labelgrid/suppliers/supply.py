@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -82,16 +82,14 @@ class SupplyOrder:
         chosen = {name: mean for name, mean in meanings.items() if by_maker.get(name) != mean}
         said["map"] = {**by_maker, **chosen}
         said["classes"] = {**earlier.classes, **said.get("classes", {})}
+        said["grades"] = tuple(dict.fromkeys([*earlier.grades, *said.get("grades", ())]))
         if chosen:
             text = ",".join(f"{name}={chosen[name]}" for name in sorted(chosen))
             said["settings"] = {**said["settings"], "map": text}
         said["date"] = time.strftime("%Y-%m-%d", time.gmtime())
         if self.cost is not None:
             said["cost"] = self.cost
-        keys = {one.name for one in fields(Supplier)}
-        if "up_to" not in keys and said.get("up_to"):
-            said["align"] = said["up_to"].replace("nothing", "none")
-        return replace(earlier, **{key: value for key, value in said.items() if key in keys})
+        return replace(earlier, **said)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -356,9 +354,6 @@ def take_labels(
     folder = project.folder / FOLDER / order.name
     tasks: Mapping[str, Tally] = {}
     if made.images:
-        if "grades" not in vars(declared):  # no confidence is read
-            for task in order.maker.files:
-                remove_folder(folder / MADE / f"{task}.confidence")
         write_text(folder / MADE / DECLARATION, declared.text(), UNCHANGED)
         done = import_supplied(
             project, folder / MADE, supplier=order.name, format="folder", progress=progress

@@ -177,7 +177,7 @@ def form_of(task: TaskDef) -> OutputForm | None:
     """How an output becomes a task's label; None if it cannot."""
     if task.class_names:
         return CLASSES
-    if task.spec.scaled:
+    if task.spec.up_to:
         return DISTANCES
     if hasattr(task.options, "axes"):
         return DIRECTIONS
@@ -225,7 +225,7 @@ class OnnxMaker:
             },
         }
         for plan in self.plans:
-            if plan.task.spec.scaled:
+            if plan.task.spec.up_to:
                 values["up_to"] = plan.output.up_to
                 values["larger_is_nearer"] = plan.output.larger_is_nearer
             if plan.form.meaning == "grades":
@@ -347,7 +347,7 @@ def _described(plan: OutputPlan, where: Path, options: Options) -> OutputPlan:
             where,
             f"Their format is '{task.spec.codec}', with a stride of {task.form.stride}.",
         )
-    if task.spec.scaled:
+    if task.spec.up_to:
         nearer = options.larger_is_nearer
         output = replace(
             output,
