@@ -19,7 +19,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.suppliers import read_declaration, read_index, supplied_rows
 from labelgrid.suppliers import supply
 from labelgrid.suppliers.makers.onnx import OnnxMaker
-from tests.models import class_model, depth_model
+from tests.models import class_model, depth_model, grade_model
 from tests.projects import Said, make_project
 
 COVERS = ["labelgrid.suppliers.maker", "labelgrid.suppliers.makers"]
@@ -195,6 +195,31 @@ def test_a_model_without_a_class_of_the_project_is_refused_before_it_runs(
     model = class_model(tmp_path / "models", ["zebra", "giraffe"])
     with pytest.raises(UsageError, match="None of the model's classes is a class of 'semseg'"):
         supplied(folder, model)
+
+
+def test_grades_and_the_probabilities_of_classes_are_kept_as_confidence(
+    first: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "classes.txt").write_text("wall\nfloor\nbox\n")
+    with Project.create(
+        tmp_path / "flat",
+        first / "made/images",
+        ["edges", f"semseg:{tmp_path}/classes.txt"],
+        progress=Said(),
+    ) as project:
+        project.supply("edges", grade_model(tmp_path / "models"), limit=2)
+        project.supply("net", class_model(tmp_path / "models", ["wall", "floor", "lamp"]), limit=2)
+        declared = read_declaration(tmp_path / "flat/supplied/edges" / DECLARATION)
+        assert declared.grades == ("edges",)
+        for name, task in (("edges", "edges"), ("net", "semseg")):
+            index = read_index(project._project, name)
+            for image_id, label in index.labels[task].items():
+                confidence = cv2.imread(str(tmp_path / "flat" / label.confidence), -1)
+                image = cv2.imread(str(first / "made/images" / image_id)).mean(axis=2)
+                assert confidence.shape == image.shape
+                if name == "edges":
+                    assert np.abs(confidence - abs(2 * image - 255)).max() <= 2
+        assert index.labels["semseg"]
 
 
 #: Where a run is killed: the object and the name of what is called, and after how many calls.
