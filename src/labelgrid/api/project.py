@@ -280,6 +280,7 @@ class Project(ProjectContents):
             LabelgridError: the model cannot be used, or is refused, or a label cannot be imported.
         """
         from labelgrid.suppliers import supply as steps
+        from labelgrid.suppliers.label_maker import PRELOADED
 
         maker = steps.build_maker(
             self._project,
@@ -297,7 +298,7 @@ class Project(ProjectContents):
         )
         if request.dry_run:
             return steps.try_supply(self._project, order, self._progress)
-        workplace = request.workplace(steps.PRELOADED)
+        workplace = request.workplace(PRELOADED)
         with self._job(workplace.share) as progress:
             made = steps.make_labels(self._project, order, progress, workplace)
         if made is None:

@@ -1,7 +1,7 @@
 """Defines makers: plug-ins that make the labels of a supplier from images."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from labelgrid.basics.type_names import Texts, Values
 from labelgrid.formats.confidence import confidence_folder
 from labelgrid.formats.naming import label_name
 from labelgrid.project.sources import ImageFiles
+from labelgrid.recipes.resolve import hash_of
 from labelgrid.tasks.task import TaskDef
 
 
@@ -32,6 +33,10 @@ class LabelPlace:
     def path(self, task: str, image_id: str, extension: str) -> Path:
         """The file of a label; its folder may not exist."""
         return self.folder / task / label_name(image_id, extension, image_id in self.whole)
+
+    def part(self, images: Sequence[str]) -> "LabelPlace":
+        """The same for some of the images, to be sent to another process."""
+        return replace(self, whole=self.whole.intersection(images))
 
     def confidence(self, task: str, image_id: str) -> Path:
         """The file of the confidence of a label, from 0 to 255 in each pixel."""
@@ -73,6 +78,12 @@ class Maker(Protocol):
         Raises:
             LabelgridError: no image can be labelled, since the model is wrong.
         """
+
+
+def identity_of(declared: Values) -> str:
+    """A hash of what labels depend on: the revision and the settings that their maker declared."""
+    settings = {key: str(value) for key, value in declared.get("settings", {}).items()}
+    return hash_of(declared.get("revision", ""), settings)
 
 
 def unknown_classes(task: TaskDef, classes: Sequence[str]) -> dict[str, str]:

@@ -18,21 +18,18 @@ from labelgrid.annotate.import_options import IGNORE
 from labelgrid.basics import plugins
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import ProjectError, UsageError, command
-from labelgrid.basics.files import disk_errors, flush, read_text, remove_folder, write_text
+from labelgrid.basics.files import read_text, remove_folder, write_text
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.shown import Shown
 from labelgrid.basics.streams import seed_of
 from labelgrid.basics.type_names import Texts, Values
 from labelgrid.basics.words import count_text, duration, join_names
-from labelgrid.executors.passes import RecordPass, Shard, Stamped
 from labelgrid.executors.workplace import Workplace
 from labelgrid.formats.naming import whole_names
-from labelgrid.images.places import ImagePaths, chosen_paths, file_versions
 from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.imports.imported import Tally
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.sources import ImageFiles
 from labelgrid.project.suppliers import (
     Supplier,
     SupplierIndex,
@@ -40,11 +37,9 @@ from labelgrid.project.suppliers import (
     read_index,
     supplier_folder,
 )
-from labelgrid.recipes.resolve import hash_of
-from labelgrid.suppliers.maker import LabelPlace, Maker
+from labelgrid.suppliers.label_maker import image_files, label_pass
+from labelgrid.suppliers.maker import LabelPlace, Maker, identity_of
 
-#: The module that processes load before they make labels.
-PRELOADED = __name__
 #: The folder of the project for labels until they are imported.
 FOLDER = ".supply"
 #: In it, the folder of the labels.
@@ -151,103 +146,6 @@ class MadeLabels:
     licence: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class MadeShard(Stamped):
-    """The record of a shard whose labels are made.
-
-    Args:
-        faults: why images have none, by id.
-    """
-
-    faults: Mapping[str, str]
-
-
-def make_shard(
-    shard: Shard[MadeShard], maker: Maker, images: ImageFiles, place: LabelPlace, progress: Progress
-) -> MadeShard:
-    """Make the labels of a shard's images that a killed run did not make.
-
-    A note of the shard's stamp says that the files that are there are of these images.
-    """
-    note = shard.path.with_suffix(".begun")
-    with disk_errors(note, UNCHANGED):
-        is_same = note.is_file() and read_text(note) == shard.stamp
-    waiting = []
-    for image_id in shard.items:
-        paths = label_files(maker, place, [image_id])
-        if is_same and all(path.is_file() for path in paths):
-            progress.advance()
-            continue
-        for path in paths:
-            path.unlink(missing_ok=True)
-        waiting.append(image_id)
-    if not is_same:
-        write_text(note, shard.stamp, UNCHANGED)
-    source = replace(images, paths=chosen_paths(images.paths, waiting))
-    faults = maker.make(source, place, progress)
-    with disk_errors(place.folder, UNCHANGED):
-        for _ in flush(filter(Path.is_file, label_files(maker, place, waiting))):
-            pass
-    return MadeShard(stamp=shard.stamp, faults=dict(faults))
-
-
-def label_files(maker: Maker, place: LabelPlace, images: Sequence[str]) -> list[Path]:
-    """The files of the labels of images, whether they are there or not."""
-    paths = []
-    for image_id in images:
-        paths += [place.path(task, image_id, end) for task, end in maker.files.items()]
-    return paths
-
-
-def supply_pass(
-    project: ProjectFolder, order: SupplyOrder, rows: Sequence[ImageRow], threads: int
-) -> RecordPass[MadeShard]:
-    """The pass that makes the labels of images."""
-    folder = (project.folder / FOLDER / order.name).absolute()
-    whole = whole_names([row.image_id for row in rows], _all_images(project))
-    place = LabelPlace(folder=folder / MADE, whole=whole, threads=threads)
-    images = _images(rows)
-    versions = file_versions(images.paths)
-    identity = identity_of(order.maker.declared)
-    return RecordPass(
-        what="Making labels",
-        folder=folder,
-        kind=MadeShard,
-        items=[row.image_id for row in rows],
-        stamp=lambda names: hash_of(
-            identity, [(name, images.digests[name], *versions[name]) for name in names]
-        ),
-        function=make_shard,
-        arguments=lambda shard: (order.maker, _only(images, shard.items), _of(place, shard.items)),
-    )
-
-
-def _all_images(project: ProjectFolder) -> Iterator[str]:
-    return (row.image_id for row in project.store.images())
-
-
-def _images(rows: Sequence[ImageRow]) -> ImageFiles:
-    return ImageFiles(
-        paths=ImagePaths({row.image_id: (row.root, row.digest) for row in rows}),
-        digests={row.image_id: row.digest for row in rows},
-    )
-
-
-def _only(images: ImageFiles, names: Sequence[str]) -> ImageFiles:
-    digests = {name: images.digests[name] for name in names}
-    return replace(images, paths=chosen_paths(images.paths, names), digests=digests)
-
-
-def _of(place: LabelPlace, names: Sequence[str]) -> LabelPlace:
-    return replace(place, whole=place.whole.intersection(names))
-
-
-def identity_of(declared: Values) -> str:
-    """A hash of what labels depend on: the revision and the settings of their maker."""
-    settings = {key: str(value) for key, value in declared.get("settings", {}).items()}
-    return hash_of(declared.get("revision", ""), settings)
-
-
 def missing_images(
     project: ProjectFolder, order: SupplyOrder, declared: Supplier
 ) -> list[ImageRow]:
@@ -317,7 +215,7 @@ def try_supply(project: ProjectFolder, order: SupplyOrder, progress: Progress) -
         for _ in range(2 if rows else 0):  # the first time it is loaded, too
             start = time.perf_counter()
             place = LabelPlace(folder=Path(name))
-            faults = order.maker.make(_images(rows[:1]), place, Silent())
+            faults = order.maker.make(image_files(rows[:1]), place, Silent())
             seconds = (time.perf_counter() - start) * len(rows)
     return Supplied(
         supplier=order.name,
@@ -335,7 +233,12 @@ def make_labels(
     declared = _checked(project, order)
     licence = _say_licence(project, order, progress)
     rows = _limited(missing_images(project, order, declared), order)
-    making = supply_pass(project, order, rows, workplace.threads)
+    place = LabelPlace(
+        folder=(project.folder / FOLDER / order.name / MADE).absolute(),
+        whole=whole_names([row.image_id for row in rows], _all_images(project)),
+        threads=workplace.threads,
+    )
+    making = label_pass(order.maker, image_files(rows), place)
     shards = making.shards(workplace)
     if not making.run(shards, workplace, progress):
         return None
@@ -344,6 +247,10 @@ def make_labels(
         faults |= record.faults
     images = [row.image_id for row in rows if row.image_id not in faults]
     return MadeLabels(images=images, faults=faults, licence=licence)
+
+
+def _all_images(project: ProjectFolder) -> Iterator[str]:
+    return (row.image_id for row in project.store.images())
 
 
 def take_labels(

@@ -17,12 +17,12 @@ from labelgrid.imports import import_supplied as importing
 from labelgrid.imports.import_labels import LabelImport
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.suppliers import read_declaration, read_index, supplied_rows
-from labelgrid.suppliers import supply
+from labelgrid.suppliers import label_maker, supply
 from labelgrid.suppliers.makers.onnx import OnnxMaker
 from tests.models import class_model, depth_model, grade_model
 from tests.projects import Said, make_project
 
-COVERS = ["labelgrid.suppliers.maker", "labelgrid.suppliers.makers"]
+COVERS = ["labelgrid.suppliers.label_maker", "labelgrid.suppliers.maker"]
 
 
 class Killed(BaseException):
@@ -151,7 +151,7 @@ def test_a_limit_takes_some_at_random_and_the_next_run_others(folder: Path, tmp_
 def test_a_dry_run_tries_one_image_and_keeps_nothing(folder: Path, tmp_path: Path) -> None:
     before = sorted(folder.rglob("*"))
     done = supplied(folder, depth_model(tmp_path / "models"), dry_run=True)
-    assert done.left == 10 and done.seconds and not done.made
+    assert done.left == 10 and done.seconds is not None and not done.made
     assert sorted(folder.rglob("*")) == before
 
 
@@ -224,9 +224,9 @@ def test_grades_and_the_probabilities_of_classes_are_kept_as_confidence(
 
 #: Where a run is killed: the object and the name of what is called, and after how many calls.
 PHASES: dict[str, tuple[Any, str, int]] = {
-    "before the first label": (supply, "make_shard", 0),
+    "before the first label": (label_maker, "make_shard", 0),
     "in a shard": (cv2, "imencode", 0),
-    "after a shard": (supply, "make_shard", 1),
+    "after a shard": (label_maker, "make_shard", 1),
     "before the import": (supply, "import_supplied", 0),
     "in the import": (importing, "write_index", 0),
     "after the import": (supply, "_note_empty", 0),
