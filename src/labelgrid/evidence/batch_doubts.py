@@ -301,13 +301,17 @@ class BatchDoubts:
 
     def _compare_parts(self, task: str) -> list[Doubt]:
         """Compare parts of labels with the rest of their images, each pair of tasks once."""
-        images = {cell.image_id: self._part_maps(cell.image_id) for cell in self.sample(task)}
-        doubts = part_doubts(images, self._parting.relations, task)
+        images = self._maps_of(self.sample(task))
+        earlier = cache(lambda: self._maps_of(self.earlier(task)))
+        doubts = part_doubts(images, self._parting.relations, task, earlier)
         fresh = [doubt for doubt in doubts if doubt.tasks not in self._parted]
         self._parted += [doubt.tasks for doubt in fresh]
         for doubt in fresh:
             self.parts |= {Cell(image_id, task): box for image_id, box in doubt.parts.items()}
         return [doubt.doubt for doubt in fresh]
+
+    def _maps_of(self, cells: Iterable[Cell]) -> dict[str, PartMaps]:
+        return {cell.image_id: self._part_maps(cell.image_id) for cell in cells}
 
     def _make_part_maps(self, image_id: str) -> PartMaps:
         summaries = self._summaries(Cell(image_id, name) for name in self.tasks)
