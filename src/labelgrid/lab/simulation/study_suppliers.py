@@ -96,7 +96,7 @@ def suppliers_of(recipe: Recipe, root: Path, tasks: Collection[str]) -> list[Stu
     return suppliers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SuppliedCell:
     """A supplier's label of a cell as a file of the task.
 
@@ -198,7 +198,9 @@ class SupplierReader:
             else:
                 if confidence:
                     confidence(size)  # a wrong one is refused
-                yield SuppliedCell(cell, file, file == path, size=size, confidence=confidence)
+                yield SuppliedCell(
+                    cell=cell, path=file, is_own=file == path, size=size, confidence=confidence
+                )
 
 
 def _is_label(file: Path, task: TaskDef, size: Size, shown: Path) -> bool:
