@@ -1,6 +1,9 @@
 """Laws of supply: whatever dies and wherever it runs, the same labels come; of training images alone, and once."""
 
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -265,6 +268,24 @@ def test_a_run_that_was_killed_and_is_repeated_gives_the_same_bytes(
     assert made.items() <= labels(folder).items()
     assert len(kept) >= (0, 1)[phase in ("in a shard", "before the import")]
     assert not (folder / supply.FOLDER).exists()
+
+
+def test_a_command_that_is_killed_by_the_system_goes_on(folder: Path, tmp_path: Path) -> None:
+    model = depth_model(tmp_path / "models")
+    shutil.copytree(folder, tmp_path / "whole/flat")
+    supplied(tmp_path / "whole/flat", model)
+    words = [sys.executable, "-m", "labelgrid", "supply", str(folder), "made"]
+    words += ["--model", str(model)]
+    for count in (1, 4):
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        limit = time.monotonic() + 250
+        while process.poll() is None and time.monotonic() < limit:
+            if len(list((folder / supply.FOLDER).rglob("*.npy"))) >= count:
+                process.kill()
+            time.sleep(0.002)
+        process.wait()
+    supplied(folder, model)
+    assert labels(folder) == labels(tmp_path / "whole/flat")
 
 
 def test_labels_of_a_killed_run_are_made_no_second_time(folder: Path, tmp_path: Path) -> None:
