@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from labelgrid.basics.files import disk_errors, flush, read_text, write_text
-from labelgrid.basics.progress import Progress
+from labelgrid.basics.progress import Progress, Silent
 from labelgrid.executors.passes import RecordPass, Shard, Stamped
 from labelgrid.images.places import ImagePaths, chosen_paths, file_versions
 from labelgrid.ledger.grid import ImageRow
@@ -66,19 +66,15 @@ def make_shard(
 
 
 @dataclass(frozen=True)
-class FlushingProgress:
+class FlushingProgress(Silent):
     """Begins to flush the labels of an image to the disk as soon as the image is reported.
 
-    At the end of a shard little is left to wait for.
+    At the end of a shard little is left to wait for. The step of the pass goes on.
     """
 
     beside: Progress
     files: Iterator[list[Path]]
     pool: ThreadPoolExecutor
-
-    def start(self, what: str, total: int, unit: str) -> None:
-        """As `Progress.start`."""
-        self.beside.start(what, total, unit)
 
     def advance(self, amount: int = 1, note: str = "") -> None:
         """As `Progress.advance`."""
