@@ -153,7 +153,7 @@ def next_round_advice(
     Of a task whose newest rounds show no gain, nothing is foreseen.
 
     Args:
-        curves: of the tasks.
+        curves: the curves of the tasks.
         most: the labels that each task can have; it buys no more. None: any number.
     """
     fitted = [task_curve for task_curve in curves if task_curve.curve]

@@ -29,17 +29,17 @@ class Advice:
         answered: whether it is an answer; False: it is too early to say, and what would tell.
         task: that it is about; "" for all.
         class_name: the class of the task that it is about; "" for all.
-        metric: of the task.
-        unit: of the metric, and of the values.
+        metric: the metric of the task.
+        unit: the unit of the metric, and of the values.
         count: the labels to buy, or the images to hold out.
         now: the metric now: what `value` starts from. Of curves, as the newest round measured it.
-        measured: of curves, the same.
+        measured: as `now`, for curves.
         value: what it may become; None where nothing can be foreseen.
         low, high: the 80 % interval of `value`.
         gain: of a purchase, the relative gain of its metric and of those that its labels bring
             along, in percent: purchases are compared by it for their price.
         rounds: the newest rounds of a task that show no gain: nothing is foreseen from its curve.
-        price: of the labels, in the unit of costs.
+        price: the price of the labels, in the unit of costs.
         seconds: that the labels take, as far as labels with times tell.
         command: that does what is advised; "" for none.
     """

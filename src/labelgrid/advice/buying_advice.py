@@ -38,7 +38,7 @@ class Offer:
 
     Args:
         missing: the number of training images without one, and of which none follows from others.
-        price: of one label.
+        price: the price of one label.
         seconds: that one takes; None: unknown.
         timed: the number of labels whose times say so.
     """
@@ -54,12 +54,12 @@ class _Purchase:
     """Further labels of a task, and their gain.
 
     Args:
-        curve: of the task.
+        curve: the curve of the task.
         count: the labels.
         becomes: what the next round may measure with them.
         gains: the relative gain of each task that has more labels by it, its own first.
-        error: of their sum, half of its 80 % interval.
-        offer: of the task.
+        error: the error of their sum, half of its 80 % interval.
+        offer: the offer of the task.
         limit: why the budget buys no more, in words; "" if it is spent.
     """
 
@@ -159,11 +159,11 @@ def buying_advice(
     none of them is cheaper than the first and gains more.
 
     Args:
-        curves: of the tasks.
+        curves: the curves of the tasks.
         offers: by task.
         brings: as of `PoolView`: what a label brings along gains, too.
         budget: what may be spent.
-        folder: of the project, for commands.
+        folder: the folder of the project, for commands.
     """
     fitted = [curve for curve in curves if curve.curve]
     if not fitted:

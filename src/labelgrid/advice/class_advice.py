@@ -43,7 +43,7 @@ def class_advice(
         task: its name.
         rows: its classes, as of `class_rows`.
         shown: the labels that show them.
-        folder: of the project, for commands.
+        folder: the folder of the project, for commands.
         pretrained: whether the network starts from pretrained weights, or cannot.
         budget: the options of a query's budget, for commands.
     """

@@ -60,7 +60,7 @@ class ControlTrainings:
     """The trainings on both sets of labels, two for each seed.
 
     Args:
-        context: of the project, with all of its labels.
+        context: the context of the project, with all of its labels.
         splits: the training images and the val images. A val image keeps all of its labels in all
             trainings: none learns from them.
         chosen: the labels of the training images by who chose them.

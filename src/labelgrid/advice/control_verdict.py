@@ -25,7 +25,7 @@ class MeasureRow:
     Args:
         name: the task, or `loss_mtl`.
         metric: its headline metric.
-        unit: of the metric.
+        unit: the unit of the metric.
         better: which direction is better.
         picks: the values with the picks, by seed.
         control: the values with the control.

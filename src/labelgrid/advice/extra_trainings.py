@@ -39,9 +39,10 @@ class ExtraTraining:
     Its checkpoints are removed when what it tells is kept. A killed training is resumed.
 
     Args:
-        context: of the project, with the labels to learn from and the seed of the training.
+        context: the context of the project, with the labels to learn from and the seed of the
+            training.
         splits: the training images and the val images.
-        folder: of this training alone.
+        folder: the folder of this training alone.
         progress: receives the progress.
     """
 
@@ -60,8 +61,8 @@ class ExtraTraining:
         """Read the result of the finished training; None without, or with another identity.
 
         Args:
-            kind: of the record.
-            name: of its file.
+            kind: the kind of the record.
+            name: the name of its file.
             identity: that it must have.
         """
         path = self.folder / name

@@ -53,8 +53,8 @@ def flat_rounds(
 
     Args:
         points: the rounds of a task, the newest last.
-        without: of each round, the metric with each block of held-out images left out in turn;
-            empty where that is not known.
+        without: for each round, the metric with each block of held-out images left out in turn;
+            empty if unknown.
         curve: through the rounds.
     """
     verdicts = []

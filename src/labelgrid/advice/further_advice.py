@@ -113,7 +113,7 @@ def heldout_advice(
         measured: the newest measurement.
         headlines: the metric of each task.
         free: the images of the project that can still be held out.
-        folder: of the project, for commands.
+        folder: the folder of the project, for commands.
     """
     rows = []
     for task, metric in headlines.items():

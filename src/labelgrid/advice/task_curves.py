@@ -21,7 +21,7 @@ class TaskCurve:
     Args:
         task: its name.
         metric: its name.
-        unit: of the metric.
+        unit: the unit of the metric.
         points: the rounds that can be compared, the newest last.
         curve: through them; None with too few.
         flat: the newest of them that show no gain; None: the newest rounds do.

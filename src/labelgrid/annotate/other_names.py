@@ -65,7 +65,7 @@ def match_other_names(
     """Match files that are not named after an image, for each task by itself.
 
     Args:
-        names: of files, as paths below the answer.
+        names: the names of files, as paths below the answer.
         tasks: those of which no file is named after its image: two ways to name are never mixed.
         images: all image ids.
     """

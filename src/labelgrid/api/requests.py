@@ -624,8 +624,8 @@ class CellsRequest(CommandRequest, kw_only=True):
         task: only the cells of this task; None: all tasks.
         split: only the cells of this split's images; None: all.
         round: only the cells that this round asked for; 0: no round; None: all.
-        order: of the images: changed, loss/TASK, share/TASK:CLASS (the largest predicted share
-            first), or a scored statistic; empty: by their ids.
+        order: the order of the images: changed, loss/TASK, share/TASK:CLASS (the largest predicted
+            share first), or a scored statistic; empty: by their ids.
     """
 
     state: StateName | None = None

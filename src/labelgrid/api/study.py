@@ -277,7 +277,7 @@ def report(
     """Write the report of a project or a study as one self-contained HTML file.
 
     Args:
-        folder: of the project or the study.
+        folder: the folder of the project or the study.
         out: the HTML file; None: `report.html` in the folder.
         plots: a folder for each figure as SVG and PNG.
         pictures: predict the shown cells that have no pictures yet; loads the model.

@@ -24,7 +24,7 @@ class TerminalBars:
     """Shows a bar for each step, below one another.
 
     Args:
-        console: of the terminal.
+        console: the console of the terminal.
     """
 
     def __init__(self, console: "Console") -> None:

@@ -30,7 +30,7 @@ class PluginChoice:
 
     Args:
         name: a plug-in of its folder, or your own: "package.module:object".
-        options: of the plug-in.
+        options: the options of the plug-in.
     """
 
     name: str

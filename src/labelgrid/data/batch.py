@@ -126,7 +126,7 @@ class Item:
         id: the image id.
         image: RGB, uint8 [h, w, 3].
         labels: by task.
-        weights: of its cells, in the order of the tasks.
+        weights: the weights of its cells, in the order of the tasks.
         frame: its frame, if it is a whole image.
         soft: its soft labels, by `term/task`.
         camera: that took it; None if it is unknown.

@@ -123,7 +123,7 @@ def cache_source(
 
     Args:
         source: the images and labels.
-        tasks: of the labels.
+        tasks: the tasks of the labels.
         image_ids: the images to decode, in this order.
         limit: 0: decode none.
         folder: on whose disk the file is.

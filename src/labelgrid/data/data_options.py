@@ -30,8 +30,8 @@ class DataOptions:
         at: position of crops in training: "random", or always the "centre" (the survey's zoom).
         jitter: brightness, contrast and saturation change by up to this share in training; 0: no
             change.
-        mean, std: of the input's channels (RGB in 0..1), for normalisation; the defaults are
-            ImageNet's.
+        mean, std: the mean and standard deviation by which each input channel (RGB in 0..1) is
+            normalised; the defaults are ImageNet's.
         average_flips: predict whole images twice, once mirrored, and average the raw outputs:
             wherever predictions are measured, written or taken for pseudo-labels, not in scores.
     """

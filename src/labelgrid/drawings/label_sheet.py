@@ -62,7 +62,7 @@ class SheetRow:
     """A photograph and its labels, as pictures of the size of `Layout.fit`.
 
     Args:
-        name: of the image.
+        name: the name of the image.
         photograph: RGB, uint8 [h, w, 3], or a text that says why there is none.
         labels: by task in the sheet's order, the same.
         note: what is said of the row, below the name.
@@ -130,7 +130,7 @@ def label_sheet(
         title: above the sheet.
         rows: the photographs and their labels.
         tasks: in the order of the labels.
-        layout: of so many tasks and rows.
+        layout: the layout for the number of tasks and rows.
         stripes: say what striped pixels are.
         legends: below the sheet; None: those of `tasks`.
     """

@@ -45,7 +45,8 @@ class Summaries:
 
     Args:
         tasks: the tasks.
-        cells: of all labels of the batch. Of each task a sample is kept, as `BatchDoubts` draws it.
+        cells: the cells of all labels of the batch. Of each task a sample is kept, as `BatchDoubts`
+            draws it.
     """
 
     def __init__(self, tasks: TaskDefs, cells: Iterable[Cell]) -> None:
@@ -81,7 +82,7 @@ class BatchDoubts:
 
     Args:
         known: what they are judged by; of their cells, it reads the labels of the batch.
-        digests: of the labels of the batch, by cell.
+        digests: the digests of the labels of the batch, by cell.
         drawn: the cells of those that a tool drew as regions, each of its own image.
         summaries: those of the batch.
 

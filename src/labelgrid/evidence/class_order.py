@@ -108,8 +108,8 @@ class LabelUse:
 
     Args:
         classes: those that it shows.
-        features: of each of these.
-        share: of each of these: the share of the labelled pixels.
+        features: the features of each of these.
+        share: the share of each of these: the share of the labelled pixels.
     """
 
     classes: Sequence[int]

@@ -34,7 +34,7 @@ class Doubt:
     """A reason to take a set of labels for wrong.
 
     Args:
-        task: of the labels.
+        task: the task of the labels.
         what: a sentence with the numbers.
         notes: image -> what it says of this one, in a few words. Images that it compares with each
             other are neighbours. Empty: it is about all labels.

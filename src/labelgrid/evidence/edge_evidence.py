@@ -58,7 +58,7 @@ class OutlineFit:
     """The agreement of a label's outlines with the edges of its image.
 
     Args:
-        agreement: of the label as it lies.
+        agreement: the agreement of the label as it lies.
         turned: the best agreement of the label in one of `WAYS`.
         way: the way with this agreement.
     """

@@ -59,7 +59,7 @@ class ComparedImage:
         labels: those that were read.
         unread: the tasks of the others.
         shown: the bits of `classes_in` as hexadecimal digits, by task.
-        agreements: of its labels, by relation.
+        agreements: the agreements of its labels, by relation.
         parts: small maps of its labels, if it has several.
     """
 

@@ -66,7 +66,7 @@ class LabelDoubt:
     """The doubt of one label.
 
     Args:
-        cell: of the label.
+        cell: the cell of the label.
         score: 0 if nothing does, else up to the number of sorts of evidence.
         reasons: what does, in words, the strongest first.
         others: reason -> the other labels that it speaks of, if it does.

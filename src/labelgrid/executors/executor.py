@@ -35,7 +35,7 @@ class Executor(Protocol):
         """Start `function(*arguments, progress)`, which the job's folder shows.
 
         Args:
-            folder: of the job; a log in it is kept.
+            folder: the folder of the job; a log in it is kept.
             function: can be pickled, as can its arguments; it is of a module, not of the script
                 that was started. Its results are files. It may be carried out again after a death
                 at any of its steps.

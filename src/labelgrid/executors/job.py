@@ -315,7 +315,7 @@ class JobProgress:
     Every report raises a `KeyboardInterrupt`, as Ctrl-C does, if somebody asked the job to stop.
 
     Args:
-        folder: of the job.
+        folder: the folder of the job.
         beside: is reported to as well.
     """
 

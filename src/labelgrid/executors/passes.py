@@ -29,7 +29,7 @@ class Stamped:
     """The base of records of plain values.
 
     Args:
-        stamp: of all that the record depends on.
+        stamp: the stamp of all that the record depends on.
     """
 
     stamp: str
@@ -55,9 +55,9 @@ class Shard(PassPart, Generic[R]):
     """Some of the things of a pass, whose result is a record.
 
     Args:
-        kind: of the record.
-        path: of the record.
-        stamp: of the record.
+        kind: the kind of the record.
+        path: the path of the record.
+        stamp: the stamp of the record.
     """
 
     kind: type[R]
@@ -83,13 +83,13 @@ class Pass(Generic[P]):
 
     Args:
         what: is done, in words.
-        folder: of the results.
+        folder: the folder of the results.
         function: `function(part, *arguments, progress)` makes the result of a part; it is of a
             module, and can be pickled.
-        arguments: of the function for a part, made when that is started.
+        arguments: the arguments of the function for a part, made when that is started.
         is_done: whether all that the function makes of a part is there.
-        unit: of the things.
-        title: of a part, by its `number` from 1 and its first `item`.
+        unit: the unit of the things.
+        title: the title of a part, by its `number` from 1 and its first `item`.
     """
 
     what: str
@@ -148,10 +148,10 @@ class RecordPass(Pass[Shard[R]]):
     """A pass whose function returns the records of shards.
 
     Args:
-        kind: of the records.
-        items: the names of the things, in their order.
-        stamp: of the record of some of them.
-        singly: each thing is a shard of its own.
+        kind: the kind of the records.
+        items: the names of all items, in order.
+        stamp: a function that gives the stamp of the record of some items.
+        singly: each item is a shard of its own.
     """
 
     kind: type[R]

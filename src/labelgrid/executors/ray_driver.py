@@ -36,7 +36,7 @@ class RayRequest:
     Args:
         preload: the module that workers load at first.
         workers: their number.
-        address: of a running cluster; "" starts one on this machine.
+        address: the address of a running cluster; "" starts one on this machine.
     """
 
     preload: str
@@ -49,7 +49,7 @@ class RayReply:
     """News of a job, or of all jobs.
 
     Args:
-        number: of the job; -1: Ray cannot be used.
+        number: the number of the job; -1: Ray cannot be used.
         end: how it ended; None: its worker is gone.
         text: why there is no end.
     """

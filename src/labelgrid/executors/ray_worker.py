@@ -38,7 +38,7 @@ class RayCall:
         variables: environment variables of the command that wants the job.
         work: the function, by the name of its module, and its arguments before its progress:
             pickled, so that the driver need not import what the job uses.
-        version: of labelgrid, where the job comes from.
+        version: the version of labelgrid on the machine that sent the job.
     """
 
     folder: str

@@ -50,7 +50,7 @@ def shard_size(images: int, workers: int, asked: int = 0) -> int:
     """The number of images in a shard.
 
     Args:
-        images: of the pool.
+        images: the number of images in the pool.
         workers: processes that compute shards; 0: this one alone.
         asked: what somebody asked for, which is rounded up to a multiple of `MULTIPLE`; 0: nobody.
 

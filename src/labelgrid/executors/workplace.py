@@ -67,7 +67,7 @@ class Workplace:
         Args:
             activity: is done.
             pieces: all of them, of one unit.
-            folder: of their jobs.
+            folder: the folder of their jobs.
             progress: receives the progress.
 
         Raises:

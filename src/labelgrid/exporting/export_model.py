@@ -33,7 +33,7 @@ class ExportedModel(Shown):
     """A file that was written.
 
     Args:
-        path: of the file.
+        path: the path of the file.
         round: whose training it is.
         tasks: what it predicts.
         known: the tasks whose labels it takes.

@@ -65,7 +65,7 @@ def write_onnx(
 
     Args:
         network: in evaluation mode, on the CPU.
-        path: of the file.
+        path: the path of the file.
         known: the tasks whose labels are inputs, too.
         description: JSON values.
     """
@@ -152,7 +152,7 @@ def differences(
 
     Args:
         network: as it was written.
-        path: of the file.
+        path: the path of the file.
         known: the tasks whose labels are inputs.
         count: the number of images.
 

@@ -104,7 +104,8 @@ class LazyLabel(LabelArray):
         Args:
             stored: the numbers.
             valid: bool [h, w].
-            decode: of `stored` and `valid`, or a part of both, and `options`; each pixel by itself.
+            decode: a function of `stored` and `valid`, or a part of both, and `options`, which
+                decodes each pixel by itself.
             options: its further arguments.
         """
         label = object.__new__(cls)

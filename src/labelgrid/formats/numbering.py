@@ -119,7 +119,7 @@ def look_up_numbers(
     """The position of each whole number; `UNKNOWN` where it has none.
 
     Args:
-        numbers: of any shape.
+        numbers: an array of any shape.
         positions: number -> position.
         below: smaller numbers without a position are `NOT_LABELLED`; None: no number is.
 

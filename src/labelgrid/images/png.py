@@ -53,7 +53,7 @@ class Header:
     Args:
         height: in pixels.
         width: in pixels.
-        bits: of one value.
+        bits: the bits of one value.
         colour: the type of colour.
         interlaced: whether its rows are in the order of Adam7.
     """

@@ -105,7 +105,7 @@ def check_image(path: Path, look: Look | None = None) -> CheckedImage:
     that of the decoded image, or four times that if a JPEG is progressive (4:4:4).
 
     Args:
-        path: of the image.
+        path: the path of the image.
         look: is shown a JPEG, which is decoded at a part of its size; other images are not.
 
     Raises:

@@ -92,7 +92,7 @@ def import_labels(
         replace: replace labels of cells that have another label; the old file and event are kept.
         accept: import labels that look wrong; see `import_doubts.refuse_doubted`.
         limit: import only this many images, drawn with `seed`; 0: all.
-        seed: of that draw.
+        seed: the seed of that draw.
         options: what a person says about the answer.
         dry_run: change nothing but a picture, and return what would be imported or refused.
         progress: reports each file.

@@ -72,8 +72,8 @@ class ImportSources:
     Args:
         project: the project that gets the labels.
         sources: each as it was given, and unpacked.
-        format: of all of them, as of `import_labels`.
-        split: as of `import_labels`.
+        format: the format of all sources, as in `import_labels`.
+        split: as in `import_labels`.
         index: the project's tasks, images and requests.
     """
 

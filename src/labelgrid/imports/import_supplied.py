@@ -116,8 +116,8 @@ class SuppliedImport(LabelImport):
     """An import of a supplier's labels.
 
     Args:
-        name: of the supplier.
-        declared: of its labels.
+        name: the name of the supplier.
+        declared: what the file with the labels declares of them.
         known: the labels that it gave before.
     """
 

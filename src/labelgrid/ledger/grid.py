@@ -164,11 +164,12 @@ class Pick(Shown):
 
     Args:
         cell: the cell.
-        score: of the strategy; None if no strategy picked the cell, or by random draws only.
-        weight: of its label in training.
+        score: the score of the strategy; None if no strategy picked the cell, or by random draws
+            only.
+        weight: the weight of its label in training.
         why: the reason, in words.
-        cost: of its label.
-        request_id: of its request.
+        cost: the cost of its label.
+        request_id: the id of the pick's request.
         terms: what the score was made of, by name; empty if nothing is known of it.
         explanation: how the pick compares with the other candidates.
         drawn: whether the strategy knew nothing of the cell, and drew its score at random. The

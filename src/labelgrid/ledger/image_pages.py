@@ -37,7 +37,7 @@ class ImageFilter:
     """A filter of images: an image matches if at least one cell matches all fields.
 
     Args:
-        splits: of their images; None: all.
+        splits: the splits of their images; None: all.
         task: the cell's task; empty: any.
         state: its state; None: any.
         round: the round that requested it; None: any.

@@ -26,7 +26,7 @@ class RoundRow:
         number: from 1; 0 means outside the rounds.
         state: at most one round is open.
         strategy: the one that chose the picks.
-        seed: of the choice.
+        seed: the seed of the choice.
         budget: the limit of the picks, in `unit`.
         unit: labels, images or cost.
         recipe: the hash of the recipe that was trained.

@@ -19,7 +19,7 @@ class OneStage(Network):
     Args:
         tasks: by name.
         encoder: returns `Features`.
-        channels: of the shared map.
+        channels: the channels of the shared map.
         bodies: each task's layers, from the shared map to its features.
         width: channels of the bodies' features.
         options: the rates of dropout.

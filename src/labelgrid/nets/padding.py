@@ -32,9 +32,9 @@ def crop_padding(whole: Tensor, stride: int, height: int, width: int) -> Tensor:
 
     Args:
         whole: [b, c, h', w'], with one cell for each stride × stride pixels of the padded image.
-        stride: of the map.
-        height: of the image.
-        width: of the image.
+        stride: the stride of the map.
+        height: the height of the image.
+        width: the width of the image.
 
     Example:
         >>> crop_padding(torch.tensor([[[[0.0, 4.0]]]]), 4, 4, 6)

@@ -28,9 +28,9 @@ class NextStep:
         typed: what to type, one command after the other.
         why: the step in a sentence.
         after: words that follow the last command.
-        budget: of a query: that of the last one or, before it, labels; no more than is left; 0 of
-            other commands.
-        unit: of the budget.
+        budget: the budget of a query: as in the last query or, for the first, in labels; at most
+            what is left; 0 for other commands.
+        unit: the unit of the budget.
     """
 
     command: str

@@ -25,7 +25,7 @@ class LabelClasses:
     """Which classes labels show.
 
     Args:
-        names: of the classes, by their bits.
+        names: the names of the classes, by their bits.
         rows: a row a label, with a bit for each class.
     """
 

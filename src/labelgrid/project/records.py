@@ -41,7 +41,7 @@ class Fit(Shown):
         checkpoint: the final checkpoint file, relative to the project folder.
         model: its digest: of the evaluated weights and, if it has terms, of their states.
         recipe: the whole recipe.
-        seed: of the training.
+        seed: the seed of the training.
         trained: the tasks that had a training label.
         images: the number of images that were trained on, without those that only choose the model.
         labels: the number of their labels, by task.

@@ -53,10 +53,10 @@ class Supplier:
     """What is declared of a supplier's labels: `supplier.toml`.
 
     Args:
-        cost: of one label.
+        cost: the cost of one label.
         origin: who or what made them.
-        revision: of that.
-        licence: of the labels.
+        revision: the revision of that model or program.
+        licence: the licence of the labels.
         date: when they were made.
         align: what of each map of a scaled kind, such as depth, is fitted to the task's labels.
         larger_is_nearer: whether its numbers grow toward the camera; None: if the task's do.

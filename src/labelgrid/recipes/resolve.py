@@ -229,8 +229,8 @@ def resolved_options(folder: str, names: Iterable[str], tables: Tables) -> dict[
     What is computed with options is stamped with these, so that it is stale once a default changes.
 
     Args:
-        folder: of the plug-ins.
-        names: of the plug-ins.
+        folder: the folder of the plug-ins.
+        names: the names of the plug-ins.
         tables: the given options, by plug-in name.
 
     Raises:

@@ -25,7 +25,7 @@ def remove_tasks(tables: Values, tasks: Collection[str]) -> Json:
     A supplier's trust in them goes.
 
     Args:
-        tables: of a recipe, by name; they stay as they are.
+        tables: the tables of a recipe, by name; they stay as they are.
         tasks: the tasks to leave out.
 
     Raises:

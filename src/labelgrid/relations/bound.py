@@ -25,7 +25,7 @@ class BoundRelation:
     """A relation between tasks of a project.
 
     Args:
-        name: of its table in the recipe.
+        name: the name of its table in the recipe.
         reads: the names of the tasks whose labels it reads, in its order.
         gives: the name of the task whose labels it derives.
         trust: see `RelationChoice`.

@@ -11,7 +11,7 @@ class RelationChoice:
     """A relation of a recipe: a table [relations.NAME].
 
     Args:
-        plugin: of `labelgrid.relations.derivations`; "": the table's name.
+        plugin: the plug-in in `labelgrid.relations.derivations`; "": the table's name.
         reads: the tasks whose labels it reads, in its order; empty: the only ones of their kinds.
         gives: the task of the derived label; "": the only one of its kind that is not read.
         trust: how far derived labels are believed, from 0 to 1: their weight in training. 0: the
@@ -21,7 +21,7 @@ class RelationChoice:
             value a cell that follows by what is left.
         if_possible: leave the relation out, without an error, where a task of its kinds lacks. Set
             in the recipes of runs with some of a study's tasks.
-        options: of the plug-in.
+        options: the options of the plug-in.
     """
 
     plugin: str = ""

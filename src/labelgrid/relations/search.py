@@ -39,7 +39,7 @@ class OptionSearch:
         start: those options.
         bind: the relation with some options.
         pairs: the images, a random sample in random order; the first `MOST` choose.
-        task: of the derived labels.
+        task: the task of the derived labels.
     """
 
     relation: BoundRelation

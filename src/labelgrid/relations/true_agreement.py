@@ -45,7 +45,7 @@ class TruePair:
     Args:
         labels: those that it reads, by task.
         truth: the label that it should derive.
-        camera: of the image; None: unknown.
+        camera: the camera of the image; None: unknown.
     """
 
     labels: Mapping[str, LabelArray]

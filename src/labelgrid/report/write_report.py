@@ -52,7 +52,7 @@ def write_report(
     """Write the report of a project; see `write_project_report`.
 
     Args:
-        folder: of the project.
+        folder: the folder of the project.
         out: the HTML file.
         drawings: a folder for the drawings, or None for no files.
         pictures: predict the shown cells that have no pictures yet; loads torch.

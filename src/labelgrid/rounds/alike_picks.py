@@ -108,7 +108,7 @@ def say_alike(
     """Say which picked images look alike.
 
     Args:
-        store: of the project.
+        store: the store of the project.
         picks: best first.
         progress: is told.
         folder: the project's, for commands.
@@ -130,7 +130,7 @@ def alike_picks(store: Store, picks: Sequence[Pick], progress: Progress) -> Alik
     be read are left out.
 
     Args:
-        store: of the project.
+        store: the store of the project.
         picks: best first.
         progress: receives the progress.
     """

@@ -75,7 +75,7 @@ class ModelContext:
         recipe: the project's current recipe, or that of a training.
         definitions: the tasks as the project declares them, by name.
         tasks: the tasks with the recipe's losses, by name.
-        seed: of the project, or of a training.
+        seed: the seed of the project, or of a training.
     """
 
     recipe: Recipe

@@ -33,7 +33,7 @@ def derived_tasks(
     Args:
         relations: those that are on, the most trusted first.
         learned: the tasks that the network learned; predictions of others are not read.
-        which: of which tasks.
+        which: which tasks to derive: "missing", "mean" or "none".
     """
     derived: dict[str, BoundRelation] = {}
     if which == "none":
@@ -54,7 +54,7 @@ class ImagePredictions:
         definitions: as the project declares them.
         raws: the network's raw outputs.
         learned: the tasks that it learned; other outputs are not read for what is derived.
-        frame: of the image.
+        frame: the frame of the image.
         camera: that took it; None: unknown.
     """
 

@@ -145,7 +145,7 @@ def identity_of(filled: FilledLabels, val: Sequence[str], start: str) -> str:
     A checkpoint with another identity is not resumed.
 
     Args:
-        filled: of the training images.
+        filled: the filled labels of the training images.
         val: the val images.
         start: see `plan_of`.
     """

@@ -54,7 +54,8 @@ class FoundDuplicates(Shown):
     """The images for measuring that look like training images.
 
     Args:
-        pairs: of such an image and a training image, the most alike first.
+        pairs: each measuring image with the training image that it looks like, the most alike
+            first.
         measured: the number of images for measuring that were compared.
         training: the number of training images that they were compared with.
         unread: why images could not be read, by id.

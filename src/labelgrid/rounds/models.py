@@ -175,8 +175,8 @@ def load_previous_weights(
     New tensors (a new task's heads) keep their initial weights.
 
     Args:
-        checkpoint: of the earlier network.
-        name: of the earlier network, for the message.
+        checkpoint: the checkpoint of the earlier network.
+        name: the name of the earlier network, for the message.
         network: takes the weights.
         progress: receives what is continued.
     """
@@ -239,7 +239,7 @@ def restore_trained(
     """Restore the model of a training in a project's folder, without its ledger.
 
     Args:
-        context: of the training.
+        context: the context of the training.
         folder: the project's.
         fit: the record of the training.
         records: those of its members, by name.
@@ -273,10 +273,10 @@ def restore_network(context: ModelContext, path: Path, digest: str, name: str) -
     """Restore a network and its terms from a checkpoint.
 
     Args:
-        context: of the training.
-        path: of the checkpoint.
+        context: the context of the training.
+        path: the path of the checkpoint.
         digest: what the checkpoint must have.
-        name: of the model, for messages.
+        name: the name of the model, for messages.
 
     Raises:
         ModelError: the checkpoint is missing, is another one, or was trained for other tasks.

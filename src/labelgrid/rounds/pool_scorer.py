@@ -142,7 +142,7 @@ class PoolScorer:
         """Score the round's pool; a killed run resumes where it stopped.
 
         Args:
-            number: of the round.
+            number: the number of the round.
             grid: the cells.
             workplace: where the pool is scored, and in which shards.
 

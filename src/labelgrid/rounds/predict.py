@@ -60,7 +60,8 @@ def predict(
         soft: also write the soft predictions (class probabilities, say) beside each label file;
             `formats.soft` reads them.
         overlay: also draw each photograph with each prediction over it.
-        relations: of which tasks predictions are derived; a derived one is no soft prediction.
+        relations: the relations of which tasks predictions are derived; a derived one is no soft
+            prediction.
         left_out: gets the images that cannot be read, which are listed in a file of the project,
             too; None: one is an error.
         workplace: where the images are predicted, and in which shards. In shards, such an error

@@ -50,9 +50,9 @@ class PredictionOrder:
         folder: the project's, where the checkpoint is.
         tasks: as the ledger has them.
         class_lists: the ledger's, by which classes have their colours.
-        recipe: of the training.
+        recipe: the recipe of the training.
         relations: those that may derive predictions.
-        which: of which tasks predictions are derived.
+        which: which tasks to derive: "missing", "mean" or "none".
         fit: the record of the training.
         known: whether known labels are fed in.
         out: the folder for the files `<task>/<image path>.<ext>`.
@@ -102,7 +102,7 @@ class Predictor:
 
     Args:
         order: the settings.
-        context: of the training, with all tasks.
+        context: the context of the training, with all tasks.
         derived: the tasks whose predictions follow from those of other tasks.
         heads: the tasks that the model has heads for.
     """

@@ -140,7 +140,7 @@ class CountedSource(WrappedImages):
     Args:
         source: with the whole labels.
         crop: the part of each image that counts; None: the whole.
-        range: of the depths that count, without its ends; None: all.
+        range: the range of the depths that count, without its ends; None: all.
         capped: the tasks whose labels are depths.
     """
 

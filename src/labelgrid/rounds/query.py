@@ -317,9 +317,9 @@ class _Query:
     Args:
         project: the project.
         asked: the name of the strategy that the user or the settings named.
-        name: of the strategy that picks.
+        name: the name of the strategy that picks.
         strategy: that picks.
-        scores: of the model; None: there is no model.
+        scores: the scores of the model; None: there is no model.
         draws: what is drawn at random beside.
         progress: receives the progress.
         tasks: whose cells may be picked; empty: all.
@@ -550,7 +550,7 @@ class _Pool:
     """The pool that the cells are chosen from.
 
     Args:
-        number: of the open round.
+        number: the number of the open round.
         stamp: a hash of the pool, by which a change made meanwhile is noticed.
         grid: the cells, with what they cost in this round.
         table: the scores; None if the strategy needs none.

@@ -316,7 +316,7 @@ class RoundScores:
         The round's picks are explained by them.
 
         Args:
-            number: of the round.
+            number: the number of the round.
             table: its fresh scores.
 
         Raises:
@@ -328,8 +328,8 @@ class RoundScores:
         """The table of a round that holds some statistics: of the scores, or of the explanations.
 
         Args:
-            names: of the statistics.
-            number: of the round.
+            names: the names of the statistics.
+            number: the number of the round.
             table: its fresh scores.
         """
         if names <= table.statistics.keys():

@@ -54,7 +54,7 @@ class ExampleImage:
     Args:
         name: its id, or the name of its file.
         root: the folder of that file; empty for an image of the project.
-        digest: of the file's content; empty for an image of the project.
+        digest: the digest of the file's content; empty for an image of the project.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Search:
         example: the example.
         tasks: whose labels are asked for, unless the user names others; empty: all.
         note: what the ledger keeps of it.
-        folder: of its own scores, below that of the round's.
+        folder: the folder of its own scores, below that of the round's.
     """
 
     choice: PluginChoice | None = None
@@ -299,8 +299,8 @@ def refuse_unseen(
         project: the project.
         table: the scores.
         grid: the pool.
-        task: of the class.
-        name: of the class.
+        task: the task of the class.
+        name: the name of the class.
 
     Raises:
         NothingToBuyError: it predicts none.
@@ -366,7 +366,7 @@ def kept_scores(search: RoundScores, number: int) -> Table | None:
 
     Args:
         search: the scores of the search.
-        number: of the round.
+        number: the number of the round.
     """
     needs = search.strategy.needs
     for scores in _scores_of(search, number):

@@ -36,7 +36,7 @@ class ThumbnailRecord(Stamped):
     """What is said of a shard's thumbnails.
 
     Args:
-        digest: of their file.
+        digest: the digest of their file.
         faults: why images could not be read, by id; their thumbnails are 0.
         small: images that are too small to be compared; theirs are 0, too.
     """
@@ -147,7 +147,7 @@ def sharded_thumbnails(
 
     Args:
         rows: the images, in the order of their names.
-        folder: of the files.
+        folder: the folder of the files.
         progress: counts the images.
         workplace: where.
 

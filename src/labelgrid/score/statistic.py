@@ -40,7 +40,7 @@ class PoolBatch:
         tasks: the tasks by name.
         definitions: the tasks as they are defined, by name; their `transform` says how a mirrored
             view's values differ.
-        supplier_labels: of suppliers, by task, for cells without a true label; empty unless a
+        supplier_labels: suppliers' labels by task, for cells without a true label; empty unless a
             statistic reads them.
     """
 
@@ -115,7 +115,7 @@ class FitContext:
     Args:
         model: frozen, in evaluation mode. Neither its parameters nor its buffers may change.
         tasks: the tasks by name.
-        weights: of the tasks' losses, as the model was trained.
+        weights: the weights of the tasks' losses, as the model was trained.
         labelled: maps an epoch to batches of the train split's images with a label, in random
             order.
         pool: maps an epoch to batches of the images with a missing cell, in random order.

@@ -46,7 +46,7 @@ class SuppliedCells:
     Args:
         supplier: its name.
         task: the task.
-        images: of the cells.
+        images: the images of the cells.
         earlier: the images of those that earlier queries drew.
     """
 
@@ -166,7 +166,7 @@ def draw_beside(draws: RandomDraws, grid: Grid, budget: Budget, *, seed: int, ro
         draws: what to draw.
         grid: all training images.
         budget: the most that the drawn cells may take, in all.
-        seed: of the project.
+        seed: the seed of the project.
         round: its number. The control is drawn anew in each.
 
     Raises:

@@ -49,7 +49,7 @@ def leave_out_following(
     Args:
         grid: the pool.
         relations: that are on, the most trusted first.
-        seed: of the project.
+        seed: the seed of the project.
         mostly: leave out the cells that follow mostly, too (`mostly_following`): what does not
             follow, 1 - trust * coverage, is the share of the images that keeps them.
         asked: tasks of which cells that follow mostly stay, as somebody asks for them.

@@ -121,7 +121,7 @@ def _fill(groups: dict[int, Places], values: Floats, capacity: int) -> list[int]
 
     Args:
         groups: items by weight, each group's most valuable first.
-        values: of all items.
+        values: the values of all items.
         capacity: the largest total weight.
     """
     best = np.zeros(capacity + 1)

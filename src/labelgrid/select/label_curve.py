@@ -33,7 +33,7 @@ class CurvePrior:
         task: the mean gain by a doubling of the task's labels.
         all: by the labels of all tasks, in twice their square root over that of the first round.
         task_spread: the variance of `task` from curve to curve, as a multiple of that of the noise.
-        all_spread: of `all`.
+        all_spread: the spread of `all`.
         shared_spread: their covariance.
         noise: the standard deviation of a round beside the curve.
     """
@@ -65,7 +65,7 @@ class CurvePoint:
     Args:
         labels: the labels of the task that its network was trained on.
         all: the labels of all tasks.
-        value: of the metric.
+        value: the value of the metric.
     """
 
     labels: float
@@ -87,7 +87,7 @@ class MetricScale:
     """Makes gains of a metric comparable: odds of percentages, logarithms of all others.
 
     Args:
-        unit: of the metric; "%" is a percentage.
+        unit: the unit of the metric; "%" is a percentage.
         better: whether higher or lower values are better.
 
     Example:
@@ -147,7 +147,7 @@ class LabelCurve:
     """A metric's curve, fitted to the measured rounds and the prior.
 
     Args:
-        scale: of the metric.
+        scale: the scale of the metric.
         first: the first round.
         newest: the newest round.
         centre: the mean of the rounds' inputs [2].
@@ -249,7 +249,7 @@ def fit_curve(
     Args:
         points: the measured rounds, the newest last, of the same held-out labels; those without a
             label of the task, or with a value beyond the scale, do not count.
-        scale: of the metric.
+        scale: the scale of the metric.
         prior: what is known before.
 
     Example:

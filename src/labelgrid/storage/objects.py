@@ -32,7 +32,7 @@ def fetch(
     still what it was.
 
     Args:
-        address: of the object.
+        address: the address of the object.
         digest: the content hash that it must have; "" accepts any content.
         limit: an object of more bytes is refused; None: none is.
         check: compare what is in the cache with the digest; otherwise the caller does.

@@ -19,7 +19,7 @@ class RelationOffer:
     """A shipped relation between a project's tasks that the recipe does not declare.
 
     Args:
-        name: of the relation.
+        name: the name of the relation.
         reads: the tasks whose labels it reads.
         gives: the task whose labels it derives, of which some are missing.
         labelled: whether each of these tasks has labels of training images.

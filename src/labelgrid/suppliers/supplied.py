@@ -35,7 +35,7 @@ class BoundSupplier:
 
     Args:
         name: its name.
-        declared: of its labels.
+        declared: what the supplier declares of its labels.
         index: its labels.
         trust: in those of each task that is trusted.
     """
@@ -213,7 +213,7 @@ def pairs(
 
     Args:
         project: the project.
-        name: of the supplier.
+        name: the name of the supplier.
         task: the task.
         source: the true labels, as of the ledger.
         image_ids: training images; of a random draw, if trust is to be measured.

@@ -59,7 +59,8 @@ class LabelFigure:
         tolerance: a difference between sets of labels up to this is never suspicious; with `ratio`,
             a factor up to this.
         ratio: whether values are compared by their ratio instead of their difference.
-        range: of labels of this kind, whatever they show; used while there are no earlier labels.
+        range: the range of labels of this kind, whatever they show; used while there are no earlier
+            labels.
         unit: the unit of the value.
         others: the value if the task declared another option, by that option as a file of tasks has
             it.

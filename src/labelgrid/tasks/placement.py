@@ -186,7 +186,7 @@ class Placement:
         Maps larger than the canvas are shrunk by area averaging first.
 
         Args:
-            array: of the image's size, with at most 4 channels.
+            array: an array of the image's size, with at most 4 channels.
             padding: the value of the padding by channel; 0 for channels that it does not give.
         """
         import cv2

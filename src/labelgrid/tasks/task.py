@@ -531,7 +531,7 @@ def definitions(
     """The definitions by name, in the ledger's order.
 
     Args:
-        rows: of the ledger.
+        rows: the rows of the ledger.
         class_lists: the lists that labels were made with, the oldest first, for the order in which
             the classes came up.
     """

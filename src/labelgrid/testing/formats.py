@@ -61,7 +61,7 @@ class FormatCase:
     """A format and a folder for its files.
 
     Args:
-        name: of the plug-in, or "package.module:object".
+        name: the name of the plug-in, or "package.module:object".
         folder: exists.
     """
 

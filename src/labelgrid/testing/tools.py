@@ -63,7 +63,7 @@ class RequestPlace:
         connector: its name, or "package.module:object".
         annotator: answers the requests.
         tasks: what is asked for.
-        options: of imports, where a tool needs to be told something.
+        options: the options of imports, where a tool needs to be told something.
     """
 
     def __init__(

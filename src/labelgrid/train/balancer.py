@@ -178,9 +178,9 @@ class WeightedBalancer(Balancer):
     """The base class of balancers that multiply the losses by the objective's weights first.
 
     Args:
-        weights: of the objective, by task.
+        weights: the weights of the objective, by task.
         reduce: reduces losses to a scalar, as the objective says.
-        options: of the balancer.
+        options: the options of the balancer.
     """
 
     def __init__(self, weights: Weights, reduce: Reduce, options: object = None) -> None:

@@ -31,7 +31,7 @@ def say_if_idle(
 
     Args:
         term: its name, for the message.
-        data: of the training.
+        data: the data of the training.
         several: it needs several tasks; so does one with `pairs`.
         images: it compares the images of a batch with each other.
         unlabelled: the network learns from it only where an image lacks a task's label.

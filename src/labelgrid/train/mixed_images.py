@@ -79,9 +79,9 @@ def mix_images(batch: Batch, tasks: Tasks, options: TrainOptions, draw: Draw) ->
     labels are mixed, with the gaps among them.
 
     Args:
-        batch: of the training.
+        batch: the batch of the training.
         tasks: in the order of `batch.weights`.
-        options: of the training.
+        options: the options of the training.
         draw: makes the random numbers of each image.
     """
     names = _mixed_tasks(options, tasks)

@@ -71,7 +71,7 @@ class TrainOptions:
         batch: images a step; an incomplete last batch is left out, unless it is the only one.
         optimiser: Adam, or AdamW, whose weight decay is decoupled from the gradient.
         learning_rate: at the start.
-        weight_decay: of the optimiser.
+        weight_decay: the weight decay of the optimiser.
         power: exponent of the polynomial decay of the learning rate: (1 - e / E) ** power by
             epochs, or by optimiser steps if the length is given in steps or label visits.
         halve: halve the learning rate after each such share of the training instead, if above 0;
@@ -102,7 +102,7 @@ class TrainOptions:
         patience: early stopping: end the training after this many evaluations without a lower
             `loss_mtl` on the val split, if above 0. The other lengths are the most that it takes.
         workers: processes that read and augment images ahead; 0: the training process reads.
-        precision: of the computations; `"16-mixed"` and `"bf16-mixed"` are for GPUs.
+        precision: the precision of the computations; `"16-mixed"` and `"bf16-mixed"` are for GPUs.
         device: where the network is trained; `"auto"`: a GPU if there is one.
         tensorboard: also write TensorBoard files beside `log.jsonl`.
         cache: GiB on the project's disk that decoded images and labels may take while the network

@@ -38,7 +38,7 @@ class Trainer:
     """A running training: modules, optimiser and position.
 
     Args:
-        plan: of the training.
+        plan: the plan of the training.
         group: the processes that train together.
     """
 
@@ -245,7 +245,7 @@ class Trainer:
         Args:
             batch: this process's share of the batch.
             index: the number of the step in the epoch.
-            ids: of the whole batch; None: `batch` is the whole one.
+            ids: the ids of the whole batch; None: `batch` is the whole one.
 
         Returns:
             Of the whole batch: the unweighted task losses, [b] each, the mask of labels, bool
@@ -405,7 +405,7 @@ class Means:
         ({'depth': 1.5}, {'depth': 1.0})
 
     Attributes:
-        sums: of each loss, with the number of its values.
+        sums: the sums of each loss, with the number of its values.
         first: the mean of each loss in the first batch in which it counted.
     """
 

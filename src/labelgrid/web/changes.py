@@ -81,7 +81,7 @@ def cells_of_images(
         project: the project.
         action: what is to be done.
         images: their ids.
-        task: of the cells; empty: all tasks.
+        task: the task of the cells; empty: all tasks.
 
     Raises:
         LedgerError: there is no such image.

@@ -83,7 +83,7 @@ class ShownJob:
     """A job.
 
     Args:
-        number: of the job.
+        number: the number of the job.
         command: the name of its command.
         title: what it does, for people.
         line: what one would type.

@@ -26,7 +26,7 @@ class PicksView:
         strategy: that picked.
         picks: the first of them, best first.
         counts: the number of all by task.
-        cost: of all.
+        cost: the cost of all.
         is_current: whether they can be requested: no cell changed since.
     """
 

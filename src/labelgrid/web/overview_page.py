@@ -19,7 +19,7 @@ class ProjectOverview:
     Args:
         status: as `Project.status` tells it.
         quality: by task, its headline metric on the held-out images as a sentence, if measured.
-        next_step: of the campaign.
+        next_step: the next step of the campaign.
         budget: that a query is proposed.
         exported: what was exported since the last request; only while requests are open.
         export_choice: what an export offers.

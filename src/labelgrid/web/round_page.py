@@ -60,7 +60,7 @@ class RoundView:
     """The page of a round.
 
     Args:
-        values: of the round, as `status` tells them.
+        values: the values of the round, as `status` tells them.
         photographs: those of the page, the one of the best pick first.
         legends: what the colours of the shown tasks mean.
         counts: the number of all picks by their answers.

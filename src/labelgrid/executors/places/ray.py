@@ -108,7 +108,7 @@ class Ray:
     Args:
         preload: the module that workers load before their first job.
         workers: their number.
-        address: of a running cluster, as Ray takes it; "" starts one on this machine.
+        address: the address of a running cluster, as Ray takes it; "" starts one on this machine.
         share: the jobs that are started here.
     """
 

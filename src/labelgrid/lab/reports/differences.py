@@ -31,7 +31,7 @@ class MeanDifference:
         rounds_bought: the number of the strategy's rounds, from 0.
         seeds: the number of pairs.
         at: the labels or the cost where both are read, mean over seeds.
-        mean: of the paired differences, strategy minus reference.
+        mean: the mean of the paired differences, strategy minus reference.
         low, high: its 95 % bootstrap interval, or the smallest and the largest difference with too
             few pairs. Between rounds it spans that with the value after the next round, too.
     """

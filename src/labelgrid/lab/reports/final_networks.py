@@ -36,7 +36,7 @@ class Ending:
     """The metrics of finished runs at a place of the curves, for comparisons.
 
     Args:
-        name: of the place, such as "after the last round".
+        name: the name of the place, such as "after the last round".
         method: how the values are read there, as a sentence.
         networks: their metrics by strategy and seed.
         next_networks: where the place lies between rounds, those of the rounds that follow it. A

@@ -59,11 +59,11 @@ class StudyFolder:
     """The content of a study's folder.
 
     Args:
-        path: of the folder.
+        path: the path of the folder.
         study: its settings.
         kept: the values of `study.json`.
         endings: the entries of `runs.json`, by run key.
-        records: of all runs, by run key, for those whose folders are not here.
+        records: the records of all runs, by run key, for those whose folders are not here.
     """
 
     path: Path

@@ -38,7 +38,7 @@ class InitialLabels:
             existing project; "published": those of a split file of MTPSL.
         images: how many images; 0: the whole pool; None: the study's `initial`. Not used by plans
             with a file.
-        tasks: of the plan "images", the tasks whose labels each image has; all if empty.
+        tasks: for the plan "images", the tasks whose labels each image has; all if empty.
         shares: task -> its share, such as { semseg = 1, depth = 9 }.
         file: its path, absolute or below the data set's root: of "cells" a CSV file with the
             columns image and task, of "ledger" the folder of a project or of a study's run, of

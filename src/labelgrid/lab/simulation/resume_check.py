@@ -77,7 +77,7 @@ def check_same(
     Args:
         request: the request of all runs of the folder.
         runs: its runs.
-        identities: of the runs, without the images.
+        identities: the identities of the runs, without the images.
         images: the digest of its images; "" if it is not known yet.
 
     Returns:

@@ -59,7 +59,7 @@ class Study:
         val: the split for model choice and for `until`; "" uses none.
         initial: the number of images that have all labels from the start, the same images for all
             runs of a seed.
-        budget: of a round, in `unit`.
+        budget: the budget of a round, in `unit`.
         unit: what the budget counts: labels, images or cost.
         rounds: the number of budgets.
         pairs: the number of images of which the first budget buys all labels that relations
@@ -70,8 +70,8 @@ class Study:
         full: also train once per seed on every label of the pool.
         single: also train networks of one task each on the arms' initial labels, and with `full` on
             every label.
-        threads: of each run. Sums depend on it in their last digits, so it belongs to the study,
-            not to a machine.
+        threads: the threads of each run. Sums depend on it in their last digits, so it belongs to
+            the study, not to a machine.
         group: a regular expression on image ids; images of one group stay together.
         spend: end a run once its labels, including those of val, cost this much; 0: no limit.
         until: end a run once these val metrics are reached, such as { "semseg/mIoU" = 40.0 }.

@@ -65,7 +65,7 @@ def hold_out(
 
     Args:
         store: the ledger.
-        seed: of the draw.
+        seed: the seed of the draw.
         count: the least number of images.
         progress: is told of copies, and if little is left to buy.
         fits: the finished trainings; images that they may have used are not drawn.

@@ -79,7 +79,7 @@ class OutsidePredictions:
     """The predictions of a folder, read image by image.
 
     Args:
-        files: of the folder.
+        files: the files of the folder.
         context: has the tasks and the images.
         shapes: by the name of each array, what all files have in common; see `shapes_of`.
         first: the name of the file that they are of.

@@ -22,8 +22,8 @@ class Options:
 
     Args:
         task: the name of its task; `""`: the first task that predicts classes.
-        number: of the class among the classes of its task, from 0.
-        name: of the class, for the reasons of picks.
+        number: the number of the class among the classes of its task, from 0.
+        name: the name of the class, for the reasons of picks.
     """
 
     task: str = ""

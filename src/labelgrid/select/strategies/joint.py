@@ -81,9 +81,10 @@ class _Market:
     """The worth of labels, as more and more are bought.
 
     Args:
-        gains: of each task [t].
+        gains: the gains of each task [t].
         fractions: the fraction of each column's label that a row's label gives [t, t].
-        prices: of a label of each task [t], as a part of the budget; infinite if none is left.
+        prices: the prices of a label of each task [t], as a part of the budget; infinite if none is
+            left.
         reached: the part of each cell's label that is bought or follows from bought ones [n, t];
             changes with each purchase.
     """

@@ -31,7 +31,7 @@ class Options:
             `"features"`.
         heads: the gradients of the tasks' own parameters are `"weighted"`, as the paper's loss is;
             or `"plain"`, with the objective's weights alone, as in LibMTL.
-        learning_rate: of the weights; 0: the training's.
+        learning_rate: the learning rate of the weights; 0: the training's.
     """
 
     alpha: float = 1.5

@@ -24,7 +24,8 @@ class Options:
         form: `"mtan"`, L / (2 exp s) + s / 2 for all tasks; or `"kendall"`, with the likelihood of
             a scaled softmax for tasks of classes: L / exp s + s / 2 (equation 10).
         start: the first log variances. The papers do not give it; MTAN's released code: -0.5.
-        learning_rate: of the log variances; 0: the training's, as in MTAN's released code.
+        learning_rate: the learning rate of the log variances; 0: the training's, as in MTAN's
+            released code.
     """
 
     form: Literal["mtan", "kendall"] = "mtan"

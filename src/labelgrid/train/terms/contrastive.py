@@ -22,7 +22,7 @@ class Options(JointOptions):
     """MTPSL's Contrastive-Loss; the paper gives neither the margin nor the weight.
 
     Args:
-        weight: of the loss.
+        weight: the weight of the loss.
         margin: by which the maps of one image are to be nearer. With 0 (the paper) a constant
             mapping is best.
     """

@@ -27,7 +27,7 @@ class Options(JointOptions):
     The paper gives neither the discriminator's layers nor its training.
 
     Args:
-        weight: of the loss by which network and mapping learn.
+        weight: the weight of the loss by which network and mapping learn.
         aim: network and mapping learn that the discriminator tells both kinds of pairs (`"both"`),
             or that it takes the maps of one image for such (`"positive"`).
         width: channels of the discriminator's hidden layers.

@@ -49,7 +49,7 @@ class Options:
     The paper itself was not seen.
 
     Args:
-        weight: of the distance of the codes of predictions and labels.
+        weight: the weight of the distance of the codes of predictions and labels.
         encoder: weight of this distance in another view, for the auto-encoder, as a multiple of
             `weight`.
         reconstruction: weight of the auto-encoder's errors.
@@ -58,7 +58,7 @@ class Options:
             not 0, of classes that are drawn again, and with predicted depth scaled twice.
         width: filters of the auto-encoder's first stage; 8 or 16 trains on a CPU.
         view: compare on two random `"crop"`s of the batch, resized (released), or on the `"batch"`.
-        zooms: of the crops; all are equally likely.
+        zooms: the zooms of the crops; all are equally likely.
         flip: probability that an image is mirrored before its first crop, beside the flips of
             `[data]`. Released: 0.5 for Cityscapes, 0 for NYUv2.
         operations: number of changes to the colours of each image of a crop.
@@ -69,10 +69,10 @@ class Options:
         track: also update batch norm's running statistics from the crops.
         scale: how values such as depth become maps: by the `"normal"` distribution's cumulative
             function (released), or over their image's `"maximum"` (as in `mtpsl`).
-        mean: of that distribution. Released: 2.3618, of NYUv2's depth.
+        mean: the mean of that distribution. Released: 2.3618, of NYUv2's depth.
         deviation: its standard deviation, released: 1.5876; 0: both are those of the training
             labels.
-        learning_rate: of the auto-encoder; 0: the training's.
+        learning_rate: the learning rate of the auto-encoder; 0: the training's.
     """
 
     weight: Weight = 4.0
@@ -113,7 +113,7 @@ class MapEncoder(nn.Module):
     """SegNet as an auto-encoder of stacked maps; its norms see each image by itself.
 
     Args:
-        channels: of the stack.
+        channels: the channels of the stack.
         width: filters of the first stage.
 
     Source: JTR's released code, whose batch norm sees one image at a time. Deviation: without its

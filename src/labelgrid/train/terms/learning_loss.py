@@ -29,7 +29,7 @@ class Options:
             summed loss of the `"image"`, from the encoder's maps (PartAL's LLoss).
         width: outputs of each hidden layer.
         margin: by which the predictions of a pair are to differ.
-        weight: of the ranking loss.
+        weight: the weight of the ranking loss.
         detach: share of the training after which the ranking loss trains the module alone; 0:
             never.
     """
@@ -49,7 +49,7 @@ class LossModule(nn.Module):
     Source: Yoo & Kweon 2019, section 3.2.
 
     Args:
-        channels: of each map.
+        channels: the channels of each map.
         width: outputs of each map's layer.
 
     Example:

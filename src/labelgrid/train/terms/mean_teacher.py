@@ -36,7 +36,7 @@ class Options:
     """The teacher, the trusted pixels, and the input of the network.
 
     Args:
-        weight: of the loss, beside the weight of each task.
+        weight: the weight of the loss, beside the weight of each task.
         decay: the share of its weights that the teacher keeps in a step, at most: 1 - 1 / (n + 1)
             in step n. 0.996 in UniMatch V2, 0.999 in Tarvainen & Valpola.
         confidence: for class and binary tasks, a pixel counts from this largest probability on.
@@ -135,7 +135,7 @@ class MeanTeacher(RecolouringTerm):
         """Let the teacher label the missing tasks; pixels that count are valid.
 
         Args:
-            step: of the training.
+            step: the step of the training.
             missing: bool [b, t], True for the tasks that an image lacks.
         """
         options = self.options

@@ -34,7 +34,8 @@ class Options(CrossMapOptions):
     Args:
         learn: the mappings learn from the direct losses with their `"own"` optimiser; or from
             `"both"` these and the distance, jointly with the network.
-        learning_rate: of the mappings, with Adam; constant, except with `learn = "both"`.
+        learning_rate: the learning rate of the mappings, with Adam; constant, except with `learn =
+            "both"`.
     """
 
     learn: Literal["own", "both"] = "own"

@@ -41,7 +41,7 @@ class Options:
     """The trusted pixels, and how much they count.
 
     Args:
-        weight: of the pseudo-labels' losses, beside the weight of each task.
+        weight: the weight of the pseudo-labels' losses, beside the weight of each task.
         confidence: for class and binary tasks, a pixel counts from this largest probability on.
         certain: for values such as depth, this share of an image's pixels counts: those at which
             the predictions of the image and of its mirror image agree most.
@@ -197,7 +197,7 @@ def soft_label(task: Task, definition: TaskDef, raws: Sequence[Tensor], frame: F
         definition: the task's.
         raws: the outputs [c, h', w'] for the image; for tasks that predict values also those
             without known labels, and for the mirror image.
-        frame: of the image.
+        frame: the frame of the image.
     """
     probabilities_of = task.probabilities or torch.ones_like
     parts = []
@@ -227,7 +227,7 @@ def agreement(
         definition: says what becomes of the values in a mirror.
         raw: the output for the image, [c, h', w'].
         mirrored: the output for its mirror image.
-        frame: of the image.
+        frame: the frame of the image.
         valid: bool [h, w], where the label is valid.
     """
     rows, columns = frame.content

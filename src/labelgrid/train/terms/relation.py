@@ -28,7 +28,7 @@ class Options:
     """The relations, and the predictions that learn.
 
     Args:
-        weight: of the loss, beside the weight of the task that a relation gives.
+        weight: the weight of the loss, beside the weight of the task that a relation gives.
         relations: by their names in the recipe, also where they are off (`trust = 0`); empty: all
             that are on and can be differentiated.
         learn: which predictions get gradients: those of the task that is given and of the tasks
