@@ -27,7 +27,7 @@ class Advice:
         topic: what it is about.
         text: the sentence.
         answered: whether it is an answer; False: it is too early to say, and what would tell.
-        task: that it is about; "" for all.
+        task: the task of the advice; "" for all.
         class_name: the class of the task that it is about; "" for all.
         metric: the metric of the task.
         unit: the unit of the metric, and of the values.
@@ -40,8 +40,8 @@ class Advice:
             along, in percent: purchases are compared by it for their price.
         rounds: the newest rounds of a task that show no gain: nothing is foreseen from its curve.
         price: the price of the labels, in the unit of costs.
-        seconds: that the labels take, as far as labels with times tell.
-        command: that does what is advised; "" for none.
+        seconds: the expected time of the labels, from labels with times.
+        command: the command that follows the advice; "" for none.
     """
 
     topic: Topic

@@ -39,7 +39,7 @@ class Offer:
     Args:
         missing: the number of training images without one, and of which none follows from others.
         price: the price of one label.
-        seconds: that one takes; None: unknown.
+        seconds: the time of one label; None: unknown.
         timed: the number of labels whose times say so.
     """
 
@@ -160,8 +160,8 @@ def buying_advice(
 
     Args:
         curves: the curves of the tasks.
-        offers: by task.
-        brings: as of `PoolView`: what a label brings along gains, too.
+        offers: the offers by task.
+        brings: as in `PoolView`: the further labels that a label brings along also count.
         budget: what may be spent.
         folder: the folder of the project, for commands.
     """

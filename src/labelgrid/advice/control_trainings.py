@@ -33,9 +33,9 @@ class TaskLabels:
 
     Args:
         task: its name.
-        picks: that a strategy picked.
-        control: that were drawn as a control.
-        compared: that each training has of one of the two; 0: the task is left out.
+        picks: the labels that a strategy picked.
+        control: the labels that were drawn as a control.
+        compared: the number of such labels in each training; 0: the task is left out.
     """
 
     task: str

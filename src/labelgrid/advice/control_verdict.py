@@ -26,7 +26,7 @@ class MeasureRow:
         name: the task, or `loss_mtl`.
         metric: its headline metric.
         unit: the unit of the metric.
-        better: which direction is better.
+        better: the direction that is better.
         picks: the values with the picks, by seed.
         control: the values with the control.
         compared: picks − control, of the tasks corrected for their number; None if a value is no

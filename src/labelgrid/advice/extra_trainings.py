@@ -63,7 +63,7 @@ class ExtraTraining:
         Args:
             kind: the kind of the record.
             name: the name of its file.
-            identity: that it must have.
+            identity: the identity that the record must have.
         """
         path = self.folder / name
         if not path.is_file():

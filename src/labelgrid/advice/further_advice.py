@@ -238,7 +238,7 @@ class LateFall:
     """How a loss moved in the last quarter of a training.
 
     Args:
-        fraction: by which it fell; negative: it rose.
+        fraction: the fraction by which the metric fell; negative: it rose.
         newest_is_best: whether it was never lower than at the end.
     """
 

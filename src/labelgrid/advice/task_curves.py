@@ -23,7 +23,7 @@ class TaskCurve:
         metric: its name.
         unit: the unit of the metric.
         points: the rounds that can be compared, the newest last.
-        curve: through them; None with too few.
+        curve: the curve through the points; None with too few points.
         flat: the newest of them that show no gain; None: the newest rounds do.
     """
 

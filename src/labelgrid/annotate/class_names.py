@@ -27,7 +27,7 @@ class ClassNames:
 
     Args:
         tasks: the project's tasks; those whose labels cannot be drawn as regions are left out.
-        options: says the task, and other names of classes.
+        options: the options that name the task, and other names of classes.
         heard: gets the names that are asked for, and whether a task knows them.
 
     Raises:

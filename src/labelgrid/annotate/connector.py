@@ -259,7 +259,7 @@ class Connector(Protocol):
 
         Args:
             request: the cells, images and prelabels.
-            out: as of `send`, written only where the server serves images from it.
+            out: as in `send`; written only where the server serves images from it.
             server: the server.
             progress: reports each task.
 

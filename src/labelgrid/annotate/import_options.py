@@ -25,10 +25,10 @@ class ImportOptions:
         names: the name of a class in the answer -> the task's class, or "ignore": not labelled.
         known: the same of earlier imports; `names` come before them.
         rest: the class of the pixels that no region covers; empty: that of `kept_rest`.
-        kept_rest: by task and connector, that of earlier imports; without one such pixels are not
-            labelled.
+        kept_rest: the choice of earlier imports, by task and connector; without one, such pixels
+            are not labelled.
         format: the connector that reads the answer.
-        keep: which of several answers of a tool for one image counts; None: they are refused.
+        keep: the answer that counts where a tool has several for one image; None: they are refused.
         leave_out: go on without entries and files that are wrong; they are named.
     """
 

@@ -39,7 +39,7 @@ class DrawnImage:
         image: the tool's name of the image.
         where: the file or line, for messages.
         size: height and width, as the tool says.
-        shapes: in the order in which they are painted.
+        shapes: the shapes in the order of painting.
         cell: the cell that it answers, if the tool kept our request's id; None: found by its name.
         seconds: as in `Answer`.
         annotator: as in `Answer`.

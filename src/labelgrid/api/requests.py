@@ -175,8 +175,7 @@ class AnyImportRequest(
         rest: the class of pixels that no region of a tool covers, or "ignore": not labelled; kept
             for the task and the tool, in [rest] of the settings; "none" ends that; empty: what is
             kept, else they are not labelled.
-        keep: which of a tool's answers for one image counts, if there are several; None: they are
-            refused.
+        keep: the answer that counts where a tool has several for one image; None: they are refused.
         accept: import labels although they look wrong beside earlier ones, predictions or other
             labels of the image.
         leave_out: go on without entries and files that are wrong; they are named. The result has
@@ -227,7 +226,7 @@ class ImportSuppliedRequest(AnyImportRequest, labels="[LABELS]...", supplier="--
     """What `Project.import_supplied` is asked.
 
     Args:
-        labels: as of `Project.import_labels`.
+        labels: as in `Project.import_labels`.
         supplier: whose labels these are: cheap, and not true; they label no cell. A training uses
             them as far as the recipe trusts them.
         cost: what a label of the supplier costs; None: as it is declared, otherwise 0.

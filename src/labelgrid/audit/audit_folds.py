@@ -140,7 +140,7 @@ class FoldJob:
         folder: the project's.
         roster: the project's tasks and images.
         folds: their number.
-        threads: with which a network is trained.
+        threads: the threads with which a network is trained.
     """
 
     folder: Path

@@ -126,7 +126,7 @@ def cache_source(
         tasks: the tasks of the labels.
         image_ids: the images to decode, in this order.
         limit: 0: decode none.
-        folder: on whose disk the file is.
+        folder: the folder on whose disk the file is.
         progress: reports the decoding.
     """
     if not limit or not image_ids:

@@ -146,7 +146,7 @@ def eval_batches(
             batch ends where the size changes (fit "crop" keeps each image's shape).
         workers: the number of processes that read ahead; 0: this process reads.
         known: returns the labels of an image, which become the targets; None: there are no targets.
-        on_fault: is told of each image that cannot be read; its batch comes without it, and all
+        on_fault: called with each image that cannot be read; its batch comes without it, and all
             others are as they would be. None: such an image is an error.
 
     Raises:

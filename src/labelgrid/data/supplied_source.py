@@ -28,7 +28,7 @@ class SuppliedLabels:
     Args:
         supplier: its name.
         trust: see `SupplierChoice`.
-        files: by image.
+        files: the files by image.
         inverted: the files hold the inverse of what the task's labels hold.
         align: what is fitted, in the files' own numbers.
         usual: the usual extent of the task's labels, in the files' own numbers; None: nothing is
@@ -68,7 +68,7 @@ class MostTrusted:
 
     Args:
         by_task: the labels of all suppliers.
-        tasks: by name.
+        tasks: the tasks by name.
         labelled: the tasks of which each image has a true label.
     """
 

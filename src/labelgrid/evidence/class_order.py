@@ -218,7 +218,7 @@ class OtherOrder:
     """An order of classes with a much better fit than the declared one.
 
     Args:
-        order: which class each class looks like.
+        order: the class that each class looks like.
         share: the classes' shares of the labelled pixels; 0 of a class that is not compared.
         pattern: what the order is, in words; empty if it is none of the usual ones.
         one_more: whether each class looks like the one before it, so that the first is none.

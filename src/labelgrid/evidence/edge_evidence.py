@@ -75,7 +75,7 @@ class _Cause:
     Args:
         how: the rest of a sentence that begins "They agree".
         agreement: the mean agreement of the labels after the change.
-        notes: as of `Doubt`.
+        notes: as in `Doubt`.
     """
 
     how: str

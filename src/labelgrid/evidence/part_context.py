@@ -64,7 +64,7 @@ class Context:
 
     Args:
         names: the images.
-        maps: by task, those of all of these images.
+        maps: the maps of all these images, by task.
     """
 
     def __init__(self, names: Sequence[str], maps: Mapping[str, CellMap]) -> None:

@@ -60,7 +60,7 @@ class ApartLines(NamedTuple):
     Args:
         value: how little, for each image.
         rectangle: the part.
-        blame: by how much the first label is less likely than the second, in logarithms of odds.
+        blame: the log odds by which the first label is less likely than the second.
     """
 
     value: Floats
@@ -111,7 +111,8 @@ class Outlines:
 
     Args:
         names: the images.
-        marks: by task, those of each image; None: it has no label. Those of `IMAGE`: its edges.
+        marks: the marks of each image's label, by task; None: no label. Under `IMAGE`: the image's
+            edges.
         drawn: the tasks whose labels are lines or have borders.
     """
 

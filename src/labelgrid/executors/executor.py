@@ -39,7 +39,7 @@ class Executor(Protocol):
             function: can be pickled, as can its arguments; it is of a module, not of the script
                 that was started. Its results are files. It may be carried out again after a death
                 at any of its steps.
-            arguments: before the progress.
+            arguments: the arguments before the progress.
         """
 
     def wait(self, seconds: float) -> Mapping[Path, JobEnd]:

@@ -316,7 +316,7 @@ class JobProgress:
 
     Args:
         folder: the folder of the job.
-        beside: is reported to as well.
+        beside: another progress that is reported to.
     """
 
     def __init__(self, folder: JobFolder, beside: Progress) -> None:
@@ -413,7 +413,7 @@ def record_job(path: Path, progress: Progress) -> Iterator[JobProgress]:
 
     Args:
         path: the job's folder.
-        progress: is reported to as well.
+        progress: another progress that is reported to.
 
     Raises:
         KeyboardInterrupt: somebody made the file `stop`.

@@ -82,7 +82,7 @@ class Pass(Generic[P]):
     """A function that is carried out on parts of many things.
 
     Args:
-        what: is done, in words.
+        what: what is done, in words.
         folder: the folder of the results.
         function: `function(part, *arguments, progress)` makes the result of a part; it is of a
             module, and can be pickled.

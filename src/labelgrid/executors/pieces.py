@@ -24,7 +24,7 @@ class Piece:
     """A piece of work, whose result is a file.
 
     Args:
-        name: in words, such as "shard 3".
+        name: a name in words, such as "shard 3".
         amount: its units of progress.
         unit: the unit of the piece's steps; steps that the job counts in another unit count only at
             its end.

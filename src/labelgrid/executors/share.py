@@ -18,7 +18,7 @@ class Share:
     """The jobs of a process: part `index` of `count`, which together are all jobs.
 
     Args:
-        index: from 0.
+        index: the index of the share, from 0.
         count: the number of shares.
 
     Example:

@@ -65,7 +65,7 @@ class Workplace:
         A share never joins results: another that ends at the same time would, too.
 
         Args:
-            activity: is done.
+            activity: what is done, in words.
             pieces: all of them, of one unit.
             folder: the folder of their jobs.
             progress: receives the progress.

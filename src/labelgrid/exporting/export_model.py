@@ -37,8 +37,8 @@ class ExportedModel(Shown):
         round: whose training it is.
         tasks: what it predicts.
         known: the tasks whose labels it takes.
-        differences: by task, the largest difference from the network on `IMAGES` images, in parts
-            of the largest value if that is above 1.
+        differences: for each task, the largest difference from the network on `IMAGES` images, in
+            parts of the largest value if that is above 1.
     """
 
     path: Path
@@ -60,7 +60,7 @@ def export_model(
     """Write the newest training's network as an ONNX file, and compare the two.
 
     Args:
-        project: with a trained model.
+        project: a project with a trained model.
         out: the file.
         known: the tasks whose labels are inputs, too.
         progress: receives the progress.

@@ -21,7 +21,7 @@ class ExportedNetwork(nn.Module):
 
     Args:
         network: trained, in evaluation mode.
-        tasks: by name, all that the network predicts.
+        tasks: all tasks that the network predicts, by name.
         predicted: the names of those that are returned, in this order.
         data: whether images are also predicted mirrored.
     """

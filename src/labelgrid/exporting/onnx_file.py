@@ -64,7 +64,7 @@ def write_onnx(
     """Write the graph, for images of every size, with the description in its metadata.
 
     Args:
-        network: in evaluation mode, on the CPU.
+        network: the network in evaluation mode, on the CPU.
         path: the path of the file.
         known: the tasks whose labels are inputs, too.
         description: JSON values.
@@ -129,9 +129,9 @@ class OutputDifference:
     If that is below 1, in its unit.
 
     Args:
-        largest: between ONNX Runtime and the network.
-        rounding: between the network and the same in double precision: normals are directions, and
-            where a vector is almost 0, rounding turns it.
+        largest: the largest difference between ONNX Runtime and the network.
+        rounding: the difference between the network in single and in double precision: normals are
+            directions, and where a vector is almost 0, rounding turns it.
     """
 
     largest: float

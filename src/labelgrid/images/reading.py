@@ -106,7 +106,7 @@ def check_image(path: Path, look: Look | None = None) -> CheckedImage:
 
     Args:
         path: the path of the image.
-        look: is shown a JPEG, which is decoded at a part of its size; other images are not.
+        look: called with each decoded JPEG, at a part of its size, and with no other image.
 
     Raises:
         ImageError: as `read_image`.

@@ -128,12 +128,12 @@ class Explanation:
     """Why a cell was picked, beside its score and terms; unknown fields are empty.
 
     Args:
-        quantiles: by term, the share of the candidates whose value is smaller, equal ones counted
-            half. The candidates are the missing cells of the same task, or the images with a
-            missing cell if the term is of images.
-        rank: by the score, among all missing cells, or among images if these were picked; 1 is the
-            best.
-        without: by what is left out of the score, the rank by the rest of it.
+        quantiles: for each term, the share of the candidates whose value is smaller, equal ones
+            counted half. The candidates are the missing cells of the same task, or the images with
+            a missing cell if the term is of images.
+        rank: the rank by the score, among all missing cells, or among images if these were picked;
+            1 is the best.
+        without: the rank by the score without one part, by the name of that part.
         nearest: of the images with a label of the same task, the one with the nearest pooled
             features.
         distance: the Euclidean distance of its features.

@@ -17,7 +17,7 @@ class OneStage(Network):
     """Encoder, then for each task a body, dropout and a 1×1 convolution.
 
     Args:
-        tasks: by name.
+        tasks: the tasks by name.
         encoder: returns `Features`.
         channels: the channels of the shared map.
         bodies: each task's layers, from the shared map to its features.

@@ -18,7 +18,8 @@ class ClassRow:
 
     Args:
         name: the name of the class.
-        iou: on the held-out labels, in percent; NaN if it is neither in these nor predicted.
+        iou: the IoU on the held-out labels, in percent; NaN if the class is neither there nor
+            predicted.
         change: the change of the IoU since the measured round before; None without one on the same
             labels.
         area: the area of the held-out labels' pixels, in percent.

@@ -77,7 +77,7 @@ class Contents:
         images, read: the number of images in the data set, and of those that were read.
         sizes: how many of these have each size, HEIGHTxWIDTH, the most frequent first.
         splits: the number of images by split.
-        tasks: by name.
+        tasks: the tasks by name.
         layout: sentences on what the layout lacks.
         faults: the faults of images, labels and splits.
         remarks: sentences on what may be right, but is unusual.

@@ -55,10 +55,10 @@ def ordered_images(
 
     Args:
         project: the project.
-        wanted: which images.
+        wanted: a filter of images.
         order: one of `image_orders`, or "": by the ids. Of a statistic of cells, the value of the
             wanted task counts, or else the largest one. Images without a value are last.
-        labels: which labels they have; None: any.
+        labels: a filter of their labels; None: any.
 
     Raises:
         UsageError: there is no such order, or no such class.

@@ -120,12 +120,14 @@ class Measurement:
         labels: the number of labels of each task it was trained on.
         spent: the cost of these labels.
         heldout_labels: the number of labels of each task it was measured on.
-        metrics: by task, then by metric name; NaN without labels to measure on (null in the file).
+        metrics: the metrics by task, then by name; NaN without labels to measure on (null in the
+            file).
         loss_mtl: the weighted sum of the losses of the final predictions.
         heldout_set: the hash of the held-out labels; metrics on other labels are not comparable. ""
             if unknown.
-        without: by task and metric, its values with each block of held-out images left out in turn.
-        classes: by task, the score of each class on the held-out labels; empty in older files.
+        without: the values of each metric with one block of held-out images left out in turn, by
+            task.
+        classes: the score of each class on the held-out labels, by task; empty in older files.
     """
 
     round: int

@@ -132,7 +132,7 @@ class SupplierIndex:
 
     Args:
         deliveries: its imports.
-        labels: by task, then by image.
+        labels: the labels by task, then by image.
     """
 
     deliveries: tuple[Delivery, ...] = ()
@@ -164,7 +164,7 @@ class MeasuredTrust:
     """The trust in a supplier's labels that was measured last.
 
     Args:
-        tasks: by task.
+        tasks: the trust by task.
         deliveries: the number of its imports until then.
     """
 

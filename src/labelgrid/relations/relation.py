@@ -42,8 +42,8 @@ class OptionFinder:
     Args:
         finds: the options that are proposed.
         read: what an image says of them, such as counts of pixels.
-        propose: from what some images say: tables [options] to be tried, the preferred first; none
-            if nothing follows.
+        propose: a function from what some images say to the tables [options] to try, the preferred
+            first; none if nothing follows.
     """
 
     finds: tuple[str, ...]

@@ -35,7 +35,7 @@ class OptionSearch:
     """A search for the options of a relation between tasks of a project.
 
     Args:
-        relation: with the options to begin with; they stay where none is better.
+        relation: the relation with its first options, which stay unless others are better.
         start: those options.
         bind: the relation with some options.
         pairs: the images, a random sample in random order; the first `MOST` choose.

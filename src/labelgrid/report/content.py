@@ -81,7 +81,7 @@ class Round:
         number: the number of the round.
         state: open or closed.
         strategy: its name.
-        budget: with its unit.
+        budget: the budget with its unit.
         picks: the number of picked cells of each task.
         cost: the cost of all picks.
         now: how many of the picks are labelled, skipped or still requested today.
@@ -172,10 +172,10 @@ class ProjectReport:
         name: the name of the project.
         made: when the report was made, as text.
         about: settings and versions, one per line.
-        headlines: by task, in display order, the metric of its curve.
+        headlines: the metric of each task's curve, in display order.
         parts: the splits, the training images first.
         heldout: the held-out images, None if there are none.
-        measured, rounds: in the order of the rounds.
+        measured, rounds: the measured rounds, and all rounds, in order.
         picked: the newest picks.
         training: the newest training.
         next_step: the next command.
@@ -185,7 +185,7 @@ class ProjectReport:
         unread_scores: why the uncertainty is not known although there are scores.
         predictions: held-out photographs beside their labels and predictions.
         overlays: labels over their photographs, where there are no predictions.
-        changed: by round, the settings of its training that are other than in the round before.
+        changed: the settings of each round's training that differ from the round before.
         advice: the sentences of `advise`, what to buy first.
     """
 

@@ -137,7 +137,7 @@ class Page:
         name: the name of the project or study.
         made: when the page was made, as text.
         lead: the blocks before the links to the sections: what is most important, and pictures.
-        sections: in reading order.
+        sections: the sections in reading order.
     """
 
     name: str

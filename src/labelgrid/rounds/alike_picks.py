@@ -110,7 +110,7 @@ def say_alike(
     Args:
         store: the store of the project.
         picks: best first.
-        progress: is told.
+        progress: shows the message.
         folder: the project's, for commands.
         picker: the name and the strategy that picked; None: a search, whose picks are to be alike.
         requested: whether the picks were requested.

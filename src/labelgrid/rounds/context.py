@@ -26,7 +26,7 @@ class ImageCameras:
     """Finds the camera of each image once, since it may lie in the image's file.
 
     Args:
-        images: gives the rows of the images in the ledger.
+        images: a function that reads the images' rows in the ledger.
         source: reads what those do not say.
     """
 

@@ -55,7 +55,7 @@ class ImagePredictions:
         raws: the network's raw outputs.
         learned: the tasks that it learned; other outputs are not read for what is derived.
         frame: the frame of the image.
-        camera: that took it; None: unknown.
+        camera: the camera of the image; None: unknown.
     """
 
     tasks: Tasks

@@ -102,7 +102,7 @@ def plan_of(
 
     Args:
         context: the project's context.
-        network: with its initial weights.
+        network: the network with its initial weights.
         start: the digest of the model from whose weights the network starts; "" if it starts from
             initial weights.
         splits: training and val images; None: as by `splits_for_training`.
@@ -261,8 +261,8 @@ def take_part(
     Args:
         folder: the project's.
         group: the processes.
-        recipe: as of `fit`.
-        weights: as of `fit`.
+        recipe: as in `fit`.
+        weights: as in `fit`.
 
     Returns:
         The record that the first process wrote.

@@ -88,7 +88,7 @@ class MemberOrder:
         known: the project's tasks and images.
         recipe: the project's current one.
         fit: the record of the round's training.
-        threads: with which it is trained.
+        threads: the threads with which a member is trained.
     """
 
     folder: Path

@@ -25,7 +25,7 @@ class ModelCache:
         Two models are never in memory.
 
         Args:
-            key: says all that the model depends on.
+            key: a key of all that the model depends on.
             restore: restores it.
         """
         if self._model is None or key != self._key:

@@ -66,7 +66,7 @@ def new_network(
 
     Args:
         context: the project's context.
-        progress: is told what is fetched.
+        progress: shows what is fetched.
         weights: a file of backbone weights, which replaces the project's.
         without: a sentence that says how to go on if pretrained weights cannot be had; "": by a
             training of the project.

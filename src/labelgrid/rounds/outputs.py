@@ -80,7 +80,7 @@ def skip_unwritable(progress: Progress, what: str) -> Iterator[None]:
     """Leave the block if a label's format cannot hold the values, and say so.
 
     Args:
-        progress: is told.
+        progress: shows the progress.
         what: begins the message.
 
     Raises:

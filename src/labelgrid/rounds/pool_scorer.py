@@ -87,7 +87,7 @@ class PoolScorer:
     """Scores a project's pool with a trained model. The model is restored once, on first use.
 
     Args:
-        scores: says which model scores what, and where the scores are kept.
+        scores: the scores of the round: the model, the tables and their folder.
         progress: receives the progress.
     """
 

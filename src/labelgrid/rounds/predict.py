@@ -52,7 +52,7 @@ def predict(
     on, is derived. Classes have colours, which a table and a picture in the folder name.
 
     Args:
-        project: with a trained model.
+        project: a project with a trained model.
         images: a folder or one file.
         out: the folder for the files `<task>/<image path>.<ext>`.
         known: a folder of labels to feed in.

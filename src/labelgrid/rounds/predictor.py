@@ -125,12 +125,12 @@ class Predictor:
         """Write the predictions of images; returns the number of label files.
 
         Args:
-            model: with the heads.
+            model: the model with the heads.
             source: the images, and the labels that are fed in.
             image_ids: the images to predict.
             whole: the images whose files keep the image's extension in their names.
             progress: counts the images, and is told of predictions that no file can hold.
-            on_fault: is told of images that cannot be read; None: they are errors.
+            on_fault: called with each image that cannot be read; None: such an image is an error.
 
         Raises:
             LabelgridError: an image or label cannot be read, or the disk reports an error.

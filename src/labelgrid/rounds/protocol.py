@@ -138,7 +138,7 @@ class CountedSource(WrappedImages):
     """A `Source` whose labels are valid only where they count.
 
     Args:
-        source: with the whole labels.
+        source: the source of the whole labels.
         crop: the part of each image that counts; None: the whole.
         range: the range of the depths that count, without its ends; None: all.
         capped: the tasks whose labels are depths.

@@ -318,7 +318,7 @@ class _Query:
         project: the project.
         asked: the name of the strategy that the user or the settings named.
         name: the name of the strategy that picks.
-        strategy: that picks.
+        strategy: the strategy that picks.
         scores: the scores of the model; None: there is no model.
         draws: what is drawn at random beside.
         progress: receives the progress.
@@ -815,7 +815,7 @@ def request_kept(
         project: the project.
         path: the file.
         progress: receives the progress.
-        prelabels: as of `query`.
+        prelabels: as in `query`.
 
     Raises:
         ProjectError: it is no file of picks, or a training of the round is unfinished.

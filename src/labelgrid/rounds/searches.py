@@ -176,7 +176,7 @@ def find_search(
         project: the project.
         class_name: a class, or `TASK:CLASS`; empty: an example is given.
         like: the id of an image, or the path of one; empty: a class is given.
-        strategy: that the user named.
+        strategy: the strategy that the user named.
         draws: what is drawn at random beside.
 
     Raises:
@@ -334,7 +334,7 @@ def check_asked_tasks(project: ProjectFolder, tasks: Sequence[str], draws: Rando
 
     Args:
         project: the project.
-        tasks: that were named; empty: all.
+        tasks: the tasks that the user named; empty: all.
         draws: what is drawn at random beside.
 
     Raises:

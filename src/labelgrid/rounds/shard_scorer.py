@@ -39,7 +39,7 @@ def build_statistics(options: StatisticOptions, seed: int) -> dict[str, Statisti
     """Build statistics by name; each draws random weights from a stream of its name.
 
     Args:
-        options: by name.
+        options: the options by name.
         seed: the model's.
     """
     statistics = {}

@@ -42,7 +42,7 @@ class ScoringJob:
 
     Args:
         model: the trained model, in evaluation mode.
-        statistics: by name; those with modules are already trained, see `score.fit`.
+        statistics: the statistics by name; those with modules are already trained, see `score.fit`.
         stamp: identifies the model, the recipe and the pool.
         batch: the number of images in a batch.
         leaves_out: whether an image that cannot be read is left out; otherwise it is an error.
@@ -101,7 +101,7 @@ class Explaining:
     """Statistics that only explain the picks, computed in the same pass or of further images.
 
     Args:
-        statistics: by name, other than the statistics of the job.
+        statistics: the statistics by name, other than the statistics of the job.
         images: the further images; their labels are not read.
         stamp: identifies the statistics, beside the stamp of the job.
     """

@@ -136,7 +136,7 @@ def train(
     Args:
         title: names the training, for the progress.
         modules: the modules.
-        context: with the folder for the state of a stopped training.
+        context: the context, with the folder for the state of a stopped training.
         schedule: the schedule of the training.
         passes: the batches of an epoch.
         losses: the parts of a batch's loss; each is differentiated before the next is computed, to

@@ -48,7 +48,7 @@ def leave_out_following(
 
     Args:
         grid: the pool.
-        relations: that are on, the most trusted first.
+        relations: the relations that are on, the most trusted first.
         seed: the seed of the project.
         mostly: leave out the cells that follow mostly, too (`mostly_following`): what does not
             follow, 1 - trust * coverage, is the share of the images that keeps them.

@@ -56,7 +56,7 @@ def within(seconds: float, action: Callable[[], T], grown: Callable[[], int] | N
 
     Args:
         seconds: how long it may take, if it does not go on.
-        action: is done once.
+        action: the action, which is done once.
         grown: how many bytes it has fetched; it goes on while these are `LEAST_RATE` a second.
 
     Raises:

@@ -37,7 +37,7 @@ class BoundSupplier:
         name: its name.
         declared: what the supplier declares of its labels.
         index: its labels.
-        trust: in those of each task that is trusted.
+        trust: the trust in the supplier's labels, by trusted task.
     """
 
     name: str

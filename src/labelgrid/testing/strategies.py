@@ -51,7 +51,7 @@ def statistics_of(
 
     Args:
         strategy: its `needs` say which.
-        grid: gives the rows.
+        grid: the grid, which gives the rows.
         draw: axis and shape -> values.
     """
     statistics = {}

@@ -148,9 +148,9 @@ class Balancer(nn.Module):
     Attributes:
         learning_rate: the initial rate of its own parameters, which decays as the training's does;
             0: the training's rate. These parameters have no weight decay.
-        factors: by what it multiplied the labelled tasks' gradients at the shared part in the last
-            step, beside the objective's weights: scalars by task, for the log. Empty if there are
-            no such numbers.
+        factors: the factors by which the labelled tasks' gradients at the shared part were
+            multiplied in the last step, beside the objective's weights: scalars by task, for the
+            log. Empty if there are no such numbers.
         undivided: why the images of a batch cannot be divided among processes; "" if they can. Each
             process then computes the same of the losses of all images, so the gradients of its own
             parameters are averaged.

@@ -41,7 +41,7 @@ def draw_boxes(draws: Draws, ids: Sequence[str], size: Size, zooms: Sequence[flo
         draws: the draws of the view.
         ids: the images' ids.
         size: height and width of the images.
-        zooms: at least 1 each; all are equally likely.
+        zooms: the zooms, at least 1 and equally likely.
     """
     boxes = []
     for image_id in ids:

@@ -229,7 +229,7 @@ def sum_by_image(step: Step, pairs: Pairs, losses: Tensor, *, divide: bool) -> T
         step: the training step.
         pairs: the pairs of its batch.
         losses: the losses of the pairs.
-        divide: by the number of the image's source tasks.
+        divide: divide by the number of the image's source tasks.
     """
     weights = list(fixed_weights(step.tasks, step.objective).values())
     total = pairs.per_image(losses * losses.new_tensor(weights)[pairs.target])

@@ -36,14 +36,14 @@ class Evaluation:
     """The metrics and losses of a network on a set of labels.
 
     Args:
-        metrics: by task, then by metric name.
-        losses: by task, the loss of the final prediction, a mean over all valid pixels of the set.
+        metrics: the metrics by task, then by name.
+        losses: the loss of each task's final prediction, a mean over all valid pixels of the set.
         loss_mtl: the weighted sum of the losses, with the recipe's fixed weights.
         labels: the number of labels by task.
-        without: by task and metric, its values with each block of images left out in turn, for
+        without: the values of each metric with one block of images left out in turn, by task, for
             `project.headlines.jackknife_interval`.
         classes: the score of each class by its name, of the tasks whose metric has them.
-        by_image: by task and image id, the headline metric on this image alone.
+        by_image: the headline metric on a single image, by task and image id.
     """
 
     metrics: Mapping[str, Mapping[str, Result]]

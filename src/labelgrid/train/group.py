@@ -160,7 +160,7 @@ class SeveralProcesses(TrainingGroup):
     """The processes that train a network together, seen from a single process.
 
     Args:
-        process: which of them it is.
+        process: the number of this process.
         store: what all of them can read and write.
     """
 

@@ -80,7 +80,7 @@ def mix_images(batch: Batch, tasks: Tasks, options: TrainOptions, draw: Draw) ->
 
     Args:
         batch: the batch of the training.
-        tasks: in the order of `batch.weights`.
+        tasks: the tasks in the order of `batch.weights`.
         options: the options of the training.
         draw: makes the random numbers of each image.
     """

@@ -25,7 +25,7 @@ class Plan:
     """Everything that a training needs.
 
     Args:
-        network: with its initial weights.
+        network: the network with its initial weights.
         train: the ids of the training images.
         val: the ids of the images for model selection, never test or held-out images.
         identity: the recipe, seed, tasks and data of the training, as JSON; a checkpoint with

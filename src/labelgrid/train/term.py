@@ -70,7 +70,7 @@ class Preparation:
 
     Args:
         batches: maps the number of an epoch to its augmented training batches, on the device.
-        network: with its initial weights, on the device.
+        network: the network with its initial weights, on the device.
         tasks: the tasks by name.
         definitions: the tasks without torch: names, kinds, label files.
         source: the images and granted labels.
@@ -138,7 +138,7 @@ class RateGroup:
     """Parameters of a term that the training's optimiser trains at a special rate.
 
     Args:
-        learning_rate: at the start; 0: the training's.
+        learning_rate: the learning rate at the start; 0: the training's.
         halve: halve the rate after each such share of the training; 0: it decays as the training's
             does.
         decay: they have the training's weight decay; false: none.

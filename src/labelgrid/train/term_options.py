@@ -41,7 +41,7 @@ class CrossMapOptions:
         width: filters of the mappings' first stage; the others have 2, 4, 8 and 8 times as many. 64
             is a whole SegNet, as in MTPSL, 25 million parameters for each ordered pair; 8 or 16
             trains on a CPU.
-        divide: by the number of the image's source tasks (1/|U| of MTPSL eq. 4).
+        divide: divide by the number of the image's source tasks (1/|U| of MTPSL eq. 4).
         listed: only these pairs of a source and a target, such as [["depth", "normals"]]; all if
             empty.
         recompute: compute activations again for the gradients, so that memory does not grow with
@@ -69,7 +69,7 @@ class JointOptions:
             negative values, as MobileNetV2's and ConvNeXt's have.
         condition: holds the `"input"` task and the pair (the paper); or the ordered `"pair"`
             (released); `"none"`: "w/o cond".
-        divide: by the number of the image's source tasks (1/|U|, the paper); `false`: not
+        divide: divide by the number of the image's source tasks (1/|U|, the paper); `false`: not
             (released).
         sources: whose predictions are used: the `"unlabelled"` tasks', or `"all"` (full
             supervision).

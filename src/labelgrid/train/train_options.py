@@ -70,7 +70,7 @@ class TrainOptions:
             take more memory.
         batch: images a step; an incomplete last batch is left out, unless it is the only one.
         optimiser: Adam, or AdamW, whose weight decay is decoupled from the gradient.
-        learning_rate: at the start.
+        learning_rate: the learning rate at the start.
         weight_decay: the weight decay of the optimiser.
         power: exponent of the polynomial decay of the learning rate: (1 - e / E) ** power by
             epochs, or by optimiser steps if the length is given in steps or label visits.

@@ -508,7 +508,7 @@ def trained_values(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     Other buffers may hold anything, such as the infinite best value so far.
 
     Args:
-        modules: by name; "" adds nothing to the names of its values.
+        modules: the modules by name; "" adds nothing to the names of its values.
 
     Example:
         >>> list(trained_values({"": nn.BatchNorm2d(1, affine=False), "term": nn.Linear(1, 1)}))

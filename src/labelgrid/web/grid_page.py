@@ -117,7 +117,7 @@ class GridPage:
         annotators: who or what made labels.
         classes: the names of the classes of each task that has some.
         is_audited: whether an audit has looked for suspects.
-        orders: in which images can be listed.
+        orders: the orders in which images can be listed.
         unread_scores: why images cannot be listed by their scores although they have some.
         matches: its images, and the number of all that match.
         pages: the number of pages.
@@ -167,7 +167,7 @@ def shown_task(query: GridQuery, image: ListedImage, suspects: Sequence[str]) ->
     """The task that the page of a found image shows first; "": any.
 
     Args:
-        query: that found it.
+        query: the query of the grid that led to the image.
         image: the image.
         suspects: the tasks of its suspects.
     """

@@ -62,7 +62,7 @@ class ImageView:
         chosen: the task that is shown large.
         before: the image before this one in the grid that the user came from; empty: none.
         after: the one after it.
-        query: that grid.
+        query: the query of that grid.
         details: what is known of the cell that is shown large.
         layer: the layer that is shown large; None: there is none.
         legend: what its colours mean; None of classes, or if it cannot be read.

@@ -190,7 +190,7 @@ class Started:
         fields: what a browser may say. No path is among them.
         complete: adds to what was said what only the page says, such as paths; it is given the
             project and the job's folder, too.
-        base: has more fields.
+        base: the class of orders, with more fields.
     """
 
     summary: str

@@ -23,7 +23,7 @@ class PicksView:
     """The picks of a dry run.
 
     Args:
-        strategy: that picked.
+        strategy: the strategy that picked.
         picks: the first of them, best first.
         counts: the number of all by task.
         cost: the cost of all.

@@ -67,7 +67,7 @@ class RoundView:
         page: the number of the page.
         pages: the number of pages.
         before: the number of the round before; None without one.
-        after: that of the round after it.
+        after: the number of the round after.
         control: whether picks paid beside random ones, as measured last; None if it was not.
     """
 

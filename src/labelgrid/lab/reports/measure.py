@@ -42,7 +42,7 @@ class CampaignMeasure:
         method: how it is computed, as a sentence.
         unit: the unit of its values.
         better: whether higher or lower is better.
-        values: by strategy and seed, as they are shown.
+        values: the values as shown, by strategy and seed.
         pair_values: the values by which two strategies are compared.
     """
 

@@ -65,10 +65,11 @@ class PointResults:
 
     Args:
         point: its values of recipe keys, as text; "" without a grid.
-        strategies: in display order.
+        strategies: the strategies in display order.
         runs: all runs of the point.
         details: facts about one run of each strategy.
-        best_of: by name, the arms of which the best after each round is shown in hindsight.
+        best_of: groups of arms by name; the report shows the best arm of a group after each round,
+            in hindsight.
         single: by name and seed, networks of one task each with the same initial labels, as one:
             each task's metrics are those of its network.
         single_of: by strategy, the name of those with its initial labels; "full": of those with
@@ -129,8 +130,8 @@ class StudyReport:
         name: the name of the study.
         made: when the report was made, as text.
         about: settings and versions, one per line.
-        headlines: by task, the metric of its curve.
-        costs: by task, the cost of a label.
+        headlines: the metric of each task's curve.
+        costs: the cost of a label of each task.
         reference: the strategy that the others are compared with.
         points: the points of the study's grid.
         hints: what each section lacks.

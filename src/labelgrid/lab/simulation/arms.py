@@ -93,7 +93,7 @@ class Arm:
 
     Args:
         strategy: a strategy, one of the study's variants, or a table with name and options.
-        tasks: which of the study's tasks; all if empty.
+        tasks: the tasks of the arm; empty: all of the study.
         initial: the labels it starts with; None: the study's `initial` images with all labels.
         rounds: how many budgets it spends; None: the study's.
         changes: overrides of the recipe; they take precedence over the study's `grid` and

@@ -86,7 +86,7 @@ class Runner:
     """Executes jobs in parallel, each after the start, and follows the jobs' folders.
 
     Args:
-        jobs: by key; a job whose `start` is another job's folder waits for it.
+        jobs: the jobs by key; a job whose `start` is another job's folder waits for it.
         show: called a few times a second with the statuses by key.
         say: called with each message of the runs, once for each arm; messages that differ in
             numbers are one.

@@ -52,8 +52,8 @@ class Study:
     Args:
         data: the data set's layout, a plug-in of `labelgrid.data`; its root is given when the study
             is run.
-        tasks: by name, as in a file of tasks.
-        only: which of these tasks are used; all if empty.
+        tasks: the tasks by name, as in a file of tasks.
+        only: the tasks that are used; all if empty.
         pool: the split whose labels are hidden until they are bought.
         test: the split to measure on.
         val: the split for model choice and for `until`; "" uses none.
@@ -83,8 +83,8 @@ class Study:
             run.
         changes: overrides of the recipe and of the grid, by kind of run: changes.full.train.steps
             is the length of `full`.
-        best_of: by name, the arms of which the report shows the best after each round, chosen in
-            hindsight.
+        best_of: groups of arms by name; the report shows the best arm of a group after each round,
+            chosen in hindsight.
     """
 
     data: str

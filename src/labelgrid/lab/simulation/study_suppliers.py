@@ -109,7 +109,7 @@ class SupplierReader:
 
     Args:
         supplier: the supplier.
-        dataset: has the images.
+        dataset: the data set with the images.
         tasks: those of which labels are read.
         classes: the supplier's classes, of tasks of which it has others.
         whole: the images whose labels keep the image's extension.

@@ -50,7 +50,7 @@ class ScaleHeads(Exchange):
     """The initial heads and the distillation of one scale.
 
     Args:
-        tasks: by name.
+        tasks: the tasks by name.
         inputs: channels of a task's input.
         width: channels of the scale.
         options: the options of the network.

@@ -67,7 +67,7 @@ def hold_out(
         store: the ledger.
         seed: the seed of the draw.
         count: the least number of images.
-        progress: is told of copies, and if little is left to buy.
+        progress: shows copies, and a warning if little is left to buy.
         fits: the finished trainings; images that they may have used are not drawn.
         new: the images that were added after these trainings.
 

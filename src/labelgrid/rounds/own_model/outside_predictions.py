@@ -80,8 +80,8 @@ class OutsidePredictions:
 
     Args:
         files: the files of the folder.
-        context: has the tasks and the images.
-        shapes: by the name of each array, what all files have in common; see `shapes_of`.
+        context: the context, with tasks and images.
+        shapes: what all files have in common, by the name of each array; see `shapes_of`.
         first: the name of the file that they are of.
         whole: the images whose files keep the image's extension; see `naming.whole_names`.
     """

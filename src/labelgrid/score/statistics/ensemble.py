@@ -26,7 +26,7 @@ class Options:
 
     Args:
         members: the number of networks, the round's own among them; `normals` needs at least 4.
-        at: at which pixels: as in `dropout`.
+        at: the pixels, as in `dropout`.
         measure: the measure of the networks' predictions: as in `dropout`.
         known: feed the known labels of other tasks in.
     """

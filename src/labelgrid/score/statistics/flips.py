@@ -25,8 +25,8 @@ class Options:
     """Flip consistency (Golestaneh & Kitani 2020, as TCD's supplement uses it).
 
     Args:
-        at: at which pixels: as in `dropout`. The value is their mean times the number of the
-            image's original pixels.
+        at: the pixels, as in `dropout`. The value is their mean times the number of the image's
+            original pixels.
     """
 
     at: At = "half"

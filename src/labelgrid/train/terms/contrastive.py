@@ -23,8 +23,8 @@ class Options(JointOptions):
 
     Args:
         weight: the weight of the loss.
-        margin: by which the maps of one image are to be nearer. With 0 (the paper) a constant
-            mapping is best.
+        margin: the margin by which the maps of one image should be nearer. With 0 (the paper) a
+            constant mapping is best.
     """
 
     weight: Weight = 1.0

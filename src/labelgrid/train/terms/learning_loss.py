@@ -28,7 +28,7 @@ class Options:
         predict: the loss of each of the `"tasks"`, by a module of its own (TCD's LL4AL); or the
             summed loss of the `"image"`, from the encoder's maps (PartAL's LLoss).
         width: outputs of each hidden layer.
-        margin: by which the predictions of a pair are to differ.
+        margin: the margin by which the predictions of a pair should differ.
         weight: the weight of the ranking loss.
         detach: share of the training after which the ranking loss trains the module alone; 0:
             never.
@@ -152,7 +152,7 @@ def ranking_loss(predicted: Tensor, losses: Tensor, present: Tensor, margin: flo
         predicted: [b].
         losses: [b, k] of k tasks, weighted.
         present: bool [b, k], True where the label is.
-        margin: by which the predictions of a pair are to differ.
+        margin: the margin by which the predictions of a pair should differ.
 
     Returns:
         [b], whose mean is the mean over the pairs that count; 0 if there is none.

@@ -208,7 +208,7 @@ def smallest_gaps(gaps: Tensor, valid: Tensor, fraction: float) -> Tensor:
     Args:
         gaps: [b, 1, h, w].
         valid: bool [b, 1, h, w].
-        fraction: in 0..1.
+        fraction: a fraction in 0..1.
 
     Example:
         >>> gaps = torch.tensor([3.0, 1.0, 0.0, 2.0]).view(1, 1, 1, 4)

@@ -224,7 +224,7 @@ def agreement(
 
     Args:
         task: predicts values.
-        definition: says what becomes of the values in a mirror.
+        definition: the definition of the task, which tells how values change in a mirror.
         raw: the output for the image, [c, h', w'].
         mirrored: the output for its mirror image.
         frame: the frame of the image.
