@@ -150,7 +150,7 @@ def next_round_advice(
 ) -> list[Advice]:
     """Foresee the metrics after a next round like the last one.
 
-    Of a task whose newest rounds show no gain, nothing is foreseen.
+    Nothing is predicted for a task whose newest rounds show no gain.
 
     Args:
         curves: the curves of the tasks.

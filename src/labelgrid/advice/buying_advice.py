@@ -155,8 +155,8 @@ def buying_advice(
     says little of what lies beyond a doubling. Of a task whose newest rounds show no gain, or whose
     curve misses the newest one, none is offered; nor is one that is not foreseen to gain.
 
-    Purchases are compared by their relative gain for their price, what they bring along counted: so
-    none of them is cheaper than the first and gains more.
+    Purchases are ordered by relative gain per price, including the gain of labels that they bring
+    along. No offered purchase is both cheaper than the first and better.
 
     Args:
         curves: the curves of the tasks.

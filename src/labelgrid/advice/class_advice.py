@@ -35,9 +35,9 @@ def class_advice(
 ) -> list[Advice]:
     """Advice on the classes of a task.
 
-    A class lacks labels if others do better that are no larger in the held-out labels, and that
-    twice as many labels show: then it is not its size that makes it hard. There is no interval. A
-    network that has not learnt most of the classes says nothing of single ones.
+    A class lacks labels if classes that are no larger in the held-out labels, and that twice as
+    many labels show, do better: then the class is not hard because of its size. There is no
+    interval. A network that has not learnt most of the classes says nothing of single ones.
 
     Args:
         task: its name.

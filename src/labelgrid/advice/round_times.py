@@ -76,8 +76,8 @@ class RoundTimes(Shown):
 
     Args:
         times: the project's recipe first, then the shipped ones.
-        fits: of the recipes with the network to start with, the largest whose round takes at most
-            15 minutes; the fastest if there is none.
+        fits: the largest recipe with the network to start with whose round takes at most 15
+            minutes, or else the fastest.
         for_gpu: the shipped recipes that need a GPU, which this machine lacks.
     """
 

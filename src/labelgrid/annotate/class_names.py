@@ -62,7 +62,7 @@ class ClassNames:
     ) -> dict[str, NameTarget]:
         """What each name means.
 
-        It is of the task that knows all names; if there is none, of the only one that knows it.
+        The task that knows all names counts, or else the only task that knows the name.
 
         Args:
             names: the names of regions, which a task must know.

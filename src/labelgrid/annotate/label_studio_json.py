@@ -159,7 +159,7 @@ def _places(
 ) -> Iterator[tuple[str, object]]:
     """The tasks of all exports, each with its place for messages.
 
-    Of several exports, a damaged one is a fault.
+    With several exports, a damaged export is a fault.
 
     Raises:
         LabelError: the only export is damaged.

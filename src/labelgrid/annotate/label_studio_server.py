@@ -73,7 +73,7 @@ class LabelStudioServer:
     def find_or_create_project(self, description: str, title: str, config: str) -> int:
         """The id of the project with a description; a missing project is made, with the labels.
 
-        Of a project that exists, only missing labels are changed.
+        In an existing project, only missing labels are added.
 
         Args:
             description: the description by which the project is recognised.

@@ -106,9 +106,9 @@ def unknown_faults(
 ) -> list[Fault]:
     """The faults of files of unknown images or tasks, each with a next step.
 
-    No hint names another photograph: a name is only spelt wrong if it differs by its folders,
-    capitals, accents' codes, blanks, "_" or "-", or by one mistake from that of an image which
-    waits for such a label.
+    No hint names another photograph: a name counts as misspelt only if it differs from the name of
+    an image that waits for such a label by folders, capitals, codes of accents, blanks, "_" or "-",
+    or by one mistake.
     """
     if not names:
         return []

@@ -45,7 +45,8 @@ class DrawnImage:
         annotator: as in `Answer`.
         made: as in `Answer`.
         uploaded: whether the name is that of an upload, as `ImageNames.find_uploaded` reads it.
-        incomplete: whether an entry of it is wrong, which is a fault of its file: it is no label.
+        incomplete: whether an entry for the image is wrong; the fault is reported for the file, and
+            the image gets no label.
     """
 
     image: str

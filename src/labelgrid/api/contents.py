@@ -172,10 +172,8 @@ class ProjectContents(Shown):
                 Empty: the operations, the last one first.
             last: the most operations.
 
-        Returns:
-            `operation` (its number), `at` (UTC), `command`, `moves` (`before`, `after`, and the
-            number of `cells`), `rounds` (that its cells were requested in), and whether it was
-            `undone`.
+        Returns: `operation` (its number), `at` (UTC), `command`, `moves` (`before`, `after`, and
+        the number of `cells`), `rounds` (that requested the cells), and `undone` (true or false).
 
         Raises:
             LedgerError: there is no such cell.

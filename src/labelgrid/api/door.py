@@ -1,8 +1,8 @@
 """Checks the arguments of public methods by the methods' signatures before they run.
 
-A value of another type than its parameter's annotation, a word that is not among its `Literal`, a
-number out of its bounds, or a text that nothing could be named by, is refused in Python's words.
-Whether there is such a task, image or file, the method says itself.
+Python's own error message refuses a value of the wrong type, a word outside a parameter's
+`Literal`, a number out of bounds, and a text that cannot be a name. Whether there is such a task,
+image or file, the method says itself.
 """
 
 import math

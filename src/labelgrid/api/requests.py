@@ -145,7 +145,7 @@ class ChangeTaskRequest(
             None, takes an option back.
         classes: the names of classes to add at the end.
         merge: a class, and the one that its pixels are counted as.
-        complete: the labels that are there show all classes, also those that were added after them.
+        complete: the existing labels show all classes, including classes that were added later.
             Otherwise they say nothing about these.
     """
 
@@ -167,14 +167,14 @@ class AnyImportRequest(
             layouts`; None: the tool that recognises the labels, else "folder".
         limit: import the labels of this number of images only, drawn at random; 0: all.
         seed: the seed of the draw of `limit`; None: 0.
-        task: the task of all labels, where their names do not say it; empty: the one that knows
-            their classes.
+        task: the task of all labels, where their names do not say it; empty: the task that knows
+            the labels' classes.
         map: what a tool's names of classes mean, "car=vehicle,person=ignore", or a file with such a
             pair a line; "ignore" is not labelled; kept for later imports, in [names] of the
             settings. A dictionary says the same.
-        rest: the class of pixels that no region of a tool covers, or "ignore": not labelled; kept
-            for the task and the tool, in [rest] of the settings; "none" ends that; empty: what is
-            kept, else they are not labelled.
+        rest: the class of pixels that no region of a tool covers, or "ignore": not labelled. The
+            choice is kept for the task and the tool, in [rest] of the settings; "none" removes it;
+            empty: the kept choice, else not labelled.
         keep: the answer that counts where a tool has several for one image; None: they are refused.
         accept: import labels although they look wrong beside earlier ones, predictions or other
             labels of the image.
@@ -376,16 +376,16 @@ class ExportRequest(CommandRequest, local_files="--local-files FOLDER"):
     Args:
         out: the folder to write; None: one per round, in the project; of labels, the project's
             `export`.
-        to: the labelling tool; see `labelgrid list tools`. Requests that it does not take, such as
-            of depth where one draws regions, are left out, and counted in the result.
+        to: the labelling tool; see `labelgrid list tools`. Requests that the tool does not take,
+            such as depth for a tool of regions, are left out, and counted in the result.
         round: export the requests of this round only; 0: those of the held-out images.
         task: export the requests of this task, or of these, only; empty: of all.
         labels: write all labels instead of requests.
         link: link to the images instead of copying them.
         url: a labelling tool's server, which gets the requests instead of a folder.
         token_file: a file with the access token of one of the server's users, alone.
-        local_files: a folder of the server's own machine from which it serves images: they are
-            written to `out` below it; None: they are uploaded.
+        local_files: a folder of the server's own machine from which the server serves images: they
+            are written to `out` below it; None: they are uploaded.
     """
 
     alone = (("labels", ("round", "task", "link", "url", "token_file", "local_files")),)
@@ -427,9 +427,9 @@ class PredictRequest(SpreadRequest, images="IMAGES"):
         soft: also write class probabilities and the like, as .npz.
         overlay: also draw each photograph with each prediction over it, as
             OUT/overlays/TASK/IMAGE.jpg.
-        relations: derive predictions from others by relations that are on: "missing": those of
-            tasks that the network did not learn; "mean": also the others, whose predictions become
-            the mean of both; "none".
+        relations: derive predictions from other predictions by relations that are on: "missing":
+            for tasks that the network did not learn; "mean": for all tasks, averaged with the
+            network's own predictions; "none".
         leave_out: go on without images that cannot be read; left-out.txt lists them. So does
             `left_out` of the project.
     """

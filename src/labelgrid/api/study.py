@@ -48,8 +48,8 @@ class SimulateRequest(
     """What `labelgrid.simulate` and `labelgrid.estimate` are asked.
 
     Args:
-        recipe: a recipe with a table [simulate], by its name or path; without one, the one in
-            `out`, which is made of the project's own recipe and labels if there is none.
+        recipe: a recipe with a table [simulate], by name or path; empty: the recipe in `out`, which
+            is made from the project's own recipe and labels if missing.
         data: the data set's root; without `recipe`, the folder of a project.
         out: the folder of all runs; an existing one is resumed.
         weights: a local file of backbone weights. None fetches them if the recipe asks for

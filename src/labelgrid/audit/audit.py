@@ -51,7 +51,8 @@ class AuditedLabel(Shown):
         reasons: what does, in words, the strongest first.
         path: the path of its file in the project.
         confirmed: whether somebody looked at it and found it right.
-        others: reason -> the other labels that it speaks of, such as one that this contradicts.
+        others: reason -> further labels that the reason involves, such as a label that contradicts
+            this one.
         part: the part that looks wrong, in percent of width and height; None: no part alone.
     """
 

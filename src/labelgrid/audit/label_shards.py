@@ -1,7 +1,7 @@
 """Compares the labels of a project with their images in shards, in any place. Loads no torch.
 
-A shard is some of the images; what is found about their labels is one file, which depends on the
-ledger, the settings, and the files of images and labels alone.
+A shard is a part of the images. The findings about their labels are one file, which depends only on
+the ledger, the settings, and the files of images and labels.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

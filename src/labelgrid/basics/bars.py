@@ -76,8 +76,7 @@ class TerminalBars:
 class NotebookBars:
     """Shows the steps of a call in the output of a notebook's cell, in one place.
 
-    The step that goes on is a bar; of those before, the long ones stay as lines, as does what was
-    said.
+    The running step is a bar. Finished steps that took long stay as lines, and so do messages.
     """
 
     def __init__(self) -> None:

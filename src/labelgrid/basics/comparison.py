@@ -142,9 +142,10 @@ def compare(
             order.
         better: whether higher or lower values are better.
         seed: the seed of the bootstrap draws.
-        further: by name, other readings of a pair's values, where they are not known exactly. There
-            is a difference if there is one by each reading: p is the largest of all, or 1 if their
-            means have other signs, and the interval spans those of all.
+        further: by name, other readings of a pair's values, where they are not known exactly. Two
+            strategies differ only if they differ by each reading: p is the largest p of all
+            readings, or 1 if their means have different signs, and the interval spans all
+            intervals.
 
     Raises:
         ValueError: a difference is not a finite number, so nothing can be said of it.

@@ -55,8 +55,8 @@ class UnknownEncodingError(UnicodeDecodeError):
 def decode(data: bytes, words: Collection[str] = ()) -> Decoded:
     """Decode a text.
 
-    A mark at its beginning, or zeros where UTF-16 has them, say the encoding; else it is UTF-8.
-    What is neither is read in the one encoding of a computer in which it holds known words.
+    A mark at its beginning, or zeros where UTF-16 has them, say the encoding; else it is UTF-8. A
+    text in neither encoding is read in the only computer encoding in which it contains known words.
 
     Args:
         data: the text's bytes.

@@ -64,7 +64,7 @@ class StoredLabel(NamedTuple):
 class CachedSource(WrappedImages):
     """A `Source` with weights, some of whose images and labels are read from a memory-mapped file.
 
-    In a process that does not inherit the memory of this one, it is the source itself.
+    A process that does not inherit this process's memory reads from the source itself.
 
     Args:
         source: the source of all else.

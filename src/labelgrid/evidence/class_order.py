@@ -189,8 +189,8 @@ def _measure(index: ClassMap, classes: int) -> tuple[Ints, Floats]:
 def misfits(now: ClassUse, before: ClassUse) -> Floats:
     """The misfit of each class with each class of earlier labels, in nats [classes, classes].
 
-    A misfit is the logarithm of how much likelier two classes are than one: by the share of labels
-    that have them (binomial), and by their features where they occur (normal).
+    A misfit is the logarithm of how much more likely two separate classes are than a single one: by
+    the share of labels that have them (binomial), and by their features where they occur (normal).
     """
     have = now.present[:, None]
     had = before.present[None]
@@ -221,7 +221,7 @@ class OtherOrder:
         order: the class that each class looks like.
         share: the classes' shares of the labelled pixels; 0 of a class that is not compared.
         pattern: what the order is, in words; empty if it is none of the usual ones.
-        one_more: whether each class looks like the one before it, so that the first is none.
+        one_more: whether each class looks like its predecessor, so that the first class is empty.
         agreement: the shares of the moved classes' pixels that agree with predictions as declared,
             and in this order.
     """
@@ -238,8 +238,8 @@ def order_beside(
 ) -> OtherOrder | None:
     """The order of classes that fits earlier labels much better than as declared; None without one.
 
-    It is enough if one of the usual orders fits better; any other must explain most of what does
-    not fit, as batches of other places do not fit well either.
+    A usual order only has to fit better. Any other order must explain most of the misfit, because
+    batches from other places do not fit well either.
     """
     if len(maps) < LEAST or len(earlier) < FEW:
         return None
@@ -336,8 +336,8 @@ def order_in_predictions(
 def _beyond_chance(counts: Ints, order: Order) -> float:
     """How far labels agree with predictions in an order, from 0 by chance to 1 (Cohen's kappa).
 
-    By chance is what predictions that do not look at the image would reach: one that is the same
-    class everywhere agrees with all labels of the class that is put in its place.
+    Chance is what predictions reach that ignore the image: predicting a single class everywhere
+    agrees with all labels of the class that is put in its place.
 
     Example:
         >>> swapped = np.array([0, 1])[::-1]

@@ -77,7 +77,7 @@ def check_remarks(task: TaskDef, facts: Iterable[LabelFacts]) -> Iterator[str]:
 def task_remarks(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
     """Remarks on a task: empty labels, labels of only some of the classes, unusual figures.
 
-    Ratios, such as a depth, are judged label by label, other figures, such as the mean of a normal,
+    Ratios, such as depths, are judged label by label; other figures, such as the mean of a normal,
     by their median.
     """
     labels = count_text(len(facts), "label")

@@ -137,7 +137,8 @@ class EdgeEvidence:
 
         Args:
             outlines: image -> the outlines of its label.
-            of_one: all are those of one label, for which none of these is another's image.
+            of_one: whether all maps come from a single label, and none of the others belongs to
+                another image.
         """
         left_out = tuple(outlines) if of_one else ()
         self._find([*outlines, *self._drawn[: OTHERS + max(len(left_out), 1)]])

@@ -1,10 +1,10 @@
 """Judges the parts of labels by the small maps of all labels of a project.
 
-A label is odd in a part by four sorts of evidence: it is far from what follows for it from other
-labels of its image; its lines do not follow theirs; its lines are where neither the image nor they
-have any; or it holds what labels beside such others do not hold. Of two labels that contradict each
-other, the one that is less usual beside the image and its third labels is blamed, or both. Loads no
-torch.
+A label is odd in a part by four sorts of evidence: it differs from what other labels of the image
+imply; its lines do not follow the lines of other labels; its lines lie where neither the image nor
+another label has any; or its values do not occur beside such other labels. If two labels contradict
+each other, the label that is less usual beside the image and its other labels is blamed, or both
+are. Loads no torch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -140,7 +140,7 @@ class PartEvidence:
     def _by_relation(self) -> OfLabels:
         """Labels that differ in a part from the derived label.
 
-        Of two labels in contradiction, both count if neither is likelier to be wrong.
+        If neither of two contradicting labels is likelier to be wrong, both count.
         """
         collected: OfLabels = {}
         for relation in self._relations:

@@ -36,8 +36,9 @@ Marks = Mapping[str, Sequence[str | None]]
 def drawn_marks(lines: Bools, is_known: Bools) -> str:
     """The marks of drawn lines [h, w] of any size.
 
-    Those beside what is not known, at `MARKED`, are no own lines: others may follow them. Of each
-    pixel it is kept whether it has a line, and whether that is an own one or, without, unknown.
+    Pixels beside unknown ones, at `MARKED`, are no lines of this label: others may follow them. For
+    each pixel the result keeps whether there is a line, and whether the line belongs to this label
+    or, if not, is unknown.
     """
     import cv2  # imported late: few commands compare labels
 

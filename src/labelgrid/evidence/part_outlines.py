@@ -1,8 +1,8 @@
 """Learns the places of a label's lines from the lines of the image and of further labels.
 
 A logistic regression on how strong those lines are near a pixel says how likely the label has one
-there. Parts are odd if their lines are less likely than usual; of two labels whose lines do not
-follow each other, the one whose lines are less likely beside all others is wrong. Loads no torch.
+there. A part is odd if its lines are less likely than usual. If the lines of two labels do not
+follow each other, the label whose lines are less likely beside all others is wrong. Loads no torch.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

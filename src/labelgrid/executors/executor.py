@@ -14,9 +14,9 @@ class Executor(Protocol):
     """Runs functions in some place.
 
     A plug-in of `labelgrid.executors.places` has a `build(preload, workers, address)` that returns
-    one, and starts nothing: `preload` is the module that its processes may load before they are
-    asked for anything, `address` what follows the place's name and a colon, or "". It refuses an
-    address that it does not take.
+    an executor, and starts nothing. `preload` is the module that the processes may load ahead;
+    `address` is the text after the place's name and a colon, or "". It refuses an address that it
+    does not take.
     """
 
     @property

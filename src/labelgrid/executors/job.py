@@ -1,7 +1,7 @@
 """Keeps the folder of a job, from which any process can watch and stop the work.
 
 A file `stop` in it, whoever makes it, asks the work to end at its next report of progress. The job
-gives a sign of life every half minute, by which other machines know that it goes on.
+updates a heartbeat every half minute, by which other machines know that it is alive.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Carries out passes: a function of many things, done in shards with a file each.
 
-What the function computes is not known here. A record is a JSON file with a stamp, which says what
-it depends on; so any process may make it, any number of times. Loads no torch.
+What the function computes is not known here. A record is a JSON file with a stamp of all its
+inputs. So any process may make the record, any number of times. Loads no torch.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Speaks with Ray for an executor, in a separate process.
 
-Ray prints into the process that uses it, handles its signals, and may end it. Here all that touches
-no command: what it prints goes into a file.
+Ray prints into the process that imports Ray, handles its signals, and may end the process. Here all
+that touches no command: what it prints goes into a file.
 """
 
 import os

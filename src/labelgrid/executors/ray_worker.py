@@ -36,8 +36,8 @@ class RayCall:
         folder: the absolute path of the job's folder.
         working_folder: its absolute path, to which paths in the arguments may be relative.
         variables: environment variables of the command that wants the job.
-        work: the function, by the name of its module, and its arguments before its progress:
-            pickled, so that the driver need not import what the job uses.
+        work: the function, by the name of its module, and the arguments before the progress:
+            pickled, so that the driver need not import the job's modules.
         version: the version of labelgrid on the machine that sent the job.
     """
 

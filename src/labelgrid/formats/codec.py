@@ -86,7 +86,7 @@ class LabelArray(Shown):
 
 
 class LazyLabel(LabelArray):
-    """A label whose numbers are decoded when they are asked for: of a large one few may be.
+    """A label whose numbers are decoded on demand: often only a part of a large label is read.
 
     Example:
         >>> halve = lambda stored, valid: stored / 2

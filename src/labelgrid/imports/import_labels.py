@@ -77,9 +77,9 @@ def import_labels(
     Importing again changes nothing, and a killed import changes no cell. Numbers of the new labels
     are gathered while they are checked, and some are drawn.
 
-    Files are copied first, under names with a part of their content's hash, so that no file is ever
-    overwritten, except one whose content is no longer what was imported, by the right one. Then one
-    ledger transaction labels all cells.
+    Files are copied first, under names with a part of the content's hash. So no file is ever
+    overwritten, except a damaged file by the correct one. Then one ledger transaction labels all
+    cells.
 
     Args:
         project: the project that gets the labels.

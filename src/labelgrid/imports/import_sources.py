@@ -185,7 +185,7 @@ class _ImportSource:
     def _files_of_others(self, tool: str, place: Path) -> list[str]:
         """The files right in a folder that another tool wrote.
 
-        Of a folder with very many files there are none: it is what a tool wrote.
+        A folder with very many files has none: a tool wrote it.
         """
         if tool == _PLAIN or not place.is_dir():
             return []
@@ -271,7 +271,7 @@ class _ImportSource:
     def _recognise(self, place: Path) -> dict[str, Recognition] | None:
         """The tools that recognise a place by content, otherwise by names alone.
 
-        Of a folder of labels there need be none; None: it is no answer.
+        For a folder of labels there may be no format; None: it is no answer.
         """
         recognised = recognitions(self.connectors, place)
         if recognised or can_hold_labels(place, self.index):

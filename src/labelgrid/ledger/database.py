@@ -183,8 +183,8 @@ class Database:
         """Open a write transaction; inside another one, a savepoint.
 
         Args:
-            command: the name of the operation that its moves belong to; inside another transaction,
-                they belong to that one's.
+            command: the name of the operation of all moves inside; inside another transaction, the
+                moves belong to the outer operation.
             creating: whether there may be no table yet.
             migrating: whether tables that others refer to may be made anew, with the same rows.
         """
@@ -364,8 +364,8 @@ def open_database(place: LedgerPlace, *, read_only: bool = False) -> Database:
     """Open a database, after migrating an older version in a transaction.
 
     Raises:
-        LedgerError: it is missing, not a ledger, newer than this program, of a development version
-            before 0.1.0, or cannot be written; with `read_only`, it is older than this program. A
+        LedgerError: the file is missing, no ledger, newer than this program, of a development
+            version before 0.1.0, or cannot be written; with `read_only`, older than this program. A
             file that cannot be written is read in a copy then, which is migrated.
         ProjectError: the temporary folder has no room for the copy.
     """

@@ -134,8 +134,8 @@ class Explanation:
         rank: the rank by the score, among all missing cells, or among images if these were picked;
             1 is the best.
         without: the rank by the score without one part, by the name of that part.
-        nearest: of the images with a label of the same task, the one with the nearest pooled
-            features.
+        nearest: the image with the nearest pooled features, among images with a label of the same
+            task.
         distance: the Euclidean distance of its features.
     """
 
@@ -209,8 +209,8 @@ def explained_row(values: Values) -> Json:
 class Move:
     """The change of a cell to another state, with the values of its event.
 
-    `seconds` is how long its label took, `annotator` who or what made it, `classes` the class list
-    that it was made with, `hint` what was shown meanwhile; None: not known.
+    `seconds` is the time spent on the label, `annotator` its maker, `classes` the class list of
+    that time, `hint` what was shown meanwhile; None: not known.
     """
 
     cell: Cell

@@ -166,9 +166,9 @@ class PostgreSQL(Dialect):
     def attach(self, engine: Engine) -> None:
         """As `Dialect.attach`.
 
-        A writer first locks the table of the revision: a lock takes no snapshot, so all that it
-        reads is what the writer before it left. A reader sees one snapshot. After many new rows the
-        server learns what its tables hold.
+        A writer first locks the table of the revision. A lock takes no snapshot, so the writer
+        reads all that the writer before it wrote. A reader sees one snapshot. After many new rows
+        the server learns what its tables hold.
         """
         creating = f"SELECT pg_advisory_xact_lock(hashtextextended('{self.place.schema}', 0))"
         writing = f"LOCK TABLE {VERSION_TABLE} IN SHARE ROW EXCLUSIVE MODE"

@@ -169,8 +169,8 @@ class SQLite(Dialect):
     ) -> tuple[Objects, Objects]:
         """As `Dialect.objects`.
 
-        Triggers are compared by their text, which is ours; tables and indexes by their names, as
-        their text depends on the release of SQLAlchemy that made them.
+        Triggers are compared by their text, which labelgrid writes; tables and indexes by their
+        names, because their text depends on the release of SQLAlchemy.
         """
         expected: set[tuple[str, str]] = set()
         for table in tables:

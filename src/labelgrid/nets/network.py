@@ -111,8 +111,8 @@ class Output:
 class Network(nn.Module):
     """A network that predicts several tasks from images [b, 3, h, w].
 
-    `known` holds labels of any size that replace initial predictions where they are valid;
-    one-stage networks, and those that say why in `ignores_known`, ignore it. Laws
+    `known` holds labels of any size that replace initial predictions where valid; one-stage
+    networks, and networks with a reason in `ignores_known`, ignore `known`. Laws
     (labelgrid.testing.networks): in evaluation mode, known labels without a valid pixel give
     bitwise the output without `known`; an image's labels do not change the outputs of other images;
     a task's own label never reaches its own output.

@@ -37,7 +37,7 @@ MakeNorm = Callable[[int], nn.Module]
 def per_image_norm(channels: int) -> nn.Module:
     """A norm of each map of each image by itself.
 
-    It computes what batch norm computes in training if it sees one image.
+    The result is that of batch norm in training on a single image.
 
     Example:
         >>> import torch

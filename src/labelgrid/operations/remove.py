@@ -88,7 +88,7 @@ def restore(
 ) -> Restored:
     """Bring removed images back, all or none, with their labels.
 
-    Missing ones of held-out images are requested again.
+    Missing labels of held-out images are requested again.
 
     Raises:
         LedgerError: an image was not removed, or an image of its group or with its content is in

@@ -152,7 +152,8 @@ def drop_task(project: ProjectFolder, name: str) -> int:
 
     Raises:
         LedgerError: there is no such task.
-        ProjectError: it is the only one, or the recipe declares a relation that needs it.
+        ProjectError: the task is the only one, or the recipe declares a relation that needs the
+            task.
     """
     store = project.store
     with store.transaction("task"):

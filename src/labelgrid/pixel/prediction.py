@@ -76,8 +76,8 @@ def class_target(prediction: Tensor) -> Target:
 def first_argmax(values: Tensor) -> Tensor:
     """The index [b, 1, h, w] of the largest of finite values [b, c, h, w], the first of equal ones.
 
-    The result is that of `argmax`, which is many times slower on a CPU: this counts down over the
-    channels that equal the largest value.
+    The result is that of `argmax`, which is many times slower on a CPU: here channels that equal
+    the largest value are counted down.
 
     Example:
         >>> first_argmax(torch.tensor([1.0, 3.0, 3.0]).view(1, 3, 1, 1)).flatten()

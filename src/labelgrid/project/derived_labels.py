@@ -41,7 +41,7 @@ def derived_counts(project: ProjectFolder) -> dict[str, DerivedCount]:
 def grid_to_buy(project: ProjectFolder) -> Grid:
     """The pool without labels that a relation derives, and so nobody needs to buy.
 
-    It is what `query` offers to strategies that skip them.
+    `query` offers this grid to strategies that skip derived cells.
     """
     grid = project.store.grid()
     relations = project.relations()

@@ -56,8 +56,8 @@ def ordered_images(
     Args:
         project: the project.
         wanted: a filter of images.
-        order: one of `image_orders`, or "": by the ids. Of a statistic of cells, the value of the
-            wanted task counts, or else the largest one. Images without a value are last.
+        order: one of `image_orders`, or "": by the ids. For a statistic of cells, the value of the
+            wanted task counts, or else the largest value. Images without a value are last.
         labels: a filter of their labels; None: any.
 
     Raises:

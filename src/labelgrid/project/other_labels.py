@@ -48,8 +48,8 @@ def other_labels(
 ) -> list[OtherLabel]:
     """The labels of a cell that the ledger does not hold.
 
-    These are the model's prediction that its request came with, what follows from the image's other
-    labels by the relations that are on, and what suppliers gave, in their own numbers.
+    These are the model's prediction that came with the request, labels derived from the image's
+    other labels by relations that are on, and suppliers' labels, in their own numbers.
 
     `read_label` reads a label of the ledger.
     """

@@ -52,7 +52,7 @@ class Fit(Shown):
         predictions: the folder of predictions by a network outside the program, whose digest is
             `model`; "" for a training.
         filled: the number of labels that nobody bought, derived or supplied, by task.
-        derived: what those that follow from others of the image are worth in bought ones, by task.
+        derived: the worth of derived labels in bought labels, by task.
         changes: the overrides of the recipe that were given for this training alone.
         event: the ledger's newest event when the labels were read; None: unknown, in records of
             before.
@@ -370,7 +370,7 @@ def _epochs(lines: Sequence[bytes], path: Path) -> list[EpochRecord]:
 def fit_val_metrics(folder: Path, checkpoint: str) -> Mapping[str, float]:
     """As `val_metrics` of the log in a round's folder.
 
-    Of the log, only the lines that count are parsed.
+    Only the needed lines of the log are parsed.
 
     Raises:
         ProjectError: such a line is damaged.

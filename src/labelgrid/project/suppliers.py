@@ -1,8 +1,8 @@
 """Keeps labels of suppliers, which are cheap and untrue, beside the ledger's labels.
 
-A supplier is a folder `supplied/NAME`. Its `supplier.toml` says what its labels are, its
-`index.json` which it gave. Each label is a file whose name has a part of its content's hash; the
-index is replaced in one step once these are on the disk. Loads no torch.
+A supplier is a folder `supplied/NAME`. A supplier's `supplier.toml` describes its labels;
+`index.json` lists them. Each label is a file whose name has a part of its content's hash; the index
+is replaced in one step once these are on the disk. Loads no torch.
 """
 
 import json

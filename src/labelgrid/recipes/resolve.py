@@ -25,7 +25,7 @@ from labelgrid.train.train_options import LENGTHS
 def load_recipe(name: str, changes: Values | None = None, beside: Path | None = None) -> Recipe:
     """Load a recipe.
 
-    Its keys override the keys of the recipe that it extends, and `changes` override its keys.
+    The recipe's keys override the keys of the recipe that it extends; `changes` override both.
     `false` in place of a term's table drops the term. `without_tasks` in `changes` lists tasks that
     are left out of the result; see `labelgrid.recipes.task_subset`.
 
@@ -226,7 +226,7 @@ def network_words(tables: Values) -> str:
 def resolved_options(folder: str, names: Iterable[str], tables: Tables) -> dict[str, Json]:
     """All options of plug-ins as JSON values, with defaults. Loads no torch.
 
-    What is computed with options is stamped with these, so that it is stale once a default changes.
+    Results are stamped with the resolved options, so that a changed default makes them stale.
 
     Args:
         folder: the folder of the plug-ins.

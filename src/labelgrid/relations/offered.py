@@ -23,9 +23,9 @@ from labelgrid.tasks.task import TaskDefs
 def offered_relations(choices: RelationChoices, tasks: TaskDefs) -> dict[str, RelationChoice]:
     """The shipped relations that may hold between the tasks and are not declared.
 
-    Beside the `undeclared_relations` these are those of which several tasks are of a kind, and,
-    where none fits by default, those whose options are to be found: see `connect`. Of these, none
-    joins tasks as another one does, offered or declared.
+    Beside the `undeclared_relations`, the result has relations for which several tasks are of a
+    kind and, where none fits by default, relations whose options `connect` finds. No relation in
+    the result joins tasks that another offered or declared relation joins.
     """
     used = {choice.plugin or name for name, choice in choices.items()}
     fitting = undeclared_relations(choices, tasks)

@@ -125,8 +125,8 @@ def say_alike(
 def alike_picks(store: Store, picks: Sequence[Pick], progress: Progress) -> AlikePicks:
     """Compare the thumbnails of picked images, and of labelled images beside them.
 
-    Of these, only the neighbours in the order of names are compared, and the nearest by features
-    where a pick is explained by it: a picture of each is read. Small images and those that cannot
+    Only neighbours in the order of names are compared, and the nearest image by features where a
+    pick is explained by features: each compared picture is read. Small images and those that cannot
     be read are left out.
 
     Args:

@@ -53,7 +53,7 @@ class ImagePredictions:
         tasks: the tasks, with heads or without.
         definitions: as the project declares them.
         raws: the network's raw outputs.
-        learned: the tasks that it learned; other outputs are not read for what is derived.
+        learned: the tasks that the network learned; outputs of other tasks are not read.
         frame: the frame of the image.
         camera: the camera of the image; None: unknown.
     """

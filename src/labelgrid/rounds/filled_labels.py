@@ -50,8 +50,8 @@ class FilledLabels:
     def worth(self) -> dict[str, float]:
         """The worth of derived labels in bought ones, by task.
 
-        A label that follows counts by the trust in its relation times its coverage; one that was
-        bought follows from none.
+        A derived label counts by the trust in its relation times the coverage; a bought label
+        counts as not derived.
         """
         worth = defaultdict[str, float](float)
         for relations in self._derivable.values():

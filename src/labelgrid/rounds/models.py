@@ -72,8 +72,8 @@ def new_network(
             training of the project.
 
     Raises:
-        ModelError: it does not accept them; its weights cannot be read or fetched; or `weights` is
-            given, and the network has an encoder of its own.
+        ModelError: the network does not accept such images; its weights cannot be read or fetched;
+            or `weights` is given, and the network has an encoder of its own.
     """
     project = context.project
     backbone = context.recipe.backbone

@@ -48,8 +48,8 @@ def predict(
 ) -> int:
     """Write the predictions of all tasks for a folder of images, as label files at original size.
 
-    A prediction that the network did not learn, but that follows from others by a relation that is
-    on, is derived. Classes have colours, which a table and a picture in the folder name.
+    Predictions of tasks that the network did not learn are derived from other predictions, if a
+    relation is on. Classes have colours, which a table and a picture in the folder name.
 
     Args:
         project: a project with a trained model.

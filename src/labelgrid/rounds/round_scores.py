@@ -209,8 +209,8 @@ class RoundScores:
         project: the project.
         fit: the record of the training whose model scores.
         strategy: the strategy that needs the scores.
-        apart: the folder of a search below that of the round's scores, which it leaves as they are;
-            empty: these are the round's scores.
+        apart: the folder of a search's scores, below the folder of the round's scores, which stay
+            unchanged; empty: these are the round's scores.
     """
 
     project: ProjectFolder
@@ -222,8 +222,8 @@ class RoundScores:
     def tables(self) -> Values:
         """The recipe's tables, unchecked, since fresh scores need no check of the rest.
 
-        They are those of the project's current recipe or, if the training named its own, those of
-        that recipe as it was trained, with the project's current overrides of [score].
+        The tables belong to the project's current recipe. If the training named a recipe, they
+        belong to that recipe as it was trained, with the project's current overrides of [score].
         """
         settings = self.project.settings
         if self.fit.named:
@@ -325,7 +325,7 @@ class RoundScores:
         return self.holding({FEATURES}, number, table)
 
     def holding(self, names: Set[str], number: int, table: Table) -> Table | None:
-        """The table of a round that holds some statistics: of the scores, or of the explanations.
+        """The table of a round that holds some statistics: the scores or the explanations.
 
         Args:
             names: the names of the statistics.

@@ -180,7 +180,7 @@ def find_search(
         draws: what is drawn at random beside.
 
     Raises:
-        UsageError: one is given beside what it excludes, or there is no such class.
+        UsageError: an option is given beside an option that it excludes, or there is no such class.
         ProjectError: the model does not know the class.
         ImageError: there is no such image.
     """
@@ -361,8 +361,8 @@ def check_asked_tasks(project: ProjectFolder, tasks: Sequence[str], draws: Rando
 def kept_scores(search: RoundScores, number: int) -> Table | None:
     """The statistics that a search needs, from whatever scores of the round are fresh.
 
-    These are the round's scores, with what explains its picks, and those of searches. None if there
-    are none: they are computed then.
+    These are the round's scores, the explanations of its picks, and the scores of searches. None if
+    there are none: they are computed then.
 
     Args:
         search: the scores of the search.

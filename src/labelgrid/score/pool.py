@@ -122,8 +122,8 @@ def gather(
 ) -> Table:
     """Compute the statistics of images, in the order of their ids; write `folder/scores.parquet`.
 
-    It is done shard by shard in this process, see `PoolShards`; what explains the picks is written
-    to a file of its own, `folder/explaining.parquet`. The batches of the pool, and so the scores,
+    The work is done shard by shard in this process, see `PoolShards`; explanations of the picks go
+    into a separate file, `folder/explaining.parquet`. The batches of the pool, and so the scores,
     are the same without it, and with any `size` of shards that is a multiple of the batch.
 
     Raises:

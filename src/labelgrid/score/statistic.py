@@ -95,8 +95,8 @@ class Statistic:
         scope: "pool" for the images with a missing cell, or "all" for all images of the train
             split.
         axis: what a value belongs to, which determines the shape; see `Axis`.
-        reads: all that it reads of the model; without "network", it is also computed from
-            predictions that another program wrote.
+        reads: all that the statistic reads of the model; without "network", the statistic can also
+            be computed from predictions that another program wrote.
     """
 
     scope: Scope = "pool"

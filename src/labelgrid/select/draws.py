@@ -33,8 +33,8 @@ def is_pick(request: Move) -> bool:
 def is_random(request: Move) -> bool:
     """Whether the cell of a request was drawn at random, from all training images.
 
-    A strategy's draws are among these; its picks by scores are not, nor audits, which are drawn
-    from the images that a supplier gave labels of.
+    True for a strategy's random draws. False for picks by scores, and for audits, which are drawn
+    from the images with a supplier's labels.
     """
     return request.round > 0 and request.score is None and request.why != AUDIT
 

@@ -23,8 +23,8 @@ def buy_value(scores: Floats, keys: Keys, costs: Floats, amount: float) -> list[
 
     An item's value is its score, above the lowest score if any is below 0. Where costs are
     multiples of `STEP` and the problem is small (`MOST_SUMS`, `MOST_KEPT`), the total value is the
-    largest possible. Otherwise it is at least half of that: the items are taken by value per cost,
-    or the most valuable item alone if it is worth more than all these.
+    largest possible. Otherwise the result is at least half of the best value: items are taken by
+    value per cost, or the most valuable item alone if it is worth more than all of them.
 
     Args:
         scores: float64 [n]; NaN items are never taken.

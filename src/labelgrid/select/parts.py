@@ -202,8 +202,8 @@ class ComposedStrategy:
     """A strategy composed of parts.
 
     A missing cell without a score (its task had no label when the network was trained) gets the
-    score of a random other cell (`fill_unknown`), so that such a task gets its share of the picks,
-    at random images.
+    score of a random other cell (`fill_unknown`), so that the task gets its share of the picks, at
+    random images.
 
     Picks are explained by their rank without the normalisation. Picks of images are also explained
     by their rank without each task.

@@ -77,7 +77,7 @@ def fetch_version(
 def fetch_all(
     wanted: Mapping[Address, str], stamps: Mapping[Address, Stamp], progress: Progress
 ) -> None:
-    """Fetch the missing ones of many objects, many at a time, if all fit into the cache.
+    """Fetch the missing objects, many at a time, if all fit into the cache.
 
     `wanted` are the content hashes that they must have.
 

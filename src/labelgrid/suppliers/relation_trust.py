@@ -1,7 +1,7 @@
 """Measures the relations between a project's tasks on its training images. Loads no torch.
 
-They are measured on a random sample of these alone, see `RandomLabels`. Trust is that of options
-which other images chose: each image that chooses is left out once.
+They are measured on a random sample of these alone, see `RandomLabels`. Trust is measured with
+options that other images chose: each image that chooses options is left out once.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -44,7 +44,7 @@ class RelationRow:
         sample: the images that it was measured on, in words.
         trust: what it can be trusted; None: that could not be measured.
         measured: the figures; None: there are none.
-        options: those of its plug-in that were found, as far as they are not the defaults.
+        options: the options of the plug-in that were found, without defaults.
         declared_options: those of the recipe, which hold until others are written.
         as_declared: the figures with these, if others were found; None: there are none.
         field_of_view: the field of view of the unknown cameras, in degrees; None: it was not

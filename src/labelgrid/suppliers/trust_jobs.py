@@ -1,7 +1,7 @@
 """Measures relations and suppliers of a project, here or as jobs in any place. Loads no torch.
 
-A job measures one relation, or the labels of one supplier and task. What it finds is one file,
-which depends on the ledger, the settings, and the files of labels and cameras alone.
+A job measures one relation, or the labels of one supplier and task. The findings are one file,
+which depends only on the ledger, the settings, and the files of labels and cameras.
 """
 
 from collections.abc import Sequence

@@ -104,20 +104,20 @@ class Spec:
             them. Default: none.
         slope: how the surface recedes to the right and upward; an import compares its sign (0:
             unknown) with the sign in the image's other labels. Default: None, which says nothing.
-        other_slopes: what the slope would be if the task declared another option, by that option as
-            a file of tasks has it. Default: none.
+        other_slopes: the slope that another option of the task would give, by that option as
+            written in a file of tasks. Default: none.
         outline: where a label changes; an import compares it with the edges of the image. Default:
             None, which says nothing.
         checks: what an import measures of each label, and judges over many. Default: nothing.
         overview: gathers numbers of the labels of an import, and the legend of their pictures; the
             label files' options -> an `Overview`. Default: an import shows counts alone.
-        other_figures: further figures that can be a headline -> the metric that computes them.
+        other_figures: further figures that can be a headline -> the metric for each.
         scaled: maps of the kind are often known but for their scale, as relative depth is: labels
             of suppliers can be brought to the scale of the task's (`labelgrid.tasks.alignment`).
         agreement: how well a label agrees with the true one, as results; the trust in a relation
             follows from the first. Default: none, so that it cannot be measured.
-        meaning: what the channels of a prediction are, with their unit, for programs that read
-            them; the label files' options -> a text. Default: "".
+        meaning: a function from the label files' options to a text that says what the channels of a
+            prediction are, with their unit, for programs that read predictions. Default: "".
         in_metres: whether labels are depths in metres, of which a published protocol may count a
             range; the label files' options -> yes or no. Default: no.
     """
@@ -154,8 +154,8 @@ class TaskDef:
     Args:
         metrics: the options of the metrics that are measured, by name.
         headline: the figure by which delta_mtl compares the task.
-        class_order: the names of all classes of the project, in the order in which they came up;
-            their colours depend on it, and nothing else.
+        class_order: the names of all classes of the project, in the order of their first
+            appearance; only the colours depend on it.
     """
 
     name: str

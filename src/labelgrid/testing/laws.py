@@ -129,7 +129,7 @@ def _default(field: "Field[Any]") -> object:
 
 
 def run_alone(code: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a Python process of its own, which imports what this one can."""
+    """Run code in a separate Python process with the same import path."""
     return subprocess.run(
         [sys.executable, "-c", code, *words],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},

@@ -26,7 +26,7 @@ class TaskLosses:
             `losses`.
         other: the sum of the terms' losses, a scalar.
         features: the shared features [b, c, h, w] from which all tasks are predicted, with their
-            graph; b counts the images of views that were predicted in one pass with the batch, too.
+            graph; b also counts the images of views that were predicted in one pass with the batch.
         parameters: the shared parameters, on which every task's loss depends.
         step: the number of optimiser steps before this one.
         progress: 0 at the start of the training, 1 at its end.
@@ -34,9 +34,9 @@ class TaskLosses:
         epoch: the number of whole epochs before this step.
         classes: the tasks whose predictions are probabilities of classes; the others predict
             values.
-        group: the processes that train together. Losses and labels are those of all their images,
-            the graph and the features those of this one's; the gradients that `backward` leaves are
-            added up over the processes.
+        group: the processes that train together. Losses and labels cover the images of all
+            processes, the graph and the features only the images of this process; the gradients
+            left by `backward` are summed over the processes.
     """
 
     losses: Tensors

@@ -96,8 +96,8 @@ class Checkpoint:
 def same_training(kept: str, now: str) -> bool:
     """Whether a checkpoint is of the training that has the identity `now`.
 
-    Options of plug-ins that are new since the checkpoint do not count: at their defaults they
-    change nothing, and other values of them stand in the recipe, which is compared.
+    New options of plug-ins do not count if the checkpoint is older: their defaults change nothing,
+    and other values stand in the recipe, which is compared.
 
     Example:
         >>> before = '{"seed": 1, "options": {"width": 8}}'

@@ -38,7 +38,7 @@ class TrainingGroup:
     Attributes:
         rank: the number of this process, from 0.
         size: the number of processes.
-        local_rank: the number of this process on its machine, which chooses its GPU.
+        local_rank: the number of this process on its machine, which selects the GPU.
 
     Example:
         >>> group = TrainingGroup()

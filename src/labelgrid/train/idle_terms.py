@@ -36,7 +36,7 @@ def say_if_idle(
         images: it compares the images of a batch with each other.
         unlabelled: the network learns from it only where an image lacks a task's label.
         remedy: what to set so that it learns from labelled tasks, too.
-        listed: the pairs of tasks to which its options restrict it; none: it uses all.
+        listed: the pairs of tasks that the term's options allow; None: all pairs.
         pairs: finds the pairs that it uses in images with these labels.
     """
     if (several or pairs) and len(data.tasks) < 2:

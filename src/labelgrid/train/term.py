@@ -159,9 +159,9 @@ class Term(nn.Module):
     and its whole `state_dict` is saved in the checkpoint.
 
     Attributes:
-        one_pass: predict its views in one pass of the network with the batch, so that batch norm
-            normalises them together. They must then have as many images as the batch, of the same
-            size.
+        one_pass: predict the term's views in one pass of the network with the batch, so that batch
+            norm normalises both together. They must then have as many images as the batch, of the
+            same size.
         track: also update the running statistics of batch norm from its views; false: from the
             batch alone. Without effect with `one_pass`.
         undivided: why the images of a batch cannot be divided among processes; "" if they can: no
@@ -183,7 +183,7 @@ class Term(nn.Module):
     def supervised_view(self, batch: Batch, draws: Draws) -> Batch:
         """Return the batch of the supervised loss.
 
-        The given one, or one whose images are changed, such as their colours.
+        The given view, or a view with changed images, for example in other colours.
 
         The further views are made of the given one. With several terms each is given what the one
         before returned.

@@ -16,8 +16,8 @@ class ObjectiveOptions:
         reduction: `image_mean`, each image's mean over its labelled tasks (MTPSL eq. 1);
             `image_sum`, its sum over them; or `task_sum`, the sum over tasks of the mean over the
             images that have the label (PartAL, the survey).
-        rescale: multiply each image's losses by K/|T|, the number of all tasks over that of its
-            labelled ones, so that images with few labels count as much as others (DiffusionMTL).
+        rescale: multiply each image's losses by K/|T|, the number of all tasks over the number of
+            labelled tasks, so that images with few labels count as much as others (DiffusionMTL).
             With `image_sum`, which is DiffusionMTL's, this is K times `image_mean`.
         initial: weight of the initial predictions' losses (deep supervision; the survey and PartAL
             use 1).

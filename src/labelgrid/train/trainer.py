@@ -177,7 +177,7 @@ class Trainer:
     def prepare(self, folder: Path, progress: Progress, *, resumed: bool) -> None:
         """Prepare the terms before the first step; see `ActiveTerms.prepare`.
 
-        Of several processes the first one prepares them. The others then take its states and resume
+        With several processes, the first prepares them. The others then take its states and resume
         the terms.
         """
         if self.group.is_first:
@@ -452,7 +452,7 @@ def compile_encoder(network: Network) -> None:
 def make_fabric(device: str, precision: str, group: TrainingGroup = ALONE) -> "Fabric":
     """Make a Fabric with the device and the precision of a training.
 
-    Of several processes each has a GPU of its own, or the processors.
+    With several processes, each has its own GPU, or all use the processors.
 
     Raises:
         TrainingError: there is no such device, or none for each process.

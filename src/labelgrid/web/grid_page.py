@@ -69,7 +69,7 @@ class GridQuery(BaseModel):
         return values
 
     def tasks(self) -> list[str]:
-        """The tasks that the query names: of the cells, of a class, and of an order."""
+        """The tasks named in the query: by cells, a class, or an order."""
         kind, _, ordered = self.order.partition("/")
         by = ordered.partition(":")[0] if f"{kind}/" in (LOSS, SHARE) else ""
         named = (self.task, self.over.partition("/")[2], self.shows.partition(":")[0], by)

@@ -188,8 +188,8 @@ class Started:
         summary: what the command does.
         request: what it is asked.
         fields: what a browser may say. No path is among them.
-        complete: adds to what was said what only the page says, such as paths; it is given the
-            project and the job's folder, too.
+        complete: a function that adds what the page alone knows, such as paths, to the request; it
+            gets the project and the job's folder.
         base: the class of orders, with more fields.
     """
 

@@ -56,8 +56,8 @@ def serve(
 ) -> None:
     """Show a project in a browser, until Ctrl-C.
 
-    A browser or program must show a token: that of `token_file`, else of the environment's
-    `LABELGRID_TOKEN`, else a new one, which is part of the address that is said.
+    A browser or program must show a token: the token in `token_file`, else in the environment's
+    `LABELGRID_TOKEN`, else a new token, which is a part of the printed address.
 
     Args:
         folder: the project's folder.

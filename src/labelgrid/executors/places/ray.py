@@ -1,9 +1,9 @@
 """Runs jobs on Ray: on this machine, or on a running cluster (`ray:ADDRESS`).
 
-Workers are loaded once and then do one job after another. One that dies is replaced, and its job is
-begun again by whoever wanted it. Needs the extra `ray`. A cluster of this machine listens on
-loopback alone, and ends with the process that started it. Who can reach a cluster's ports can run
-any code on it: see the page on security.
+Workers are loaded once and then do one job after another. A process that dies is replaced, and
+whoever ordered its job begins the job again. Needs the extra `ray`. A cluster of this machine
+listens on loopback alone, and ends with the process that started it. Who can reach a cluster's
+ports can run any code on it: see the page on security.
 """
 
 import os

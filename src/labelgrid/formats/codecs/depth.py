@@ -211,7 +211,8 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     """Write by the path's extension: .png rounds to 16-bit steps, .npy and .tiff hold float32.
 
     Pixels that are not valid become 0. A valid value below half a step of a PNG becomes one step,
-    so that it stays valid; so does the next number for one that is declared as not measured.
+    and stays valid. Likewise, a value that would be written as a number declared as "not measured"
+    becomes the next number.
 
     Raises:
         LabelError: a value exceeds 65535 steps of a PNG, or the disk reports an error.

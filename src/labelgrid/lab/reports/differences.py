@@ -168,7 +168,7 @@ def difference_blocks(
     """The curves of the differences to the reference, against labels and against cost.
 
     An empty list if no strategy has a difference after a round. Each strategy with a curve has a
-    line, even if it has no points, so that it has the colour of its curve.
+    line, even without points, so that colours match those of the curves.
     """
     strategies = [strategy for strategy in results.strategies if results.of(strategy)]
     has_bands = len(strategies) <= MAX_BANDS

@@ -70,8 +70,8 @@ class PointResults:
         details: facts about one run of each strategy.
         best_of: groups of arms by name; the report shows the best arm of a group after each round,
             in hindsight.
-        single: by name and seed, networks of one task each with the same initial labels, as one:
-            each task's metrics are those of its network.
+        single: networks of one task each with the same initial labels, joined as one, by name and
+            seed: each task's metrics come from the task's own network.
         single_of: by strategy, the name of those with its initial labels; "full": of those with
             every label.
     """

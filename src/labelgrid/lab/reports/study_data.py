@@ -164,7 +164,7 @@ def _point_results(folder: StudyFolder, point: Values) -> PointResults:
 def _single_task(
     runs: Sequence[Run], run_results: Sequence[RunResult]
 ) -> dict[str, dict[int, Measurement]]:
-    """By name and seed, the single-task networks, joined by `_join_tasks`."""
+    """The joined single-task networks by name and seed, see `_join_tasks`."""
     networks: dict[tuple[str, int], list[Measurement]] = {}
     for run, result in zip(runs, run_results, strict=True):
         if run.task and result.measured:

@@ -35,7 +35,7 @@ class InitialLabels:
             each task; "random": a random number of labels per image, from 1 to one less than the
             tasks, each equally likely; "shares": one label per image, tasks in the ratio of
             `shares`; "cells": the cells listed in `file`; "ledger": the labelled cells of an
-            existing project; "published": those of a split file of MTPSL.
+            existing project; "published": the cells of a split file of MTPSL.
         images: how many images; 0: the whole pool; None: the study's `initial`. Not used by plans
             with a file.
         tasks: for the plan "images", the tasks whose labels each image has; all if empty.

@@ -106,7 +106,7 @@ class Runner:
     def run(self) -> Statuses:
         """Run until every job is done, stopped or failed; returns the final statuses.
 
-        Jobs of other shares, and those that continue them in vain, stay as they are: waiting.
+        Jobs of other shares, and jobs that wait for such a job, stay in the state "waiting".
         """
         self._others = OtherShares(jobs=self.jobs, share=self.executor.share)
         for key, job in self.jobs.items():

@@ -132,7 +132,7 @@ class Run:
     def networks(self, study: Study) -> int:
         """The number of networks that the run is measured with, at most.
 
-        These are its own and the one it continues.
+        The result holds the run's own networks and the networks of the run that it continues.
         """
         return self.rounds(study) + (self.kind == "strategy")
 

@@ -335,8 +335,8 @@ def texts_of(values: Values, key: str) -> dict[str, str]:
 def study_of(recipe: str, changes: Values | None = None) -> Study:
     """Read the [simulate] table of a recipe.
 
-    It overrides the table of the recipe that this one extends, and `changes` override both. If it
-    has arms and names no strategies, its arms are compared.
+    The table overrides the table of the extended recipe; `changes` override both. If it has arms
+    and names no strategies, its arms are compared.
 
     Raises:
         RecipeError: the recipe has none, a key is unknown, or a value is wrong.

@@ -28,7 +28,7 @@ def object_faults(
     Args:
         rows: images in stores of objects.
         progress: reports the objects that are fetched.
-        ahead: fetch what the cache lacks of the others, if all of them fit into it.
+        ahead: fetch the missing objects, if all fit into the cache.
         cached: fetch no object whose image the cache lacks: whoever reads it finds its fault.
 
     Raises:

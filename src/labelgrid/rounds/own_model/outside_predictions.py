@@ -356,8 +356,9 @@ def _keeps_predictions(task: Task) -> bool:
 def _task_raws(arrays: Arrays, task: Task) -> list[Tensor]:
     """The raw outputs [1, c, h, w] of each pass of a task.
 
-    A value with a variance is two values, one standard deviation below and above: their mean and
-    their variance are the same, and so are those of all passes (law of total variance).
+    A value with a variance becomes two values, one standard deviation below and above: their mean
+    and variance are the same, and so are the mean and variance over all passes (law of total
+    variance).
     """
     if f"{task.name}.logits" in arrays:
         return list(_passes(arrays[f"{task.name}.logits"]))

@@ -99,8 +99,8 @@ def aggregator_of(name: str, arguments: Values, tasks: int) -> Aggregator:
 
     Raises:
         PluginError: TorchJD or a package that the aggregator needs is not installed.
-        RecipeError: there is no such aggregator, it takes other arguments, it has a state, or it
-            needs more tasks.
+        RecipeError: there is no such aggregator, or the aggregator takes other arguments, has a
+            state, or needs more tasks.
     """
     try:
         from torchjd import aggregation

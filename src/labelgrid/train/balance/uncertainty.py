@@ -1,9 +1,8 @@
 """Uncertainty: learns a log variance s for each task and weighs its loss by exp(-s).
 
 Source: Kendall, Gal & Cipolla 2018, section 3.2, and MTAN (Liu et al. 2019), which takes L / (2 exp
-s) + s / 2 for each task. It works on each image's losses, so that they are reduced as without it,
-and a variance is learnt from the images with a label. The objective's weights multiply the losses
-first.
+s) + s / 2 for each task. Each image's losses are weighted, so that reductions stay the same, and a
+variance is learnt from the images with a label. The objective's weights multiply the losses first.
 """
 
 from dataclasses import dataclass

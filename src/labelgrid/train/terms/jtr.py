@@ -53,9 +53,9 @@ class Options:
         encoder: weight of this distance in another view, for the auto-encoder, as a multiple of
             `weight`.
         reconstruction: weight of the auto-encoder's errors.
-        errors: their `"mean"` over the pixels where all labels of the image are valid, of the maps
-            that were encoded; or as `"released"`: divided by the elements of the target that are
-            not 0, of classes that are drawn again, and with predicted depth scaled twice.
+        errors: the error of the decoded maps: `"mean"` over the pixels where all labels of the
+            image are valid, from the encoded maps; or `"released"`: divided by the target's
+            non-zero elements, with classes drawn again, and with predicted depth scaled twice.
         width: filters of the auto-encoder's first stage; 8 or 16 trains on a CPU.
         view: compare on two random `"crop"`s of the batch, resized (released), or on the `"batch"`.
         zooms: the zooms of the crops; all are equally likely.
@@ -148,7 +148,7 @@ class MapEncoder(nn.Module):
 
 @dataclass(frozen=True)
 class Stacks:
-    """The maps of some images of a view: of the predictions, then of the labels.
+    """The maps of some images of a view: first the predictions, then the labels.
 
     They are [2r, channels, h, w].
 

@@ -144,8 +144,8 @@ def _detach(maps: Sequence[Tensor]) -> list[Tensor]:
 def ranking_loss(predicted: Tensor, losses: Tensor, present: Tensor, margin: float) -> Tensor:
     """Compute the ranking loss of the pairs (i, b - 1 - i) of a batch.
 
-    The middle image of an odd batch has no partner. A pair is compared by the sums of its losses
-    over the tasks of which both images have a label; without such a task it does not count. Equal
+    The middle image of an odd batch has no partner. A pair is compared by the sums of losses over
+    the tasks that are labelled in both images; a pair without such a task does not count. Equal
     sums count as if the first were the smaller.
 
     Args:

@@ -40,8 +40,8 @@ class Options:
         decay: the share of its weights that the teacher keeps in a step, at most: 1 - 1 / (n + 1)
             in step n. 0.996 in UniMatch V2, 0.999 in Tarvainen & Valpola.
         confidence: for class and binary tasks, a pixel counts from this largest probability on.
-        certain: for values such as depth, this share of an image's pixels counts: those at which
-            the predictions of the image and of its mirror image agree most; 1: all.
+        certain: for values such as depth, the share of an image's pixels that counts: the pixels
+            where the predictions of the image and of its mirror image agree most; 1: all.
         known: the teacher predicts given the labels of the image's other tasks.
         operations: number of changes to the colours of each image that the network sees.
         levels: the number of their strengths, of 31.

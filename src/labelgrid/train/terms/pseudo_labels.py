@@ -43,8 +43,8 @@ class Options:
     Args:
         weight: the weight of the pseudo-labels' losses, beside the weight of each task.
         confidence: for class and binary tasks, a pixel counts from this largest probability on.
-        certain: for values such as depth, this share of an image's pixels counts: those at which
-            the predictions of the image and of its mirror image agree most.
+        certain: for values such as depth, the share of an image's pixels that counts: the pixels
+            where the predictions of the image and of its mirror image agree most.
         known: predict given the known labels of the image's other tasks.
         tasks: the tasks that get pseudo-labels; all if empty.
     """
@@ -141,9 +141,9 @@ class PseudoLabels(Term):
         """Yield each image, its frame and the outputs for a batch of the image alone.
 
         The output is a mean over flips if the recipe's `[data] average_flips` says so. If a task
-        predicts values, there are two further outputs: without known labels, and of the
-        mirror image. Images are predicted one by one, so that a preparation that was killed ends
-        with the same files.
+        predicts values, there are two further outputs: without known labels, and of the mirror
+        image. Images are predicted one by one, so that a killed and repeated preparation writes the
+        same files.
         """
         network = model.network
         known = partial(labels_of, data.source, data.definitions) if self.options.known else None
