@@ -111,7 +111,7 @@ def purchases(project: ProjectFolder, curves: Sequence[TaskCurve], budget: float
 
 
 def most_labels(project: ProjectFolder) -> Mapping[str, int]:
-    """How many labels of each task a training can learn from once all are there."""
+    """The number of labels of each task that a training can learn from once all are bought."""
     counts = project.store.counts(("train",))
     totals = {}
     for row in project.store.tasks():

@@ -107,7 +107,7 @@ def count_free_images(project: ProjectFolder) -> int:
 def heldout_advice(
     measured: Measurement, headlines: Mapping[str, str], *, free: int, folder: Path
 ) -> list[Advice]:
-    """How many more held-out images make the intervals of metrics narrow enough.
+    """The number of further held-out images that makes the intervals of metrics narrow enough.
 
     Args:
         measured: the newest measurement.

@@ -86,7 +86,7 @@ class RoundTimes(Shown):
     for_gpu: Sequence[str]
 
     def sentence(self, folder: Path) -> str:
-        """Which recipe fits; if none does, with how many steps the project's would.
+        """The recipe that fits; if none does, the number of steps with which the project's would.
 
         Args:
             folder: the folder of the project, for the command.

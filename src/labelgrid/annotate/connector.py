@@ -267,8 +267,8 @@ class Connector(Protocol):
             How many of the cells were not there before.
 
         Raises:
-            ServerError: the server cannot be reached, refuses, or stores another thing than was
-                sent.
+            ServerError: the server cannot be reached, refuses, or stores something other than what
+                was sent.
         """
         raise NotImplementedError
 

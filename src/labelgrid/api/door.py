@@ -331,9 +331,9 @@ _ADMITTING: Mapping[Any, Callable[[Any, Any], Any]] = {
 
 
 def steady(owner: type[T]) -> type[T]:
-    """A class of `ProjectContents` each of whose public methods knows the tasks of its beginning.
+    """Let each public method of a class read the tasks as they are when the call begins.
 
-    What others change meanwhile is seen by the next call. An iterator is one reading anyway.
+    Changes by other processes are seen by the next call. An iterator is a single reading anyway.
     """
     for name, method in list(vars(owner).items()):
         is_plain = isfunction(method) and not isgeneratorfunction(method)
@@ -382,7 +382,7 @@ def ended_steps(progress: Progress) -> Iterator[None]:
 
 @dataclass_transform(frozen_default=True, eq_default=False)
 class CommandRequest:
-    """What a command is asked; `**` unpacks it into a call of the method that takes it.
+    """The arguments of a command; `**` unpacks it into a call of the method that takes it.
 
     A subclass is a frozen dataclass whose constructor refuses values that do not fit. Its class
     arguments say how the command line spells a field whose option has not its name, or a value that

@@ -696,7 +696,7 @@ class Project(ProjectContents):
     def set_split(self, request: SetSplitRequest) -> list[str]:
         """Put images without a split into a split; `status` names them.
 
-        A labelgrid of before let Python put images into splits that no command reads.
+        Older versions let Python code put images into splits that no command reads.
 
         Returns:
             the ids of the images.

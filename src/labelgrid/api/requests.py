@@ -80,7 +80,7 @@ class CreateRequest(
     weights="--weights FILE!",
     ledger="--ledger URL",
 ):
-    """What `Project.create` is asked.
+    """The arguments of `Project.create`.
 
     Args:
         folder: the project's folder; it must not exist, or be empty.
@@ -118,7 +118,7 @@ class CreateRequest(
 
 
 class AddRequest(NewImagesRequest, images="--images PATH", tasks="--task"):
-    """What `Project.add` is asked.
+    """The arguments of `Project.add`.
 
     Args:
         images: folders, or list files with one path per line, or the address of either, such as
@@ -137,7 +137,7 @@ class ChangeTaskRequest(
     classes="--class NAME",
     merge="--merge CLASS=INTO",
 ):
-    """What `Project.change_task` is asked.
+    """The arguments of `Project.change_task`.
 
     Args:
         name: the task's name.
@@ -201,7 +201,7 @@ class AnyImportRequest(
 
 
 class ImportRequest(AnyImportRequest, labels="[LABELS]..."):
-    """What `Project.import_labels` is asked.
+    """The arguments of `Project.import_labels`.
 
     Args:
         labels: a labelling tool's file, zip or folder, a folder of labels, an answered request or a
@@ -223,7 +223,7 @@ class ImportRequest(AnyImportRequest, labels="[LABELS]..."):
 
 
 class ImportSuppliedRequest(AnyImportRequest, labels="[LABELS]...", supplier="--supplier NAME"):
-    """What `Project.import_supplied` is asked.
+    """The arguments of `Project.import_supplied`.
 
     Args:
         labels: as in `Project.import_labels`.
@@ -239,7 +239,7 @@ class ImportSuppliedRequest(AnyImportRequest, labels="[LABELS]...", supplier="--
 
 
 class ImportAnswersRequest(AnyImportRequest):
-    """What `Project.import_answers` is asked.
+    """The arguments of `Project.import_answers`.
 
     Args:
         url: the labelling tool's server, such as http://localhost:8080.
@@ -262,7 +262,7 @@ class ImportAnswersRequest(AnyImportRequest):
 class FitRequest(
     CommandRequest, changes="--set KEY=VALUE", weights="--weights FILE!", kw_only=True
 ):
-    """What `Project.fit` is asked.
+    """The arguments of `Project.fit`.
 
     Args:
         recipe: replaces the project's recipe for this training: a shipped one, or the path of a
@@ -285,7 +285,7 @@ class FitRequest(
 
 
 class ScoreRequest(SpreadRequest, predictions="--predictions FOLDER"):
-    """What `Project.score` is asked.
+    """The arguments of `Project.score`.
 
     Args:
         strategy: replaces the project's strategy, which says what is computed; see `labelgrid list
@@ -308,7 +308,7 @@ class QueryRequest(
     class_name="--class CLASS",
     like="--like IMAGE",
 ):
-    """What `Project.query` is asked.
+    """The arguments of `Project.query`.
 
     Args:
         budget: how much to spend, in `unit`; None: what `pairs` and `audit` take.
@@ -371,7 +371,7 @@ class QueryRequest(
 
 
 class ExportRequest(CommandRequest, local_files="--local-files FOLDER"):
-    """What `Project.export` is asked.
+    """The arguments of `Project.export`.
 
     Args:
         out: the folder to write; None: one per round, in the project; of labels, the project's
@@ -402,7 +402,7 @@ class ExportRequest(CommandRequest, local_files="--local-files FOLDER"):
 
 
 class CancelRequest(CommandRequest, cells="[CELLS]"):
-    """What `Project.cancel` is asked.
+    """The arguments of `Project.cancel`.
 
     Args:
         cells: cells as IMAGE:TASK, or request ids.
@@ -418,7 +418,7 @@ class CancelRequest(CommandRequest, cells="[CELLS]"):
 
 
 class PredictRequest(SpreadRequest, images="IMAGES"):
-    """What `Project.predict` is asked.
+    """The arguments of `Project.predict`.
 
     Args:
         images: a folder of images, or one image; or the address of either, or of a list.
@@ -445,7 +445,7 @@ class PredictRequest(SpreadRequest, images="IMAGES"):
 
 
 class ExportModelRequest(CommandRequest, out="--out FILE"):
-    """What `Project.export_model` is asked.
+    """The arguments of `Project.export_model`.
 
     Args:
         out: the file; None: `model.onnx` in the project.
@@ -472,10 +472,10 @@ class ProtocolRequest(
     Args:
         crop: the part of each image that counts: eigen-nyu, eigen-kitti, garg-kitti, or
             TOP:BOTTOM,LEFT:RIGHT in pixels or percent.
-        min_depth: labels of at most so many metres do not count, and predictions are raised to it;
-            None: no limit.
-        max_depth: labels of at least so many metres do not count, and predictions are lowered to
-            it; None: no limit. With a crop or a range, nothing is written for the report.
+        min_depth: labels at or below this depth in metres do not count, and predictions are raised
+            to it; None: no limit.
+        max_depth: labels at or above this depth in metres do not count, and predictions are lowered
+            to it; None: no limit. With a crop or a range, nothing is written for the report.
     """
 
     crop: str = ""
@@ -491,7 +491,7 @@ class ProtocolRequest(
 
 
 class EvaluateRequest(ProtocolRequest, labels="[LABELS]", predictions="--predictions FOLDER"):
-    """What `Project.evaluate` is asked.
+    """The arguments of `Project.evaluate`.
 
     Args:
         labels: a folder of labels.
@@ -506,7 +506,7 @@ class EvaluateRequest(ProtocolRequest, labels="[LABELS]", predictions="--predict
 
 
 class ReportRequest(CommandRequest, plots="--plots FOLDER"):
-    """What `Project.report` is asked.
+    """The arguments of `Project.report`.
 
     Args:
         out: the HTML file; None: `report.html` in the folder.
@@ -521,7 +521,7 @@ class ReportRequest(CommandRequest, plots="--plots FOLDER"):
 
 
 class AuditRequest(SpreadRequest, kw_only=True):
-    """What `Project.audit` is asked.
+    """The arguments of `Project.audit`.
 
     Args:
         folds: the networks to train by the project's recipe, each without a fold of the images
@@ -534,7 +534,7 @@ class AuditRequest(SpreadRequest, kw_only=True):
 
 
 class RelateRequest(PlacedRequest, kw_only=True):
-    """What `Project.relate` is asked.
+    """The arguments of `Project.relate`.
 
     Args:
         write: write the trust into labelgrid.toml, and the field of view of unknown cameras into
@@ -545,7 +545,7 @@ class RelateRequest(PlacedRequest, kw_only=True):
 
 
 class ControlRequest(CommandRequest, kw_only=True):
-    """What `Project.control` is asked.
+    """The arguments of `Project.control`.
 
     Args:
         seeds: the number of trainings on each of the two; 6 at least.
@@ -555,7 +555,7 @@ class ControlRequest(CommandRequest, kw_only=True):
 
 
 class TimeRequest(CommandRequest, kw_only=True):
-    """What `Project.time` is asked.
+    """The arguments of `Project.time`.
 
     Args:
         own_recipe: measure only the project's recipe.
@@ -565,7 +565,7 @@ class TimeRequest(CommandRequest, kw_only=True):
 
 
 class AdviseRequest(CommandRequest, kw_only=True):
-    """What `Project.advise` is asked.
+    """The arguments of `Project.advise`.
 
     Args:
         budget: the cost that the purchases are compared at; None: that of the last round.
@@ -575,7 +575,7 @@ class AdviseRequest(CommandRequest, kw_only=True):
 
 
 class SkipRequest(CommandRequest, cells="CELLS"):
-    """What `Project.skip` is asked.
+    """The arguments of `Project.skip`.
 
     Args:
         cells: requested cells as IMAGE:TASK, or request ids.
@@ -588,7 +588,7 @@ class SkipRequest(CommandRequest, cells="CELLS"):
 
 
 class SetSplitRequest(CommandRequest, split="SPLIT", images="[IMAGES]..."):
-    """What `Project.set_split` is asked.
+    """The arguments of `Project.set_split`.
 
     Args:
         split: the split: train, val or test.
@@ -603,7 +603,7 @@ class SetSplitRequest(CommandRequest, split="SPLIT", images="[IMAGES]..."):
 
 
 class UndoRequest(CommandRequest, kw_only=True):
-    """What `Project.undo` is asked.
+    """The arguments of `Project.undo`.
 
     Args:
         dry_run: say what would be undone, and change nothing.
@@ -616,7 +616,7 @@ class UndoRequest(CommandRequest, kw_only=True):
 
 
 class CellsRequest(CommandRequest, kw_only=True):
-    """What `Project.cells` is asked.
+    """The arguments of `Project.cells`.
 
     Args:
         state: only the cells in this state; None: all, and those without a label too.

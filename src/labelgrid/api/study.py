@@ -45,7 +45,7 @@ class SimulateRequest(
     only="--tasks",
     on="--on PLACE",
 ):
-    """What `labelgrid.simulate` and `labelgrid.estimate` are asked.
+    """The arguments of `labelgrid.simulate` and `labelgrid.estimate`.
 
     Args:
         recipe: a recipe with a table [simulate], by name or path; empty: the recipe in `out`, which
@@ -104,7 +104,7 @@ class AnalyseRequest(
     values="--set KEY=VALUE",
     strategies="--strategy",
 ):
-    """What `labelgrid.analyse` is asked.
+    """The arguments of `labelgrid.analyse`.
 
     Args:
         folder: the folder of a finished study.
@@ -125,7 +125,7 @@ class AnalyseRequest(
 
 
 class ScenesRequest(CommandRequest, out="OUT"):
-    """What `labelgrid scenes` is asked.
+    """The arguments of `labelgrid scenes`.
 
     Args:
         out: the data set's folder; an existing one is extended.

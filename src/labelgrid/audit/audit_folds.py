@@ -46,7 +46,7 @@ WIDTH = 320
 
 @dataclass(frozen=True, kw_only=True)
 class FoldLabel:
-    """What the network of a fold says of a label: an entry of a fold's `labels.json`.
+    """A fold's network's judgement of a label: an entry of the fold's `labels.json`.
 
     Args:
         image: its image.

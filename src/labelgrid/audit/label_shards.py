@@ -49,12 +49,12 @@ def compare_shard(
 def find_evidence(
     project: ProjectFolder, progress: Progress, workplace: Workplace = IN_THIS_PROCESS
 ) -> LabelEvidence | None:
-    """Compare every label with its image, and with further labels of the image and of the task.
+    """Compare every label with its image, and with other labels of the image and of the task.
 
-    Which classes each shows is kept.
+    The classes that each label shows are stored.
 
     Returns:
-        What was found; None if that was only a share.
+        The evidence; None if only a share of the labels was compared.
 
     Raises:
         ProjectError: shards could not be compared.

@@ -563,7 +563,7 @@ def _new_module(name: str) -> str:
 def describe(folder: str) -> dict[str, str]:
     """The first lines of the docstrings of a folder's plug-ins, without imports.
 
-    Those of installed packages follow, with the package that brings each.
+    Plug-ins of installed packages follow, with the name of the package.
     """
     bases = _paths(folder)
     lines = {}

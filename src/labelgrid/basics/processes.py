@@ -81,7 +81,7 @@ def limit_spinning() -> None:
     GNU's OpenMP, with which torch computes, reads this when torch is loaded. By default, waiting
     threads spin ten times as long; on busy cores they take time from the thread that the others
     wait for. There they sleep at once. On a machine that nothing else uses they would be slow to
-    wake (benchmarks/busy_machine.py). Those of NumPy's products, which are rarely wanted again at
+    wake (benchmarks/busy_machine.py). Threads of NumPy's products, which are rarely needed again at
     once, sleep soon on every machine. Neither changes a result.
     """
     if TICKS not in os.environ:

@@ -74,7 +74,7 @@ class Lines:
         note(text)
 
     def end(self) -> None:
-        """End the step, if there is a step; a step of nothing has no line."""
+        """End the current step, if any; an empty step prints no line."""
         if self.what and self.total:
             self._print("")
         self.what = ""

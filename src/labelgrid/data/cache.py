@@ -117,9 +117,9 @@ def cache_source(
     """Decode images and labels into a file, and read the file inside the block.
 
     The file has at most `limit` bytes. It has no name, so that nothing is left of it, even after a
-    kill. What does not fit is read from its own files; if the disk is full, so is what is left.
-    What cannot be read is left to whoever needs it, and so is a label of which only some classes
-    were annotated.
+    kill. Images and labels that do not fit, also because the disk is full, are read from their own
+    files. Files that cannot be read are left to the reader that needs them, and so are labels with
+    only some classes annotated.
 
     Args:
         source: the images and labels.

@@ -327,7 +327,7 @@ _DEAD_WORKER = (
 
 
 def _read_parts(loader: DataLoader[Any]) -> Iterator[Any]:
-    """Read the parts; TrainingError if a worker died, such as for want of space in /dev/shm."""
+    """Read the parts; TrainingError if a worker died, for example because /dev/shm is full."""
     try:
         threads = cv2.getNumThreads()
         # Workers are forked while OpenCV has one thread: with more, they would deadlock.
@@ -354,8 +354,8 @@ def _identity(part: Any) -> Any:
 def _init_worker(_: int) -> None:
     """Limit a worker to a single OpenCV thread, and end it with the parent process.
 
-    A worker that cannot hand over a batch, such as for want of shared memory, ends, too: left
-    alive, it would be waited for without an end.
+    A worker that cannot hand over a batch, for example without shared memory, also ends: left
+    alive, it would block its parent for ever.
     """
     cv2.setNumThreads(1)
     end_with_parent()

@@ -74,7 +74,7 @@ class ClassUse:
 
 
 def class_use(maps: Sequence[ClassMap], classes: int) -> ClassUse:
-    """Measure how labels use so many classes.
+    """Measure how labels use a number of classes.
 
     Example:
         >>> use = class_use([np.array([[0, 0], [2, -1]], np.int16)], 3)
@@ -118,7 +118,7 @@ class LabelUse:
 
 
 def label_use(index: ClassMap, classes: int) -> LabelUse:
-    """Measure how a label uses so many classes.
+    """Measure how a label uses a number of classes.
 
     Example:
         >>> label = np.array([[0, 0], [2, -1]], np.int16)

@@ -96,7 +96,7 @@ def _doubt(task: str, statement: str, cause: _Cause | None, orientation: int) ->
 
 
 def limit(labels: int) -> float:
-    """The least mean agreement of so many labels that is not doubted."""
+    """The least mean agreement that is not doubted, by the number of labels."""
     return LIMIT if labels >= MANY else LIMIT_FEW
 
 

@@ -183,7 +183,7 @@ def edge_evidence_of(fit: OutlineFit) -> Evidence:
 def blamed(cells: Sequence[Cell], fits: OfLabels) -> list[Cell]:
     """The labels that may be wrong of several in contradiction.
 
-    Those that do not follow the image's edges, if others do; else all.
+    If some of the labels follow the image's edges, only the other labels; else all.
     """
     against = [cell for cell in cells if cell in fits and fits[cell].value > EDGES]
     return against or list(cells)

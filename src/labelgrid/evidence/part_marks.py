@@ -51,7 +51,8 @@ def drawn_marks(lines: Bools, is_known: Bools) -> str:
 def border_marks(classes: NDArray[np.integer[Any]], is_known: Bools) -> str:
     """The marks of the borders of classes [h, w] at `MARKED`.
 
-    What was left unlabelled along a border hides it otherwise, and has two borders of its own.
+    Otherwise an unlabelled strip along a border would hide it, and would have two borders of its
+    own.
     """
     import cv2
 

@@ -99,10 +99,10 @@ def _correlation(one: LabelArray, other: LabelArray) -> float | None:
 
 
 class RelationEvidence:
-    """The labels that follow from known labels by relations.
+    """Compares labels with labels derived from others of the same image.
 
     Args:
-        known: the labels.
+        label_source: the labels.
         image_ids: the images to compare with, in the order of the trials.
     """
 

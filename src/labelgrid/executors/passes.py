@@ -1,7 +1,7 @@
-"""Carries out passes: a function of many things, done in shards with a file each.
+"""Carries out passes: a function over many items, computed in shards with one file each.
 
-What the function computes is not known here. A record is a JSON file with a stamp of all its
-inputs. So any process may make the record, any number of times. Loads no torch.
+The module knows nothing about the function. A record is a JSON file with a stamp of all its inputs.
+So any process may make the record, any number of times. Loads no torch.
 """
 
 import json
@@ -37,10 +37,10 @@ class Stamped:
 
 @dataclass(frozen=True, kw_only=True)
 class PassPart:
-    """Some of the things of a pass, whose result is a file.
+    """A part of the items of a pass, whose result is a file.
 
     Args:
-        items: the names of the things.
+        items: the names of the items.
     """
 
     items: Sequence[str]
@@ -52,7 +52,7 @@ R = TypeVar("R", bound=Stamped)
 
 @dataclass(frozen=True, kw_only=True)
 class Shard(PassPart, Generic[R]):
-    """Some of the things of a pass, whose result is a record.
+    """A part of the items of a pass, whose result is a record.
 
     Args:
         kind: the kind of the record.
@@ -79,7 +79,7 @@ class Shard(PassPart, Generic[R]):
 
 @dataclass(frozen=True, kw_only=True)
 class Pass(Generic[P]):
-    """A function that is carried out on parts of many things.
+    """A function over many items, which is carried out on parts of them.
 
     Args:
         what: what is done, in words.
@@ -88,7 +88,7 @@ class Pass(Generic[P]):
             module, and can be pickled.
         arguments: the arguments of the function for a part, made when that is started.
         is_done: whether all that the function makes of a part is there.
-        unit: the unit of the things.
+        unit: the word for the items, such as "images".
         title: the title of a part, by its `number` from 1 and its first `item`.
     """
 
@@ -165,7 +165,7 @@ class RecordPass(Pass[Shard[R]]):
         return partial(_make_record, self.function)
 
     def shards(self, workplace: Workplace) -> list[Shard[R]]:
-        """Cut the things into shards, of the size asked for or of the records on disk."""
+        """Cut the items into shards, of the given size or of the size on disk."""
         if self.singly:
             return self._cut(1)
         if not workplace.shard:

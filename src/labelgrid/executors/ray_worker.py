@@ -88,7 +88,7 @@ class RayWorker:
         """Return when the worker is ready for jobs."""
 
     def carry_out(self, call: RayCall) -> JobEnd:
-        """Do a job in the job's folder, and return the end."""
+        """Do a job in the job's folder, and return how it ended."""
         fault = self._fault or _unfit(call)
         if fault:
             return JobEnd("failed", fault)

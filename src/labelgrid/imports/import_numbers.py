@@ -78,7 +78,7 @@ class ImportNumbers:
                 self.kept[cell] = replace(small, value=small.value.copy(), valid=small.valid.copy())
 
     def look_back(self) -> None:
-        """Find the names in earlier labels, before the import is recorded."""
+        """Look up which class names occur in earlier labels, before the import is recorded."""
         kept_names = _read_names(self.project)
         for task, overview in self.overviews.items():
             names = overview.names()

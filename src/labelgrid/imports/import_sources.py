@@ -185,7 +185,7 @@ class _ImportSource:
     def _files_of_others(self, tool: str, place: Path) -> list[str]:
         """The files right in a folder that another tool wrote.
 
-        A folder with very many files has none: a tool wrote it.
+        In a folder with very many files none is listed: the tool itself wrote so many.
         """
         if tool == _PLAIN or not place.is_dir():
             return []

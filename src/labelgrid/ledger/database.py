@@ -334,7 +334,7 @@ def dialect_of(connection: Connection) -> Dialect:
 def next_id(connection: Connection, table: Table) -> int:
     """The number of the next row of a table: one more than the greatest.
 
-    A database's own numbers have gaps after what was undone, and not the same on all.
+    A database's own sequence leaves gaps after undone transactions, which differ between databases.
     """
     return (connection.scalar(select(func.max(table.c.id))) or 0) + 1
 

@@ -105,7 +105,8 @@ def export(
 
     Raises:
         PluginError: there is no such connector.
-        ServerError: the server cannot be reached, refuses, or stores another thing than was sent.
+        ServerError: the server cannot be reached, refuses, or stores something other than what was
+            sent.
         UsageError: the tool takes none of the requests, or only receives, or has no server.
         ProjectError: no request is open, the folder holds something else, or the disk reports an
             error.

@@ -1,6 +1,6 @@
 """Finds images without a split, and puts them into a split. Loads no torch.
 
-A labelgrid of before let Python put images into splits that no command reads.
+Older versions let Python code put images into splits that no command reads.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Reads the labels of a project for whoever judges labels by them. Loads no torch."""
+"""Reads the labels of a project by which other labels are judged. Loads no torch."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -55,7 +55,7 @@ class Fit(Shown):
         derived: the worth of derived labels in bought labels, by task.
         changes: the overrides of the recipe that were given for this training alone.
         event: the ledger's newest event when the labels were read; None: unknown, in records of
-            before.
+            older versions.
     """
 
     round: int

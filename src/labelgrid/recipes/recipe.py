@@ -38,7 +38,7 @@ class Recipe:
         balance: the balancer and its options.
         terms: the options of each term, by plug-in name.
         relations: the relations between tasks, by name.
-        suppliers: how far labels of suppliers are trusted, by the supplier's name.
+        suppliers: the trust in suppliers' labels, by the supplier's name.
         score: the options of statistics, by plug-in name.
     """
 

@@ -1,6 +1,6 @@
 """Resolves recipes: finds and merges files, checks and builds plug-ins.
 
-It loads no torch by itself.
+The module itself loads no torch.
 """
 
 import hashlib

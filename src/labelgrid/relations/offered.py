@@ -47,7 +47,7 @@ def offered_relations(choices: RelationChoices, tasks: TaskDefs) -> dict[str, Re
 def _among(plugin: str, tasks: TaskDefs) -> dict[str, RelationChoice]:
     """The relations of a plug-in between any tasks of fitting kinds, by table name.
 
-    Those that fit by default; if there is none, those whose options are to be found.
+    Relations that fit with default options or, if none does, relations whose options must be found.
     """
     relation = relation_of(plugin, RelationChoice())
     names: defaultdict[str, list[str]] = defaultdict(list)

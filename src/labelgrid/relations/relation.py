@@ -72,8 +72,8 @@ class Relation:
             predictions, with gradients: the same values, valid also where it is less sure. Imports
             torch when it is called. None: there is none.
         margin: what it derives of a row of pixels is known from so many rows above and below it:
-            `relate` searches options and cameras on bands of rows of large images. How all of a
-            label is stored, such as its steps, may count, too. Where labels are compared by more
+            `relate` searches options and cameras on bands of rows of large images. The storage of
+            the whole label, such as its steps, may count as well. Where labels are compared by more
             than single pixels, as lines are, and by default: None, it needs the whole image.
         guesses: whether the derived values are best guesses also where the relation is not sure, as
             long as the read labels are valid: `predict` writes these values, since a prediction

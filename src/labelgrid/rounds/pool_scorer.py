@@ -78,7 +78,7 @@ class ScoredImages:
 
     @property
     def example(self) -> Sequence[str]:
-        """The image that modules are shaped by, as `FitImages.example`."""
+        """The image whose shape sets the layer sizes, as in `FitImages.example`."""
         return (self.missing or self.labelled)[:1]
 
 

@@ -21,8 +21,10 @@ class Protocol:
 
     Args:
         crop: the part of each image that counts, for all tasks; empty: the whole image.
-        least: labels of at most so many metres do not count, and predictions are raised to it.
-        most: labels of at least so many metres do not count, and predictions are lowered to it.
+        least: labels at or below this depth in metres do not count, and predictions are raised to
+            it.
+        most: labels at or above this depth in metres do not count, and predictions are lowered to
+            it.
     """
 
     crop: str = ""

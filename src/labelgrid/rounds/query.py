@@ -673,8 +673,8 @@ def _faulty_others(
     """Further unusable images of the pool, so that few choices fail.
 
     Missing files are noticed after the first choice that failed. Objects are asked for after the
-    second one, as that takes long where there are many: a whole bucket may be gone. What only
-    reading finds is found where it is picked.
+    second one, as that takes long where there are many: a whole bucket may be gone. Faults that
+    only show on reading are found when the image is picked.
 
     Args:
         project: the project.

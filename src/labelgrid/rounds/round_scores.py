@@ -348,7 +348,7 @@ class RoundScores:
         return None
 
     def members_stamp(self) -> dict[str, str]:
-        """The entry of the stamp for the model's members; none without members."""
+        """The stamp's entry for the members of an ensemble; empty without members."""
         members = read_members(self.project.round_folder(self.fit.round))
         if not members or self.fit.predictions:
             return {}

@@ -1,7 +1,7 @@
 """Makes the thumbnails of a project's images in shards, in any place. Loads no torch.
 
 A shard is some of the images. A shard's thumbnails are one file; a record says that the file is
-complete, and which images have no thumbnail. Whoever makes them never opens the ledger.
+complete, and which images have no thumbnail. Making a shard never opens the ledger.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

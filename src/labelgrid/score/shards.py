@@ -1,7 +1,7 @@
 """Cuts a pool into shards, each scored into a file, and joins the files into one table.
 
-Which shards there are changes no score: a shard is a run of the sorted ids, whose length is a
-multiple of a batch's. Loads no torch.
+The division into shards changes no score: a shard is a run of the sorted ids, and its length is a
+multiple of the batch size. Loads no torch.
 """
 
 from bisect import bisect_left

@@ -1,9 +1,9 @@
 """Foresees a metric from the measured rounds, by a curve over their numbers of labels.
 
 The odds of a percentage, or the logarithm of another metric, rise with each doubling of the task's
-own labels and with the square root of the labels of all tasks, which training grows with. How fast,
-and how far a round lies beside the curve, is known from campaigns of the past before the first
-round is: so two rounds give an interval already.
+own labels. They also rise with the square root of the labels of all tasks, because the training
+gets longer. Past campaigns give a prior of the slopes and of the scatter around the curve, so two
+rounds already give an interval.
 """
 
 import math
@@ -198,7 +198,7 @@ class LabelCurve:
         return self.noise * math.sqrt(2)
 
     def forecast(self, labels: float, all: float) -> Forecast:
-        """Foresee the next measurement with so many labels of the task, and of all tasks.
+        """Forecast the next measurement for given numbers of labels of the task, and of all tasks.
 
         The interval includes the noise of both measurements. The slopes rest on the newest of them.
         """
@@ -208,7 +208,7 @@ class LabelCurve:
         return self._interval(self._gained(further), variance)
 
     def change(self, labels: float, all: float) -> Forecast:
-        """Foresee the metric from `now` if only the labels became so many.
+        """Forecast the metric from `now` if only the number of labels changes.
 
         The interval is without the noise of a measurement: the change is due to labels alone.
         """

@@ -82,7 +82,7 @@ def fetch_all(
     `wanted` are the content hashes that they must have.
 
     Otherwise this is said, and each is fetched when it is read. An object that is missing or has
-    changed is left to whoever reads it.
+    changed is left to the later reader.
     """
     cache = Cache.of_environment()
     missing = [address for address in wanted if not cache.holds(wanted[address], address.suffix)]

@@ -38,7 +38,7 @@ class RelationOffer:
 def relation_offers(project: ProjectFolder) -> list[RelationOffer]:
     """The undeclared shipped relations that may save labels of a project.
 
-    Those too whose options are to be found: they may turn out not to hold.
+    Relations whose options must be found are included; such a relation may turn out not to hold.
 
     Raises:
         RecipeError: the recipe is wrong.

@@ -83,7 +83,7 @@ def measure_trust(
     """Measure relations and suppliers, each on its own, in the place of `workplace`.
 
     Returns:
-        What was measured; None if that was only a share.
+        The measured rows; None if only a share was measured.
 
     Raises:
         ProjectError: the list of a supplier's labels is damaged, or something could not be measured

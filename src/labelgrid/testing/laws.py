@@ -228,7 +228,7 @@ def hold(law: Law, subject: Subject, place: Path) -> None:
     Raises:
         AssertionError: it breaks the law.
         NotForItError: the law says nothing about it.
-        UntoldError: the laws cannot do without something that nobody tells them.
+        UntoldError: the laws need something that neither the plug-in nor `--with` declares.
     """
     if law in OF_ALL:
         law(subject)
@@ -237,12 +237,12 @@ def hold(law: Law, subject: Subject, place: Path) -> None:
 
 
 def outcomes(subject: Subject) -> Iterator[LawOutcome]:
-    """Hold a plug-in to all laws of its sort, one after the other.
+    """Check a plug-in against each law of its sort.
 
     Raises:
         PluginError: the extra `testing` is not installed.
         UsageError: Python leaves assertions out.
-        UntoldError: the laws cannot do without something that nobody tells them.
+        UntoldError: the laws need something that neither the plug-in nor `--with` declares.
     """
     laws = laws_of(subject.folder)
     with tempfile.TemporaryDirectory(prefix="labelgrid-laws-") as kept, _hypothesis_keeps_in(kept):

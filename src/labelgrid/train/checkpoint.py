@@ -128,7 +128,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def save_as(saved: Path, path: Path) -> None:
-    """Give a file that `save` has written a second name; a copy where the disk has no hard links.
+    """Give a file written by `save` a second name, as a hard link or else as a copy.
 
     Raises:
         ModelError: the file cannot be written.

@@ -32,7 +32,7 @@ SPLITS = {"": None, "train": ("train",), "heldout": ("heldout",)}
 
 
 class GridQuery(BaseModel):
-    """What a user looks for in the grid; the query of the page's address."""
+    """A search in the grid: the query string of the page's address."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -270,7 +270,7 @@ def time_span(project: ProjectReader, number: int) -> tuple[float, float] | None
 
 
 def elsewhere(project: ProjectReader) -> ShownStep | None:
-    """The step of a fit, score or query that no job of the page does, as of a terminal."""
+    """The step of a fit, score or query that runs outside the page, such as in a terminal."""
     if active(project) or project.disk.job.state != "running":
         return None
     return _step(project.disk.job)

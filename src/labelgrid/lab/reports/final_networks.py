@@ -147,7 +147,7 @@ def equal_cost_ending(results: PointResults) -> Ending:
 def metrics_at_cost(measured: Sequence[Measurement], cost: float) -> Measurement:
     """The metrics of a run at a cost, on straight lines between its networks.
 
-    Those at either end beyond them.
+    Outside their range, the metrics of the nearest network.
 
     Example:
         >>> first = Measurement(

@@ -29,7 +29,7 @@ def object_faults(
         rows: images in stores of objects.
         progress: reports the objects that are fetched.
         ahead: fetch the missing objects, if all fit into the cache.
-        cached: fetch no object whose image the cache lacks: whoever reads it finds its fault.
+        cached: fetch no object that the cache lacks: its fault is found on reading.
 
     Raises:
         StorageError: a store refuses or does not answer, or the cache cannot be written.

@@ -1,8 +1,8 @@
 """Derives the salient object from classes, such as people.
 
-Which classes these are, `relate` finds on true labels of both.
+`relate` finds the classes from images with true labels of both tasks.
 
-In an image without these, something else may be salient: nothing is valid. With predicted
+In an image without such classes, something else may be salient: no pixel is valid. With predicted
 probabilities, saliency is the sum of the probabilities of the salient classes; an image has none if
 the sum is below 0.5 everywhere.
 """

@@ -2,7 +2,7 @@
 
 People often leave the borders of objects unlabelled. Such thin gaps are filled first, each pixel
 with the nearest class; of equally near ones, with the first of the list. So the edge runs through
-the middle of the gap. What lies deep in wider gaps, or beside these, is not valid.
+the middle of the gap. Pixels deep in wider gaps, or beside such gaps, are not valid.
 
 With predicted probabilities, an edge is as sure as the classes change: 1 - the overlap of the
 probabilities of a pixel and of its least similar neighbour. Soft borders are not valid.

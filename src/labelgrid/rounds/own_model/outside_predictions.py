@@ -338,7 +338,7 @@ def mean_raw(task: Task, raws: Sequence[Tensor]) -> Tensor:
 def as_raw(task: Task, prediction: Tensor) -> Tensor:
     """The raw output that a task turns into a prediction [b, c, h, w].
 
-    Those of probabilities are their logarithms, or the logits of a single one.
+    For probabilities, these are the logarithms, or the logit of a single probability.
     """
     if task.probabilities is None:
         return prediction

@@ -138,7 +138,7 @@ class Committee(TrainedStatistic):
     def fit(self, context: FitContext) -> None:
         """Train the blocks on the labelled images with the tasks' losses.
 
-        They are weighted as in the model's training.
+        The losses are weighted as in the model's training.
         """
 
         def read(batch: PoolBatch) -> Rows:

@@ -25,8 +25,8 @@ class Options:
     """The size up to which a pool is picked from exactly.
 
     Args:
-        exact_up_to: the number of images. A larger pool is picked from in two rounds: in random
-            parts of at most about so many images, then among the picks of all parts.
+        exact_up_to: the number of images. In a larger pool, picking takes two rounds: first in
+            random parts of about that size, then among the picks of all parts.
     """
 
     exact_up_to: int = 10_000_000

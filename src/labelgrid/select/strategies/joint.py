@@ -98,7 +98,7 @@ class _Market:
         self.labels = self.reached.sum(0)
 
     def value(self, row: int, column: int) -> float:
-        """The gain of all tasks by a cell's label, for its cost."""
+        """The gain of all tasks from a cell's label, per cost."""
         gain = self._added(row, column) @ (self.gains / (self.labels + 1))
         return float(gain / max(self.prices[column], FREE))
 

@@ -48,8 +48,8 @@ class GradNorm(WeightedBalancer):
 
     The factor is the task's relative loss to the power alpha.
 
-    Reading: L(0) is a task's mean loss in the first batch in which it has a label. Means over tasks
-    are over those with a label in the batch; the weights of the others get no gradient.
+    Reading: L(0) is a task's mean loss in the first batch with a label of the task. Means over
+    tasks cover the tasks with a label in the batch; the weights of other tasks get no gradient.
 
     Attributes:
         initial: L(0) by task, [t]; 0 where the task had no label yet.

@@ -118,7 +118,7 @@ class LearningLoss(Term):
     def loss(self, step: Step) -> Tensors:
         """Compute the ranking losses [b], one per module.
 
-        Pairs are compared by the tasks of which both images have a label.
+        A pair is compared by the tasks for which both images have a label.
         """
         options = self.options
         names = list(self.tasks)
