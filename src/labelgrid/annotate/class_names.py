@@ -129,10 +129,10 @@ class ClassNames:
             classes.update(drawn.region_names)
         nobody = f"'{task}' has no such class" if task else "no task has such a class"
         kept = ""
-        if first in options.known and first not in options.names:
+        if first in options.kept_names and first not in options.names:
             kept = (
-                f" `[names]` of labelgrid.toml says that '{first}' means '{options.known[first]}', "
-                "which was a class when it was written."
+                f" `[names]` of labelgrid.toml says that '{first}' means "
+                f"'{options.kept_names[first]}', which was a class when it was written."
             )
         hint = spelling_hint(first, sorted(classes))
         return LabelError(

@@ -290,7 +290,7 @@ class Project(ProjectContents):
         options = ImportOptions(
             task=request.task,
             names=names,
-            known={} if is_supplied else settings.names,
+            kept_names={} if is_supplied else settings.names,
             rest=request.rest,
             kept_rest={} if is_supplied else settings.rest,
             keep=request.keep,
@@ -511,7 +511,7 @@ class Project(ProjectContents):
             self._project,
             path_or_address(request.images),
             out=Path(request.out),
-            known=optional_path(request.known),
+            known_labels=optional_path(request.known),
             progress=self._progress,
             soft=request.soft,
             overlay=request.overlay,
@@ -532,7 +532,7 @@ class Project(ProjectContents):
 
         path = optional_path(request.out) or self.folder / f"model.{request.to}"
         return export_model(
-            self._project, path, known=tuple(request.known), progress=self._progress
+            self._project, path, known_tasks=tuple(request.known), progress=self._progress
         )
 
     @takes(EvaluateRequest)

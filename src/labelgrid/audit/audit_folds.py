@@ -118,7 +118,7 @@ def train_folds(
     )
     drawn = {fold.name: fold for fold in _folds(project, folds, progress)}
     training = Pass[PassPart](
-        what="Training on folds",
+        activity="Training on folds",
         folder=folder / FOLDER,
         function=train_ordered_fold,
         arguments=lambda part: (job,),

@@ -83,7 +83,7 @@ def label_pass(project: ProjectFolder, image_ids: Sequence[str]) -> RecordPass[C
     files = {row.image_id: (row.root, row.digest) for row in project.store.images()}
     arguments = (project.folder.absolute(), project.store.known_roster())
     return RecordPass(
-        what="Comparing labels",
+        activity="Comparing labels",
         folder=project.folder.absolute() / FOLDER,
         kind=ComparedShard,
         items=image_ids,

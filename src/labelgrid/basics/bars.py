@@ -44,13 +44,13 @@ class TerminalBars:
         self.task: Any = None
         self.unit = ""
 
-    def start(self, what: str, total: int, unit: str) -> None:
+    def start(self, step: str, total: int, unit: str) -> None:
         """As `Progress.start`."""
         self.unit = unit
         self.bars.start()
         if self.task is not None:
             self.bars.stop_task(self.task)
-        text = escape_control_characters(what)
+        text = escape_control_characters(step)
         self.task = self.bars.add_task(text, total=total, rate=unit, note="")
 
     def advance(self, amount: int = 1, note: str = "") -> None:
@@ -90,10 +90,10 @@ class NotebookBars:
         self.drawn = 0.0
         self.handle: Any = None
 
-    def start(self, what: str, total: int, unit: str) -> None:
+    def start(self, step: str, total: int, unit: str) -> None:
         """As `Progress.start`."""
         self._keep()
-        self.title = what
+        self.title = step
         self.total = total
         self.unit = unit
         self.done = 0
@@ -162,10 +162,10 @@ class CallerBars:
     def __init__(self) -> None:
         self.bars: TerminalBars | NotebookBars | None = None
 
-    def start(self, what: str, total: int, unit: str) -> None:
+    def start(self, step: str, total: int, unit: str) -> None:
         """As `Progress.start`."""
         self.bars = self.bars or _new_bars()
-        self.bars.start(what, total, unit)
+        self.bars.start(step, total, unit)
 
     def advance(self, amount: int = 1, note: str = "") -> None:
         """As `Progress.advance`."""

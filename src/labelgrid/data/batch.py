@@ -181,7 +181,7 @@ def network_inputs(batches: Sequence[Batch]) -> tuple[Tensor, dict[str, Target] 
     images = torch.cat([batch.images for batch in batches])
     if not any(batch.known for batch in batches):
         return images, None
-    known = {}
+    known_labels = {}
     for name in batches[0].targets:
         parts = []
         for batch in batches:
@@ -190,8 +190,8 @@ def network_inputs(batches: Sequence[Batch]) -> tuple[Tensor, dict[str, Target] 
             else:
                 target = batch.targets[name]
                 parts.append(target.where(torch.zeros_like(target.present)))
-        known[name] = Target.cat(parts)
-    return images, known
+        known_labels[name] = Target.cat(parts)
+    return images, known_labels
 
 
 def normalise_images(images: Bytes, options: DataOptions) -> Tensor:

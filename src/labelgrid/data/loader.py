@@ -132,7 +132,7 @@ def eval_batches(
     *,
     batch: int,
     workers: int = 0,
-    known: Known | None = None,
+    known_labels: Known | None = None,
     on_fault: OnFault | None = None,
 ) -> Iterator[Batch]:
     """Yield batches of whole images in the given order, without augmentation, with their frames.
@@ -145,7 +145,8 @@ def eval_batches(
         batch: the largest number of images in a batch. All images of a batch have one size, so a
             batch ends where the size changes (fit "crop" keeps each image's shape).
         workers: the number of processes that read ahead; 0: this process reads.
-        known: returns the labels of an image, which become the targets; None: there are no targets.
+        known_labels: a function that returns the labels of an image, which become the targets;
+            None: there are no targets.
         on_fault: called with each image that cannot be read; its batch comes without it, and all
             others are as they would be. None: such an image is an error.
 
@@ -157,7 +158,7 @@ def eval_batches(
         source=source,
         tasks=tasks,
         options=options,
-        known=known,
+        known_labels=known_labels,
         leaves_out=on_fault is not None,
     )
     return _load(_Parts(_chunks(reader, list(ids), batch)), workers, on_fault)
@@ -235,7 +236,7 @@ class _TrainReader(_Reader):
 class _EvalReader(_Reader):
     """Reads whole images, with their known labels."""
 
-    known: Known | None
+    known_labels: Known | None
     leaves_out: bool
 
     def load(self, image_ids: Sequence[str]) -> list[Batch | UnreadableImage]:
@@ -248,14 +249,14 @@ class _EvalReader(_Reader):
                 if not self.leaves_out:
                     raise
                 parts.append(UnreadableImage(image_id, error.what))
-        tasks = self.tasks if self.known else {}
+        tasks = self.tasks if self.known_labels else {}
         for _, run in groupby(items, lambda item: item.image.shape):
             parts.append(collate(list(run), tasks, self.options))
         return parts
 
     def read(self, image_id: str) -> Item:
         image = self.source.image(image_id)
-        labels = self.known(image_id) if self.known else {}
+        labels = self.known_labels(image_id) if self.known_labels else {}
         example = self.example(image_id, image, labels, {})
         height, width = image.shape[:2]
         placement = fit_placement((height, width), self.options)

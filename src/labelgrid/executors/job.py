@@ -336,14 +336,14 @@ class JobProgress:
         for text in self.early:
             self.folder.log_message(text)
 
-    def start(self, what: str, total: int, unit: str) -> None:
+    def start(self, step: str, total: int, unit: str) -> None:
         """Start a step, as `Progress.start`; the first step clears the folder."""
-        self.beside.start(what, total, unit)
+        self.beside.start(step, total, unit)
         if not self.is_begun:
             self.folder.clear()
             self.begin()
         self.done = 0
-        self.values = {"what": what, "total": total, "unit": unit}
+        self.values = {"what": step, "total": total, "unit": unit}
         self.since = time.monotonic()
         self._write("")
         self._check_stop()

@@ -82,7 +82,7 @@ class Pass(Generic[P]):
     """A function over many items, which is carried out on parts of them.
 
     Args:
-        what: what is done, in words.
+        activity: what is done, in words.
         folder: the folder of the results.
         function: `function(part, *arguments, progress)` makes the result of a part; it is of a
             module, and can be pickled.
@@ -92,7 +92,7 @@ class Pass(Generic[P]):
         title: the title of a part, by its `number` from 1 and its first `item`.
     """
 
-    what: str
+    activity: str
     folder: Path
     function: Callable[..., Any]
     arguments: Callable[[P], tuple[Any, ...]]
@@ -107,7 +107,7 @@ class Pass(Generic[P]):
             ProjectError: some could not be made.
         """
         if workplace.executor is None:
-            progress.start(self.what, sum(len(part.items) for part in parts), self.unit)
+            progress.start(self.activity, sum(len(part.items) for part in parts), self.unit)
             for part in parts:
                 if self.is_done(part):
                     progress.advance(len(part.items), "done before")
@@ -125,14 +125,14 @@ class Pass(Generic[P]):
                 is_done=partial(self.is_done, part),
             )
             pieces.append(piece)
-        return workplace.run(self.what, pieces, self.folder / JOBS, progress)
+        return workplace.run(self.activity, pieces, self.folder / JOBS, progress)
 
     @property
     def _make(self) -> Callable[..., None]:
         return self.function
 
     def _arguments(self, part: P) -> tuple[Any, ...]:
-        return self.what, self.unit, self._make, part, *self.arguments(part)
+        return self.activity, self.unit, self._make, part, *self.arguments(part)
 
 
 def _make_elsewhere(

@@ -68,13 +68,13 @@ def names_note(options: ImportOptions, asked: Collection[str]) -> list[str]:
         asked: the names in the labels of this import.
 
     Example:
-        >>> options = ImportOptions(known={"car": "vehicle", "person": "ignore"})
+        >>> options = ImportOptions(kept_names={"car": "vehicle", "person": "ignore"})
         >>> names_note(options, ["car", "road"])
         ['Names as in earlier imports: car = vehicle (labelgrid.toml, [names]).']
     """
     earlier = set(asked) - options.names.keys()
     used = []
-    for name, meaning in options.known.items():
+    for name, meaning in options.kept_names.items():
         if name in earlier:
             used.append(f"{name} = {meaning}")
     if not used:

@@ -97,7 +97,7 @@ def import_supplied(
             progress=progress or Silent(),
             name=supplier,
             declared=declared,
-            known=read_index(project, supplier),
+            index_before=read_index(project, supplier),
         )
         if dry_run:
             return run.try_out()
@@ -118,12 +118,12 @@ class SuppliedImport(LabelImport):
     Args:
         name: the name of the supplier.
         declared: what the file with the labels declares of them.
-        known: the labels that it gave before.
+        index_before: the labels that the supplier gave before.
     """
 
     name: str
     declared: Supplier
-    known: SupplierIndex
+    index_before: SupplierIndex
     rescaled: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -176,7 +176,7 @@ class SuppliedImport(LabelImport):
             replace=True,
             progress=self.progress,
             seen=self._see,
-            rows={cell: self.known.row(cell) for cell in cells},
+            rows={cell: self.index_before.row(cell) for cell in cells},
             leave_out=self.index.options.leave_out,
         )
 
@@ -201,10 +201,10 @@ class SuppliedImport(LabelImport):
         if not declaration.is_file() or read_declaration(declaration) != self.declared:
             files.write_text(declaration, self.declared.text(), UNCHANGED)
         delivery = self.declared.delivery(self.project.tasks())
-        index = _with_delivery(self.known, delivery, validated=validated, paths=paths)
-        if index != self.known:
+        index = _with_delivery(self.index_before, delivery, validated=validated, paths=paths)
+        if index != self.index_before:
             write_index(self.project, self.name, index)
-            files.remove_files(self.project.folder, self.known.paths() - index.paths())
+            files.remove_files(self.project.folder, self.index_before.paths() - index.paths())
         return validated
 
 

@@ -229,7 +229,12 @@ class PostgreSQL(Dialect):
         connection.exec_driver_sql(f"DROP FUNCTION {ONLY_ADDED}")
 
     def insert(
-        self, connection: Connection, table: Table, rows: Sequence[Values], *, known: bool = False
+        self,
+        connection: Connection,
+        table: Table,
+        rows: Sequence[Values],
+        *,
+        skip_existing: bool = False,
     ) -> int:
         """As `Dialect.insert`: one array a column, twice as fast as a row each."""
         columns = [table.columns[name] for name in rows[0]]
@@ -242,7 +247,7 @@ class PostgreSQL(Dialect):
         arrays = ", ".join(
             f"%({name})s::{type}[]" for name, type in zip(values, types, strict=True)
         )
-        skipping = " ON CONFLICT DO NOTHING" if known else ""
+        skipping = " ON CONFLICT DO NOTHING" if skip_existing else ""
         result = connection.exec_driver_sql(
             f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}){skipping}",
             values,

@@ -170,7 +170,7 @@ def add_images(connection: Connection, images: Iterable[ImageRow]) -> int:
     first = next_id(connection, IMAGES)
     for batch in batches(images):
         rows = [{"id": number, **_values(row)} for number, row in enumerate(batch, first)]
-        new = dialect.insert(connection, IMAGES, rows, known=True)
+        new = dialect.insert(connection, IMAGES, rows, skip_existing=True)
         first += len(batch)
         if new < len(batch):
             roots = _roots(connection, batch)

@@ -142,13 +142,18 @@ class SQLite(Dialect):
         )
 
     def insert(
-        self, connection: Connection, table: Table, rows: Sequence[Values], *, known: bool = False
+        self,
+        connection: Connection,
+        table: Table,
+        rows: Sequence[Values],
+        *,
+        skip_existing: bool = False,
     ) -> int:
         """As `Dialect.insert`: the driver takes the values as they are, half as long a row."""
         columns = [table.columns[name] for name in rows[0]]
         names = ", ".join(map(connection.dialect.identifier_preparer.format_column, columns))
         places = ", ".join("?" * len(columns))
-        skipping = " ON CONFLICT DO NOTHING" if known else ""
+        skipping = " ON CONFLICT DO NOTHING" if skip_existing else ""
         result = connection.exec_driver_sql(
             f"INSERT INTO {table.name} ({names}) VALUES ({places}){skipping}",
             [tuple(row.values()) for row in rows],

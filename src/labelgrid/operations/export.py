@@ -59,7 +59,7 @@ class Exported(Shown):
     new: int = 0
     left: Mapping[str, int] = field(default_factory=dict)
     rest: str = field(default="", repr=False)
-    what: str = field(default="requests", repr=False)
+    contents: str = field(default="requests", repr=False)
 
     def __str__(self) -> str:
         counts = _counts_text(self.tasks)
@@ -68,9 +68,11 @@ class Exported(Shown):
         if self.prelabels:
             predicted = f", {self.prelabels} of them with the model's prediction"
         if self.server:
-            return f"On {self.server} are {self.what} ({counts}{predicted}): {self.new} new.{rest}"
+            return (
+                f"On {self.server} are {self.contents} ({counts}{predicted}): {self.new} new.{rest}"
+            )
         folders = ", ".join(map(str, self.folders))
-        return f"Wrote {self.what} ({counts}{predicted}) to {folders}.{rest}"
+        return f"Wrote {self.contents} ({counts}{predicted}) to {folders}.{rest}"
 
 
 def _counts_text(tasks: Mapping[str, int]) -> str:
@@ -341,7 +343,7 @@ def export_labels(
             files.copy_file(source, out / str(row["path"]))
             progress.advance()
     tasks = Counter(str(row["task"]) for row, *_ in rows)
-    return Exported(folders=(out,), tasks=tasks, what="labels")
+    return Exported(folders=(out,), tasks=tasks, contents="labels")
 
 
 def _labels(project: ProjectFolder) -> list[tuple[dict[str, object], Path, str]]:

@@ -285,10 +285,10 @@ class PoolScorer:
         if self.scores.suppliers is None:
             return None
         context = self.context
-        known = tasks_by_image(context.source.labels)
+        labelled_tasks = tasks_by_image(context.source.labels)
         labelled = {}
         for row in self.project.store.images(("train",)):
-            labelled[row.image_id] = known.get(row.image_id, frozenset[str]())
+            labelled[row.image_id] = labelled_tasks.get(row.image_id, frozenset[str]())
         supplied = supplied_by_task(
             self.project,
             self.scores.suppliers,
@@ -320,7 +320,7 @@ class PoolScorer:
             source=context.source,
             image_ids=image_ids,
             data=context.recipe.data,
-            known=scoring_job(context, self.model, {}, {}).reads_labels,
+            feed_known=scoring_job(context, self.model, {}, {}).reads_labels,
             progress=self.progress,
         )
 
@@ -376,7 +376,7 @@ class PoolScorer:
             return
         order = MemberOrder(
             folder=self.project.folder.absolute(),
-            known=self.project.store.known_roster(),
+            roster=self.project.store.known_roster(),
             recipe=self.recipe,
             fit=self.fit,
             threads=workplace.threads,

@@ -37,7 +37,7 @@ def predict(
     project: ProjectFolder,
     images: "Path | Address",
     out: Path,
-    known: Path | None,
+    known_labels: Path | None,
     progress: Progress,
     *,
     soft: bool = False,
@@ -55,7 +55,7 @@ def predict(
         project: a project with a trained model.
         images: a folder or one file.
         out: the folder for the files `<task>/<image path>.<ext>`.
-        known: a folder of labels to feed in.
+        known_labels: a folder of labels to feed in.
         progress: receives the progress.
         soft: also write the soft predictions (class probabilities, say) beside each label file;
             `formats.soft` reads them.
@@ -76,7 +76,7 @@ def predict(
     """
     fit = model_of(project)
     cameras = read_cameras(project.folder)
-    source = replace(ImageFiles.of(images, known, left_out), cameras=cameras)
+    source = replace(ImageFiles.of(images, known_labels, left_out), cameras=cameras)
     is_here = workplace.executor is None
     if left_out is not None and is_here:
         readable = readable_images(source.paths, left_out, progress)
@@ -93,7 +93,7 @@ def predict(
         relations={**context.recipe.relations, **current.recipe.relations},
         which=relations,
         fit=fit,
-        known=known is not None,
+        feeds_known=known_labels is not None,
         out=out if is_here else out.absolute(),
         soft=soft,
         overlay=overlay,
@@ -103,8 +103,8 @@ def predict(
     model = restore_model(heads, fit)
     for task in sorted(predictor.heads.keys() - predictor.derived.keys() - set(fit.trained)):
         progress.say(f"No label of '{task}' was learned: its predictions mean nothing.")
-    if known:
-        _check_known(source, heads, model=model, folder=known, progress=progress)
+    if known_labels:
+        _check_known(source, heads, model=model, folder=known_labels, progress=progress)
     if not is_here:
         write_legends(out, context.definitions)
         return _predict_shards(

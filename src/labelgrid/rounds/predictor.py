@@ -54,7 +54,7 @@ class PredictionOrder:
         relations: those that may derive predictions.
         which: which tasks to derive: "missing", "mean" or "none".
         fit: the record of the training.
-        known: whether known labels are fed in.
+        feeds_known: whether known labels are fed in.
         out: the folder for the files `<task>/<image path>.<ext>`.
         soft: also write soft predictions.
         overlay: also draw each photograph with each prediction over it.
@@ -67,7 +67,7 @@ class PredictionOrder:
     relations: Mapping[str, RelationChoice]
     which: Derived
     fit: Fit
-    known: bool
+    feeds_known: bool
     out: Path
     soft: bool
     overlay: bool
@@ -76,7 +76,14 @@ class PredictionOrder:
     def identity(self) -> str:
         """A hash of everything that changes a prediction, or the files written."""
         relations = {name: asdict(choice) for name, choice in self.relations.items()}
-        switches = [self.which, self.known, self.soft, self.overlay, self.class_lists, __version__]
+        switches = [
+            self.which,
+            self.feeds_known,
+            self.soft,
+            self.overlay,
+            self.class_lists,
+            __version__,
+        ]
         tasks = [asdict(row) for row in self.tasks]
         settings = {"relations": relations, "tasks": tasks, "switches": switches}
         return hash_of(self.fit.model, json.loads(self.recipe.json()), settings)
@@ -142,7 +149,7 @@ class Predictor:
             source=source,
             image_ids=image_ids,
             data=self.context.recipe.data,
-            known=order.known,
+            feed_known=order.feeds_known,
             progress=progress,
             on_fault=on_fault,
         )

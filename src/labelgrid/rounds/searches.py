@@ -243,17 +243,17 @@ def full_name(task: TaskDef, name: str) -> str:
 
 
 def _no_class(definitions: TaskDefs, asked: str) -> UsageError:
-    known = set[str]()
+    names = set[str]()
     shown = []
     for task in definitions.values():
-        known.update(task.class_names)
-        known.update(full_name(task, name) for name in task.class_names)
+        names.update(task.class_names)
+        names.update(full_name(task, name) for name in task.class_names)
         if task.class_names:
             shown.append(f"{task.name} has {join_names(task.class_names, SHOWN)}")
     classes = "No task of the project has classes."
     if shown:
         classes = f"The classes: {'; '.join(shown)}."
-    hint = spelling_hint(asked, sorted(known))
+    hint = spelling_hint(asked, sorted(names))
     return UsageError(
         f"No task has a class '{asked:.80}'.",
         next_step=f"{hint} {classes} What is no class is found by an example: "
@@ -341,13 +341,13 @@ def check_asked_tasks(project: ProjectFolder, tasks: Sequence[str], draws: Rando
         UsageError: a task is unknown, or pairs or audits are drawn, which need labels of other
             tasks.
     """
-    known = [row.name for row in project.store.tasks()]
-    unknown = [task for task in tasks if task not in known]
+    task_names = [row.name for row in project.store.tasks()]
+    unknown = [task for task in tasks if task not in task_names]
     if unknown:
         raise UsageError(
             f"The project has no task '{unknown[0]}'.",
             where=project.folder,
-            next_step=f"Its tasks are: {', '.join(known)}.",
+            next_step=f"Its tasks are: {', '.join(task_names)}.",
             unchanged="Nothing was requested.",
         )
     if tasks and (draws.pairs or draws.audit):

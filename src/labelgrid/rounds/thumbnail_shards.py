@@ -165,7 +165,7 @@ def sharded_thumbnails(
         contents[row.image_id] = (row.root, row.image_id, row.digest or versions[row.image_id])
     threads = 1 if workplace.executor else cores()
     reading = RecordPass(
-        what="Reading images",
+        activity="Reading images",
         folder=folder,
         kind=ThumbnailRecord,
         items=list(images),

@@ -175,7 +175,7 @@ def scoring_pass(
 ) -> Pass[PoolShard]:
     """The pass that writes the files of shards by a function, see `Pass`."""
     return Pass(
-        what="Scoring",
+        activity="Scoring",
         folder=shards.folder,
         function=function,
         arguments=arguments,
@@ -228,7 +228,7 @@ def pool_batches(
         job.data,
         batch=job.batch,
         workers=job.workers,
-        known=partial(labels_of, job.source, job.definitions),
+        known_labels=partial(labels_of, job.source, job.definitions),
         on_fault=on_fault,
     )
     for cpu_batch in loaded:

@@ -264,11 +264,11 @@ def statistic_names(path: Path) -> list[str]:
         head = _read_head(path)
         entries = head["statistics"].items()
         count = len(head["tasks"])
-        found = []
+        names = []
         for name, entry in entries:
             if _shape(entry, count)[0] != "feature":
-                found.append(name)
-        return found
+                names.append(name)
+        return names
 
 
 def _read_head(path: Path) -> Json:

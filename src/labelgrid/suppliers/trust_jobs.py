@@ -145,7 +145,7 @@ def trust_pass(project: ProjectFolder, unmeasured: UnmeasuredTrust) -> RecordPas
     files = [(row.image_id, row.root, row.digest) for row in project.store.images()]
     common = hash_of(str(folder), stamp_of_labels(project), files, _supplied(project))
     return RecordPass(
-        what="Measuring trust",
+        activity="Measuring trust",
         folder=folder / FOLDER,
         kind=TrustRecord,
         items=list(parts),

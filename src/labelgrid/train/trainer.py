@@ -354,10 +354,10 @@ class Trainer:
         rng = stream(self.plan.seed, "known", self.epoch, index)
         draws = torch.from_numpy(rng.random((count, len(self.plan.tasks))) < probability)
         is_known = draws[self.group.own_rows(count)].to(self.fabric.device)
-        known = {}
+        known_labels = {}
         for column, name in enumerate(self.plan.tasks):
-            known[name] = batch.targets[name].where(is_known[:, column])
-        return known
+            known_labels[name] = batch.targets[name].where(is_known[:, column])
+        return known_labels
 
     def _batches(self, epoch: int) -> Iterator[Batch]:
         return read_epochs(self.plan, epoch, soft=self.terms.soft)

@@ -162,7 +162,7 @@ class OutsidePredictions:
         for image_id in image_ids:
             name = self._name(image_id)
             texts, upright = self._faults(image_id)
-            faults += [Fault(name, what) for what in texts]
+            faults += [Fault(name, text) for text in texts]
             height, width = self._size(image_id)
             oblong += height != width
             if not upright:
@@ -214,8 +214,8 @@ class OutsidePredictions:
         lines = fault_lines(faults)
         missing = sum(fault.what == "There is no such file." for fault in faults)
         if missing:
-            known = {self._name(image_id) for image_id in self.context.source.images()}
-            others = sorted(self.files.names - known)
+            image_names = {self._name(image_id) for image_id in self.context.source.images()}
+            others = sorted(self.files.names - image_names)
             if others:
                 lines.append(f"Files that are of no image: {join_names(others, 3)}.")
         images = count_text(count, "image that is needed", "images that are needed")

@@ -91,9 +91,11 @@ class Ensemble(TrainedStatistic):
                 next_step="Run `labelgrid fit` and `labelgrid score` again.",
                 unchanged="Nothing was scored.",
             )
-        known = batch.known if self.options.known else None
+        known_labels = batch.known if self.options.known else None
         raws = [batch.decoded(self.options.known).final]
-        raws += [networks[digest](batch.batch.images, known).final for digest in self.digests]
+        raws += [
+            networks[digest](batch.batch.images, known_labels).final for digest in self.digests
+        ]
         return Outputs(raws)
 
 

@@ -267,10 +267,10 @@ class JointRegularisation(RecolouringTerm):
         rows = present.any(1).nonzero()[:, 0]
         if not len(rows):
             return None
-        known = {name: batch.targets[name][rows] for name in self.names}
+        targets = {name: batch.targets[name][rows] for name in self.names}
         masks = []
         for i, name in enumerate(self.names):
-            masks.append(known[name].valid | ~present[rows, i, None, None, None])
+            masks.append(targets[name].valid | ~present[rows, i, None, None, None])
         mask = torch.stack(masks).all(0)
         stream = partial(step.draws.by_image, batch.ids_at(rows), "classes", view)
         predicted = []
@@ -287,7 +287,7 @@ class JointRegularisation(RecolouringTerm):
             soft = replace(task, largest=False) if view == "second" else task
             predicted.append(prediction_maps(soft, raw, stream("predicted", name), mask))
             stand_in = prediction_maps(task, raw, stream("wanted", name), mask)
-            wanted.append(torch.where(has_label, label_maps(task, known[name]), stand_in))
+            wanted.append(torch.where(has_label, label_maps(task, targets[name]), stand_in))
         return Stacks(torch.cat([torch.cat(predicted, 1), torch.cat(wanted, 1)]), rows, mask)
 
     def _scaled(self, column: int, task: Task) -> Task:

@@ -146,12 +146,12 @@ class MeanTeacher(RecolouringTerm):
         only_classes = all(step.tasks[name].probabilities for name in lacking)
         images = step.batch.images
         size = step.batch.image_size
-        known = step.batch.targets if options.known else None
-        raws: Raw = self.teacher.eval()(images, known).final
+        known_labels = step.batch.targets if options.known else None
+        raws: Raw = self.teacher.eval()(images, known_labels).final
         plain = raws
         mirrored: Raw = {}
         if options.certain < 1 and not only_classes:
-            if known is not None:
+            if known_labels is not None:
                 plain = self.teacher(images).final
             mirrored = self.teacher(images.flip(-1)).final
         targets = {}

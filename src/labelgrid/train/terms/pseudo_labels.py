@@ -146,10 +146,12 @@ class PseudoLabels(Term):
         same files.
         """
         network = model.network
-        known = partial(labels_of, data.source, data.definitions) if self.options.known else None
+        known_labels = (
+            partial(labels_of, data.source, data.definitions) if self.options.known else None
+        )
         only_classes = all(data.tasks[name].probabilities for name in self.names)
         for cpu_batch in eval_batches(
-            data.source, data.definitions, images, data.data, batch=1, known=known
+            data.source, data.definitions, images, data.data, batch=1, known_labels=known_labels
         ):
             batch = cpu_batch.to(data.device)
             outputs = []
