@@ -75,7 +75,7 @@ NOUNLESS = re.compile(r"^ *\w+(?:, \w+)*: (?:of|that) .*$", re.MULTILINE)
 #: What begins an entry of a docstring's list, such as `seed: `.
 ENTRY = re.compile(r"\n\s*\n|\n\s*(?=\w+: |- )")
 #: The most tangled sentences and nounless descriptions of all docstrings.
-MOST_UNCLEAR = 40
+MOST_UNCLEAR = 22
 #: A docstring of one line with at most so many words beside those of the name repeats the name.
 ADDED = 2
 #: The most riddles, in percent of all docstrings.

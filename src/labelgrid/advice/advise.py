@@ -55,7 +55,8 @@ class Advised(Shown):
     """The advice for a project.
 
     Args:
-        advice: the sentences, what to buy first, after what may make that unnecessary.
+        advice: the sentences, what to buy first, after anything that may make the purchase
+            unnecessary.
         budget: what the purchases are for, in the unit of costs.
     """
 

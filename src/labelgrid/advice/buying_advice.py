@@ -37,7 +37,8 @@ class Offer:
     """The labels of a task that can be bought.
 
     Args:
-        missing: the number of training images without one, and of which none follows from others.
+        missing: the number of training images without a label, and without one that follows from
+            others.
         price: the price of one label.
         seconds: the time of one label; None: unknown.
         timed: the number of labels whose times say so.
@@ -57,7 +58,7 @@ class _Purchase:
         curve: the curve of the task.
         count: the labels.
         becomes: what the next round may measure with them.
-        gains: the relative gain of each task that has more labels by it, its own first.
+        gains: the relative gain of each task that gets more labels, the bought task first.
         error: the error of their sum, half of its 80 % interval.
         offer: the offer of the task.
         limit: why the budget buys no more, in words; "" if it is spent.
@@ -152,8 +153,8 @@ def buying_advice(
     """Advice on the next labels, the best purchase first.
 
     A purchase is of one task's labels, for the budget; never more than the task has, since a curve
-    says little of what lies beyond a doubling. Of a task whose newest rounds show no gain, or whose
-    curve misses the newest one, none is offered; nor is one that is not foreseen to gain.
+    says little of what lies beyond a doubling. No purchase is offered for a task whose newest
+    rounds show no gain, whose curve misses the newest round, or whose forecast shows no gain.
 
     Purchases are ordered by relative gain per price, including the gain of labels that they bring
     along. No offered purchase is both cheaper than the first and better.

@@ -45,8 +45,8 @@ class MeasureRow:
 def compare_measures(picks: Measured, control: Measured) -> list[MeasureRow]:
     """Compare all that was measured, seed by seed: the loss first, then the tasks.
 
-    The p-values of the tasks are corrected for their number (Holm); that of the loss, by which the
-    answer is given, is not.
+    The p-values of the tasks are corrected for their number (Holm). The p-value of the loss, which
+    decides the answer, is not corrected.
 
     Args:
         picks: what was measured with the picks.

@@ -36,7 +36,7 @@ T = TypeVar("T", bound=TrainingResult)
 class ExtraTraining:
     """A training without contact to the trainings of rounds.
 
-    Its checkpoints are removed when what it tells is kept. A killed training is resumed.
+    Its checkpoints are removed once the result is kept. A killed training is resumed.
 
     Args:
         context: the context of the project, with the labels to learn from and the seed of the

@@ -57,7 +57,7 @@ class RecipeTime:
         seconds: the time of a round: the training, and one prediction of each image that is
             measured or scored. Some strategies predict more often.
         memory: the most bytes that a step had allocated on the GPU; None on a CPU.
-        terms: the recipe's terms, which are in the step; what they prepare before is not.
+        terms: the recipe's terms; their time in a step counts, their preparation does not.
     """
 
     recipe: str

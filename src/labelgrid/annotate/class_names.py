@@ -66,7 +66,7 @@ class ClassNames:
 
         Args:
             names: the names of regions, which a task must know.
-            task: the task that they are of, if it is known.
+            task: the task of the names, if known.
             optional: further names, which mean "not labelled" if no task knows them.
 
         Raises:

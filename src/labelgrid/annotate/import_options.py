@@ -21,7 +21,7 @@ class ImportOptions:
     """What a person says about an answer.
 
     Args:
-        task: the task of the labels; empty: the one that their names or requests say.
+        task: the task of the labels; empty: the task given by names or requests.
         names: the name of a class in the answer -> the task's class, or "ignore": not labelled.
         kept_names: the same of earlier imports; `names` come before them.
         rest: the class of the pixels that no region covers; empty: that of `kept_rest`.

@@ -43,7 +43,7 @@ class Member(NamedTuple):
     """A value of a file's object, or an entry of a list in the object.
 
     A member's key, its number in the list, and its value. The list itself comes first, as an empty
-    one; it has no number, nor has any other value.
+    list without a number; other values have no number either.
     """
 
     key: str

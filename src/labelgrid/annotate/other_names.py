@@ -51,7 +51,7 @@ class OtherNames:
     Args:
         cells: file -> its cell.
         notes: how the names of each task were matched, a sentence each.
-        tried: task -> what was tried for its other files, a sentence.
+        tried: task -> a sentence on what was tried for the task's other files.
     """
 
     cells: dict[str, Cell] = field(default_factory=dict)
@@ -66,7 +66,7 @@ def match_other_names(
 
     Args:
         names: the names of files, as paths below the answer.
-        tasks: those of which no file is named after its image: two ways to name are never mixed.
+        tasks: the tasks without a file named after its image: two ways of naming are never mixed.
         images: all image ids.
     """
     by_task: dict[str, dict[str, str]] = defaultdict(dict)

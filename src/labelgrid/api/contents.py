@@ -123,8 +123,8 @@ class ProjectContents(Shown):
         """The images, cells by state, costs and rounds, as `status --json` prints them.
 
         `advice` is the best purchase that `advise` names; "" while it is too early to say, or
-        `next` is no query. `relations` says which labels may follow from others by relations that
-        nobody declared; "" if there are none, and before two trainings.
+        `next` is no query. `relations` names labels that may follow from others by undeclared
+        relations; "" if there are none, and before two trainings.
         """
         return status_and_step(self._project)[0]
 

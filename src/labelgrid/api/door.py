@@ -384,10 +384,10 @@ def ended_steps(progress: Progress) -> Iterator[None]:
 class CommandRequest:
     """The arguments of a command; `**` unpacks it into a call of the method that takes it.
 
-    A subclass is a frozen dataclass whose constructor refuses values that do not fit. Its class
-    arguments say how the command line spells a field whose option has not its name, or a value that
-    is shown as another word: "--class CLASS". A word alone is that of an argument, and a hyphen
-    hides a field.
+    A subclass is a frozen dataclass whose constructor refuses values that do not fit. Class
+    arguments say how the command line spells a field whose option has a different name, or a value
+    shown as another word: "--class CLASS". A word alone is that of an argument, and a hyphen hides
+    a field.
     """
 
     #: Fields that say nothing without another one, and fields that others do not go with.

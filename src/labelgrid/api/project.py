@@ -180,8 +180,8 @@ class Project(ProjectContents):
         Args:
             folder: the project's.
             progress: receives the progress of long work; None: as `create`.
-            is_command: keep the tasks and images as they are now until the project is closed,
-                whatever other processes change; otherwise each call reads them at its beginning.
+            is_command: keep the present tasks and images until the project is closed, whatever
+                other processes change; otherwise each call reads them at its beginning.
             looking: open a project that cannot be written, too: its ledger is read in a copy in the
                 temporary folder, and every change is refused.
 

@@ -144,7 +144,7 @@ class ChangeTaskRequest(
         values: new values by key: cost, classes or an option of its label files; null, in Python
             None, takes an option back.
         classes: the names of classes to add at the end.
-        merge: a class, and the one that its pixels are counted as.
+        merge: a class, and the class that its pixels are counted as.
         complete: the existing labels show all classes, including classes that were added later.
             Otherwise they say nothing about these.
     """
@@ -326,11 +326,11 @@ class QueryRequest(
         save: keep the picks of a dry run in this file.
         picks: request exactly the picks of such a file, if the pool has not changed since. Nothing
             but `prelabels` is given beside it.
-        class_name: pick images of which the newest model predicts most as this class, given by its
-            name or as "TASK:CLASS". Without `tasks`, labels of the class's task are asked for. It
-            picks in place of a strategy.
-        like: pick images that are most like this one, the id of an image or the path of a file. It
-            needs no model, and picks in place of a strategy.
+        class_name: pick images with the largest share of this class in the newest model's
+            predictions, given as a name or as "TASK:CLASS". Without `tasks`, labels of the class's
+            task are asked for. It picks in place of a strategy.
+        like: pick the images most similar to this image, given as an id or as the path of a file.
+            It needs no model, and picks in place of a strategy.
     """
 
     needs = (("save", "dry_run"),)

@@ -51,8 +51,7 @@ class AuditedLabel(Shown):
         reasons: what does, in words, the strongest first.
         path: the path of its file in the project.
         confirmed: whether somebody looked at it and found it right.
-        others: reason -> further labels that the reason involves, such as a label that contradicts
-            this one.
+        others: reason -> further labels behind the reason, such as a contradicting label.
         part: the part that looks wrong, in percent of width and height; None: no part alone.
     """
 

@@ -18,7 +18,7 @@ class LabelgridError(Exception):
     Args:
         what: the finding and the expectation, in one sentence.
         where: the file, cell or key.
-        next_step: what to do about it, one sentence.
+        next_step: the next step, in one sentence.
         unchanged: what was left unchanged, one sentence.
 
     Example:

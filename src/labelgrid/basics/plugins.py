@@ -43,7 +43,7 @@ class Folder:
 
     Args:
         package: the folder's package below `labelgrid`.
-        noun: what one of its plug-ins is, for messages.
+        noun: the word for a plug-in of the folder, for messages.
         members: the attributes that a built plug-in has, and by which it is recognised.
     """
 

@@ -100,8 +100,8 @@ def _is_busy() -> bool:
     """Whether other programs leave too few cores for a thread on each.
 
     The average of the last minute may come from the user's previous command, which has ended. So
-    that average counts only above what a single command causes; processes that run now, except this
-    one, always count.
+    the average counts only above the load of a single command. Running processes other than this
+    one always count.
     """
     try:
         average, _, _, now, *_ = LOAD.read_text(encoding="ascii").split()

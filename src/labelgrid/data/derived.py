@@ -75,7 +75,8 @@ def derivable(
     Args:
         relations: the most trusted first.
         labelled: the tasks of which each image has a label.
-        has_camera: whether an image's camera is known; without it, relations that need it are out.
+        has_camera: whether an image's camera is known; otherwise relations with a camera are left
+            out.
     """
     derived: dict[str, dict[str, BoundRelation]] = {}
     for image_id, tasks in labelled.items():

@@ -147,8 +147,8 @@ def eval_batches(
         workers: the number of processes that read ahead; 0: this process reads.
         known_labels: a function that returns the labels of an image, which become the targets;
             None: there are no targets.
-        on_fault: called with each image that cannot be read; its batch comes without it, and all
-            others are as they would be. None: such an image is an error.
+        on_fault: called with each image that cannot be read, which is left out of its batch; other
+            images stay the same. None: such an image is an error.
 
     Raises:
         ImageError: an image cannot be read, and `on_fault` is None.

@@ -84,7 +84,7 @@ class BatchDoubts:
         known: the labels to compare with; for cells of the batch, the batch's labels are read
             instead.
         digests: the digests of the labels of the batch, by cell.
-        drawn: the cells of those that a tool drew as regions, each of its own image.
+        drawn: the cells of labels that a tool drew as regions, each of its own image.
         summaries: those of the batch.
 
     After `doubts`, `parts` are the parts of labels that look wrong.

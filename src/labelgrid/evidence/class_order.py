@@ -107,7 +107,7 @@ class LabelUse:
     """The use of the classes of one label, as plain values.
 
     Args:
-        classes: those that it shows.
+        classes: the classes that the label shows.
         features: the features of each of these.
         share: the share of each of these: the share of the labelled pixels.
     """
@@ -220,7 +220,7 @@ class OtherOrder:
     Args:
         order: the class that each class looks like.
         share: the classes' shares of the labelled pixels; 0 of a class that is not compared.
-        pattern: what the order is, in words; empty if it is none of the usual ones.
+        pattern: the name of the order; empty if the order is not a usual one.
         one_more: whether each class looks like its predecessor, so that the first class is empty.
         agreement: the shares of the moved classes' pixels that agree with predictions as declared,
             and in this order.
@@ -299,8 +299,8 @@ def order_in_predictions(
     """The order in which labels agree with predictions, unless the declared order fits.
 
     Either most pixels agree in it, and few as declared; or some classes are exchanged among each
-    other: each is predicted as another of them at most of its pixels. So a model that confuses
-    classes raises no doubt.
+    other: each is predicted as another class of the list at most of its pixels. So a model that
+    confuses classes raises no doubt.
     """
     if len(pairs) < LEAST:
         return None
@@ -336,8 +336,8 @@ def order_in_predictions(
 def _beyond_chance(counts: Ints, order: Order) -> float:
     """How far labels agree with predictions in an order, from 0 by chance to 1 (Cohen's kappa).
 
-    Chance is what predictions reach that ignore the image: predicting a single class everywhere
-    agrees with all labels of the class that is put in its place.
+    Chance is the agreement of predictions that ignore the image: a single class everywhere agrees
+    with all labels of the class put in its place.
 
     Example:
         >>> swapped = np.array([0, 1])[::-1]

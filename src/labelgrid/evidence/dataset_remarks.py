@@ -77,8 +77,8 @@ def check_remarks(task: TaskDef, facts: Iterable[LabelFacts]) -> Iterator[str]:
 def task_remarks(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
     """Remarks on a task: empty labels, labels of only some of the classes, unusual figures.
 
-    Ratios, such as depths, are judged label by label; other figures, such as the mean of a normal,
-    by their median.
+    Ratios such as depths are judged label by label, other figures such as mean normals by the
+    median.
     """
     labels = count_text(len(facts), "label")
     filled = [label for label in facts.values() if label.valid]

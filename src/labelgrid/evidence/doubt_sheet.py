@@ -146,10 +146,10 @@ def draw_doubtful(
 
     Args:
         label_source: reads the labels.
-        doubtful: labels and what speaks against them, the worst first; one at least.
+        doubtful: labels and the evidence against them, the worst first; at least one.
         predictions: pictures of predictions.
         labels: the number of all labels.
-        parts: those of labels that look wrong, which are framed.
+        parts: the parts of labels that look wrong, which are framed.
     """
     shown = dict(islice(doubtful.items(), SHOWN))
     columns = [name for name in COLUMNS if name != "prediction" or predictions]

@@ -15,8 +15,7 @@ class Evidence:
     Args:
         value: how much it speaks against the label, in any unit; higher is worse.
         text: what was found, in words.
-        others: further labels that the evidence involves; once one of them changes, the evidence is
-            void.
+        others: further labels behind the evidence; once such a label changes, the evidence is void.
         part: the part of the label that it speaks against; None: all of it.
     """
 
@@ -37,8 +36,8 @@ class Doubt:
     Args:
         task: the task of the labels.
         what: a sentence with the numbers.
-        notes: image -> the evidence about this image, in a few words. Images that it compares with
-            each other are neighbours. Empty: it is about all labels.
+        notes: image -> the evidence about this image, in a few words. Images that the doubt
+            compares with each other are neighbours. Empty: it is about all labels.
         next_step: what to do about it; empty: to check unit, axes and classes.
     """
 

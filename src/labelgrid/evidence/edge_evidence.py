@@ -349,8 +349,8 @@ class EdgeEvidence:
     def _shifted(self, group: Outlines) -> list[_Cause]:
         """The shift that explains most labels.
 
-        Outlines drawn loosely agree with a small shift, and with one the other way, too: these are
-        no cause.
+        Loosely drawn outlines agree with a small shift, and also with the opposite shift: such a
+        shift is no cause.
         """
         shifts = []
         values = []

@@ -37,7 +37,7 @@ class ComparedLabel:
         task: its task.
         figures: its figures, by name.
         fit: what the image's edges say of it; None: nothing.
-        slope: what the slopes of other labels say of it; None: nothing.
+        slope: the evidence from the slopes of other labels; None: nothing.
         use: how it uses its classes; None if it has none.
         shows: whether it shows something, by its outlines.
     """

@@ -1,10 +1,9 @@
 """Ranks the labels of a task by how much speaks against them. Loads no torch.
 
-A sort of evidence speaks against a label if its value is past the sort's limit, and if it is among
-the worst 7 % of the task's labels by it. The doubt of a label sums over all sorts of evidence
-against it. Each adds the distance of the label's value from the values of the task's other labels,
-scaled to 0 to 1. Labels of equal doubt are in the order of the mean share of labels that are
-better, over all sorts.
+A sort of evidence speaks against a label if its value is past the sort's limit and among the worst
+7 % of the task's labels. The doubt of a label sums over all sorts of evidence against it. Each adds
+the distance of the label's value from the values of the task's other labels, scaled to 0 to 1.
+Labels of equal doubt are in the order of the mean share of labels that are better, over all sorts.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,10 +1,10 @@
 """Judges the parts of labels by the small maps of all labels of a project.
 
-A label is odd in a part by four sorts of evidence: it differs from what other labels of the image
-imply; its lines do not follow the lines of other labels; its lines lie where neither the image nor
-another label has any; or its values do not occur beside such other labels. If two labels contradict
-each other, the label that is less usual beside the image and its other labels is blamed, or both
-are. Loads no torch.
+Four sorts of evidence make a part of a label odd: the part differs from what other labels of the
+image imply; lines do not follow the lines of other labels; lines lie where neither the image nor
+another label has any; or values do not occur beside such other labels. If two labels contradict
+each other, the label that fits the image and its other labels less is blamed, or both are. Loads no
+torch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ class PartEvidence:
         relations: those by which the maps were made.
         images: the maps, by image.
 
-    After `evidence`, `cleared` are the labels that others contradict by a fault of these.
+    After `evidence`, `cleared` holds the labels that contradict only a faulty label.
     """
 
     def __init__(

@@ -147,7 +147,7 @@ class RelationEvidence:
     ) -> list[Doubt]:
         """Doubt labels of a task that contradict a relation.
 
-        The relation is on, or it holds for earlier labels; it is not doubted by them.
+        The relation is on, or holds for earlier labels; those labels do not make it doubtful.
         """
         before = list(self.agreements(relation, earlier).values())
         is_known = len(before) >= figure_doubts.FEW

@@ -15,8 +15,8 @@ class Executor(Protocol):
 
     A plug-in of `labelgrid.executors.places` has a `build(preload, workers, address)` that returns
     an executor, and starts nothing. `preload` is the module that the processes may load ahead;
-    `address` is the text after the place's name and a colon, or "". It refuses an address that it
-    does not take.
+    `address` is the text after the place's name and a colon, or "". An unsuitable address is
+    refused.
     """
 
     @property
@@ -27,8 +27,8 @@ class Executor(Protocol):
     def share(self) -> Share:
         """The part of a list of jobs to start here; processes elsewhere do the rest.
 
-        The place of a job in the list decides, which must be the same everywhere: that of all jobs,
-        whether they are done or not.
+        The position of a job in the list decides. The list must be the same everywhere, and hold
+        all jobs, done or not.
         """
 
     def start(self, folder: Path, function: Callable[..., None], *arguments: Any) -> None:

@@ -1,7 +1,7 @@
 """Keeps the folder of a job, from which any process can watch and stop the work.
 
-A file `stop` in it, whoever makes it, asks the work to end at its next report of progress. The job
-updates a heartbeat every half minute, by which other machines know that it is alive.
+A file `stop` in the folder asks the work to end at the next report of progress. The job updates a
+heartbeat every half minute, which tells other machines that it is alive.
 """
 
 import json
@@ -124,7 +124,7 @@ STOPPED = JobEnd("stopped", "It was stopped before its end; the same command res
 class JobFolder:
     """The folder of a job, written by the job's process and read by others.
 
-    A disk that refuses a file stops no work, and what others put into the folder no reader. Links
+    If the disk refuses a file, the work goes on; foreign files in the folder stop no reader. Links
     in it are not followed.
     """
 

@@ -51,7 +51,7 @@ def shard_size(images: int, workers: int, asked: int = 0) -> int:
 
     Args:
         images: the number of images in the pool.
-        workers: processes that compute shards; 0: this one alone.
+        workers: the number of processes that compute shards; 0: only this process.
         asked: what somebody asked for, which is rounded up to a multiple of `MULTIPLE`; 0: nobody.
 
     Example:

@@ -85,7 +85,7 @@ def leave_error(error: LabelgridError | None) -> None:
     """Leave an error for the process that called `run_together`, to be told there.
 
     Args:
-        error: why it ends; None: it was stopped, which its exit status says.
+        error: why it ends; None: the process was stopped, as its exit status says.
     """
     if error is None:
         return

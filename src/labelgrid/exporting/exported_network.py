@@ -22,7 +22,7 @@ class ExportedNetwork(nn.Module):
     Args:
         network: trained, in evaluation mode.
         tasks: all tasks that the network predicts, by name.
-        predicted: the names of those that are returned, in this order.
+        predicted: the names of the returned tasks, in order.
         data: whether images are also predicted mirrored.
     """
 

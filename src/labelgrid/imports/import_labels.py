@@ -135,7 +135,7 @@ class LabelImport:
         where: the sources, for messages.
         reading: reads them.
         folder: where in the project the files go.
-        outdated: the files in `place` that an earlier import left, and this one makes outdated.
+        outdated: the files in `place` that an earlier import left and this import makes outdated.
     """
 
     outdated: ClassVar[tuple[str, ...]] = (FAULTS, LEFT_OUT, SHEET, DRY_PICTURE)
@@ -438,7 +438,7 @@ def _list_faults(path: Path, faults: Sequence[Fault]) -> Path | None:
 def _as_of_now(project: ProjectFolder, validated: ValidatedLabels) -> ValidatedLabels:
     """The labels and skips beside the present rows of the ledger.
 
-    A label that its cell has by now is unchanged, and a skip that was made is left out.
+    A label that the cell has by now is unchanged, and a skip that exists is left out.
 
     Raises:
         LedgerError: a cell has changed otherwise since it was validated.

@@ -255,7 +255,7 @@ class _ImportSource:
     def _place(self) -> tuple[Path, dict[str, Recognition]]:
         """Where the answer is, and the tools whose connectors recognise it, the surest first.
 
-        It is the source itself, unless that only holds a folder which is an answer.
+        The source itself, unless the source only holds a folder with an answer.
         """
         answer = Path(str(self.answer))
         if self.format:

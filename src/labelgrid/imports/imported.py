@@ -50,7 +50,7 @@ class Found:
     """What a dry run found.
 
     Args:
-        what: what the answer is, such as "CVAT segmentation masks".
+        what: the kind of answer, such as "CVAT segmentation masks".
         images: the project's images with a label or a skip.
         labels: the labels.
         known: the names of regions that a task knows, such as classes; empty if the answer has no

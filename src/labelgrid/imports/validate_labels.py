@@ -47,8 +47,8 @@ class AcceptedLabel:
         status: whether it is new, replaces the cell's label, repairs the label's file, or is the
             same label.
         predicted: whether it is identical to the model's prediction.
-        taken_back: whether it is a withdrawn label of the cell, which was paid when it was imported
-            first.
+        taken_back: whether the label is a withdrawn label of the cell, which was paid at its first
+            import.
     """
 
     answer: Answer

@@ -87,8 +87,9 @@ class Database:
     Readers are never blocked. Every commit is flushed to the disk, so that neither a kill nor a
     power cut loses it: labels cost money, and commits are few.
 
-    A connection that is lost before a transaction has begun is made again. One that is lost in a
-    transaction undoes it. If it is lost while it commits, the database is asked whether it did.
+    A connection that is lost before a transaction has begun is made again. A connection lost in a
+    transaction undoes the transaction. If a connection is lost during a commit, the database is
+    asked whether the commit happened.
 
     Args:
         place: the ledger's file, or its URL.

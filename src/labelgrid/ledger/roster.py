@@ -53,7 +53,7 @@ class Roster:
         dropped: the names of the dropped ones.
         last_image: the greatest database id of an image.
         removed: the database ids of the removed images.
-        print: tells other sets of removed images from this one.
+        print: a fingerprint of the set of removed images.
     """
 
     tasks: Mapping[int, TaskRow]
@@ -402,8 +402,8 @@ def restrict_to_splits(
 def in_name_order(connection: Connection, statement: Select[Any], splits: Splits) -> Select[Any]:
     """Like `restrict_to_splits`, ordered by the images' names.
 
-    SQLite then walks along the names: the first images of many are there at once. Else it would
-    read those of the splits, and sort them.
+    SQLite then walks along the names: the first images of many are there at once. Otherwise the
+    rows of the splits would be read and sorted.
     """
     return restrict_present_to_splits(connection, statement, splits).order_by(IMAGES.c.name)
 

@@ -215,8 +215,8 @@ class Store:
 
         They are read once, in one short transaction. A transaction that writes sees the newest
         state, and refuses to move cells of tasks that another process has changed since. What this
-        store itself changes of tasks and images is seen. Inside another one, that one's beginning
-        counts.
+        store itself changes of tasks and images is seen. Inside another such block, the beginning
+        of the outer block counts.
 
         Args:
             kept_roster: the roster of the command that this is a part of; None: read now.

@@ -155,8 +155,8 @@ def _sums(
 ) -> dict[tuple[int, ...], tuple[int, float]]:
     """The number of rows and the sum of amounts by the columns that a statement selects.
 
-    It is the same in every call: a sum in the order of rows depends on the plan where the database
-    does not keep to one, so there equal amounts are counted, and their exact sum is rounded once.
+    The result is the same in every call. In databases whose plan decides the order of rows, equal
+    amounts are counted, and their exact sum is rounded once.
     """
     columns = list(keys.selected_columns)
     if dialect_of(connection).sums_in_order:

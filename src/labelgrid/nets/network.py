@@ -183,7 +183,7 @@ def example_output(network: Network) -> Output:
 
 
 def reason_to_ignore(network: Network) -> str:
-    """Say why a network ignores known labels: it has one stage, or what `ignores_known` says.
+    """Say why a network ignores known labels: it has one stage, or a reason in `ignores_known`.
 
     "" if it does not ignore them.
     """

@@ -203,9 +203,8 @@ class EncoderDecoder(nn.Module):
     def _encode(self, image: Tensor) -> tuple[list[Tensor], ...]:
         """Run the encoder.
 
-        Returns:
-            For each stage the outputs of its first and of its last layers, the pooled map, and the
-            places of its maxima.
+        Returns: For each stage the outputs of the first and the last layers, the pooled map, and
+        the positions of its maxima.
         """
         first = []
         second = []

@@ -33,9 +33,8 @@ class TaskContents:
     """The labels of a task in the images of a data set that were read.
 
     Args:
-        kind: the kind of the task.
-        labels, empty, missing, damaged: images with a label, with one that has no valid pixel,
-            without one, and with one that is wrong.
+        kind: the kind of the task. labels, empty, missing, damaged: the number of images with a
+            label, with a label without valid pixels, without a label, and with a damaged label.
         valid: the share of the labels' pixels that is valid; 0 without labels.
         lowest, highest: the range of the valid values of all channels; None without labels, or with
             classes.

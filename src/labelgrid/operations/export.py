@@ -92,8 +92,8 @@ def export(
 ) -> Exported:
     """Write the open requests for a labelling tool; called again, it updates the folder.
 
-    Requests that the tool does not take, as nobody draws depth, are left out and said, unless it
-    takes none of them.
+    Requests that the tool does not take, such as depth, are left out with a message, unless the
+    tool takes none at all.
 
     Args:
         project: the project.
@@ -299,7 +299,7 @@ def _image_file(image: ImageRow, held: ExitStack) -> Path:
     """The image's file; that of an object stays as long as `held` is open.
 
     Raises:
-        ImageError: it is no image, or its content changed since it was added.
+        ImageError: the file is no image, or its content has changed since `add`.
     """
     if image.is_remote:
         return held.enter_context(held_image_file(image.root, image.image_id, image.digest))

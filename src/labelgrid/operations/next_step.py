@@ -25,7 +25,7 @@ class NextStep:
 
     Args:
         command: the name of the command that takes it.
-        typed: what to type, one command after the other.
+        typed: the commands to type, one after the other.
         why: the step in a sentence.
         after: words that follow the last command.
         budget: the budget of a query: as in the last query or, for the first, in labels; at most

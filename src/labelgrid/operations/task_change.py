@@ -53,7 +53,7 @@ class TaskChange:
             files; None removes an option, so that its default counts.
         classes: names of classes to add at the end.
         merge: class -> the class that it becomes a part of.
-        complete: the labels that are there show all classes, also those that were added later.
+        complete: the existing labels show all classes, including classes that were added later.
     """
 
     values: Values
@@ -179,7 +179,7 @@ def restore_task(project: ProjectFolder, name: str) -> None:
     Raises:
         LedgerError: no task of this name was dropped.
         ImageError: its stride does not divide an image's sides.
-        LabelError: labels do not fit what it declares; lists them.
+        LabelError: labels do not fit the declaration; lists them.
     """
     store = project.store
     with store.as_restored("tasks", [name]):  # read before the ledger is locked

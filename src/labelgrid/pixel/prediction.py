@@ -93,8 +93,8 @@ def first_argmax(values: Tensor) -> Tensor:
 def contenders(points: Tensor, largest: float | None = None) -> Tensor:
     """The channels that can be the largest of all at a weighted mean of points: bool [c, n].
 
-    A channel is left out if one of `LEADERS` high ones exceeds it at every point by more than
-    rounding can change. All channels are kept where a value is not finite.
+    A channel is left out if one of `LEADERS` high channels exceeds it at every point by more than
+    rounding errors. All channels are kept where a value is not finite.
 
     Args:
         points: [p, c, n]: p values of c channels, at each of n places.

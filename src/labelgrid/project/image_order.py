@@ -101,7 +101,7 @@ def image_page(
 ) -> ImagePage:
     """The matching images from number `first` on, with their cells' states.
 
-    Only these are read, so a page of a large project takes no longer than one of a small one.
+    Only these are read, so a page takes no longer in a large project than in a small one.
 
     `order` is as of `ordered_images`.
 

@@ -36,7 +36,8 @@ class ProjectLabels:
     def relations(self) -> list[BoundRelation]:
         """As `KnownLabels.relations`.
 
-        Those of the recipe, on or off, and shipped ones that fit the tasks without any options.
+        The relations of the recipe, on or off, and shipped relations that fit the tasks without
+        options.
         """
         settings = self.project.settings
         declared: Mapping[str, RelationChoice] = {}

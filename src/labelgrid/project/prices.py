@@ -23,7 +23,7 @@ DIGITS = 3
 class TaskTimes:
     """The labels of a task that have a time.
 
-    That is their number, their median and mean in seconds, and the learned cost.
+    These are their number, their median and mean in seconds, and the learned cost.
     """
 
     labels: int

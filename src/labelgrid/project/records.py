@@ -39,7 +39,7 @@ class Fit(Shown):
     Args:
         round: its number.
         checkpoint: the final checkpoint file, relative to the project folder.
-        model: its digest: of the evaluated weights and, if it has terms, of their states.
+        model: the digest of the evaluated weights and, with terms, of the terms' states.
         recipe: the whole recipe.
         seed: the seed of the training.
         trained: the tasks that had a training label.

@@ -60,7 +60,7 @@ class Recipe:
     def effective(self) -> Json:
         """The recipe as JSON values, without keys that are off and so change nothing.
 
-        These options are newer than the others: work that was begun without them can be resumed.
+        The named options are newer than the rest: work begun without them can be resumed.
         """
         tables: Json = json.loads(self.json())
         if not self.data.average_flips:

@@ -251,7 +251,7 @@ def resolved_options(folder: str, names: Iterable[str], tables: Tables) -> dict[
 def training_options(recipe: Recipe) -> dict[str, dict[str, Json]]:
     """All options of the plug-ins that a training uses, by folder and name.
 
-    Those at their defaults are among them.
+    Options with default values are included.
 
     Raises:
         PluginError: there is no such plug-in.

@@ -14,7 +14,7 @@ class RelationChoice:
         plugin: the plug-in in `labelgrid.relations.derivations`; "": the table's name.
         reads: the tasks whose labels the relation reads, in its order; empty: for each kind the
             only task of the kind.
-        gives: the task of the derived label; "": the only one of its kind that is not read.
+        gives: the task of the derived label; "": the only task of its kind that is not read.
         trust: how far derived labels are believed, from 0 to 1: their weight in training. 0: the
             relation is off.
         exact: derived labels are as good as bought ones: queries leave out the cells that follow.

@@ -41,7 +41,7 @@ class OptionFinder:
 
     Args:
         finds: the options that are proposed.
-        read: what an image says of them, such as counts of pixels.
+        read: a function that takes from an image what `propose` needs, such as counts of pixels.
         propose: a function from what some images say to the tables [options] to try, the preferred
             first; none if nothing follows.
     """

@@ -207,7 +207,7 @@ class _Trial:
     def outcomes(self, views: Sequence[float]) -> tuple[list[float], float]:
         """The errors with some fields of view, over the pixels reached with all views.
 
-        Other pixels would come and go, which flatters the pixels that are left.
+        Otherwise pixels would come and go, which makes the remaining pixels look better.
         """
         by_pair = []
         for pair in self.pairs:

@@ -43,7 +43,7 @@ class TruePair:
     """The true labels of an image that a relation connects.
 
     Args:
-        labels: those that it reads, by task.
+        labels: the labels that the relation reads, by task.
         truth: the label that it should derive.
         camera: the camera of the image; None: unknown.
     """

@@ -63,7 +63,7 @@ class AlikePicks:
 
     Args:
         compared: the number of picked images that were compared.
-        groups: those that look like each other, the largest group first.
+        groups: groups of images that look alike, the largest group first.
         labelled: those that look like an image with a label or a request.
     """
 

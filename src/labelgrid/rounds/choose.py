@@ -182,7 +182,7 @@ def used_up_text(picks: Collection[Pick], grid: Grid) -> str:
 def scores_are_values(strategy: Strategy) -> bool:
     """Whether a strategy's scores are values, not the order of random draws only.
 
-    It says so by an attribute `valued`; without one, they are.
+    A strategy declares this by an attribute `valued`, which is true by default.
     """
     return bool(getattr(strategy, "valued", True))
 

@@ -187,8 +187,8 @@ def fit(
     """Train the open round's network on the current labels, or resume its training.
 
     Then evaluate it on the held-out labels. `recipe`, `changes` and `weights` (of the backbone)
-    replace the project's. Of several processes, `group`, this is the first one; the others
-    `take_part`.
+    replace the project's. With several processes, `group`, this process is the first; the others
+    call `take_part`.
 
     Raises:
         TrainingError: there is no label, or a loss is not finite.
@@ -268,7 +268,7 @@ def take_part(
         The record that the first process wrote.
 
     Raises:
-        TrainingError: this process finds other labels or settings than the first one.
+        TrainingError: this process reads other labels or settings than the first process.
         LabelgridError: as `fit` raises.
     """
     told = group.tell()  # from here on, the first process changes nothing that this one reads

@@ -62,7 +62,7 @@ def new_network(
 ) -> Network:
     """Build the network with its initial weights.
 
-    It is checked that it accepts images of the training size.
+    The network is checked to accept images of the training size.
 
     Args:
         context: the project's context.
@@ -336,7 +336,8 @@ def check_known_is_used(context: RoundContext, model: TrainedModel) -> None:
     """Refuse to feed known labels into a network that ignores labels.
 
     Raises:
-        UsageError: the network does, since it has one stage or by its options.
+        UsageError: the network ignores known labels, because it has one stage or because of its
+            options.
     """
     reason = reason_to_ignore(model.network)
     if reason:

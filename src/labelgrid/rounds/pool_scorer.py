@@ -349,7 +349,7 @@ class PoolScorer:
         """Check that the model was trained with all terms of the statistics.
 
         Raises:
-            ProjectError: it was not; names the command that trains such a model.
+            ProjectError: the model was not trained so; names the command that trains such a model.
         """
         for name in self.statistics:
             lacking = sorted(terms_of(name) - self.fit.recipe.get("terms", {}).keys())

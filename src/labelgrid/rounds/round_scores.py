@@ -39,7 +39,7 @@ def strategy_of(project: ProjectFolder, name: str = "") -> tuple[str, Strategy]:
 def score_tables(strategy: Strategy, tables: Tables) -> dict[str, Values]:
     """The recipe's [score] tables, with the options that a strategy relies on.
 
-    Those that the recipe names stay as they are.
+    Statistics that the recipe names stay as they are.
     """
     expected: Tables = _expected_options(strategy).get("statistics", {})
     complete = dict(tables)
@@ -118,13 +118,13 @@ def check_expected_options(
 
     Args:
         who: begins the message, such as "The strategy 'clasp_pe'".
-        strategy: declares them in its attribute `expects`; those of statistics are added by
-            `score_tables`.
+        strategy: the strategy with the attribute `expects`; expected options of statistics are
+            added by `score_tables`.
         recipe_tables: the recipe's tables, by folder: those of "statistics" and of "terms".
 
     Raises:
         RecipeError: a plug-in has another option, or cannot have this one.
-        PluginError: it has none of this name, or there is no such folder.
+        PluginError: there is no plug-in of this name, or no such folder.
     """
     for folder, expected in _expected_options(strategy).items():
         if folder not in recipe_tables:
@@ -174,8 +174,8 @@ def _check_option_values(who: str, table: str, expected: Tables, resolved: Table
 def scoring_model(project: ProjectFolder, strategy: Strategy) -> Fit | None:
     """The record of the model that scores for a strategy, mostly of the newest training.
 
-    Before the first training, it is a record without a checkpoint if the strategy is `cold`: that
-    of the network with its initial weights. None for other strategies.
+    Before the first training, the model of a `cold` strategy is a record without a checkpoint: the
+    network with its initial weights. None for other strategies.
     """
     fit = newest_fit(project.folder)
     if fit or not getattr(strategy, "cold", False):

@@ -217,7 +217,7 @@ def pool_batches(
 ) -> Iterator[PoolBatch]:
     """Yield the images in batches, encoded without gradients, in the given order.
 
-    `on_fault` is told of images that cannot be read; without it such an image is an error.
+    `on_fault` is called with each image that cannot be read; without it, such an image is an error.
     """
     network = job.model.network.eval()
     device = next(network.parameters()).device

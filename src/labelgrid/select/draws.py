@@ -88,7 +88,7 @@ class Drawn:
         images: the images of the pairs, also those without a missing cell.
         audited: the cells that were drawn of suppliers, also those with a true label.
         picks: the drawn cells; their score is None.
-        spent: what they take of the budget, in its unit.
+        spent: the part of the budget used, in its unit.
     """
 
     grid: Grid
@@ -159,7 +159,7 @@ def draw_beside(draws: RandomDraws, grid: Grid, budget: Budget, *, seed: int, ro
 
     All training images stand in one random order. The pairs are its first images that no earlier
     query drew; so all images drawn so far are a random sample of the training images. An image that
-    was drawn earlier is drawn again if it lacks a label that nobody was asked for. The same holds
+    was drawn earlier is drawn again if it lacks a label that was never requested. The same holds
     for the cells of each supplier and task: the label of a pair is often that of an audit, too.
 
     Args:

@@ -52,7 +52,7 @@ def leave_out_following(
         seed: the seed of the project.
         mostly: also leave out cells that mostly follow (`mostly_following`): a share of 1 - trust *
             coverage of the images keeps them.
-        asked: tasks of which cells that follow mostly stay, as somebody asks for them.
+        asked: tasks that the user asked for, whose mostly following cells stay.
     """
     kept = [(relation, STILL_BOUGHT) for relation in relations if relation.exact]
     if mostly:

@@ -90,8 +90,8 @@ def _buy_exactly(
 ) -> list[int] | None:
     """The items of the largest total value, or None if that takes too long.
 
-    Of items that cost the same, the most valuable are taken, so that only their number is open for
-    each cost. The best value of each amount is computed cost by cost (dynamic programming).
+    Among items of equal cost the most valuable are taken, so only their number is open for each
+    cost. The best value of each amount is computed cost by cost (dynamic programming).
     """
     weights = _count_steps(costs[items])
     if weights is None:

@@ -177,7 +177,8 @@ class LabelCurve:
     def fitted(self) -> Forecast:
         """Where the curve itself lies with the labels of the newest round.
 
-        A round lies beside its curve by chance, so that the measured metric is another one.
+        A round lies beside the curve by chance, so the curve's value differs from the measured
+        metric.
         """
         around = self._around
         variance = float(around @ self.spread @ around) + 1 / self.rounds

@@ -216,8 +216,8 @@ class ComposedStrategy:
         needs: the statistics it reads.
         normaliser: makes the scores of different tasks comparable.
         valued: whether scores are values, of which a budget of costs buys the most (`buy_value`).
-            Otherwise they are an order only, such as the order of random draws, in which a budget
-            is spent.
+            Otherwise scores are only an order in which a budget is spent, such as the order of
+            random draws.
         tasks: the tasks that its options name.
         expects, skips_following: as in `Strategy`.
     """

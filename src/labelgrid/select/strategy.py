@@ -118,9 +118,9 @@ class Selection:
             and what was added in this round.
         scores: what the picks are ordered by, prices aside, [n, t] for cells or [n] for images;
             None if no scores order them.
-        without: the scores without one thing each, such as a term or a task, by the name of that
-            thing; all [n, t] or all [n]; NaN where nothing is left. The picks' ranks by these
-            scores are stored with them. Empty if there is one term only.
+        without: the scores without one part each, such as a term or a task, by the name of the
+            part; all [n, t] or all [n]; NaN where nothing is left. The picks' ranks by these scores
+            are stored with them. Empty if there is one term only.
         notes: what is said to the user of the picks, a sentence or two each.
     """
 
@@ -155,9 +155,9 @@ class Strategy(Protocol):
     "entropy"}}}`. A recipe with other options is refused. Options of statistics are used where the
     recipe names none.
 
-    A strategy whose options name tasks lists them in an attribute `tasks`; a study that lacks such
-    a task is refused before it runs. If it picks from some tasks only, the last two laws hold for
-    their cells.
+    A strategy whose options name tasks lists them in an attribute `tasks`; a study without such a
+    task is refused at once. If it picks from some tasks only, the last two laws hold for their
+    cells.
     """
 
     @property

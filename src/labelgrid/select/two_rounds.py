@@ -46,9 +46,8 @@ class Cover:
 def _pick_among(pool: Candidates, rows: Places, amount: float) -> tuple[Places, Floats, float]:
     """Pick from some rows, none of them a centre, beside all centres.
 
-    Returns:
-        The picks in order, their distances when they were picked, and the largest distance of the
-        rows that were not.
+    Returns: The picks in order, their distances when picked, and the largest distance of the other
+    rows.
     """
     both = np.concatenate([np.flatnonzero(pool.centres), rows])
     positions, distances = farthest_first(pool.at(both), amount)

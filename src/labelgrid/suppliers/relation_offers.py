@@ -65,7 +65,7 @@ def relation_offers(project: ProjectFolder) -> list[RelationOffer]:
 def offers_text(offers: Sequence[RelationOffer], folder: Path) -> str:
     """Say which labels may follow, and how to measure how well; "" without an offer.
 
-    A sentence for the relations that can be measured at once, and one for the others.
+    A sentence for the relations that can be measured now, and a sentence for the others.
     """
     ready = [offer for offer in offers if offer.labelled]
     later = [offer for offer in offers if not offer.labelled]

@@ -45,7 +45,7 @@ class RelationRow:
         trust: what it can be trusted; None: that could not be measured.
         measured: the figures; None: there are none.
         options: the options of the plug-in that were found, without defaults.
-        declared_options: those of the recipe, which hold until others are written.
+        declared_options: the options of the recipe, which hold until others are written.
         as_declared: the figures with these, if others were found; None: there are none.
         field_of_view: the field of view of the unknown cameras, in degrees; None: it was not
             needed.

@@ -208,8 +208,8 @@ def pairs(
 ) -> Iterator[tuple[str, LabelArray, LabelArray]]:
     """Images with both a true label and one of a supplier, in random order, with the two labels.
 
-    The supplied label is what a training would get if the image had no true one: its own true label
-    has no part in an alignment.
+    The supplied label is the label that a training would get without a true label: the image's own
+    true label takes no part in the alignment.
 
     Args:
         project: the project.

@@ -62,8 +62,8 @@ class LabelFigure:
         range: the range of labels of this kind, whatever they show; used while there are no earlier
             labels.
         unit: the unit of the value.
-        others: the value if the task declared another option, by that option as a file of tasks has
-            it.
+        others: the value under another declared option of the task, by the option as written in a
+            file of tasks.
         cause: why a value may lie outside the range, a sentence.
         least: fewer labels outside the range say nothing.
     """

@@ -290,7 +290,7 @@ class TaskDef:
         return overview
 
     def judged(self, label: LabelArray) -> LabelArray:
-        """A sample of a large label, by which it is judged; all of one whose lines would break."""
+        """The sample by which a large label is judged; the whole label if its lines would break."""
         sample = label.sample()
         if sample is not label and self.overview().lines:
             return label

@@ -60,7 +60,7 @@ class Subject:
     Args:
         folder: the sort, such as "strategies".
         name: the plug-in's name, or "package.module:object".
-        told: a module that tells the laws what a plug-in itself does not, such as how somebody
+        told: a module that tells the laws what the plug-in does not say, such as how somebody
             answers a request; None: the plug-in's own.
     """
 
@@ -199,7 +199,7 @@ def laws_of(folder: str) -> list[Law]:
 
 
 def subject_of(folder: str, name: str, told: str = "") -> Subject:
-    """The plug-in that a user names, and the module that tells more, if one is named.
+    """The plug-in that a user names, and the module with further declarations, if named.
 
     Raises:
         UsageError: there is no such sort.
@@ -255,7 +255,7 @@ def outcomes(subject: Subject) -> Iterator[LawOutcome]:
 def _hypothesis_keeps_in(folder: str) -> Iterator[None]:
     """Let hypothesis keep its files in a folder, unless the user names another.
 
-    It would keep them in the folder that the command is typed in.
+    Otherwise Hypothesis would keep examples in the current folder.
     """
     configuration = sys.modules.get("hypothesis.configuration")
     if configuration is None or "HYPOTHESIS_STORAGE_DIRECTORY" in os.environ:

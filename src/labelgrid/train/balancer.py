@@ -25,8 +25,8 @@ class TaskLosses:
         present: bool [b, t], True where an image has a task's label; tasks in the order of
             `losses`.
         other: the sum of the terms' losses, a scalar.
-        features: the shared features [b, c, h, w] from which all tasks are predicted, with their
-            graph; b also counts the images of views that were predicted in one pass with the batch.
+        features: the shared features [b, c, h, w] from which all tasks are predicted, with the
+            graph; b also counts images of views predicted in one pass with the batch.
         parameters: the shared parameters, on which every task's loss depends.
         step: the number of optimiser steps before this one.
         progress: 0 at the start of the training, 1 at its end.

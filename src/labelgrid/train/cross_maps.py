@@ -48,7 +48,7 @@ class CrossMaps(nn.Module):
 
     Reading: batch norm normalises a mapping's maps with the statistics of the pass (the predictions
     and the labels that are compared are one pass, so that both are mapped alike) and keeps none.
-    Mappings that are trained before, and then `fixed`, keep running ones, and use these.
+    Mappings that are trained before, and then `fixed`, keep running statistics, and use these.
 
     Args:
         tasks: the tasks by name.

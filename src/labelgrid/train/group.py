@@ -354,7 +354,7 @@ def _buckets(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]
 def join_group() -> Iterator[TrainingGroup]:
     """Take part in the training of several processes that the environment says; else be alone.
 
-    The variables are those of torchrun, or those that `run_together` sets.
+    The variables are set by torchrun or by `run_together`.
 
     Raises:
         LostProcessError: the other processes cannot be reached.

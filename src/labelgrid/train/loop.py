@@ -175,7 +175,7 @@ def _use_cache(trainer: Trainer, folder: Path, progress: Progress) -> Iterator[N
     """Let a training that has not ended read decoded files from a cache, unless the options forbid.
 
     Without the option, images with derived labels alone have a cache: each label is derived once.
-    Files that are read once have none: those of an epoch that is the last.
+    Files that are read only once are not cached, such as those of a last epoch.
     """
     plan = trainer.plan
     image_ids = [image_id for image_id in plan.train if plan.derived.get(image_id)]

@@ -69,9 +69,9 @@ def mix_images(batch: Batch, tasks: Tasks, options: TrainOptions, draw: Draw) ->
     """Paste a part of another image of the batch into some of its images, with all labels.
 
     Each image with a label of `mix_tasks` is mixed with the probability `mix_share`, with another
-    such image drawn at random, as this was before it was mixed. A label of only one of both is
-    valid in its own part alone. Tasks that are not among `mix_tasks` keep their labels outside of
-    the pasted part. The camera of a mixed image is unknown, unless both have the same.
+    such image drawn at random, in its unmixed state. A label of only one of both is valid in its
+    own part alone. Tasks that are not among `mix_tasks` keep their labels outside of the pasted
+    part. The camera of a mixed image is unknown, unless both have the same.
 
     Source: Yun et al. 2019 (CutMix); French et al. 2020 for the rectangle: half of the image, of
     random shape and place; Olsson et al. 2021 (ClassMix) for the pixels of half of the classes.

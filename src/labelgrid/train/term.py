@@ -175,8 +175,8 @@ class Term(nn.Module):
     def views(self) -> Views:
         """Return the further views of the batch, by name.
 
-        Two terms may use the same name. A view is predicted without known labels, unless it returns
-        a batch with others than those of `batch.known`.
+        Two terms may use the same name. A view is predicted without known labels, unless the
+        returned batch has `known` labels other than `batch.known`.
         """
         return {}
 

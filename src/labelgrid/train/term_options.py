@@ -89,8 +89,8 @@ class JointOptions:
         learning_rate: the learning rate of the mapping; 0: the training's.
         condition_rate: learning rate of the mapping's conditional part; 0: the training's.
             Released: 1e-3 (NYUv2) or 1e-5 (Cityscapes).
-        condition_halve: halve that rate after each such share of the training; 0: it decays as the
-            training's. Released: 0.15.
+        condition_halve: halve the condition's rate after each such share of the training; 0: the
+            rate decays as the training's. Released: 0.15.
         maps: largest number of maps in one pass of the mapping. With more, each pass is computed
             again for its gradients, so that memory does not grow with the pairs.
     """

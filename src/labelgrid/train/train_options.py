@@ -82,8 +82,8 @@ class TrainOptions:
         norm: "batch" normalises with each batch's statistics; "frozen" keeps the encoder's, for
             small batches.
         known: probability with which a labelled cell's label is fed in as known (two-stage
-            networks). Terms read these predictions, too; further views get no known labels, but
-            `crop`'s has those of its batch.
+            networks). Terms read these predictions, too; further views get no known labels, except
+            `crop`, whose view has the labels of its batch.
         mix: paste a part of another image of the batch into an image, with the labels: half of the
             image, a rectangle (`"cut"`); or the pixels of half of the other's labelled classes
             (`"class"`).
@@ -100,7 +100,7 @@ class TrainOptions:
         val_every: epochs between evaluations on the val split; 0 evaluates after the last epoch
             only.
         patience: early stopping: end the training after this many evaluations without a lower
-            `loss_mtl` on the val split, if above 0. The other lengths are the most that it takes.
+            `loss_mtl` on the val split, if above 0. The other lengths are then upper limits.
         workers: processes that read and augment images ahead; 0: the training process reads.
         precision: the precision of the computations; `"16-mixed"` and `"bf16-mixed"` are for GPUs.
         device: where the network is trained; `"auto"`: a GPU if there is one.

@@ -248,8 +248,8 @@ class Trainer:
             ids: the ids of the whole batch; None: `batch` is the whole one.
 
         Returns:
-            Of the whole batch: the unweighted task losses, [b] each, the mask of labels, bool
-            [b, t], and the terms' losses, [b] each.
+            For the whole batch: the unweighted task losses, [b] each, the mask of labels, bool [b,
+            t], and the terms' losses, [b] each.
         """
         ids = ids or batch.ids
         self.terms.whole_ids = ids

@@ -47,8 +47,8 @@ class Access:
     """Who may open the page.
 
     Args:
-        token: what a browser or program must show; empty: nothing, but then only names of this
-            machine are answered, to all its users.
+        token: the token that a browser or program must show; empty: none, but then only this
+            machine's names are answered, to all its users.
     """
 
     token: str = ""

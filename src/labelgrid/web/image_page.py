@@ -40,7 +40,8 @@ class ShownCell:
         unit: what follows the numbers of its labels.
         drawable: whether a brush can draw its labels.
         history: its events.
-        seen: the number of its last event: who changes the cell says what he saw. 0 without one.
+        seen: the number of the cell's last event, which a later change must name; 0 without an
+            event.
     """
 
     task: str

@@ -115,7 +115,7 @@ class Order(BaseModel):
         return words_of(started.request(**started.complete(said, project, folder)))
 
     def again(self, number: int) -> Json:
-        """The values of an order that does the same again; `number` is that of this one's job."""
+        """The values of an order that does the same again; `number` is the resumed job's."""
         del number
         return self.model_dump(mode="json", exclude_unset=True)
 

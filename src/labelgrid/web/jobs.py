@@ -242,7 +242,7 @@ def again(project: ProjectReader, number: int) -> int:
 
     Raises:
         LedgerError: there is no such job.
-        StateError: another job goes on, or nobody knows what this one was told.
+        StateError: another job is running, or the arguments of this job are unknown.
     """
     begun = _started(_folder(project, number))
     try:

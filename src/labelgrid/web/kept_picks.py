@@ -64,7 +64,7 @@ def request_picks(project: ProjectReader, number: int) -> int:
     """Start a job to request the picks of a dry run, and return its number.
 
     Raises:
-        LedgerError: that one found none.
+        LedgerError: the dry run found no picks.
         StateError: a cell changed since, or another job goes on.
     """
     proposal = kept_picks(project, number)

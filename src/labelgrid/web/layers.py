@@ -18,7 +18,7 @@ def shown_layers(
 ) -> tuple[list[OtherLabel], str]:
     """The layers on screen while a label is drawn, and why others are not; empty: all are.
 
-    Of a label that measures something, these are its own versions alone.
+    For a label that measures something, only its own versions are shown.
 
     Raises:
         LabelgridError: as `layers_of`.

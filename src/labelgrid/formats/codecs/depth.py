@@ -51,8 +51,8 @@ class Options(Container):
             numbers; other integers are refused.
         disparity: the values grow toward the camera.
         maximum: a label with a larger valid value is refused, in metres (or the disparity's unit).
-        ignore: numbers in files, before the scale, that mean "not measured" besides those that
-            always do: 0 and below, NaN, infinite, 1e10. Such as 65504 or 65535, the largest number
+        ignore: numbers in files, before the scale, that mean "not measured" in addition to the
+            usual ones: 0 and below, NaN, infinite, 1e10. Such as 65504 or 65535, the largest number
             of a type.
     """
 

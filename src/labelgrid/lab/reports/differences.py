@@ -77,8 +77,8 @@ def mean_differences(
 
     They are over finished runs of both. Each seed is read at the labels (or cost) of the strategy's
     round, on straight lines between the rounds of the reference. A round beyond the reference's end
-    is read at that end, once. Rounds that are read between the first two points of a curve, in any
-    seed, are left out, as are those that not all seeds have.
+    is read at that end, once. Left out are rounds that are read between the first two points of a
+    curve in any seed, and rounds that some seed lacks.
     """
     runs = results.finished(strategy)
     reference_runs = results.finished(reference)

@@ -39,8 +39,8 @@ class Ending:
         name: the name of the place, such as "after the last round".
         method: how the values are read there, as a sentence.
         networks: their metrics by strategy and seed.
-        next_networks: where the place lies between rounds, those of the rounds that follow it. A
-            curve that flattens lies between the two.
+        next_networks: if the place lies between rounds, the networks of the next rounds. A curve
+            that flattens lies between the two.
         rounds: the costs of the rounds around the place, by strategy and seed.
         given: whether no run bought labels: what each has was given to it.
     """

@@ -18,7 +18,7 @@ class PairValues:
 
     Args:
         pair: the pair of the same seeds in the same order.
-        further: other readings of them, where they are not known exactly; see `compare`.
+        further: other readings of the values, if these are not known exactly; see `compare`.
         why_not: why they are shown and not tested; "" if they are tested.
     """
 

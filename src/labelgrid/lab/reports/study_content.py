@@ -72,8 +72,8 @@ class PointResults:
             in hindsight.
         single: networks of one task each with the same initial labels, joined as one, by name and
             seed: each task's metrics come from the task's own network.
-        single_of: by strategy, the name of those with its initial labels; "full": of those with
-            every label.
+        single_of: for each strategy, the name of the networks with the strategy's initial labels;
+            "full": with every label.
     """
 
     point: str

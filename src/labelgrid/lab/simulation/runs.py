@@ -58,7 +58,7 @@ class Run:
     def shown(self) -> str:
         """The name under which messages are shown.
 
-        It is the arm's, or the one that an arm's single-task networks share.
+        The name of the arm, or the name shared by single-task networks of several arms.
         """
         if self.task:
             return single_name(self.start_arm)

@@ -111,7 +111,7 @@ class SupplierReader:
         supplier: the supplier.
         dataset: the data set with the images.
         tasks: those of which labels are read.
-        classes: the supplier's classes, of tasks of which it has others.
+        classes: the supplier's classes, for tasks whose classes differ.
         whole: the images whose labels keep the image's extension.
     """
 

@@ -36,7 +36,7 @@ def drawn_pairs(project: ProjectFolder, tasks: Collection[str]) -> list[str]:
 def note_pairs(project: ProjectFolder, image_ids: Sequence[str], tasks: Sequence[str]) -> None:
     """Note that images were drawn as pairs of some tasks.
 
-    Call it in the transaction that requests their cells.
+    Call it in the transaction that requests the pairs' cells.
     """
     if not image_ids:
         return

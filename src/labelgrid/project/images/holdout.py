@@ -256,7 +256,7 @@ def families(rows: Sequence[ImageRow]) -> dict[str, str]:
 def images_trained_on(store: Store, rows: Sequence[ImageRow], fits: Sequence[Fit]) -> set[str]:
     """The images that a finished training may have used.
 
-    Those are the ones that ever had a label, or all if a training used all images.
+    Those are the images that ever had a label, or all images if a training used all.
     """
     if not fits:
         return set()

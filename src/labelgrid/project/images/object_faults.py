@@ -1,6 +1,6 @@
 """Finds images in stores of objects that are missing, unreadable or changed.
 
-An object is read only if the store has another version of it than the one that was read before.
+An object is read only if the store has a newer version than the version read before.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,6 +1,6 @@
 """Class share: picks the images with the largest predicted share of a class.
 
-It finds further labels of a class that lacks some, and measures nothing: images in which the model
+The strategy finds further labels of a rare class, and measures nothing: images in which the model
 misses the class are not found. It needs the statistic `classes`. `labelgrid query --class` sets its
 options.
 """

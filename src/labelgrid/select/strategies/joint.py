@@ -1,7 +1,8 @@
 """Buys the label with the largest gain of all tasks for the cost, relations counted.
 
-Between two tasks of equal gain and cost this is an equal number of labels. A label counts for what
-follows from it, too: where depth holds the normals, it is worth both. Images are drawn at random.
+Between two tasks of equal gain and cost this is an equal number of labels. A label also counts for
+the labels that follow: where depth gives the normals, depth is worth both. Images are drawn at
+random.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -64,8 +64,8 @@ class Discriminator(JointTerm):
 
     Source: MTPSL section 3.2, "Alternative loss and regularization strategies": a convolutional
     network predicts the kind of pair, and is optimised in turn with the network and the mapping.
-    Reading: it never learns from the loss of the network and the mapping, nor these from its own.
-    Pairs without another image do not count.
+    Reading: the discriminator never learns from the loss of the network and the mapping, nor do
+    they learn from the discriminator's. Pairs without another image do not count.
     """
 
     plugin = "discriminator"

@@ -1,8 +1,8 @@
 """Counts the images, and groups of images, over which the labels of each arm are spread, by round.
 
 The analysis counts the training images with at least one label and, if the images have groups, the
-groups: near-duplicates of a scene say little more than a single image. The labels of a round are
-those that its network is trained on, as in `outcomes.csv`.
+groups: near-duplicates of a scene say little more than a single image. A round's labels are the
+labels that its network is trained on, as in `outcomes.csv`.
 """
 
 from collections.abc import Iterator, Sequence
