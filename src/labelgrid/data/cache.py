@@ -119,7 +119,7 @@ def cache_source(
     The file has at most `limit` bytes. It has no name, so that nothing is left of it, even after a
     kill. Images and labels that do not fit, also because the disk is full, are read from their own
     files. Files that cannot be read are left to the reader that needs them, and so are labels with
-    only some classes annotated.
+    only some classes annotated, and labels of which a supplier is not sure.
 
     Args:
         source: the images and labels.
@@ -220,7 +220,7 @@ def _read(
             label = source.label(image_id, task)
         except LabelError:
             continue
-        if label is not None and label.annotated is None:
+        if label is not None and label.annotated is None and label.unsure is None:
             labels[task.name] = label
     try:
         return source.image(image_id), labels

@@ -1,28 +1,46 @@
 """Imports labels of a supplier: all of them, or none and a list of faults."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from labelgrid.annotate.answer_folder import DECLARATION
-from labelgrid.annotate.answers import Answers
+from labelgrid.annotate.answers import Answer, Answers, Fault
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.basics import files
+from labelgrid.basics.array_types import Floats32
 from labelgrid.basics.errors import LabelError, UsageError
 from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import count_text
+from labelgrid.formats.arrays import save_png
+from labelgrid.formats.confidence import (
+    as_bytes,
+    confidence_of,
+    grades_confidence,
+    read_confidence,
+    read_grades,
+)
+from labelgrid.formats.naming import stem
 from labelgrid.imports.import_doubts import DoubtedImport
 from labelgrid.imports.import_labels import LabelImport
 from labelgrid.imports.import_place import import_place
 from labelgrid.imports.import_sources import Source, open_sources
 from labelgrid.imports.imported import Imported
-from labelgrid.imports.validate_labels import UNCHANGED, ValidatedLabels, validate_labels
+from labelgrid.imports.validate_labels import (
+    UNCHANGED,
+    AcceptedLabel,
+    ValidatedLabels,
+    validate_labels,
+)
+from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
-from labelgrid.project.supplier_classes import other_classes
+from labelgrid.project.supplier_classes import OtherClasses, other_classes
 from labelgrid.project.suppliers import (
     Delivery,
     IndexedLabel,
@@ -111,6 +129,17 @@ def _declared(places: Iterable[Source]) -> Supplier:
     return Supplier()
 
 
+def _unread(_size: Size) -> None:
+    """Of a label without a confidence nothing is read."""
+
+
+class Confidence(NamedTuple):
+    """The file of a label's confidence in the project, and the hash of its content."""
+
+    path: str
+    digest: str
+
+
 @dataclass(kw_only=True)
 class SuppliedImport(LabelImport):
     """An import of a supplier's labels.
@@ -119,21 +148,23 @@ class SuppliedImport(LabelImport):
         name: the name of the supplier.
         declared: what the file with the labels declares of them.
         index_before: the labels that the supplier gave before.
+        confidence: reads the confidence of a label at a size, by cell.
     """
 
     name: str
     declared: Supplier
     index_before: SupplierIndex
     rescaled: frozenset[str] = field(init=False)
+    confidence: dict[Cell, Callable[[Size], Floats32]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.folder = f"{SUPPLIED}/{self.name}"
         scaled = set()
         for name, task in self.project.tasks().items():
-            if task.spec.scaled:
+            if task.spec.up_to:
                 scaled.add(name)
-        is_other = self.declared.align != "none" or self.declared.larger_is_nearer is not None
+        is_other = self.declared.up_to != "nothing" or self.declared.larger_is_nearer is not None
         self.rescaled = frozenset(scaled if is_other else ())
 
     def _admit(self, answers: Answers) -> Answers:
@@ -145,13 +176,8 @@ class SuppliedImport(LabelImport):
         if self.declared.classes:
             class_names = self.index.class_names()
             others = other_classes(self.declared.classes, self.index.tasks, class_names)
-        labels = []
-        for answer in answers.labels:
-            classes = others.get(answer.cell.task)
-            if classes and isinstance(answer.label, Path):
-                answer = dataclasses.replace(answer, label=partial(classes.read, answer.label))
-            if answer.cell.image_id in train:
-                labels.append(answer)
+        of_train = [answer for answer in answers.labels if answer.cell.image_id in train]
+        labels = [self._as_declared(answer, others) for answer in of_train]
         left_out = len(answers.labels) - len(labels)
         notes = list(answers.notes)
         if left_out:
@@ -164,12 +190,43 @@ class SuppliedImport(LabelImport):
             notes.append(note)
         return dataclasses.replace(answers, labels=labels, skips=[], notes=notes)
 
+    def _as_declared(self, answer: Answer, others: Mapping[str, OtherClasses]) -> Answer:
+        """The answer with how its file is read: as grades, or with the supplier's classes."""
+        task = answer.cell.task
+        file = answer.label
+        if not isinstance(file, Path):
+            return answer
+        self._note_confidence(answer.cell, file)
+        if task in self.declared.grades:
+            return dataclasses.replace(answer, label=partial(read_grades, file))
+        if task in others:
+            return dataclasses.replace(answer, label=partial(others[task].read, file))
+        return answer
+
+    def _note_confidence(self, cell: Cell, label: Path) -> None:
+        """Note where the confidence of a label is read."""
+        file = confidence_of(label, cell.task)
+        if file is not None:
+            self.confidence[cell] = partial(read_confidence, file)
+        elif cell.task in self.declared.grades:
+            self.confidence[cell] = partial(grades_confidence, label)
+
+    def _write_confidence(self, label: AcceptedLabel, path: str) -> Confidence | None:
+        """Write the confidence of a label beside the label; None if there is none."""
+        read = self.confidence.get(label.row.cell)
+        if read is None:
+            return None
+        name = f"{stem(path)}.confidence.png"
+        file = self.project.inside(name)
+        save_png(file, as_bytes(read(label.size)))
+        return Confidence(name, files.digest(file))
+
     def _validate(self, answers: Answers) -> ValidatedLabels:
         cells = [answer.cell for answer in answers.labels]
         if not self.accept:
             compared = [cell for cell in cells if cell.task not in self.rescaled]
             self.summaries = self._summaries(compared)
-        return validate_labels(
+        validated = validate_labels(
             self.project,
             answers,
             split=None,
@@ -179,6 +236,16 @@ class SuppliedImport(LabelImport):
             rows={cell: self.index_before.row(cell) for cell in cells},
             leave_out=self.index.options.leave_out,
         )
+        faults = [*validated.faults, *self._confidence_faults(validated.labels)]
+        return dataclasses.replace(validated, faults=faults)
+
+    def _confidence_faults(self, labels: Iterable[AcceptedLabel]) -> Iterator[Fault]:
+        for label in labels:
+            cell = label.row.cell
+            try:
+                self.confidence.get(cell, _unread)(label.size)
+            except LabelError as error:
+                yield Fault.of_error(str(error.where or label.answer.where), error, cell)
 
     def _refuse_doubted(self, validated: ValidatedLabels, draw: bool = True) -> None:
         """Say which labels look wrong, and import all: suppliers' labels are not taken for true."""
@@ -201,7 +268,11 @@ class SuppliedImport(LabelImport):
         if not declaration.is_file() or read_declaration(declaration) != self.declared:
             files.write_text(declaration, self.declared.text(), UNCHANGED)
         delivery = self.declared.delivery(self.project.tasks())
-        index = _with_delivery(self.index_before, delivery, validated=validated, paths=paths)
+        pairs = zip(validated.labels, paths, strict=True)
+        confidence = [self._write_confidence(label, path) for label, path in pairs]
+        index = _with_delivery(
+            self.index_before, delivery, validated.labels, paths=paths, confidence=confidence
+        )
         if index != self.index_before:
             write_index(self.project, self.name, index)
             files.remove_files(self.project.folder, self.index_before.paths() - index.paths())
@@ -211,18 +282,22 @@ class SuppliedImport(LabelImport):
 def _with_delivery(
     index: SupplierIndex,
     delivery: Delivery,
+    labels: Sequence[AcceptedLabel],
     *,
-    validated: ValidatedLabels,
     paths: Sequence[str],
+    confidence: Sequence[Confidence | None],
 ) -> SupplierIndex:
     """The labels of a supplier after an import; an equal label stays with the earlier delivery."""
-    if not any(label.is_fresh for label in validated.labels):
-        return index
-    labels = {task: dict(earlier) for task, earlier in index.labels.items()}
+    kept = {task: dict(earlier) for task, earlier in index.labels.items()}
     number = len(index.deliveries)
-    for label, path in zip(validated.labels, paths, strict=True):
+    changed = False
+    for label, path, of_label in zip(labels, paths, confidence, strict=True):
         cell = label.row.cell
-        if label.is_fresh:
-            entry = IndexedLabel(path, label.digest, number)
-            labels.setdefault(cell.task, {})[cell.image_id] = entry
-    return SupplierIndex((*index.deliveries, delivery), labels)
+        entry = IndexedLabel(path, label.digest, number, *(of_label or ()))
+        earlier = kept.setdefault(cell.task, {}).get(cell.image_id)
+        if earlier is None or earlier._replace(delivery=number) != entry:
+            kept[cell.task][cell.image_id] = entry
+            changed = True
+    if not changed:
+        return index
+    return SupplierIndex((*index.deliveries, delivery), kept)
