@@ -253,8 +253,8 @@ class SupplyRequest(
         model: what the maker runs: of `onnx` the TOML file beside a model, of `project` the folder
             of another project.
         maker: what makes the labels; see `labelgrid list makers`.
-        tasks: which output of the model, or task of the other project, a task gets its labels
-            from; empty: as their names say.
+        tasks: the output of the model, or the task of the other project, by task; empty: names
+            decide.
         settings: options of the maker, such as up_to=scale-shift.
         map: what names of the model's classes mean, "diningtable=table,tvmonitor=television", or a
             file with such a pair a line; classes that no name fits are not labelled. A dictionary

@@ -23,7 +23,7 @@ class LabelPlace:
     Args:
         folder: the folder.
         whole: the images whose labels keep the image's extension, see `whole_names`.
-        threads: that a process may compute with; 0: one for each core.
+        threads: the number of threads of a process; 0: one for each core.
     """
 
     folder: Path
@@ -46,10 +46,10 @@ class LabelPlace:
 class Maker(Protocol):
     """Makes labels of images.
 
-    A plug-in of `labelgrid.suppliers.makers` has a frozen dataclass `Options`, and a
-    `build(model, tasks, chosen, options)` that returns one: `model` is the path that a person
-    names, `tasks` are the project's, and `chosen` says by task what of the model it is ({}: as
-    their names say). It refuses what it cannot use, and is pickled for other processes.
+    A plug-in of `labelgrid.suppliers.makers` has a frozen dataclass `Options`, and a function
+    `build(model, tasks, chosen, options)`. The `model` is a path, the `tasks` are the project's.
+    `chosen` is the model's output by task; if empty, names decide. `build` refuses a model without
+    any usable output. Makers are pickled for other processes.
     """
 
     @property

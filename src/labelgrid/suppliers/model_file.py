@@ -170,15 +170,15 @@ class ModelFile:
     Args:
         file: the path below the TOML's folder.
         input: the image.
-        output: what it computes; one table, or several.
-        resize: of images.
-        task: what its outputs are, if they do not say it.
-        model: its name.
+        output: the outputs; one table, or several.
+        resize: the size of images at the input.
+        task: the task of outputs without a task of their own.
+        model: the name of the model.
         bytes: the size of the file, if it is to be checked.
         sha256: the digest of the file, if it is to be checked.
         opset: for readers.
-        source: where it comes from: `repository`, `commit` and anything else.
-        licence: `stated`, the words of its licence, and anything else.
+        source: the origin: `repository`, `commit` and anything else.
+        licence: `stated`, the words of the licence, and anything else.
     """
 
     file: str
@@ -200,14 +200,14 @@ class ModelFile:
 
     @property
     def origin(self) -> str:
-        """Who made it, and where it is."""
+        """The model's name, and the address of the source."""
         address = str(self.source.get("repository", ""))
         commit = str(self.source.get("commit", ""))
         place = f"{address} {commit[:8]}".strip()
         return ", ".join(filter(None, (self.model or self.file, place)))
 
     def tasks(self, tasks: TaskDefs) -> dict[str, TaskDef]:
-        """The tasks that its outputs are meant for, by output: of their names, or of their kind."""
+        """The tasks by output: a task of the same name, or the only task of the kind."""
         meant = {}
         for output in self.output:
             word = output.task or self.task

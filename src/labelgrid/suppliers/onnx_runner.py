@@ -45,13 +45,13 @@ class ModelSetup:
     """What a process is to run, and within which bounds.
 
     Args:
-        path: of the model.
-        input: its input, as in its description.
-        interpolation: of images that are resized.
+        path: the model's file.
+        input: the input, as described.
+        interpolation: the way in which images are resized.
         outputs: name, shape, channels, activation and meaning (a key of `ARRAYS`) of each.
-        seconds: that an image may take.
-        memory: bytes that the process may take.
-        threads: that compute; 0: one for each core.
+        seconds: the most time for an image.
+        memory: the most bytes of the process.
+        threads: the number of threads; 0: one for each core.
     """
 
     path: str
@@ -88,7 +88,7 @@ class OnnxRunner:
 
     @classmethod
     def of(cls, setup: ModelSetup) -> "OnnxRunner":
-        """The runner that was kept for a model, or a new one that is kept in its place."""
+        """The runner of a model: the kept runner, or a new runner in place of another model's."""
         kept = _KEPT.get(os.getpid())
         if kept is not None and kept.setup == setup:
             return kept

@@ -1,9 +1,9 @@
 """Runs an ONNX model in a process of its own: `labelgrid.suppliers.onnx_runner` starts it.
 
 The model may be a stranger's. So the process has bounds on memory and time, may write no file, and
-refuses operators of other domains, data outside the model's folder and giant shapes. It reads a
-line of JSON, which says what to run, then a line and the pixels of each image, and answers with a
-line of JSON and the arrays, or with why it refuses.
+refuses operators of other domains, data outside the model's folder and giant shapes. The first line
+of the input is JSON: the model and the bounds. A line of JSON and the pixels of an image follow, as
+often as wanted. An answer is a line of JSON, which may be a refusal, and the arrays.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ INTERPOLATIONS = {
 
 
 class RefusedModelError(Exception):
-    """A model is not run, or what it computes is not taken, for the reason that this gives."""
+    """Refuses a model, or numbers that a model computes; the text is the reason."""
 
 
 def graphs_of(model: Any) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""Finds models that lie ready for a project, and says what they give and what audits would cost.
+"""Finds models that lie ready for a project, with their tasks and the cost of ten audits.
 
 They are described by TOML files in the folder `models` in or beside the project, or in the folder
 that the variable LABELGRID_MODELS names. Loads no torch.
@@ -27,9 +27,9 @@ class ReadyModel:
     """A model that lies ready, and gave a project no labels yet.
 
     Args:
-        path: of its description.
-        tasks: the project's tasks that it labels.
-        cost: of ten true labels of each of them, on which it is measured.
+        path: the description.
+        tasks: the tasks that the model labels.
+        cost: the cost of ten true labels of each task, to measure the model on.
     """
 
     path: Path

@@ -56,10 +56,10 @@ class SupplyOrder:
     """What is to be supplied.
 
     Args:
-        name: of the supplier.
-        maker: that makes the labels.
-        cost: of a label; None: as it was declared.
-        map: what names of its classes mean.
+        name: the supplier.
+        maker: the maker of the labels.
+        cost: the cost of a label; None: as declared.
+        map: the meanings of the maker's names of classes.
         limit: the most images of this run; 0: all.
     """
 
@@ -98,7 +98,7 @@ class Supplied(Shown):
         left: the number of training images that still have none of this revision.
         faults: why images have no label, by id.
         licence: as the maker states it; "" where it was said before.
-        seconds: of a dry run, how long all that are left will take; None: of no dry run.
+        seconds: the time that all images would take, in a dry run; None: no dry run.
         next_step: the command to go on with.
     """
 
@@ -136,9 +136,9 @@ class MadeLabels:
     """What a pass made.
 
     Args:
-        images: of which it made labels, or found that there is none.
-        faults: why images could not be labelled, by id.
-        licence: that was told.
+        images: the images that were run.
+        faults: the reasons why other images have no label, by id.
+        licence: the words that were told; "" if none were.
     """
 
     images: Sequence[str]

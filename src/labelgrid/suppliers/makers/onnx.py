@@ -43,10 +43,10 @@ class Options:
     """How a model is run, and what its description leaves out.
 
     Args:
-        up_to: what its depth is true up to: nothing, scale or scale-shift; "": as described.
-        larger_is_nearer: whether its depth grows toward the camera; None: as described.
-        seconds: that it may take for an image.
-        memory: GB that its process may take.
+        up_to: what depth is true up to: nothing, scale or scale-shift; "": as described.
+        larger_is_nearer: whether numbers grow toward the camera; None: as described.
+        seconds: the most time for an image.
+        memory: the most memory of the model's process, in GB.
     """
 
     up_to: UpTo = ""
@@ -155,10 +155,10 @@ class OutputForm:
     """How an output becomes the label of a format.
 
     Args:
-        meaning: what its process computes, see `onnx_runner.ARRAYS`.
-        channels: of the output; 0: one for each class.
-        extension: of its files.
-        write: writes a file.
+        meaning: the arrays that the process returns, see `onnx_runner.ARRAYS`.
+        channels: the number of channels; 0: one for each class.
+        extension: the end of names of files.
+        write: the function that writes a file.
     """
 
     meaning: str
@@ -189,11 +189,11 @@ class OnnxMaker:
     """Makes labels by a model.
 
     Args:
-        model: as it is described.
-        path: of its file.
-        digest: of that.
+        model: the description.
+        path: the model's file.
+        digest: the SHA-256 of the file.
         plans: the outputs that label tasks.
-        options: how it is run.
+        options: the options of the run.
     """
 
     model: ModelFile

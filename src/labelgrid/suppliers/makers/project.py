@@ -46,10 +46,10 @@ class ProjectMaker:
     """Makes labels by the predictions of a project.
 
     Args:
-        folder: of that project.
-        model: the digest of its newest network.
-        tasks: the tasks that are labelled, by name.
-        others: the same tasks of the other project, by these names.
+        folder: the other project's folder.
+        model: the digest of the other project's newest network.
+        tasks: the tasks to label, by name.
+        others: the tasks of the other project, by the same names.
     """
 
     folder: Path
