@@ -14,6 +14,7 @@ from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.wording import number
 from labelgrid.ledger.grid import State
 from labelgrid.operations.headlines import jackknife_interval
+from labelgrid.project.cells.random_labels import ENOUGH
 from labelgrid.project.derived_labels import derived_counts, grid_to_buy
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import EpochRecord, Measurement, all_fits, newest_fit, read_log
@@ -91,16 +92,20 @@ def _still_to_follow(project: ProjectFolder) -> list[Advice]:
 
 def _unmeasured_suppliers(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
     rows = []
+    audit = command("query", project.folder, "--audit", ENOUGH)
+    costs = {row.name: row.cost for row in project.store.tasks()}
     for name, supplier in supplier_values(project, recipe.suppliers).items():
         for task, count in supplier["labels"].items():
             if supplier["trust"][task] or task in supplier["measured"]:
                 continue
+            price = ENOUGH * costs.get(task, 0.0)
             text = (
                 f"{count_text(count, 'label')} of {task} by {name} may save true ones, but nobody "
-                f"measured how true they are: `{command('query', project.folder, '--audit', '10')}`"
-                f" and then `{command('relate', project.folder)}` do."
+                f"measured how true they are: `{audit}`, of which {task} costs {price:g}, and then "
+                f"`{command('relate', project.folder)}` do."
             )
-            rows.append(Advice(topic="follows", text=text, task=task, count=count))
+            advice = Advice(topic="follows", text=text, task=task, count=count, price=price)
+            rows.append(advice)
     return rows
 
 

@@ -57,4 +57,10 @@ def test_init_and_advise_say_the_command_and_what_ten_audits_cost(
     assert expected in said and "cost 30." in said
     with ProjectFolder.open(folder) as project:
         (row,) = [row for row in advise(project).advice if "lies ready" in row.text]
-        assert row.price == 10 * project.tasks()["depth"].cost and row.task == "depth"
+        cost = 10 * project.tasks()["depth"].cost
+        assert row.price == cost and row.task == "depth"
+    with Project.open(folder, progress=Said()) as opened:
+        opened.supply("made", tmp_path / "models/depth.toml", limit=1)
+    with ProjectFolder.open(folder) as project:
+        (row,) = [row for row in advise(project).advice if "by made" in row.text]
+    assert row.price == cost and f"of which depth costs {cost:g}" in row.text
