@@ -78,6 +78,12 @@ class LabelArray(Shown):
         """Whether a supplier's label is true up to a scale at best, or has a confidence."""
         return self.confidence is not None or self.up_to is not None
 
+    def where_confident(self) -> "LabelArray":
+        """The label without the pixels whose confidence is 0."""
+        if self.confidence is None:
+            return self
+        return replace(self, valid=self.valid & (self.confidence > 0))
+
     def sample(self) -> "LabelArray":
         """Every n-th row and column of a label of more than `JUDGED` pixels; else the label itself.
 

@@ -42,25 +42,39 @@ def fit(values: AnyFloats, aim: AnyFloats, *, shift: bool) -> Fit:
         >>> fit(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), aim, shift=True)
         Fit(scale=2.0, shift=3.0)
     """
-    error = np.abs(_line(values, aim, shift).of(values) - aim)
+    kept = np.ones(len(values))
+    error = _distance(_line(values, aim, kept, shift), values, aim)
     last = max(int(np.ceil(KEPT * len(error))), 1) - 1
-    kept = error <= np.partition(error, last)[last]
-    return _line(values[kept], aim[kept], shift)
+    kept = (error <= np.partition(error, last)[last]).astype(np.float64)
+    return _line(values, aim, kept, shift)
 
 
-def _line(values: AnyFloats, aim: AnyFloats, shift: bool) -> Fit:
+def _line(values: AnyFloats, aim: AnyFloats, kept: AnyFloats, shift: bool) -> Fit:
+    """The line by least squares over the pixels where `kept` is 1; it is 0 elsewhere.
+
+    Few passes over few arrays: large ones take longer to allocate than to compute.
+    """
+    used = values * kept
+    square = float(used @ values)
+    product = float(used @ aim)
     if not shift:
-        return Fit(
-            max(float(values @ aim) / max(float(values @ values), np.finfo(float).tiny), 0), 0
-        )
-    middle = float(values.mean())
-    level = float(aim.mean())
-    centred = values - middle
-    square = float(centred @ centred)
-    if square <= len(values) * (FLAT * middle) ** 2:
+        return Fit(max(product / max(square, np.finfo(float).tiny), 0), 0)
+    count = float(kept.sum())
+    middle = float(used.sum()) / count
+    level = float(kept @ aim) / count
+    square -= count * middle**2
+    if square <= count * (FLAT * middle) ** 2:
         return Fit(0, level)
-    scale = max(float(centred @ (aim - level)) / square, 0)
+    scale = max((product - count * middle * level) / square, 0)
     return Fit(scale, level - scale * middle)
+
+
+def _distance(line: Fit, values: AnyFloats, aim: AnyFloats) -> AnyFloats:
+    """How far fitted numbers are from those of a map."""
+    error = values * line.scale
+    error += line.shift
+    error -= aim
+    return np.abs(error, out=error)
 
 
 def spread(values: AnyFloats) -> float:
@@ -71,18 +85,23 @@ def spread(values: AnyFloats) -> float:
         1.6666666666666667
     """
     place = (len(values) - 1) // 2
-    return float(np.abs(values - np.partition(values, place)[place]).mean())
+    away = np.partition(values, place)
+    away -= away[place]
+    return float(np.abs(away, out=away).mean())
 
 
-def fit_error(values: AnyFloats, aim: AnyFloats, *, shift: bool) -> float:
+def fit_error(
+    values: AnyFloats, aim: AnyFloats, *, shift: bool, weights: AnyFloats | None = None
+) -> float:
     """The mean error of fitted numbers [n] as a share of the map's spread.
 
-    NaN of fewer than `FEWEST_PIXELS`, or of a map without spread.
+    `weights` of the pixels count in the mean. NaN of fewer than `FEWEST_PIXELS`, or of a map
+    without spread.
     """
     if len(aim) < FEWEST_PIXELS:
         return np.nan
     width = spread(aim)
     if not width > 0:
         return np.nan
-    fitted = fit(values, aim, shift=shift).of(values)
-    return float(np.abs(fitted - aim).mean()) / width
+    error = _distance(fit(values, aim, shift=shift), values, aim)
+    return float(np.average(error, weights=weights)) / width

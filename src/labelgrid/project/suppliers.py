@@ -34,6 +34,8 @@ INDEX = "index.json"
 UpToChoice = Literal["nothing", "scale", "scale-shift"]
 #: The measured trust in a supplier's labels.
 MEASURED = "measured.json"
+#: The rule by which trust is measured; by the first, depth up to a scale earned none.
+RULE = 2
 T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _WHAT_IS_DECLARED = {
@@ -179,10 +181,14 @@ class MeasuredTrust:
     Args:
         tasks: by task.
         deliveries: the number of its imports until then.
+        rule: by which it was measured, see `RULE`.
+        coverage: the share of true labels' pixels that theirs reach, by task.
     """
 
     tasks: Mapping[str, float] = field(default_factory=dict)
     deliveries: int = 0
+    rule: int = 1
+    coverage: Mapping[str, float] = field(default_factory=dict)
 
 
 def supplier_names(project: ProjectFolder) -> list[str]:
@@ -277,27 +283,50 @@ def write_index(project: ProjectFolder, name: str, index: SupplierIndex) -> None
     files.write_text(supplier_folder(project, name) / INDEX, f"{text}\n")
 
 
-def note_trust(project: ProjectFolder, name: str, tasks: Mapping[str, float]) -> None:
-    """Keep the trust that was measured in a supplier's labels, by task.
+def note_trust(
+    project: ProjectFolder, name: str, tasks: Mapping[str, float], coverage: Mapping[str, float]
+) -> None:
+    """Keep the trust that was measured in a supplier's labels, and the coverage, by task.
 
     Raises:
         ProjectError: the disk reports an error.
     """
-    measured = MeasuredTrust(tasks, len(read_index(project, name).deliveries))
+    measured = MeasuredTrust(tasks, len(read_index(project, name).deliveries), RULE, coverage)
     text = json.dumps(asdict(measured), ensure_ascii=False)
     files.write_text(supplier_folder(project, name) / MEASURED, f"{text}\n")
 
 
 def noted_trust(project: ProjectFolder, name: str) -> Mapping[str, float]:
-    """The measured trust in a supplier's labels, by task; empty if labels came since.
+    """The measured trust in a supplier's labels, by task.
+
+    It is empty if labels came since, or an earlier rule measured.
 
     Raises:
         ProjectError: the note or the list of labels is damaged.
     """
-    measured = _read(MeasuredTrust, supplier_folder(project, name) / MEASURED)
-    if measured.deliveries != len(read_index(project, name).deliveries):
+    measured = measured_trust(project, name)
+    if measured.rule != RULE or measured.deliveries != len(read_index(project, name).deliveries):
         return {}
     return measured.tasks
+
+
+def measured_trust(project: ProjectFolder, name: str) -> MeasuredTrust:
+    """What was measured last of a supplier's labels.
+
+    Raises:
+        ProjectError: the note is damaged.
+    """
+    return _read(MeasuredTrust, supplier_folder(project, name) / MEASURED)
+
+
+def measured_before(project: ProjectFolder, name: str) -> list[str]:
+    """The tasks of a supplier whose trust was measured by an earlier rule.
+
+    Raises:
+        ProjectError: the note is damaged.
+    """
+    measured = measured_trust(project, name)
+    return [] if measured.rule == RULE else sorted(measured.tasks)
 
 
 def supplier_values(
@@ -315,6 +344,7 @@ def supplier_values(
             "cost": supplier.cost,
             "trust": {task: choice.trust_in(task) for task in counts},
             "measured": dict(noted_trust(project, name)),
+            "earlier_rule": [task for task in measured_before(project, name) if task in counts],
             "origin": supplier.origin,
             "licence": supplier.licence,
         }

@@ -17,6 +17,7 @@ from labelgrid.data.cameras import NAME as CAMERAS
 from labelgrid.executors.workplace import IN_THIS_PROCESS, Workplace
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import text_with_tables
+from labelgrid.project.suppliers import measured_before, supplier_names
 from labelgrid.suppliers.relation_trust import RelationRow, proposed_camera, relation_tables
 from labelgrid.suppliers.supplier_trust import SupplierRow, note_measured_trust, supplier_tables
 from labelgrid.suppliers.trust_jobs import measure_trust, unmeasured_trust
@@ -97,6 +98,7 @@ def relate(
             next_step="`labelgrid list relations` shows all relations; declare one as a table "
             f"[changes.relations.NAME]. Or `{imports}` brings a supplier's labels.",
         )
+    _say_measured_before(project, progress)
     rows = measure_trust(project, progress, unmeasured, workplace)
     if rows is None:
         return Related(relations=[], suppliers=[], files={}, written=False)
@@ -119,6 +121,16 @@ def relate(
         files=files,
         written=write and bool(files),
     )
+
+
+def _say_measured_before(project: ProjectFolder, progress: Progress) -> None:
+    for name in supplier_names(project):
+        tasks = measured_before(project, name)
+        if tasks:
+            progress.say(
+                f"{name}: the trust in {join_names(tasks)} was measured by an earlier rule, and is "
+                "measured again; --write keeps it."
+            )
 
 
 def _with_tables(text: str, tables: Tables) -> str:

@@ -61,7 +61,7 @@ def test_the_list_is_parsed_once_until_it_is_replaced_or_changed(project: Projec
 def test_a_measured_trust_is_that_of_the_labels_that_were_there(project: ProjectFolder) -> None:
     write_index(project, "s", INDEX)
     assert noted_trust(project, "s") == {} == MeasuredTrust().tasks
-    note_trust(project, "s", {"depth": 0.25})
+    note_trust(project, "s", {"depth": 0.25}, {"depth": 0.5})
     assert noted_trust(project, "s") == {"depth": 0.25}
     further = (*INDEX.deliveries, Delivery(imported="2026-11-28"))
     write_index(project, "s", SupplierIndex(further, INDEX.labels))

@@ -19,7 +19,7 @@ from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.formats.codecs import depth as files
 from labelgrid.formats.unmeasured import LARGEST, lone_largest
-from labelgrid.tasks.agreement import distance_agreement
+from labelgrid.tasks.agreement import distance_agreement, median_value
 from labelgrid.tasks.figures import LabelFigure, LabelFigures, distance_slope
 from labelgrid.tasks.outlines import distance_outline
 from labelgrid.tasks.overview import Legend, LogHistogram, Overview, Range, percent, two_digits
@@ -315,6 +315,7 @@ SPEC = Spec(
     overview=DistanceOverview,
     slope=depth_slope,
     agreement=distance_agreement,
+    constants=median_value,
     other_figures={"absErr": "RMSE"},
     up_to=("scale", "scale-shift"),
     in_metres=in_metres,
