@@ -43,7 +43,7 @@ class SuppliedTarget:
 
     @property
     def _varies(self) -> Tensor:
-        value = self.target.value[:, :1]
+        value = self.target.value[:, :1].to(self.up_to.dtype)
         valid = self.target.valid
         high = value.masked_fill(~valid, -torch.inf).flatten(1).amax(1)
         low = value.masked_fill(~valid, torch.inf).flatten(1).amin(1)

@@ -364,6 +364,16 @@ def supplied_rows(project: ProjectFolder) -> list[CellRow]:
     return rows
 
 
+def confidence_files(project: ProjectFolder) -> list[tuple[str, str]]:
+    """The files of the confidence of suppliers in the project, with the hashes of their contents."""
+    confidence = []
+    for name in supplier_names(project):
+        for labels in read_index(project, name).labels.values():
+            given = [label for label in labels.values() if label.confidence]
+            confidence += [(label.confidence, label.confidence_digest) for label in given]
+    return confidence
+
+
 def refuse_unknown_suppliers(project: ProjectFolder, names: Collection[str]) -> None:
     """Refuse suppliers of a recipe that the project does not have.
 
