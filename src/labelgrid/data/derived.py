@@ -1,23 +1,50 @@
 """Fills gaps among an image's labels: with labels derived from known labels, or supplied."""
 
+import math
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labelgrid.data.dataset import Source, WrappedImages, weight_of
-from labelgrid.data.supplied_source import SuppliedLabels
+from labelgrid.data.supplied_source import SuppliedLabels, without_shift
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.tasks.task import TaskDef, TaskDefs
 
+
+@dataclass(frozen=True, kw_only=True)
+class SuppliedRelation:
+    """A relation that reads labels of suppliers where an image lacks true ones.
+
+    Args:
+        relation: derives the label.
+        supplied: the labels of suppliers that it reads, by task; it reads true ones of the others.
+    """
+
+    relation: BoundRelation
+    supplied: Mapping[str, SuppliedLabels]
+
+    @property
+    def trust(self) -> float:
+        """The trust in the relation times that in each supplier."""
+        return self.relation.trust * math.prod(labels.trust for labels in self.supplied.values())
+
+    @property
+    def coverage(self) -> float:
+        """The coverage of the relation times that of each supplier."""
+        coverages = [labels.coverage for labels in self.supplied.values()]
+        return self.relation.coverage * math.prod(coverages)
+
+
 #: What gives a label that nobody bought; its `trust` is the label's weight in training.
-Filler = BoundRelation | SuppliedLabels
+Filler = BoundRelation | SuppliedLabels | SuppliedRelation
 
 
 @dataclass(frozen=True)
 class DerivedSource(WrappedImages):
     """A `Source` in which missing labels are derived from known labels, or supplied.
 
-    Relations read labels of the source alone, never derived or supplied ones.
+    Relations read true labels, and those of suppliers as far as the filler says; never derived ones.
 
     Args:
         source: the true labels.
@@ -39,23 +66,34 @@ class DerivedSource(WrappedImages):
         filler = self.fillers.get(image_id, {}).get(task.name)
         if filler is None:
             return self.source.label(image_id, task)
-        if isinstance(filler, BoundRelation):
-            label = self._derived(image_id, filler)
-        else:
+        if isinstance(filler, SuppliedLabels):
             label = filler.label(image_id, task)
+        elif isinstance(filler, SuppliedRelation):
+            label = self._derived(image_id, filler.relation, filler.supplied)
+        else:
+            label = self._derived(image_id, filler, {})
         if label is not None and label.valid.any():
             return label
         return None
 
-    def _derived(self, image_id: str, relation: BoundRelation) -> LabelArray | None:
+    def _derived(
+        self, image_id: str, relation: BoundRelation, supplied: Mapping[str, SuppliedLabels]
+    ) -> LabelArray | None:
         labels = {}
+        confidence = None
         for name in relation.reads:
             label = self.source.label(image_id, self.tasks[name])
+            if name in supplied:
+                given = supplied[name].label(image_id, self.tasks[name])
+                label = without_shift(given, label) if given else None
             if label is None:
                 return None
+            if label.confidence is not None:
+                confidence = label.confidence * (1 if confidence is None else confidence)
             labels[name] = label
         size = labels[relation.reads[0]].size
-        return relation.label(labels, self.camera(image_id, size))
+        derived = relation.label(labels, self.camera(image_id, size))
+        return replace(derived, confidence=confidence)
 
     def weight(self, image_id: str, task: str) -> float:
         """As `WeightedSource.weight`; of a label of a filler, the trust in the filler."""
@@ -88,6 +126,74 @@ def derivable(
         if following:
             derived[image_id] = following
     return derived
+
+
+def add_supplied_relations(
+    fillers: dict[str, dict[str, Filler]],
+    relations: Sequence[BoundRelation],
+    supplied: Mapping[str, Sequence[SuppliedLabels]],
+    labelled: Mapping[str, Collection[str]],
+    *,
+    has_camera: Callable[[str], bool],
+    is_sparse: Callable[[str, str], bool],
+) -> Counter[tuple[str, str, str]]:
+    """Add what relations derive from labels of suppliers, where nothing follows from true labels.
+
+    Args:
+        fillers: by image and task; get the labels.
+        relations: that are on.
+        supplied: by task.
+        labelled: the tasks of which each image that may be filled has a label.
+        has_camera: whether an image's camera is known.
+        is_sparse: whether an image's true label of a task is valid in so few pixels that nothing
+            follows from it.
+
+    Returns:
+        The number of images by supplier, task that it gives, and task that does not follow since
+        its maps are true up to a shift.
+    """
+    refused = Counter[tuple[str, str, str]]()
+    readable = [one for one in relations if any(name in supplied for name in one.reads)]
+    for image_id, tasks in labelled.items():
+        candidates: dict[str, SuppliedRelation] = {}
+        for relation in readable:
+            if relation.gives in tasks or (relation.needs_camera and not has_camera(image_id)):
+                continue
+            following = _on_supplied(relation, image_id, supplied, tasks, is_sparse)
+            if isinstance(following, SuppliedLabels):
+                refused[following.supplier, *relation.reads[:1], relation.gives] += 1
+            elif following:
+                best = candidates.get(relation.gives)
+                if best is None or best.trust < following.trust:
+                    candidates[relation.gives] = following
+        if candidates:
+            fillers.setdefault(image_id, {}).update(candidates)
+    return refused
+
+
+def _on_supplied(
+    relation: BoundRelation,
+    image_id: str,
+    supplied: Mapping[str, Sequence[SuppliedLabels]],
+    tasks: Collection[str],
+    is_sparse: Callable[[str, str], bool],
+) -> SuppliedRelation | SuppliedLabels | None:
+    """The relation on labels of suppliers of an image; the labels that it cannot read alone; None.
+
+    None: a label is missing, or all are true.
+    """
+    read = {}
+    for name in relation.reads:
+        several = [one for one in supplied.get(name, ()) if image_id in one.files]
+        if name in tasks and not (several and is_sparse(image_id, name)):
+            continue
+        if not several:
+            return None
+        usable = [one for one in several if name in tasks or not one.is_shifted]
+        if not usable:
+            return several[0]
+        read[name] = max(usable, key=lambda labels: labels.trust)
+    return SuppliedRelation(relation=relation, supplied=read) if read else None
 
 
 def add_supplied(

@@ -11,7 +11,7 @@ import numpy as np
 
 from labelgrid.basics.array_types import AnyFloats
 from labelgrid.basics.results import Result
-from labelgrid.formats.codec import LabelArray, UpTo
+from labelgrid.formats.codec import LabelArray
 from labelgrid.pixel.map_fit import fit_error
 from labelgrid.project.cells.random_labels import ENOUGH
 from labelgrid.relations.true_agreement import (
@@ -110,7 +110,7 @@ def compare(label: LabelArray, truth: LabelArray, task: TaskDef) -> Sequence[Res
     if label.up_to is None:
         return task.agreement(label, truth)
     both = label.valid & truth.valid
-    true = _as_in_map(truth.value[..., 0][both], label.up_to)
+    true = label.up_to.in_map(truth.value[..., 0][both])
     return _fitted(true, label, both)
 
 
@@ -152,16 +152,8 @@ def _as_given(pair: LabelPair) -> LabelArray:
     label, truth = pair
     if label.up_to is None:
         return replace(truth, annotated=label.annotated)
-    value = _as_in_map(truth.value, label.up_to)
+    value = label.up_to.in_map(truth.value)
     return replace(truth, value=value, up_to=label.up_to)
-
-
-def _as_in_map(values: AnyFloats, up_to: UpTo) -> AnyFloats:
-    """Numbers of a task as those of a map are, but for a scale and a shift."""
-    values = values.astype(np.float64)
-    if up_to.inverse:
-        return np.reciprocal(np.maximum(values, up_to.least))
-    return values
 
 
 def _fitted(values: AnyFloats, label: LabelArray, both: AnyFloats) -> Sequence[Result]:
