@@ -171,6 +171,19 @@ def add_supplied_relations(
     return refused
 
 
+def shifted_text(read: str, gives: str) -> str:
+    """Why maps of a supplier that are true up to a shift give nothing alone.
+
+    Example:
+        >>> print(shifted_text("depth", "normals"))
+        depth up to a scale and a shift gives normals only after a fit to true depth of that image, such as of a sparse sensor
+    """
+    return (
+        f"{read} up to a scale and a shift gives {gives} only after a fit to true {read} of that "
+        "image, such as of a sparse sensor"
+    )
+
+
 def _on_supplied(
     relation: BoundRelation,
     image_id: str,

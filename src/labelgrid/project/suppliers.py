@@ -15,18 +15,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
+import numpy as np
+
 from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.basics import files
+from labelgrid.basics.array_types import Floats
 from labelgrid.basics.config import as_toml, parse, read_toml
 from labelgrid.basics.errors import ProjectError, RecipeError, UsageError
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import join_names
 from labelgrid.data.data_options import SupplierChoice
-from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.grid import Cell, Grid, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
 
 if TYPE_CHECKING:
+    from labelgrid.relations.bound import BoundRelation
     from labelgrid.tasks.task import TaskDefs
 
 INDEX = "index.json"
@@ -345,10 +349,65 @@ def supplier_values(
             "trust": {task: choice.trust_in(task) for task in counts},
             "measured": dict(noted_trust(project, name)),
             "earlier_rule": [task for task in measured_before(project, name) if task in counts],
+            "derives": _derived_trust(project.relations(), supplier, choice, counts),
             "origin": supplier.origin,
             "licence": supplier.licence,
         }
     return values
+
+
+def given_shares(project: ProjectFolder, grid: Grid) -> Floats | None:
+    """The share of each cell's label [n, t] that the recipe's suppliers give; None without trust.
+
+    It is the trust in the most trusted one times its coverage, as measured last; also of what
+    relations derive from its labels.
+
+    Raises:
+        RecipeError: the recipe is wrong.
+        ProjectError: what was measured, or the list of a supplier's labels, is damaged.
+    """
+    choices = project.suppliers()
+    if not any(choice.is_on for choice in choices.values()):
+        return None
+    columns = grid.columns
+    shares = np.zeros(grid.state.shape)
+    readable = np.zeros(grid.state.shape)
+    for name, choice in choices.items():
+        index = read_index(project, name)
+        shifted = read_declaration(supplier_folder(project, name) / DECLARATION).up_to
+        for task in columns.keys() & index.labels.keys():
+            coverage = measured_trust(project, name).coverage.get(task, 1.0)
+            given = index.labels[task]
+            share = np.array([image_id in given for image_id in grid.images])
+            column = columns[task]
+            values = share * choice.trust_in(task) * coverage
+            shares[:, column] = np.maximum(shares[:, column], values)
+            if shifted != "scale-shift":
+                readable[:, column] = np.maximum(readable[:, column], values)
+    for relation in project.relations():
+        reads = [columns[task] for task in relation.reads]
+        sources = np.maximum(readable[:, reads], grid.bought[:, reads])
+        follows = sources.prod(1) * relation.trust * relation.coverage
+        follows[grid.bought[:, reads].all(1)] = 0  # that is no supplier's
+        column = columns[relation.gives]
+        shares[:, column] = np.maximum(shares[:, column], follows)
+    return shares if shares.any() else None
+
+
+def _derived_trust(
+    relations: Collection["BoundRelation"],
+    supplier: Supplier,
+    choice: SupplierChoice,
+    tasks: Collection[str],
+) -> dict[str, float]:
+    """The trust in what relations derive from a supplier's labels of one task, by task."""
+    trust: dict[str, float] = {}
+    if supplier.up_to != "scale-shift":
+        for relation in relations:
+            if len(relation.reads) == 1 and relation.reads[0] in tasks:
+                both = relation.trust * choice.trust_in(relation.reads[0])
+                trust[relation.gives] = max(both, trust.get(relation.gives, 0.0))
+    return {task: value for task, value in trust.items() if value}
 
 
 def supplied_rows(project: ProjectFolder) -> list[CellRow]:

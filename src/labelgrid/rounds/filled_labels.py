@@ -16,6 +16,7 @@ from labelgrid.data.derived import (
     add_supplied,
     add_supplied_relations,
     derivable,
+    shifted_text,
 )
 from labelgrid.project.images.known_cameras import camera_step
 from labelgrid.relations.bound import BoundRelation
@@ -151,8 +152,8 @@ def say_refused(fillers: FilledLabels, progress: Progress) -> None:
     """Say what does not follow from labels of suppliers, since these are true up to a shift."""
     for (supplier, read, gives), count in sorted(fillers.refused.items()):
         progress.say(
-            f"'{gives}' does not follow from '{read}' of {supplier} in {count_text(count, 'image')}"
-            f": {read} up to a scale and a shift gives {gives} only after a fit to true {read} of the image, as of a sparse sensor."
+            f"'{gives}' does not follow from '{read}' of {supplier} in "
+            f"{count_text(count, 'image')}: {shifted_text(read, gives)}."
         )
 
 

@@ -1,7 +1,8 @@
 """Buys the label with the largest gain of all tasks for the cost, relations counted.
 
 Between two tasks of equal gain and cost this is an equal number of labels. A label counts for what
-follows from it, too: where depth holds the normals, it is worth both. Images are drawn at random.
+follows from it, too: where depth holds the normals, it is worth both. A label that a trusted
+supplier gives is worth what that leaves to gain. Images are drawn at random.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -73,7 +74,8 @@ class Joint:
             if whole:
                 why = "completes an image" if begun[row] else "random image"
             chosen.append((row * t + column, value, why))
-        return Selection(picks=grid.cell_picks(chosen))
+        terms = {} if pool.given is None else {"left to gain": 1 - pool.given}
+        return Selection(picks=grid.cell_picks(chosen), terms=terms)
 
 
 @dataclass(kw_only=True)
@@ -83,6 +85,7 @@ class _Market:
     Args:
         gains: of each task [t].
         fractions: the fraction of each column's label that a row's label gives [t, t].
+        given: the share of each label that suppliers give once its image has a bought one [n, t].
         prices: of a label of each task [t], as a part of the budget; infinite if none is left.
         reached: the part of each cell's label that is bought or follows from bought ones [n, t];
             changes with each purchase.
@@ -90,6 +93,7 @@ class _Market:
 
     gains: Floats
     fractions: Floats
+    given: Floats
     prices: Floats
     reached: Floats
 
@@ -108,7 +112,8 @@ class _Market:
         self.reached[row] += added
 
     def _added(self, row: int, column: int) -> Floats:
-        return np.maximum(self.fractions[column] - self.reached[row], 0.0)
+        reaches = np.maximum(self.fractions[column], self.given[row])
+        return np.maximum(reaches - self.reached[row], 0.0)
 
 
 def _market(pool: PoolView, costs: Floats, gains: str) -> _Market:
@@ -121,9 +126,13 @@ def _market(pool: PoolView, costs: Floats, gains: str) -> _Market:
     reached = np.zeros(grid.state.shape)
     for column in columns.values():
         reached = np.maximum(reached, grid.bought[:, [column]] * fractions[column])
+    given = np.zeros(grid.state.shape) if pool.given is None else pool.given
+    read = np.ones(len(given), np.bool_) if pool.given_everywhere else grid.bought.any(1)
+    reached = np.maximum(reached, given * read[:, None])
     return _Market(
         gains=task_gains(pool.history if gains == "curves" else (), grid.tasks),
         fractions=fractions,
+        given=given,
         prices=costs.reshape(grid.state.shape).min(0, initial=np.inf),
         reached=reached,
     )
