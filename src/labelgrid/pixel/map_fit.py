@@ -4,16 +4,19 @@ Least squares, once over all pixels and once without those that are farthest off
 the same for batches of predictions.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from labelgrid.basics.array_types import AnyFloats
+from labelgrid.basics.array_types import AnyFloats, Bools, Floats32
 
 #: Maps with fewer valid pixels say nothing.
 FEWEST_PIXELS = 100
 #: The share of the pixels that the second fit keeps.
 KEPT = 0.8
+#: So many pixels are computed at a time.
+BLOCK = 16_384
 #: A map that varies by less, relative to its mean, is constant.
 FLAT = 1e-4
 
@@ -39,42 +42,49 @@ def fit(values: AnyFloats, aim: AnyFloats, *, shift: bool) -> Fit:
 
     Example:
         >>> aim = np.array([5.0, 7.0, 9.0, 11.0, 13.0])
-        >>> fit(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), aim, shift=True)
-        Fit(scale=2.0, shift=3.0)
+        >>> line = fit(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), aim, shift=True)
+        >>> round(line.scale, 6), round(line.shift, 6)
+        (2.0, 3.0)
     """
-    kept = np.ones(len(values))
-    error = _distance(_line(values, aim, kept, shift), values, aim)
+    error = distance(_line(values, aim, np.ones(len(values), np.bool_), shift), values, aim)
     last = max(int(np.ceil(KEPT * len(error))), 1) - 1
-    kept = (error <= np.partition(error, last)[last]).astype(np.float64)
-    return _line(values, aim, kept, shift)
+    return _line(values, aim, error <= np.partition(error, last)[last], shift)
 
 
-def _line(values: AnyFloats, aim: AnyFloats, kept: AnyFloats, shift: bool) -> Fit:
-    """The line by least squares over the pixels where `kept` is 1; it is 0 elsewhere.
-
-    Few passes over few arrays: large ones take longer to allocate than to compute.
-    """
-    used = values * kept
-    square = float(used @ values)
-    product = float(used @ aim)
+def _line(values: AnyFloats, aim: AnyFloats, kept: Bools, shift: bool) -> Fit:
+    """The line by least squares over the pixels that are kept."""
+    sums = np.zeros(4)
+    for part in _blocks(len(values)):
+        used = values[part] * kept[part]
+        products = (used @ values[part], used @ aim[part])
+        sums += (*products, used.sum(), (aim[part] * kept[part]).sum())
+    square, product, of_values, of_aim = sums.tolist()
     if not shift:
         return Fit(max(product / max(square, np.finfo(float).tiny), 0), 0)
-    count = float(kept.sum())
-    middle = float(used.sum()) / count
-    level = float(kept @ aim) / count
+    count = np.count_nonzero(kept)
+    middle = of_values / count
+    level = of_aim / count
     square -= count * middle**2
     if square <= count * (FLAT * middle) ** 2:
         return Fit(0, level)
-    scale = max((product - count * middle * level) / square, 0)
+    scale = max((product - middle * of_aim) / square, 0)
     return Fit(scale, level - scale * middle)
 
 
-def _distance(line: Fit, values: AnyFloats, aim: AnyFloats) -> AnyFloats:
-    """How far fitted numbers are from those of a map."""
-    error = values * line.scale
-    error += line.shift
-    error -= aim
-    return np.abs(error, out=error)
+def distance(line: Fit, values: AnyFloats, aim: AnyFloats) -> Floats32:
+    """How far fitted numbers [n] are from those of a map [n]."""
+    error = np.empty(len(values), np.float32)
+    for part in _blocks(len(values)):
+        fitted = line.of(values[part])
+        fitted -= aim[part]
+        np.abs(fitted, out=error[part])
+    return error
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    """Parts of arrays: whole large arrays take longer to allocate than to compute."""
+    for start in range(0, count, BLOCK):
+        yield slice(start, start + BLOCK)
 
 
 def spread(values: AnyFloats) -> float:
@@ -103,5 +113,5 @@ def fit_error(
     width = spread(aim)
     if not width > 0:
         return np.nan
-    error = _distance(fit(values, aim, shift=shift), values, aim)
+    error = distance(fit(values, aim, shift=shift), values, aim)
     return float(np.average(error, weights=weights)) / width
