@@ -19,7 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from labelgrid.formats.codec import LabelArray, UpTo
+from labelgrid.formats.codec import LabelArray, Unsure, UpTo
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.map_fit import fit, spread
 from labelgrid.relations.true_agreement import LabelPair
@@ -82,10 +82,10 @@ def depth_suppliers(true: Labels, rng: np.random.Generator) -> Iterator[tuple[st
     inverted = []
     for label in true:
         numbers = label.value[..., 0][label.valid]
-        scaled.append(replace(label, value=label.value / np.median(numbers), up_to=scale))
+        scaled.append(replace(label, value=label.value / np.median(numbers), unsure=Unsure(up_to=scale)))
         slope, zero = rng.uniform(0.5, 5), rng.uniform(-1, 3)
         values = slope / np.maximum(label.value, 0.1) + zero
-        inverted.append(replace(label, value=values, up_to=inverse))
+        inverted.append(replace(label, value=values, unsure=Unsure(up_to=inverse)))
     for name, labels in (("metric", true), ("scale", scaled), ("scale-shift, inverse", inverted)):
         noisy = []
         rough = []
@@ -151,7 +151,7 @@ def resized(maps: np.ndarray, image: np.ndarray) -> np.ndarray:
 def depth_of(_told: dict[str, Any], maps: np.ndarray, image: np.ndarray) -> LabelArray:
     """Inverse depth up to a scale and a shift."""
     up_to = UpTo(shift=True, inverse=True, spread=1.0, least=0.1)
-    return LabelArray(resized(maps, image), np.ones(image.shape[:2], np.bool_), up_to=up_to)
+    return LabelArray(resized(maps, image), np.ones(image.shape[:2], np.bool_), unsure=Unsure(up_to=up_to))
 
 
 def edges_of(_told: dict[str, Any], maps: np.ndarray, image: np.ndarray) -> LabelArray:
@@ -159,7 +159,8 @@ def edges_of(_told: dict[str, Any], maps: np.ndarray, image: np.ndarray) -> Labe
     grades = resized(maps, image)
     confidence = np.abs(2 * grades[..., 0] - 1)
     everywhere = np.ones(image.shape[:2], np.bool_)
-    return LabelArray((grades >= 0.5).astype(np.float32), everywhere, confidence=confidence)
+    label = LabelArray((grades >= 0.5).astype(np.float32), everywhere)
+    return label.with_confidence(confidence)
 
 
 def classes_of(

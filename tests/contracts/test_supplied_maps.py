@@ -12,7 +12,7 @@ import torch
 from labelgrid.basics import plugins
 from labelgrid.basics.progress import Silent
 from labelgrid.data.dataset import WrappedImages
-from labelgrid.formats.codec import LabelArray, UpTo
+from labelgrid.formats.codec import LabelArray, Unsure, UpTo
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.crop_boxes import crop_at_random
@@ -48,7 +48,7 @@ class Relative(WrappedImages):
         if label is None or task.name != "depth" or int(image_id[3]) % 2:
             return label
         inverse = self.scale / np.maximum(label.value, 0.1) + self.shift
-        return replace(label, value=inverse.astype(np.float32), up_to=UP_TO)
+        return replace(label, value=inverse.astype(np.float32), unsure=Unsure(up_to=UP_TO))
 
     def weight(self, image_id: str, task: str) -> float:
         return 0.5 if task == "depth" and not int(image_id[3]) % 2 else 1.0

@@ -166,9 +166,9 @@ def collate(
     supplied = {}
     for name, task in tasks.items():
         labels = [item.labels.get(name) for item in items]
-        unsure = [label if label and label.is_unsure else None for label in labels]
+        unsure = [label if label and label.unsure else None for label in labels]
         if any(unsure):
-            labels = [None if label and label.is_unsure else label for label in labels]
+            labels = [None if label and label.unsure else label for label in labels]
             supplied[name] = stack_supplied(unsure, task, size)
         targets[name] = stack_labels(labels, task, size)
     weights = [list(item.weights) for item in items]

@@ -220,7 +220,7 @@ def _read(
             label = source.label(image_id, task)
         except LabelError:
             continue
-        if label is not None and label.annotated is None and not label.is_unsure:
+        if label is not None and label.annotated is None and label.unsure is None:
             labels[task.name] = label
     try:
         return source.image(image_id), labels

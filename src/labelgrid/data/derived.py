@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from labelgrid.data.dataset import Source, WrappedImages, weight_of
 from labelgrid.data.supplied_source import SuppliedLabels, without_shift
@@ -93,7 +93,7 @@ class DerivedSource(WrappedImages):
             labels[name] = label
         size = labels[relation.reads[0]].size
         derived = relation.label(labels, self.camera(image_id, size))
-        return replace(derived, confidence=confidence)
+        return derived if confidence is None else derived.with_confidence(confidence)
 
     def weight(self, image_id: str, task: str) -> float:
         """As `WeightedSource.weight`; of a label of a filler, the trust in the filler."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from labelgrid.formats.codec import LabelArray, UpTo, check_digest
+from labelgrid.formats.codec import LabelArray, Unsure, UpTo, check_digest
 from labelgrid.formats.confidence import read_confidence
 from labelgrid.pixel.map_fit import FEWEST_PIXELS, fit
 from labelgrid.tasks.task import TaskDef, TaskDefs
@@ -68,10 +68,9 @@ class SuppliedLabels:
             label = task.limit_classes(label, file.classes)
         if file.confidence is not None:
             check_digest(*file.confidence)
-            confidence = read_confidence(file.confidence[0], label.size)
-            label = replace(label, confidence=confidence)
+            label = label.with_confidence(read_confidence(file.confidence[0], label.size))
         if self.up_to:
-            return replace(label, up_to=self.up_to)
+            return replace(label, unsure=Unsure(label.confidence, self.up_to))
         if self.inverted:
             return inverse_label(label)
         return label
@@ -113,7 +112,8 @@ def without_shift(label: LabelArray, truth: LabelArray | None) -> LabelArray | N
         fitted = line.of(values)
         valid = label.valid & (fitted > 0) & (line.scale > 0)
         label = replace(label, value=fitted[..., None].astype(np.float32), valid=valid)
-    label = replace(label, up_to=None)
+    unsure = None if label.confidence is None else Unsure(label.confidence)
+    label = replace(label, unsure=unsure)
     return inverse_label(label) if up_to.inverse else label
 
 

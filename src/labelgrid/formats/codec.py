@@ -54,6 +54,13 @@ class UpTo(NamedTuple):
         return np.reciprocal(np.maximum(values, self.least)) if self.inverse else values
 
 
+class Unsure(NamedTuple):
+    """What a supplier says of a label, see `LabelArray`: one of both at least."""
+
+    confidence: Floats32 | None = None
+    up_to: UpTo | None = None
+
+
 @dataclass(frozen=True, repr=False)
 class LabelArray(Shown):
     """A label as arrays; the file's "ignore" numbers have become a mask.
@@ -63,25 +70,32 @@ class LabelArray(Shown):
         valid: bool [h, w].
         annotated: bool [classes], the classes that were annotated; None: all. Pixels say nothing
             about other classes.
-        confidence: of a supplier in each pixel, float32 [h, w], 0 to 1; None: 1.
-        up_to: how the numbers of a supplied map differ from the task's; None: not at all.
+        unsure: what a supplier says of the label; None of a true label, or of one taken for true.
     """
 
     value: Array
     valid: Bools
     annotated: Bools | None = None
-    confidence: Floats32 | None = None
-    up_to: UpTo | None = None
+    unsure: Unsure | None = None
+
+    @property
+    def confidence(self) -> Floats32 | None:
+        """That of a supplier in each pixel, float32 [h, w], 0 to 1; None: 1."""
+        return self.unsure.confidence if self.unsure else None
+
+    @property
+    def up_to(self) -> UpTo | None:
+        """How the numbers of a supplied map differ from the task's; None: not at all."""
+        return self.unsure.up_to if self.unsure else None
 
     @property
     def size(self) -> Size:
         """Height and width."""
         return self.valid.shape[0], self.valid.shape[1]
 
-    @property
-    def is_unsure(self) -> bool:
-        """Whether a supplier's label is true up to a scale at best, or has a confidence."""
-        return self.confidence is not None or self.up_to is not None
+    def with_confidence(self, confidence: Floats32) -> "LabelArray":
+        """The label with the confidence [h, w] of a supplier."""
+        return replace(self, unsure=Unsure(confidence, self.up_to))
 
     def where_confident(self) -> "LabelArray":
         """The label without the pixels whose confidence is 0."""
@@ -116,10 +130,9 @@ class LabelArray(Shown):
     def part(self, rows: slice, columns: slice) -> "LabelArray":
         """The label at some rows and columns."""
         part = LabelArray(self.value[rows, columns], self.valid[rows, columns], self.annotated)
-        if self.confidence is None and self.up_to is None:
-            return part
-        confidence = None if self.confidence is None else self.confidence[rows, columns]
-        return replace(part, confidence=confidence, up_to=self.up_to)
+        if self.confidence is not None:
+            return replace(part, unsure=Unsure(self.confidence[rows, columns], self.up_to))
+        return replace(part, unsure=self.unsure)
 
     def __str__(self) -> str:
         height, width = self.size

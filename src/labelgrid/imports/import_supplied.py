@@ -284,7 +284,9 @@ class SuppliedImport(LabelImport):
         delivery = self.declared.delivery(self.project.tasks())
         pairs = zip(validated.labels, paths, strict=True)
         confidence = [self._write_confidence(label, path) for label, path in pairs]
-        index = _with_delivery(self.known, delivery, validated.labels, paths, confidence)
+        index = _with_delivery(
+            self.known, delivery, validated.labels, paths=paths, confidence=confidence
+        )
         if index != self.known:
             write_index(self.project, self.name, index)
             files.remove_files(self.project.folder, self.known.paths() - index.paths())
@@ -295,6 +297,7 @@ def _with_delivery(
     index: SupplierIndex,
     delivery: Delivery,
     labels: Sequence[AcceptedLabel],
+    *,
     paths: Sequence[str],
     confidence: Sequence[Confidence | None],
 ) -> SupplierIndex:

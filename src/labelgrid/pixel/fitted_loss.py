@@ -127,6 +127,6 @@ def _line(values: Tensor, aim: Tensor, kept: Tensor, shift: Tensor) -> Tensor:
 
 def map_spread(aim: Tensor, valid: Tensor) -> Tensor:
     """The spread [b] of maps [b, n], see `map_fit.spread`."""
-    known = aim.masked_fill(~valid, torch.nan)
-    away = (known - known.nanmedian(1, keepdim=True).values).abs()
+    aim = aim.masked_fill(~valid, torch.nan)
+    away = (aim - aim.nanmedian(1, keepdim=True).values).abs()
     return away.masked_fill(~valid, 0).sum(1) / valid.sum(1).clamp(min=1)

@@ -21,7 +21,7 @@ BLOCK = 16_384
 FLAT = 1e-4
 
 
-class Fit(NamedTuple):
+class FittedLine(NamedTuple):
     """A line from one map to another: scale × number + shift."""
 
     scale: float
@@ -32,7 +32,7 @@ class Fit(NamedTuple):
         return self.scale * values + self.shift
 
 
-def fit(values: AnyFloats, aim: AnyFloats, *, shift: bool) -> Fit:
+def fit(values: AnyFloats, aim: AnyFloats, *, shift: bool) -> FittedLine:
     """The scale, 0 or more, and the shift that bring numbers [n] nearest to those of a map [n].
 
     Args:
@@ -51,7 +51,7 @@ def fit(values: AnyFloats, aim: AnyFloats, *, shift: bool) -> Fit:
     return _line(values, aim, error <= np.partition(error, last)[last], shift)
 
 
-def _line(values: AnyFloats, aim: AnyFloats, kept: Bools, shift: bool) -> Fit:
+def _line(values: AnyFloats, aim: AnyFloats, kept: Bools, shift: bool) -> FittedLine:
     """The line by least squares over the pixels that are kept."""
     sums = np.zeros(4)
     for part in _blocks(len(values)):
@@ -60,18 +60,18 @@ def _line(values: AnyFloats, aim: AnyFloats, kept: Bools, shift: bool) -> Fit:
         sums += (*products, used.sum(), (aim[part] * kept[part]).sum())
     square, product, of_values, of_aim = sums.tolist()
     if not shift:
-        return Fit(max(product / max(square, np.finfo(float).tiny), 0), 0)
+        return FittedLine(max(product / max(square, np.finfo(float).tiny), 0), 0)
     count = np.count_nonzero(kept)
     middle = of_values / count
     level = of_aim / count
     square -= count * middle**2
     if square <= count * (FLAT * middle) ** 2:
-        return Fit(0, level)
+        return FittedLine(0, level)
     scale = max((product - middle * of_aim) / square, 0)
-    return Fit(scale, level - scale * middle)
+    return FittedLine(scale, level - scale * middle)
 
 
-def distance(line: Fit, values: AnyFloats, aim: AnyFloats) -> Floats32:
+def distance(line: FittedLine, values: AnyFloats, aim: AnyFloats) -> Floats32:
     """How far fitted numbers [n] are from those of a map [n]."""
     error = np.empty(len(values), np.float32)
     for part in _blocks(len(values)):

@@ -424,7 +424,7 @@ def supplied_rows(project: ProjectFolder) -> list[CellRow]:
 
 
 def confidence_files(project: ProjectFolder) -> list[tuple[str, str]]:
-    """The files of the confidence of suppliers in the project, with the hashes of their contents."""
+    """The files of the suppliers' confidence in the project, with the hashes of their contents."""
     confidence = []
     for name in supplier_names(project):
         for labels in read_index(project, name).labels.values():

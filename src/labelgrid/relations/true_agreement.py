@@ -208,8 +208,8 @@ def resized(label: LabelArray, size: Size) -> LabelArray:
     for length, wanted in zip(label.size, size, strict=True):
         indices.append(((2 * np.arange(wanted) + 1) * length) // (2 * wanted))
     here = np.ix_(*indices)
-    confidence = None if label.confidence is None else label.confidence[here]
-    return replace(label, value=label.value[here], valid=label.valid[here], confidence=confidence)
+    label = replace(label, value=label.value[here], valid=label.valid[here])
+    return label if label.confidence is None else label.with_confidence(label.confidence[here])
 
 
 def interval_of(values: Array, seed: int) -> tuple[float, float]:

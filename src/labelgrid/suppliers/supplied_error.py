@@ -11,7 +11,7 @@ import numpy as np
 
 from labelgrid.basics.array_types import AnyFloats
 from labelgrid.basics.results import Result
-from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.codec import LabelArray, Unsure
 from labelgrid.pixel.map_fit import fit_error
 from labelgrid.project.cells.random_labels import ENOUGH
 from labelgrid.relations.true_agreement import (
@@ -153,7 +153,7 @@ def _as_given(pair: LabelPair) -> LabelArray:
     if label.up_to is None:
         return replace(truth, annotated=label.annotated)
     value = label.up_to.in_map(truth.value)
-    return replace(truth, value=value, up_to=label.up_to)
+    return replace(truth, value=value, unsure=Unsure(up_to=label.up_to))
 
 
 def _fitted(values: AnyFloats, label: LabelArray, both: AnyFloats) -> Sequence[Result]:

@@ -292,7 +292,11 @@ class Trainer:
         output, *view_outputs = whole.parts(1 + len(views))
         joined = dict(zip(views, zip(views.values(), view_outputs, strict=True), strict=True))
         losses = task_losses(
-            plan.tasks, output, batch.targets, plan.objective.initial, batch.supplied
+            plan.tasks,
+            output,
+            batch.targets,
+            initial=plan.objective.initial,
+            supplied=batch.supplied,
         )
         self._refuse_nan(losses, batch)
         steps = self.terms.steps(given, output, losses=losses, number=self.step, joined=joined)

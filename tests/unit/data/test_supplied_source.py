@@ -51,7 +51,7 @@ def test_a_map_that_is_true_up_to_a_scale_stays_in_its_own_numbers(tmp_path: Pat
     files = {"a": stored(tmp_path, "depth", value)}
     labels = SuppliedLabels(supplier="s", trust=0.5, files=files, inverted=True, up_to=up_to)
     found = labels.label("a", TASKS["depth"])
-    assert found is not None and found.is_unsure
+    assert found is not None and found.unsure
     assert found.up_to == up_to
     np.testing.assert_array_equal(found.value, value)
 
@@ -63,7 +63,7 @@ def test_a_confidence_is_read_beside_the_label(tmp_path: Path) -> None:
     sure = (tmp_path / "sure.png", digest(tmp_path / "sure.png"))
     labels = SuppliedLabels(supplier="s", trust=0.5, files={"a": file._replace(confidence=sure)})
     found = labels.label("a", TASKS["depth"])
-    assert found is not None and found.is_unsure
+    assert found is not None and found.unsure
     np.testing.assert_allclose(found.confidence, confidence, atol=0.5 / 255 + 1e-6)
     (tmp_path / "sure.png").write_bytes(b"other")
     with pytest.raises(LabelError, match="has changed"):

@@ -179,7 +179,7 @@ def test_normals_follow_from_supplied_depth_with_the_trust_in_both(
     plan = plan_of(project, changes)
     assert plan.derived[image_id] == {"depth", "normals"}
     normals = plan.source.label(image_id, plan.definitions["normals"])
-    assert normals is not None and not normals.is_unsure
+    assert normals is not None and normals.unsure is None
     weight = plan.source.weight  # type: ignore[attr-defined]
     assert weight(image_id, "normals") == pytest.approx(0.5 * 0.4)
     others = plan.derived.keys() - {image_id}
