@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from labelgrid.data.dataset import Source, WrappedImages, weight_of
 from labelgrid.data.supplied_source import SuppliedLabels, without_shift
@@ -44,7 +45,7 @@ Filler = BoundRelation | SuppliedLabels | SuppliedRelation
 class DerivedSource(WrappedImages):
     """A `Source` in which missing labels are derived from known labels, or supplied.
 
-    Relations read true labels, and those of suppliers as far as the filler says; never derived ones.
+    Relations read true labels, and those of suppliers where the filler says so; no derived ones.
 
     Args:
         source: the true labels.
@@ -153,31 +154,37 @@ def add_supplied_relations(
         its maps are true up to a shift.
     """
     refused = Counter[tuple[str, str, str]]()
-    readable = [one for one in relations if any(name in supplied for name in one.reads)]
     for image_id, tasks in labelled.items():
-        candidates: dict[str, SuppliedRelation] = {}
-        for relation in readable:
+        given = _given_to(image_id, supplied)
+        best: dict[str, SuppliedRelation] = {}
+        for relation in relations:
             if relation.gives in tasks or (relation.needs_camera and not has_camera(image_id)):
                 continue
-            following = _on_supplied(relation, image_id, supplied, tasks, is_sparse)
+            following = _on_supplied(relation, given, tasks, partial(is_sparse, image_id))
             if isinstance(following, SuppliedLabels):
-                refused[following.supplier, *relation.reads[:1], relation.gives] += 1
+                refused[following.supplier, relation.reads[0], relation.gives] += 1
             elif following:
-                best = candidates.get(relation.gives)
-                if best is None or best.trust < following.trust:
-                    candidates[relation.gives] = following
-        if candidates:
-            fillers.setdefault(image_id, {}).update(candidates)
+                others = best.get(relation.gives, following)
+                best[relation.gives] = max(others, following, key=lambda one: one.trust)
+        if best:
+            fillers.setdefault(image_id, {}).update(best)
     return refused
 
 
-def shifted_text(read: str, gives: str) -> str:
-    """Why maps of a supplier that are true up to a shift give nothing alone.
+def _given_to(
+    image_id: str, supplied: Mapping[str, Sequence[SuppliedLabels]]
+) -> dict[str, list[SuppliedLabels]]:
+    """The labels of suppliers that an image has, by task, the most trusted first."""
+    given = {}
+    for task, several in supplied.items():
+        labels = [one for one in several if image_id in one.files]
+        if labels:
+            given[task] = sorted(labels, key=lambda one: -one.trust)
+    return given
 
-    Example:
-        >>> print(shifted_text("depth", "normals"))
-        depth up to a scale and a shift gives normals only after a fit to true depth of that image, such as of a sparse sensor
-    """
+
+def shifted_text(read: str, gives: str) -> str:
+    """Why maps of a supplier that are true up to a shift give nothing alone."""
     return (
         f"{read} up to a scale and a shift gives {gives} only after a fit to true {read} of that "
         "image, such as of a sparse sensor"
@@ -186,10 +193,9 @@ def shifted_text(read: str, gives: str) -> str:
 
 def _on_supplied(
     relation: BoundRelation,
-    image_id: str,
-    supplied: Mapping[str, Sequence[SuppliedLabels]],
+    given: Mapping[str, Sequence[SuppliedLabels]],
     tasks: Collection[str],
-    is_sparse: Callable[[str, str], bool],
+    is_sparse: Callable[[str], bool],
 ) -> SuppliedRelation | SuppliedLabels | None:
     """The relation on labels of suppliers of an image; the labels that it cannot read alone; None.
 
@@ -197,15 +203,15 @@ def _on_supplied(
     """
     read = {}
     for name in relation.reads:
-        several = [one for one in supplied.get(name, ()) if image_id in one.files]
-        if name in tasks and not (several and is_sparse(image_id, name)):
+        several = given.get(name, ())
+        if name in tasks and not (several and is_sparse(name)):
             continue
         if not several:
             return None
         usable = [one for one in several if name in tasks or not one.is_shifted]
         if not usable:
             return several[0]
-        read[name] = max(usable, key=lambda labels: labels.trust)
+        read[name] = usable[0]
     return SuppliedRelation(relation=relation, supplied=read) if read else None
 
 

@@ -23,7 +23,6 @@ from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.context import RoundContext, tasks_by_image
 from labelgrid.suppliers.supplied import supplied_by_task
 
-
 #: A true label that is valid in fewer pixels, as that of a sparse sensor, is no base of a relation
 #: where a supplier gives the label, too.
 SPARSE = 0.3

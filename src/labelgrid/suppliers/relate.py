@@ -173,10 +173,10 @@ def _on_supplied(project: ProjectFolder, rows: TrustRows) -> Iterator[OnSupplied
             of_supplier = row.now if row.trust is None else row.trust
             path = supplier_folder(project, row.supplier) / DECLARATION
             trust = of_relation * of_supplier
-            text = f"trust {of_relation:g} × {of_supplier:g} = {trust:.2g}"
+            text = f"trust {of_relation:g} × {of_supplier:g} = {trust:.2g}."
             if read_declaration(path).up_to == "scale-shift":
                 trust = 0.0
-                text = shifted_text(row.task, relation.gives)
+                text = f"none: {shifted_text(row.task, relation.gives)}."
             yield OnSupplied(
                 relation=relation.name,
                 supplier=row.supplier,

@@ -59,7 +59,7 @@ def measure_supplied(
         figures[column[0].name] = Interval(
             value=float(values.mean()), low=low, high=high, unit=column[0].unit
         )
-    own = np.array([error_of(compared[0]) for compared in results])
+    errors = np.array([error_of(compared[0]) for compared in results])
     given = [pair.label for pair in comparable]
     true = [_as_given(pair) for pair in comparable]
     others = [
@@ -67,38 +67,38 @@ def measure_supplied(
         stranger_errors(comparable, given, task),
         stranger_errors(comparable, true, task),
     ]
-    others = [errors for errors in others if np.isfinite(errors).sum() >= FEWEST]
-    ignorant = min(others, key=np.nanmean, default=np.zeros(len(own)))
+    many = [values for values in others if np.isfinite(values).sum() >= FEWEST]
+    ignorant = min(many, key=np.nanmean, default=np.zeros(len(errors)))
     measured = Measured(
-        images=len(own),
+        images=len(errors),
         figures=figures,
         coverage=float(np.mean([coverage_of(*pair) for pair in comparable])),
-        error=float(own.mean()),
+        error=float(errors.mean()),
         chance=float(np.nanmean(ignorant)),
-        trust=supplier_trust(own, ignorant),
+        trust=supplier_trust(errors, ignorant),
     )
-    return measured, len(own)
+    return measured, len(errors)
 
 
-def supplier_trust(own: AnyFloats, ignorant: AnyFloats) -> float:
+def supplier_trust(errors: AnyFloats, ignorant: AnyFloats) -> float:
     """The trust in labels by their errors [n], and those [n] of whom knows nothing of the images.
 
     It is the share of the error that the supplier avoids; 0 unless the 90 % interval of the
     difference lies above 0, by the t distribution. NaN where there is no error.
 
     Example:
-        >>> errors = np.linspace(0.1, 0.2, 10)
-        >>> supplier_trust(errors, errors + 0.15), supplier_trust(errors, errors[::-1])
+        >>> some = np.linspace(0.1, 0.2, 10)
+        >>> supplier_trust(some, some + 0.15), supplier_trust(some, some[::-1])
         (0.5, 0.0)
     """
     from scipy.special import stdtrit  # slow to load
 
-    better = (ignorant - own)[np.isfinite(ignorant)]
+    better = (ignorant - errors)[np.isfinite(ignorant)]
     chance = float(np.nanmean(ignorant))
     reach = stdtrit(len(better) - 1, SURE) * better.std(ddof=1) / np.sqrt(len(better))
     if not chance > 0 or better.mean() <= reach:
         return 0.0
-    return round(max(1 - float(own.mean()) / chance, 0.0), 2)
+    return round(max(1 - float(errors.mean()) / chance, 0.0), 2)
 
 
 def compare(label: LabelArray, truth: LabelArray, task: TaskDef) -> Sequence[Result]:

@@ -56,11 +56,9 @@ def nothing_or_everything(_label: LabelArray, _truth: LabelArray) -> Sequence[Ar
     return (np.zeros(1), np.ones(1))
 
 
-def commonest_class(label: LabelArray, truth: LabelArray) -> Sequence[Array]:
-    """The commonest class of the true label of those that were annotated in the other one."""
-    classes = truth.value[..., 0][label.valid & truth.valid]
-    counts = np.bincount(classes[_annotated(label, classes)])
-    return (counts.argmax()[None],) if counts.any() else ()
+def commonest_class(_label: LabelArray, truth: LabelArray) -> Sequence[Array]:
+    """The commonest class of the true label."""
+    return (np.bincount(truth.value[..., 0][truth.valid]).argmax()[None],)
 
 
 def angle_agreement(label: LabelArray, truth: LabelArray, _options: object) -> Sequence[Result]:

@@ -165,7 +165,9 @@ def given(folder: Path, value: NDArray[np.float32], up_to: UpTo | None) -> Suppl
     return SuppliedLabels(supplier="s", trust=0.4, files={"a": file}, up_to=up_to)
 
 
-def normals_on(labels: SuppliedLabels, true: dict[tuple[str, str], LabelArray]) -> LabelArray | None:
+def normals_on(
+    labels: SuppliedLabels, true: dict[tuple[str, str], LabelArray]
+) -> LabelArray | None:
     filler = SuppliedRelation(relation=RELATION, supplied={"depth": labels})
     source = DerivedSource(Labels(true), TASKS, {"a": {"normals": filler}})
     assert source.weight("a", "normals") == pytest.approx(0.7 * 0.4)
@@ -253,7 +255,10 @@ def test_true_labels_go_before_supplied_ones_as_the_source_of_a_relation() -> No
     depth = supplied("true", "none", "both", "heldout")
     fillers, refused = planned({"depth": [depth]}, labelled)
     on_supplied = SuppliedRelation(relation=RELATION, supplied={"depth": depth})
-    assert fillers == {"true": {"normals": RELATION}, "none": {"depth": depth, "normals": on_supplied}}
+    assert fillers == {
+        "true": {"normals": RELATION},
+        "none": {"depth": depth, "normals": on_supplied},
+    }
     assert not refused
     assert planned({"depth": [depth]}, labelled, camera=False)[0]["none"] == {"depth": depth}
     fillers, _ = planned({"depth": [depth]}, labelled, sparse=True)

@@ -94,7 +94,9 @@ def test_a_label_that_a_supplier_gives_is_worth_what_is_left_to_gain():
 def test_a_supplier_that_gives_nothing_changes_no_pick():
     for seed in range(5):
         plain = selected(made(taken=[(0, 5), (1, 2)]), Budget(30), seed=seed)
-        zero = selected(made(taken=[(0, 5), (1, 2)]), Budget(30), seed=seed, given=np.zeros((60, 3)))
+        zero = selected(
+            made(taken=[(0, 5), (1, 2)]), Budget(30), seed=seed, given=np.zeros((60, 3))
+        )
         assert zero.picks == plain.picks and plain.terms == {}
 
 
