@@ -1,32 +1,20 @@
 """Imports labels of a supplier: all of them, or none and a list of faults."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.annotate.answers import Answer, Answers, Fault
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.basics import files
-from labelgrid.basics.array_types import Floats32
 from labelgrid.basics.errors import LabelError, UsageError
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import count_text
-from labelgrid.formats.arrays import save_png
-from labelgrid.formats.confidence import (
-    as_bytes,
-    confidence_of,
-    grades_confidence,
-    read_confidence,
-    read_grades,
-)
-from labelgrid.formats.naming import stem
 from labelgrid.imports.import_doubts import DoubtedImport
 from labelgrid.imports.import_labels import LabelImport
 from labelgrid.imports.import_place import import_place
@@ -40,7 +28,13 @@ from labelgrid.imports.validate_labels import (
 )
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
-from labelgrid.project.supplier_classes import OtherClasses, other_classes
+from labelgrid.project.supplier_classes import (
+    Confidence,
+    DeclaredFiles,
+    ReadConfidence,
+    keep_confidence,
+    other_classes,
+)
 from labelgrid.project.suppliers import (
     Delivery,
     IndexedLabel,
@@ -134,13 +128,6 @@ def _unread(_size: Size) -> None:
     """Of a label without a confidence nothing is read."""
 
 
-class Confidence(NamedTuple):
-    """The file of a label's confidence in the project, and the hash of its content."""
-
-    path: str
-    digest: str
-
-
 @dataclass(kw_only=True)
 class SuppliedImport(LabelImport):
     """An import of a supplier's labels.
@@ -156,7 +143,7 @@ class SuppliedImport(LabelImport):
     declared: Supplier
     known: SupplierIndex
     rescaled: frozenset[str] = field(init=False)
-    confidence: dict[Cell, Callable[[Size], Floats32]] = field(init=False, default_factory=dict)
+    confidence: dict[Cell, ReadConfidence] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -191,7 +178,8 @@ class SuppliedImport(LabelImport):
             class_names = self.index.class_names()
             others = other_classes(self.declared.classes, self.index.tasks, class_names)
         of_train = [answer for answer in answers.labels if answer.cell.image_id in train]
-        labels = [self._as_declared(answer, others) for answer in of_train]
+        declared = DeclaredFiles(others, self.declared.grades)
+        labels = [self._as_declared(answer, declared) for answer in of_train]
         left_out = len(answers.labels) - len(labels)
         notes = list(answers.notes)
         if left_out:
@@ -204,36 +192,16 @@ class SuppliedImport(LabelImport):
             notes.append(note)
         return dataclasses.replace(answers, labels=labels, skips=[], notes=notes)
 
-    def _as_declared(self, answer: Answer, others: Mapping[str, OtherClasses]) -> Answer:
-        """The answer with how its file is read: as grades, or with the supplier's classes."""
-        task = answer.cell.task
+    def _as_declared(self, answer: Answer, declared: DeclaredFiles) -> Answer:
+        """The answer with how its file is read."""
         file = answer.label
         if not isinstance(file, Path):
             return answer
-        self._note_confidence(answer.cell, file)
-        if task in self.declared.grades:
-            return dataclasses.replace(answer, label=partial(read_grades, file))
-        if task in others:
-            return dataclasses.replace(answer, label=partial(others[task].read, file))
-        return answer
-
-    def _note_confidence(self, cell: Cell, label: Path) -> None:
-        """Note where the confidence of a label is read."""
-        file = confidence_of(label, cell.task)
-        if file is not None:
-            self.confidence[cell] = partial(read_confidence, file)
-        elif cell.task in self.declared.grades:
-            self.confidence[cell] = partial(grades_confidence, label)
-
-    def _write_confidence(self, label: AcceptedLabel, path: str) -> Confidence | None:
-        """Write the confidence of a label beside the label; None if there is none."""
-        read = self.confidence.get(label.row.cell)
-        if read is None:
-            return None
-        name = f"{stem(path)}.confidence.png"
-        file = self.project.inside(name)
-        save_png(file, as_bytes(read(label.size)))
-        return Confidence(name, files.digest(file))
+        task = answer.cell.task
+        confidence = declared.confidence(task, file)
+        if confidence:
+            self.confidence[answer.cell] = confidence
+        return dataclasses.replace(answer, label=declared.label(task, file))
 
     def _validate(self, answers: Answers) -> ValidatedLabels:
         cells = [answer.cell for answer in answers.labels]
@@ -283,7 +251,10 @@ class SuppliedImport(LabelImport):
             files.write_text(declaration, self.declared.text(), UNCHANGED)
         delivery = self.declared.delivery(self.project.tasks())
         pairs = zip(validated.labels, paths, strict=True)
-        confidence = [self._write_confidence(label, path) for label, path in pairs]
+        confidence = []
+        for label, path in pairs:
+            read = self.confidence.get(label.row.cell)
+            confidence.append(keep_confidence(self.project, path, read, label.size))
         index = _with_delivery(
             self.known, delivery, validated.labels, paths=paths, confidence=confidence
         )
