@@ -33,7 +33,7 @@ from labelgrid.ledger.grid import Grid
 from labelgrid.operations.class_rows import class_rows
 from labelgrid.operations.next_step import budget_options, next_step
 from labelgrid.project.cells.random_labels import ENOUGH, RandomLabels
-from labelgrid.project.changed_labels import changed_text
+from labelgrid.project.changed_labels import changed_text, unseen_text
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Measurement, measured_rounds, newest_fit
 from labelgrid.project.shown_classes import shown_classes
@@ -134,6 +134,8 @@ def _first(project: ProjectFolder, curves: Sequence[TaskCurve]) -> list[Advice]:
     newest = newest_fit(project.folder)
     changed = changed_text(project, newest) if newest else ""
     train = command("fit", project.folder)
+    if newest and step.budget:
+        changed = changed or unseen_text(project, newest)
     if changed:
         typed = ", then ".join(f"`{line}`" for line in [*install_first(), train])
         text = f"{changed} {typed} trains again: what follows is from the labels of before."

@@ -53,6 +53,12 @@ class Uncovered:
                 f"[rest]); `--rest {NONE}` ends that."
             )
 
+    def left_bare(self) -> set[str]:
+        """The tasks of which all uncovered pixels are said to be not labelled."""
+        said = {task for (task, _), rest in self.rests.items() if rest == IGNORE}
+        given = {task for (task, _), rest in self.rests.items() if rest != IGNORE}
+        return said - given - {task for task, _ in self.fractions}
+
     def bare(self) -> Iterator[tuple[str, str]]:
         """The tasks whose labels leave much uncovered, and a sentence on each."""
         for (task, _), fractions in sorted(self.fractions.items()):

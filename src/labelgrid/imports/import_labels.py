@@ -324,6 +324,7 @@ class LabelImport:
                 self.progress,
                 summaries=self.summaries,
                 doubts=self.numbers.doubts(),
+                left_bare=self.index.uncovered.left_bare(),
                 sheet=self.place / SHEET if draw else None,
             )
 
