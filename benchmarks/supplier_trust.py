@@ -42,10 +42,15 @@ FIT = 6.0
 Labels = list[LabelArray]
 
 
+def pixels(path: Path) -> np.ndarray:
+    """The stored numbers of an image; colours are BGR."""
+    return np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
+
+
 def truths(frames: Path, tasks: dict[str, TaskDef]) -> dict[str, Labels]:
     """The true labels of the val frames, by task."""
     names = (frames / "gt_sets/val.txt").read_text().split()
-    classes = [cv2.imread(str(frames / f"segmentation/{name}.png"), -1) for name in names]
+    classes = [pixels(frames / f"segmentation/{name}.png") for name in names]
     labels = {
         "semseg": [LabelArray(np.maximum(each, 1)[..., None] - 1, each > 0) for each in classes]
     }
@@ -73,7 +78,7 @@ def shuffled(labels: Labels, rng: np.random.Generator) -> Labels:
 def smooth_noise(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """Noise that varies over a fifteenth of the image, with a standard deviation of 1."""
     noise = cv2.GaussianBlur(rng.normal(size=size), (0, 0), size[0] / 15)
-    return (noise / noise.std())[..., None]
+    return np.asarray(noise / noise.std())[..., None]
 
 
 def depth_suppliers(true: Labels, rng: np.random.Generator) -> Iterator[tuple[str, Labels]]:
@@ -111,7 +116,7 @@ def networks(
 ) -> Iterator[tuple[str, str, Labels]]:
     """Labels of the networks of a folder: name, task, labels."""
     names = (frames / "gt_sets/val.txt").read_text().split()
-    images = [cv2.imread(str(frames / f"images/{name}.jpg"))[..., ::-1] for name in names]
+    images = [pixels(frames / f"images/{name}.jpg")[..., ::-1] for name in names]
     makers: dict[str, Callable[[dict[str, Any], np.ndarray, np.ndarray], LabelArray]] = {
         "depth": depth_of,
         "edges": edges_of,
@@ -140,11 +145,11 @@ def runner(path: Path, told: dict[str, Any]) -> Callable[[np.ndarray], np.ndarra
             height, width = (16 * round(side * factor / 16) + 1 for side in image.shape[:2])
         if isinstance(height, int):
             image = cv2.resize(image, (width, height))
-        pixels = (image / told["divisor"] - told["mean"]) / told["std"]
+        scaled = (image / told["divisor"] - told["mean"]) / told["std"]
         (maps,) = session.run(
-            None, {told["name"]: pixels.astype(np.float32).transpose(2, 0, 1)[None]}
+            None, {told["name"]: scaled.astype(np.float32).transpose(2, 0, 1)[None]}
         )
-        return maps[0]
+        return np.asarray(maps[0])
 
     return run
 
@@ -152,7 +157,7 @@ def runner(path: Path, told: dict[str, Any]) -> Callable[[np.ndarray], np.ndarra
 def resized(maps: np.ndarray, image: np.ndarray) -> np.ndarray:
     """Maps [c, h, w] as [h, w, c] of an image's size."""
     sized = cv2.resize(maps.transpose(1, 2, 0), image.shape[1::-1])
-    return sized.reshape(*image.shape[:2], -1)
+    return np.asarray(sized).reshape(*image.shape[:2], -1)
 
 
 def depth_of(_told: dict[str, Any], maps: np.ndarray, image: np.ndarray) -> LabelArray:

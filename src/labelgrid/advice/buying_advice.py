@@ -143,8 +143,8 @@ def _missing(project: ProjectFolder) -> tuple[Mapping[str, int], Mapping[str, fl
     relations = project.relations()
     everything = dict.fromkeys((row.name for row in project.store.tasks()), 1.0)
     if not relations and not project.suppliers():
-        counts = project.store.counts(("train",))
-        return {task: count.missing for task, count in counts.items()}, everything
+        cells = project.store.counts(("train",))
+        return {task: count.missing for task, count in cells.items()}, everything
     grid = grid_to_buy(project)
     missing = grid.eligible & ~known_labels(grid, relations)
     counts = dict(zip(grid.tasks, missing.sum(0).tolist(), strict=True))

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from labelgrid.basics.array_types import AnyFloats
+from labelgrid.basics.array_types import AnyFloats, Bools
 from labelgrid.basics.results import Result
 from labelgrid.formats.codec import LabelArray, Unsure
 from labelgrid.pixel.map_fit import fit_error
@@ -156,7 +156,7 @@ def _as_given(pair: LabelPair) -> LabelArray:
     return replace(truth, value=value, unsure=Unsure(up_to=label.up_to))
 
 
-def _fitted(values: AnyFloats, label: LabelArray, both: AnyFloats) -> Sequence[Result]:
+def _fitted(values: AnyFloats, label: LabelArray, both: Bools) -> Sequence[Result]:
     assert label.up_to is not None
     error = fit_error(
         values,

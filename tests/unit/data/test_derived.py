@@ -1,8 +1,10 @@
 """Labels that follow from others of the same image."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -159,7 +161,7 @@ def room() -> LabelArray:
     return LabelArray(depth[..., None].astype(np.float32), np.ones(ROOM, np.bool_))
 
 
-def given(folder: Path, value: NDArray[np.float32], up_to: UpTo | None) -> SuppliedLabels:
+def given(folder: Path, value: Any, up_to: UpTo | None) -> SuppliedLabels:
     TASKS["depth"].write(folder / "a.npy", LabelArray(value, np.ones(ROOM, np.bool_)))
     file = SuppliedFile(folder / "a.npy", digest(folder / "a.npy"))
     return SuppliedLabels(supplier="s", trust=0.4, files={"a": file}, up_to=up_to)
@@ -191,7 +193,7 @@ def degrees_apart(one: LabelArray, other: LabelArray) -> float:
     ids=["metric", "scale", "inverse up to a scale"],
 )
 def test_normals_of_supplied_depth_up_to_a_scale_are_those_of_true_depth(
-    tmp_path: Path, numbers, up_to: UpTo | None
+    tmp_path: Path, numbers: Callable[[Any], Any], up_to: UpTo | None
 ) -> None:
     true = RELATION.label({"depth": room()}, Camera.of_view(66.0, ROOM))
     found = normals_on(given(tmp_path, numbers(room().value), up_to), {})
@@ -225,6 +227,7 @@ def test_pixels_without_confidence_are_not_read_and_the_others_keep_theirs(tmp_p
     file = replace(labels, files={"a": labels.files["a"]._replace(confidence=sure)})
     found = normals_on(file, {})
     assert found is not None and not found.valid[:, :32].any() and found.valid[:, 40:].any()
+    assert found.confidence is not None
     np.testing.assert_allclose(found.confidence[found.valid], 0.2)
 
 

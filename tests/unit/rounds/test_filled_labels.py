@@ -218,7 +218,7 @@ def test_a_sparse_true_label_is_the_measure_of_a_supplied_map(project: ProjectFo
     path = project.folder.parent / "sparse/depth" / f"{Path(image_id).stem}.png"
     path.parent.mkdir(parents=True)
     label = project.folder.parent / "made/labels/depth" / path.name
-    pixels = cv2.imread(str(label), cv2.IMREAD_UNCHANGED)
+    pixels = np.asarray(cv2.imread(str(label), cv2.IMREAD_UNCHANGED))
     sparse = np.zeros_like(pixels)
     sparse[::3, ::3] = pixels[::3, ::3]
     cv2.imwrite(str(path), sparse)

@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from labelgrid.formats.codec import LabelArray, Unsure, UpTo
 from labelgrid.ledger.grid import TaskRow
@@ -195,7 +194,7 @@ def test_a_fitted_map_is_wrong_by_as_much_as_it_is_sure() -> None:
     for sure in (1.0, 0.1):
         confidence = np.ones(SIZE, np.float32)
         confidence[:, 25:] = sure
-        labels: list[NDArray[np.float32]] = []
+        labels: Labels = []
         for label in scaled(truths):
             value = label.value.copy()
             value[:, 25:] *= 1.5

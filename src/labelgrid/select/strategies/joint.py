@@ -127,8 +127,8 @@ def _market(pool: PoolView, costs: Floats, gains: str) -> _Market:
     for column in columns.values():
         reached = np.maximum(reached, grid.bought[:, [column]] * fractions[column])
     given = np.zeros(grid.state.shape) if pool.given is None else pool.given
-    read = np.ones(len(given), np.bool_) if pool.given_everywhere else grid.bought.any(1)
-    reached = np.maximum(reached, given * read[:, None])
+    is_read = np.any(grid.bought, 1, keepdims=True) | pool.given_everywhere
+    reached = np.maximum(reached, given * is_read)
     return _Market(
         gains=task_gains(pool.history if gains == "curves" else (), grid.tasks),
         fractions=fractions,
