@@ -272,7 +272,11 @@ def _with_delivery(
     paths: Sequence[str],
     confidence: Sequence[Confidence | None],
 ) -> SupplierIndex:
-    """The labels of a supplier after an import; an equal label stays with the earlier delivery."""
+    """The labels of a supplier after an import.
+
+    An equal label stays with the earlier delivery, unless its maker has another revision or other
+    settings now: by these `supply` knows which labels there are.
+    """
     kept = {task: dict(earlier) for task, earlier in index.labels.items()}
     number = len(index.deliveries)
     changed = False
@@ -280,7 +284,10 @@ def _with_delivery(
         cell = label.row.cell
         entry = IndexedLabel(path, label.digest, number, *(of_label or ()))
         earlier = kept.setdefault(cell.task, {}).get(cell.image_id)
-        if earlier is None or earlier._replace(delivery=number) != entry:
+        if earlier is None or (
+            earlier._replace(delivery=number) != entry
+            or delivery.is_remade(index.deliveries[earlier.delivery])
+        ):
             kept[cell.task][cell.image_id] = entry
             changed = True
     if not changed:

@@ -101,6 +101,7 @@ class Supplier:
             revision=self.revision,
             licence=self.licence,
             date=self.date,
+            settings=self.settings,
             classes={name: len(task.classes) for name, task in tasks.items() if task.classes},
         )
 
@@ -121,6 +122,7 @@ class Delivery:
 
     Args:
         imported: the day of the import.
+        settings: what the maker of the labels was told; empty: of labels that nobody made with one.
         classes: the number of classes that each task had, of tasks with classes.
     """
 
@@ -129,7 +131,13 @@ class Delivery:
     revision: str = ""
     licence: str = ""
     date: str = ""
+    settings: Values = field(default_factory=dict)
     classes: Mapping[str, int] = field(default_factory=dict)
+
+    def is_remade(self, earlier: "Delivery") -> bool:
+        """Whether a maker of another revision, or of other settings, than earlier made it."""
+        same = (self.revision, self.settings) == (earlier.revision, earlier.settings)
+        return bool(self.settings) and not same
 
 
 class IndexedLabel(NamedTuple):
