@@ -100,7 +100,7 @@ def label_pass(maker: Maker, images: ImageFiles, place: LabelPlace) -> RecordPas
     versions = file_versions(images.paths)
     identity = identity_of(maker.declared)
     return RecordPass(
-        what="Making labels",
+        activity="Making labels",
         folder=place.folder.parent,
         kind=MadeShard,
         items=list(images.images()),

@@ -58,7 +58,7 @@ def nothing_or_everything(_label: LabelArray, _truth: LabelArray) -> Sequence[Ar
 
 def commonest_class(_label: LabelArray, truth: LabelArray) -> Sequence[Array]:
     """The commonest class of the true label."""
-    return (np.bincount(truth.value[..., 0][truth.valid]).argmax()[None],)
+    return (np.atleast_1d(np.bincount(truth.value[..., 0][truth.valid]).argmax()),)
 
 
 def angle_agreement(label: LabelArray, truth: LabelArray, _options: object) -> Sequence[Result]:
