@@ -96,6 +96,14 @@ def _unmeasured_suppliers(project: ProjectFolder, recipe: Recipe) -> list[Advice
     costs = {row.name: row.cost for row in project.store.tasks()}
     for name, supplier in supplier_values(project, recipe.suppliers).items():
         for task, count in supplier["labels"].items():
+            if task in supplier["earlier_rule"]:
+                text = (
+                    f"The trust in {count_text(count, 'label')} of {task} by {name} was measured "
+                    f"by an earlier rule: `{command('relate', project.folder, '--write')}` "
+                    "measures again."
+                )
+                rows.append(Advice(topic="follows", text=text, task=task, count=count))
+                continue
             if supplier["trust"][task] or task in supplier["measured"]:
                 continue
             price = ENOUGH * costs.get(task, 0.0)

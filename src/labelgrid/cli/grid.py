@@ -257,7 +257,11 @@ def _show_suppliers(suppliers: Values) -> None:
         for task, count in values["labels"].items():
             cost = values["cost"] * count
             measured = values["measured"].get(task, "")
+            if task in values["earlier_rule"]:
+                measured = "by an earlier rule: `relate` measures again"
             rows.append([name, task, count, cost, values["trust"][task], measured])
+        for task, trust in values["derives"].items():
+            rows.append([name, f"{task}, derived", "", "", round(trust, 2), ""])
     if rows:
         columns = ["supplier", "task", "labels", "cost", "trust", "measured"]
         screen.print_table("", columns, rows)

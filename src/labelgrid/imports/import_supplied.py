@@ -45,6 +45,7 @@ from labelgrid.project.suppliers import (
     supplier_folder,
     write_index,
 )
+from labelgrid.tasks.task import TaskDef
 
 
 def import_supplied(
@@ -153,6 +154,19 @@ class SuppliedImport(LabelImport):
                 scaled.add(name)
         is_other = self.declared.up_to != "nothing" or self.declared.larger_is_nearer is not None
         self.rescaled = frozenset(scaled if is_other else ())
+        unlike = {name: self._unlike(task) for name, task in self.project.tasks().items()}
+        self.numbers.unlike = {name: how for name, how in unlike.items() if how[0]}
+
+    def _unlike(self, task: TaskDef) -> tuple[str, bool]:
+        """How the supplier's numbers differ from a task's, and whether they are inverted."""
+        declared = self.declared
+        if not task.spec.up_to:
+            return "", False
+        inverted = declared.larger_is_nearer not in (None, task.grows_toward_camera)
+        if declared.up_to == "nothing":
+            return "inverse" if inverted else "", inverted
+        parts = {"scale": "a scale", "scale-shift": "a scale and a shift"}
+        return f"true up to {parts[declared.up_to]}", inverted
 
     def _admit(self, answers: Answers) -> Answers:
         """Leave only labels of training images: others would reach a training, or a measurement."""
