@@ -149,8 +149,12 @@ class OnnxRunner:
         for pipe in self._pipes():
             os.set_blocking(pipe, False)
         limit = time.monotonic() + LOADING
-        self._write(json.dumps(vars(self.setup)).encode() + b"\n", limit)
-        self._answer(limit)
+        try:
+            self._write(json.dumps(vars(self.setup)).encode() + b"\n", limit)
+            self._answer(limit)
+        except BaseException:  # Ctrl-C, too: no answer may be left for an image
+            self.end()
+            raise
 
     def _pipes(self) -> tuple[int, int]:
         process = self._process
@@ -172,7 +176,7 @@ class OnnxRunner:
         handle, _ = self._pipes()
         left = memoryview(content)
         while left:
-            self._wait([], [handle], limit)
+            self._wait(handle, select.POLLOUT, limit)
             try:
                 left = left[os.write(handle, left) :]
             except BrokenPipeError:
@@ -184,16 +188,17 @@ class OnnxRunner:
         content = bytearray(size)
         left = memoryview(content)
         while left:
-            self._wait([handle], [], limit)
+            self._wait(handle, select.POLLIN, limit)
             count = os.readv(handle, [left])
             if not count:
                 raise self._error(self._death())
             left = left[count:]
         return content
 
-    def _wait(self, read: list[int], write: list[int], limit: float) -> None:
-        ready = select.select(read, write, [], max(0.0, limit - time.monotonic()))
-        if not (ready[0] or ready[1]):
+    def _wait(self, handle: int, event: int, limit: float) -> None:
+        poll = select.poll()
+        poll.register(handle, event)
+        if not poll.poll(1000 * max(0.0, limit - time.monotonic())):
             raise self._error(
                 f"takes more than {self.setup.seconds} s for an image, and was stopped",
                 "If it only is slow, allow more with --set seconds=N.",

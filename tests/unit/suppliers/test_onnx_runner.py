@@ -160,6 +160,21 @@ def test_a_run_that_was_stopped_leaves_no_old_answer_for_the_next(tmp_path: Path
     assert np.allclose(numbers, 5)
 
 
+def test_a_start_that_was_stopped_leaves_no_old_answer_either(tmp_path: Path) -> None:
+    runner = OnnxRunner(setup(depth_model(tmp_path)))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(OnnxRunner, "_answer", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            computed(runner, IMAGE)
+    ((numbers,),) = computed(runner, np.full((8, 8, 3), 255, np.uint8))
+    runner.end()
+    assert np.allclose(numbers, 5)
+
+
+def stopped(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_the_process_ends_with_the_program_that_started_it(tmp_path: Path) -> None:
     path = depth_model(tmp_path)
     code = (
