@@ -1,12 +1,12 @@
 """The tables of new ledgers: the migrations make a process's first, and say how to make the others.
 
 That is seven times as fast. Tests of the ledger itself, and the commands that tests start, migrate
-each ledger.
+each ledger; the runs of a study do not.
 """
 
 import sqlite3
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, create_engine
 
 from labelgrid.ledger import database
 
@@ -30,6 +30,14 @@ def make_tables(connection: Connection) -> None:
         return
     for statement in STATEMENTS:
         driver.execute(statement)
+
+
+def learn() -> None:
+    """Learn the statements now, for the forks of this process."""
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        make_tables(connection)
+    engine.dispose()
 
 
 def _has_tables(driver: sqlite3.Connection) -> bool:

@@ -23,6 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
+from tests.forked_servers import fork_servers
 from tests.loaded_commands import load_commands
 
 #: What takes long to load. Mitsuba and PyArrow start threads, which do not survive a fork.
@@ -168,6 +169,7 @@ def answer(request: socket.socket) -> NoReturn:
     added = environment.get("PYTHONPATH", "").split(os.pathsep)
     first = place if words[0] in ("-c", "-m") else str(Path(words[0]).resolve().parent)
     sys.path[:1] = [first, *(path for path in added if path)]
+    fork_servers()
     status = 0
     try:
         run_main(words)
