@@ -6,7 +6,9 @@ A new Python would load them again. A process with threads starts a new one, as 
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing import forkserver, util
+from pathlib import Path
 from typing import Any
 
 #: What the code of a server begins with; other processes of `multiprocessing` load little.
@@ -33,18 +35,12 @@ def _forked(path: bytes, words: Sequence[str], files: Sequence[int]) -> int:
 def _serve(code: str, files: set[int]) -> None:
     """Serve with these files open, and end."""
     try:
-        for name in os.listdir("/proc/self/fd"):
-            if int(name) not in files:
-                _close(int(name))
+        for link in [*Path("/proc/self/fd").iterdir()]:
+            if int(link.name) not in files:
+                with suppress(OSError):  # the one that listed them
+                    os.close(int(link.name))
         server: Any = forkserver._forkserver  # type: ignore[attr-defined]
         server.__init__()  # the lock is held, and what it knows is of its parent
         exec(code, {"__name__": "__main__"})
     finally:
         os._exit(0)
-
-
-def _close(file: int) -> None:
-    try:
-        os.close(file)
-    except OSError:  # the one that listed them
-        pass
