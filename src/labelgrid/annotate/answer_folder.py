@@ -30,6 +30,7 @@ from labelgrid.annotate.other_names import (
 )
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import walk
+from labelgrid.formats.confidence import confidence_folder
 from labelgrid.formats.naming import stem
 from labelgrid.images.opening import FORMATS
 from labelgrid.ledger.grid import Cell, State
@@ -315,6 +316,7 @@ def _walk(folder: Path, tasks: set[str]) -> Iterator[str]:
         excluded = {IMAGES, PRELABELS} if is_top else set()
         if MANIFEST not in names:  # else it is a request, whose photographs are there
             excluded -= tasks
+        excluded |= {confidence_folder(task) for task in tasks}
         inside = []
         files = list(names)
         for name in folders:

@@ -13,7 +13,8 @@ from labelgrid.basics.camera import Camera
 from labelgrid.basics.type_names import Size
 from labelgrid.data.data_options import DataOptions
 from labelgrid.data.frame import Frame
-from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.codec import LabelArray, UpTo
+from labelgrid.pixel.fitted_loss import SuppliedTarget
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import TaskDef, TaskDefs
 
@@ -64,6 +65,9 @@ class Batch:
             tasks.
         frames: the b frames of whole images; empty in training.
         soft: in training, soft targets by term and task, for the terms that read soft labels.
+        supplied: in training, by task, labels of suppliers that are true up to a scale, or not sure
+            everywhere; of an image that has no target of the task. Only the supervised loss reads
+            these.
         known: in training, by task, the labels that the network gets as known labels; empty: none.
         camera: the cameras of the images, float32 [b, 4]: fx, fy, cx and cy in pixels of the batch
             (`labelgrid.basics.camera`); NaN where an image's is unknown. None if all are.
@@ -75,6 +79,7 @@ class Batch:
     weights: Tensor
     frames: tuple[Frame, ...] = ()
     soft: Mapping[str, Mapping[str, SoftTarget]] = field(default_factory=dict)
+    supplied: Mapping[str, SuppliedTarget] = field(default_factory=dict)
     known: Mapping[str, Target] = field(default_factory=dict)
     camera: Tensor | None = None
 
@@ -100,7 +105,13 @@ class Batch:
         if camera is not None:
             camera = camera.to(device, non_blocking=True)
         return replace(
-            self, images=images, targets=targets, weights=weights, soft=soft, camera=camera
+            self,
+            images=images,
+            targets=targets,
+            weights=weights,
+            soft=soft,
+            supplied={name: supplied.to(device) for name, supplied in self.supplied.items()},
+            camera=camera,
         )
 
     def rows(self, rows: Tensor) -> "Batch":
@@ -114,6 +125,7 @@ class Batch:
             targets={name: target[rows] for name, target in self.targets.items()},
             weights=self.weights[rows],
             soft=soft,
+            supplied={name: supplied[rows] for name, supplied in self.supplied.items()},
             camera=None if self.camera is None else self.camera[rows],
         )
 
@@ -151,8 +163,13 @@ def collate(
     size = items[0].image.shape[:2]
     images = normalise_images(np.stack([item.image for item in items]), options)
     targets = {}
+    supplied = {}
     for name, task in tasks.items():
         labels = [item.labels.get(name) for item in items]
+        unsure = [label if label and label.unsure else None for label in labels]
+        if any(unsure):
+            labels = [None if label and label.unsure else label for label in labels]
+            supplied[name] = stack_supplied(unsure, task, size)
         targets[name] = stack_labels(labels, task, size)
     weights = [list(item.weights) for item in items]
     camera = None
@@ -168,6 +185,7 @@ def collate(
         weights=torch.tensor(weights, dtype=torch.float32),
         frames=tuple(item.frame for item in items if item.frame),
         soft={term: _soft_targets(items, term, tasks, size) for term in terms},
+        supplied=supplied,
         camera=camera,
     )
 
@@ -249,6 +267,29 @@ def stack_labels(
             valid[i] = label.valid
     channels_first = torch.from_numpy(value).permute(0, 3, 1, 2).contiguous()
     return Target(channels_first, torch.from_numpy(valid)[:, None], _annotated_classes(labels))
+
+
+def stack_supplied(
+    labels: Sequence[LabelArray | None], task: TaskDef, size: tuple[int, ...]
+) -> SuppliedTarget:
+    """The target of suppliers' labels of the same size; a missing label is nowhere valid."""
+    confidence = np.ones((len(labels), 1, *size), np.float32)
+    up_to = np.zeros((len(labels), len(UpTo._fields)), np.float32)
+    fitted = np.zeros(len(labels), np.bool_)
+    for i, label in enumerate(labels):
+        if label is None:
+            continue
+        if label.confidence is not None:
+            confidence[i] = label.confidence
+        if label.up_to is not None:
+            up_to[i] = label.up_to
+            fitted[i] = True
+    return SuppliedTarget(
+        stack_labels(labels, task, size),
+        torch.from_numpy(confidence),
+        torch.from_numpy(fitted),
+        torch.from_numpy(up_to),
+    )
 
 
 def _annotated_classes(labels: Sequence[LabelArray | None]) -> Tensor | None:

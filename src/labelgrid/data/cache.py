@@ -119,7 +119,7 @@ def cache_source(
     The file has at most `limit` bytes. It has no name, so that nothing is left of it, even after a
     kill. What does not fit is read from its own files; if the disk is full, so is what is left.
     What cannot be read is left to whoever needs it, and so is a label of which only some classes
-    were annotated.
+    were annotated, or of which a supplier is not sure.
 
     Args:
         source: the images and labels.
@@ -220,7 +220,7 @@ def _read(
             label = source.label(image_id, task)
         except LabelError:
             continue
-        if label is not None and label.annotated is None:
+        if label is not None and label.annotated is None and label.unsure is None:
             labels[task.name] = label
     try:
         return source.image(image_id), labels

@@ -156,7 +156,10 @@ def _change_colours(image: Pixels, brightness: float, contrast: float, saturatio
 def place_label(label: LabelArray, placement: Placement, task: TaskDef) -> LabelArray:
     """Place a label on a canvas with the kind's `transform`; padding is not valid."""
     value, valid = task.transform(label.value, label.valid, placement)
-    return replace(label, value=value, valid=valid)
+    label = replace(label, value=value, valid=valid)
+    if label.confidence is not None:
+        return label.with_confidence(placement.nearest(label.confidence))
+    return label
 
 
 def place(

@@ -168,7 +168,7 @@ class PartMapping:
         if label.value.dtype.kind in "iu":
             return _commonest(label)
         means, is_known = grid_means(_comparable(self._tasks[task], label), label.valid, GRID)
-        if self._tasks[task].spec.scaled and is_known.any():
+        if self._tasks[task].spec.up_to and is_known.any():
             means -= np.median(means[is_known], axis=0).astype(np.float32)
         return np.where(is_known[..., None], means, np.nan).astype(np.float32)
 
@@ -189,7 +189,7 @@ def _fine_and_lines(
 
 def _comparable(task: TaskDef, label: LabelArray) -> Array:
     """Values with comparable differences: logarithms, if known but for a scale."""
-    if task.spec.scaled:
+    if task.spec.up_to:
         return np.log(np.maximum(label.value, 1e-6))
     return label.value
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, cast
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast
 
 import numpy as np
 
 from labelgrid.basics import plugins
-from labelgrid.basics.array_types import Array, Bools
+from labelgrid.basics.array_types import Array, Bools, Floats32
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import LabelError, LabelSizeError
 from labelgrid.basics.files import digest
@@ -31,6 +31,31 @@ RESTORE = "Import the right file again; `labelgrid verify` lists all changed fil
 O_contra = TypeVar("O_contra", contravariant=True)
 
 
+class UpTo(NamedTuple):
+    """How the numbers of a supplied map differ from those of the task's labels.
+
+    Numbers of the task, or their inverse, become those of the map by a positive scale, and a shift.
+
+    Args:
+        shift: whether the shift is unknown, too; otherwise it is 0.
+        inverse: whether the map holds the inverse of the task's numbers.
+        spread: the usual spread of true labels, in the task's numbers.
+        least: predictions below this count as this before they are inverted.
+    """
+
+    shift: bool
+    inverse: bool
+    spread: float
+    least: float
+
+
+class Unsure(NamedTuple):
+    """What a supplier says of a label, see `LabelArray`: one of both at least."""
+
+    confidence: Floats32 | None = None
+    up_to: UpTo | None = None
+
+
 @dataclass(frozen=True, repr=False)
 class LabelArray(Shown):
     """A label as arrays; the file's "ignore" numbers have become a mask.
@@ -40,16 +65,32 @@ class LabelArray(Shown):
         valid: bool [h, w].
         annotated: bool [classes], the classes that were annotated; None: all. Pixels say nothing
             about other classes.
+        unsure: what a supplier says of the label; None of a true label, or of one taken for true.
     """
 
     value: Array
     valid: Bools
     annotated: Bools | None = None
+    unsure: Unsure | None = None
+
+    @property
+    def confidence(self) -> Floats32 | None:
+        """That of a supplier in each pixel, float32 [h, w], 0 to 1; None: 1."""
+        return self.unsure.confidence if self.unsure else None
+
+    @property
+    def up_to(self) -> UpTo | None:
+        """How the numbers of a supplied map differ from the task's; None: not at all."""
+        return self.unsure.up_to if self.unsure else None
 
     @property
     def size(self) -> Size:
         """Height and width."""
         return self.valid.shape[0], self.valid.shape[1]
+
+    def with_confidence(self, confidence: Floats32) -> "LabelArray":
+        """The label with the confidence [h, w] of a supplier."""
+        return replace(self, unsure=Unsure(confidence, self.up_to))
 
     def sample(self) -> "LabelArray":
         """Every n-th row and column of a label of more than `JUDGED` pixels; else the label itself.
@@ -77,7 +118,10 @@ class LabelArray(Shown):
 
     def part(self, rows: slice, columns: slice) -> "LabelArray":
         """The label at some rows and columns."""
-        return LabelArray(self.value[rows, columns], self.valid[rows, columns], self.annotated)
+        part = LabelArray(self.value[rows, columns], self.valid[rows, columns], self.annotated)
+        if self.confidence is not None:
+            return replace(part, unsure=Unsure(self.confidence[rows, columns], self.up_to))
+        return replace(part, unsure=self.unsure)
 
     def __str__(self) -> str:
         height, width = self.size

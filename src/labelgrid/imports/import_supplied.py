@@ -1,28 +1,40 @@
 """Imports labels of a supplier: all of them, or none and a list of faults."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from labelgrid.annotate.answer_folder import DECLARATION
-from labelgrid.annotate.answers import Answers
+from labelgrid.annotate.answers import Answer, Answers, Fault
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.basics import files
 from labelgrid.basics.errors import LabelError, UsageError
 from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import count_text
 from labelgrid.imports.import_doubts import DoubtedImport
 from labelgrid.imports.import_labels import LabelImport
 from labelgrid.imports.import_place import import_place
 from labelgrid.imports.import_sources import Source, open_sources
 from labelgrid.imports.imported import Imported
-from labelgrid.imports.validate_labels import UNCHANGED, ValidatedLabels, validate_labels
+from labelgrid.imports.validate_labels import (
+    UNCHANGED,
+    AcceptedLabel,
+    ValidatedLabels,
+    validate_labels,
+)
+from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
-from labelgrid.project.supplier_classes import other_classes
+from labelgrid.project.supplier_classes import (
+    Confidence,
+    DeclaredFiles,
+    ReadConfidence,
+    keep_confidence,
+    other_classes,
+)
 from labelgrid.project.suppliers import (
     Delivery,
     IndexedLabel,
@@ -111,6 +123,10 @@ def _declared(places: Iterable[Source]) -> Supplier:
     return Supplier()
 
 
+def _unread(_size: Size) -> None:
+    """Of a label without a confidence nothing is read."""
+
+
 @dataclass(kw_only=True)
 class SuppliedImport(LabelImport):
     """An import of a supplier's labels.
@@ -119,21 +135,23 @@ class SuppliedImport(LabelImport):
         name: of the supplier.
         declared: of its labels.
         known: the labels that it gave before.
+        confidence: reads that of a label at a size, by cell.
     """
 
     name: str
     declared: Supplier
     known: SupplierIndex
     rescaled: frozenset[str] = field(init=False)
+    confidence: dict[Cell, ReadConfidence] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.folder = f"{SUPPLIED}/{self.name}"
         scaled = set()
         for name, task in self.project.tasks().items():
-            if task.spec.scaled:
+            if task.spec.up_to:
                 scaled.add(name)
-        is_other = self.declared.align != "none" or self.declared.larger_is_nearer is not None
+        is_other = self.declared.up_to != "nothing" or self.declared.larger_is_nearer is not None
         self.rescaled = frozenset(scaled if is_other else ())
 
     def _admit(self, answers: Answers) -> Answers:
@@ -145,13 +163,9 @@ class SuppliedImport(LabelImport):
         if self.declared.classes:
             class_names = self.index.class_names()
             others = other_classes(self.declared.classes, self.index.tasks, class_names)
-        labels = []
-        for answer in answers.labels:
-            classes = others.get(answer.cell.task)
-            if classes and isinstance(answer.label, Path):
-                answer = dataclasses.replace(answer, label=partial(classes.read, answer.label))
-            if answer.cell.image_id in train:
-                labels.append(answer)
+        of_train = [answer for answer in answers.labels if answer.cell.image_id in train]
+        declared = DeclaredFiles(others, self.declared.grades)
+        labels = [self._as_declared(answer, declared) for answer in of_train]
         left_out = len(answers.labels) - len(labels)
         notes = list(answers.notes)
         if left_out:
@@ -164,12 +178,23 @@ class SuppliedImport(LabelImport):
             notes.append(note)
         return dataclasses.replace(answers, labels=labels, skips=[], notes=notes)
 
+    def _as_declared(self, answer: Answer, declared: DeclaredFiles) -> Answer:
+        """The answer with how its file is read."""
+        file = answer.label
+        if not isinstance(file, Path):
+            return answer
+        task = answer.cell.task
+        confidence = declared.confidence(task, file)
+        if confidence:
+            self.confidence[answer.cell] = confidence
+        return dataclasses.replace(answer, label=declared.label(task, file))
+
     def _validate(self, answers: Answers) -> ValidatedLabels:
         cells = [answer.cell for answer in answers.labels]
         if not self.accept:
             compared = [cell for cell in cells if cell.task not in self.rescaled]
             self.summaries = self._summaries(compared)
-        return validate_labels(
+        validated = validate_labels(
             self.project,
             answers,
             split=None,
@@ -179,6 +204,16 @@ class SuppliedImport(LabelImport):
             rows={cell: self.known.row(cell) for cell in cells},
             leave_out=self.index.options.leave_out,
         )
+        faults = [*validated.faults, *self._confidence_faults(validated.labels)]
+        return dataclasses.replace(validated, faults=faults)
+
+    def _confidence_faults(self, labels: Iterable[AcceptedLabel]) -> Iterator[Fault]:
+        for label in labels:
+            cell = label.row.cell
+            try:
+                self.confidence.get(cell, _unread)(label.size)
+            except LabelError as error:
+                yield Fault.of_error(str(error.where or label.answer.where), error, cell)
 
     def _refuse_doubted(self, validated: ValidatedLabels, draw: bool = True) -> None:
         """Say which labels look wrong, and import all: suppliers' labels are not taken for true."""
@@ -201,7 +236,14 @@ class SuppliedImport(LabelImport):
         if not declaration.is_file() or read_declaration(declaration) != self.declared:
             files.write_text(declaration, self.declared.text(), UNCHANGED)
         delivery = self.declared.delivery(self.project.tasks())
-        index = _with_delivery(self.known, delivery, validated=validated, paths=paths)
+        pairs = zip(validated.labels, paths, strict=True)
+        confidence = []
+        for label, path in pairs:
+            read = self.confidence.get(label.row.cell)
+            confidence.append(keep_confidence(self.project, path, read, label.size))
+        index = _with_delivery(
+            self.known, delivery, validated.labels, paths=paths, confidence=confidence
+        )
         if index != self.known:
             write_index(self.project, self.name, index)
             files.remove_files(self.project.folder, self.known.paths() - index.paths())
@@ -211,18 +253,22 @@ class SuppliedImport(LabelImport):
 def _with_delivery(
     index: SupplierIndex,
     delivery: Delivery,
+    labels: Sequence[AcceptedLabel],
     *,
-    validated: ValidatedLabels,
     paths: Sequence[str],
+    confidence: Sequence[Confidence | None],
 ) -> SupplierIndex:
     """The labels of a supplier after an import; an equal label stays with the earlier delivery."""
-    if not any(label.is_fresh for label in validated.labels):
-        return index
-    labels = {task: dict(earlier) for task, earlier in index.labels.items()}
+    kept = {task: dict(earlier) for task, earlier in index.labels.items()}
     number = len(index.deliveries)
-    for label, path in zip(validated.labels, paths, strict=True):
+    changed = False
+    for label, path, of_label in zip(labels, paths, confidence, strict=True):
         cell = label.row.cell
-        if label.is_fresh:
-            entry = IndexedLabel(path, label.digest, number)
-            labels.setdefault(cell.task, {})[cell.image_id] = entry
-    return SupplierIndex((*index.deliveries, delivery), labels)
+        entry = IndexedLabel(path, label.digest, number, *(of_label or ()))
+        earlier = kept.setdefault(cell.task, {}).get(cell.image_id)
+        if earlier is None or earlier._replace(delivery=number) != entry:
+            kept[cell.task][cell.image_id] = entry
+            changed = True
+    if not changed:
+        return index
+    return SupplierIndex((*index.deliveries, delivery), kept)

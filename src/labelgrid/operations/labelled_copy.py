@@ -4,22 +4,24 @@ Label files are linked to where the disk can do that; images stay where they are
 """
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.basics import files
 from labelgrid.basics.config import read_toml
-from labelgrid.basics.files import copy_file, inside, link_or_copy
+from labelgrid.basics.files import copy_file, inside, link_or_copy, write_text
 from labelgrid.basics.progress import Progress
 from labelgrid.data.cameras import read_cameras
 from labelgrid.formats.codec import check_digest
+from labelgrid.formats.confidence import confidence_folder
 from labelgrid.formats.naming import label_name
 from labelgrid.ledger.grid import Move, State
 from labelgrid.ledger.older_classes import complete_classes, declare_complete
 from labelgrid.operations.create import new_project
 from labelgrid.project.folder import CAMERAS, ProjectFolder
 from labelgrid.project.settings import Settings
-from labelgrid.project.suppliers import read_index, supplier_folder
+from labelgrid.project.suppliers import read_declaration, read_index, supplier_folder
 
 #: The folder of suppliers' labels in a copy, with a folder for each, as a study reads them.
 SUPPLIERS = "suppliers"
@@ -84,9 +86,15 @@ def _copy_cameras(folder: Path, target: Path) -> None:
 def _copy_supplied(
     project: ProjectFolder, name: str, target: Path, image_ids: Collection[str]
 ) -> None:
-    copy_file(supplier_folder(project, name) / DECLARATION, target / DECLARATION)
+    declared = read_declaration(supplier_folder(project, name) / DECLARATION)
+    # Labels were brought to the task's classes, and grades to yes or no, by the import.
+    declared = replace(declared, classes={}, map={}, grades=())
+    write_text(target / DECLARATION, declared.text())
     for task, labels in read_index(project, name).labels.items():
         for image_id in sorted(labels.keys() & set(image_ids)):
             label = labels[image_id]
             file = label_name(image_id, Path(label.path).suffix, whole=True)
             _copy_label(project, label.path, label.digest, target / task / file)
+            if label.confidence:
+                beside = target / confidence_folder(task) / Path(file).with_suffix(".png")
+                _copy_label(project, label.confidence, label.confidence_digest, beside)

@@ -15,6 +15,7 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.shown import Shown
 from labelgrid.basics.words import count_text
 from labelgrid.evidence.relation_evidence import relation_remarks
+from labelgrid.formats.codec import check_digest
 from labelgrid.images.places import image_file
 from labelgrid.images.reading import changed_image_error, check_image
 from labelgrid.ledger.grid import ImageRow, State
@@ -24,7 +25,7 @@ from labelgrid.operations.unknown_splits import splitless_faults
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.known_labels import ProjectLabels
 from labelgrid.project.stored_labels import check_stored_label
-from labelgrid.project.suppliers import supplied_rows
+from labelgrid.project.suppliers import confidence_files, supplied_rows
 from labelgrid.tasks.task import TaskDef
 
 
@@ -79,6 +80,11 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
         if supplied:
             progress.start("Reading labels of suppliers", len(supplied), "labels")
             faults += _collect_faults(threads.map(check_label, supplied), progress)
+        for path, content in confidence_files(project):
+            try:
+                check_digest(project.inside(path), content)
+            except LabelError as error:
+                faults.append(Fault(path, error.what, error.next_step))
     ledger = project.settings.ledger or FILE
     fault = "The cell's state in the ledger is not what its history says."
     for cell in project.store.differing_cells():

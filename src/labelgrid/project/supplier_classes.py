@@ -1,18 +1,43 @@
-"""Reads class maps of a supplier with other classes or class numbers."""
+"""Reads files of a supplier as declared: class maps with other classes, grades, confidence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.annotate.class_names import ClassNames
+from labelgrid.basics.array_types import Floats32
 from labelgrid.basics.config import check_tasks
 from labelgrid.basics.errors import LabelError
+from labelgrid.basics.files import digest
+from labelgrid.basics.type_names import Size
+from labelgrid.formats.arrays import save_png
 from labelgrid.formats.codec import LabelArray, codec, options_of
+from labelgrid.formats.confidence import (
+    as_bytes,
+    confidence_of,
+    grades_confidence,
+    read_confidence,
+    read_grades,
+)
+from labelgrid.formats.naming import stem
 from labelgrid.formats.regions import UNCOVERED
+from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.task import TaskDef, TaskDefs
+
+#: Reads the confidence [h, w] of a label of a size.
+ReadConfidence = Callable[[Size], Floats32]
+
+
+class Confidence(NamedTuple):
+    """The file of a label's confidence in the project, and the hash of its content."""
+
+    path: str
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -49,6 +74,48 @@ class OtherClasses:
         if not annotated.all():
             label = replace(label, annotated=annotated)
         return self.task.form.upsample(label)
+
+
+@dataclass(frozen=True)
+class DeclaredFiles:
+    """How the files of a supplier are read.
+
+    Args:
+        classes: the supplier's classes, of tasks of which it has others.
+        grades: the tasks whose files hold grades.
+    """
+
+    classes: Mapping[str, OtherClasses]
+    grades: Collection[str]
+
+    def label(self, task: str, path: Path) -> Path | Callable[[], LabelArray | None]:
+        """A file of the task as it is, or what reads the label in it."""
+        if task in self.grades:
+            return partial(read_grades, path)
+        if task in self.classes:
+            return partial(self.classes[task].read, path)
+        return path
+
+    def confidence(self, task: str, path: Path) -> ReadConfidence | None:
+        """What reads the confidence of a file's label at a size; None if there is none."""
+        file = confidence_of(path, task)
+        if file is not None:
+            return partial(read_confidence, file)
+        if task in self.grades:
+            return partial(grades_confidence, path)
+        return None
+
+
+def keep_confidence(
+    project: ProjectFolder, path: str, read: ReadConfidence | None, size: Size
+) -> Confidence | None:
+    """Write the confidence of a label beside the label at `path`; None if there is none."""
+    if read is None:
+        return None
+    name = f"{stem(path)}.confidence.png"
+    file = project.inside(name)
+    save_png(file, as_bytes(read(size)))
+    return Confidence(name, digest(file))
 
 
 def other_classes(

@@ -13,24 +13,25 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.basics import files
 from labelgrid.basics.config import as_toml, parse, read_toml
 from labelgrid.basics.errors import ProjectError, RecipeError, UsageError
-from labelgrid.basics.type_names import Json
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import join_names
 from labelgrid.data.data_options import SupplierChoice
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
-from labelgrid.tasks.alignment import Align
 
 if TYPE_CHECKING:
     from labelgrid.tasks.task import TaskDefs
 
 INDEX = "index.json"
+#: What of a map is unknown.
+UpToChoice = Literal["nothing", "scale", "scale-shift"]
 #: The measured trust in a supplier's labels.
 MEASURED = "measured.json"
 T = TypeVar("T")
@@ -41,10 +42,12 @@ _WHAT_IS_DECLARED = {
     "revision": "of the model",
     "licence": "of the labels",
     "date": "when they were made",
-    "align": "depth of another scale, fitted image by image: none, scale or scale-shift",
+    "up_to": "what depth is true up to: nothing, scale, or scale-shift",
     "larger_is_nearer": "whether numbers grow toward the camera; leave out if as in the labels",
     "classes": "by task, the supplier's classes by their numbers from 0, if not the task's",
     "map": "what its names of classes mean, as --map has it",
+    "grades": "the tasks of binary maps whose files hold grades from 0 to 1",
+    "settings": "what the maker of the labels was told",
 }
 
 
@@ -58,11 +61,14 @@ class Supplier:
         revision: of that.
         licence: of the labels.
         date: when they were made.
-        align: what of each map of a scaled kind, such as depth, is fitted to the task's labels.
+        up_to: what maps of a kind with a scale, such as depth, are true up to: "nothing", a "scale"
+            or a scale and a shift ("scale-shift"), different in each image.
         larger_is_nearer: whether its numbers grow toward the camera; None: if the task's do.
         classes: by task, the names of the classes in its files by their numbers from 0; none if
             they are the task's.
         map: the name of a class there, or in a tool's file -> the task's class, or "ignore".
+        grades: the tasks of binary maps whose files hold grades from 0 to 1.
+        settings: what the maker of the labels was told.
     """
 
     cost: float = 0.0
@@ -70,10 +76,12 @@ class Supplier:
     revision: str = ""
     licence: str = ""
     date: str = ""
-    align: Align = "none"
+    up_to: UpToChoice = "nothing"
     larger_is_nearer: bool | None = None
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     map: Mapping[str, str] = field(default_factory=dict)
+    grades: tuple[str, ...] = ()
+    settings: Values = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0 <= self.cost < math.inf:
@@ -119,11 +127,16 @@ class Delivery:
 
 
 class IndexedLabel(NamedTuple):
-    """A supplied label: file in the project, content hash, and number of the delivery."""
+    """A supplied label: file in the project, content hash, and number of the delivery.
+
+    The same of its confidence; "" if there is none.
+    """
 
     path: str
     digest: str
     delivery: int
+    confidence: str = ""
+    confidence_digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -151,7 +164,7 @@ class SupplierIndex:
         label_paths = set()
         for labels in tables:
             for label in labels.values():
-                label_paths.add(label.path)
+                label_paths |= {label.path, label.confidence} - {""}
         return label_paths
 
     def classes(self, task: str, label: IndexedLabel) -> int | None:
@@ -193,12 +206,16 @@ def supplier_folder(project: ProjectFolder, name: str) -> Path:
 
 
 def read_declaration(path: Path) -> Supplier:
-    """What a file declares of a supplier.
+    """What a file declares of a supplier; `align` is the name of `up_to` in files of before.
 
     Raises:
         RecipeError: it cannot be read, or a key or value is wrong.
     """
-    return parse(Supplier, read_toml(path), str(path))
+    values = read_toml(path)
+    if "align" in values and "up_to" not in values:
+        align = values.pop("align")
+        values["up_to"] = "nothing" if align == "none" else align
+    return parse(Supplier, values, str(path))
 
 
 def read_index(project: ProjectFolder, name: str) -> SupplierIndex:
@@ -315,6 +332,16 @@ def supplied_rows(project: ProjectFolder) -> list[CellRow]:
             image_ids = sorted(index.labels[task].keys() & images)
             rows += [index.row(Cell(image_id, task)) for image_id in image_ids]
     return rows
+
+
+def confidence_files(project: ProjectFolder) -> list[tuple[str, str]]:
+    """The files of the suppliers' confidence in the project, with the hashes of their contents."""
+    confidence = []
+    for name in supplier_names(project):
+        for labels in read_index(project, name).labels.values():
+            given = [label for label in labels.values() if label.confidence]
+            confidence += [(label.confidence, label.confidence_digest) for label in given]
+    return confidence
 
 
 def refuse_unknown_suppliers(project: ProjectFolder, names: Collection[str]) -> None:

@@ -15,7 +15,7 @@ from labelgrid.basics.files import disk_errors
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import image_keys
 from labelgrid.basics.type_names import Texts
-from labelgrid.data.batch import stack_labels
+from labelgrid.data.batch import stack_supplied
 from labelgrid.data.data_options import DataOptions
 from labelgrid.data.dataset import ImageSource, Source, labels_of
 from labelgrid.data.frame import on_input
@@ -85,15 +85,15 @@ class ScoringJob:
             return batch
         labels = [self.supplier_labels.labels(image_id) for image_id in batch.batch.ids]
         frames = batch.batch.frames
-        targets = {}
+        supplied = {}
         for name, task in self.definitions.items():
             placed = []
             for of_image, frame in zip(labels, frames, strict=True):
                 label = of_image.get(name)
                 placed.append(on_input(label, frame, task) if label else None)
-            target = stack_labels(placed, task, frames[0].input)
-            targets[name] = target.to(batch.batch.images.device)
-        return replace(batch, supplier_labels=targets)
+            given = stack_supplied(placed, task, frames[0].input)
+            supplied[name] = given.to(batch.batch.images.device)
+        return replace(batch, supplier_labels=supplied)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from labelgrid.basics.array_types import AnyFloats, Keys
 from labelgrid.basics.progress import Progress
 from labelgrid.data.batch import Batch
 from labelgrid.nets.network import Features, Output
+from labelgrid.pixel.fitted_loss import SuppliedTargets
 from labelgrid.pixel.target import Targets
 from labelgrid.score.table import Axis
 from labelgrid.tasks.task import TaskDefs, Tasks
@@ -50,7 +51,7 @@ class PoolBatch:
     model: TrainedModel
     tasks: Tasks
     definitions: TaskDefs = field(default_factory=dict)
-    supplier_labels: Targets = field(default_factory=dict)
+    supplier_labels: SuppliedTargets = field(default_factory=dict)
 
     @property
     def known(self) -> Targets | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,9 +13,11 @@ from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.data.data_options import SupplierChoice
 from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.data.supplied_source import SuppliedFile, SuppliedLabels
-from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.codec import LabelArray, UpTo
+from labelgrid.pixel.map_fit import spread
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.suppliers import (
+    IndexedLabel,
     Supplier,
     SupplierIndex,
     read_declaration,
@@ -22,11 +25,19 @@ from labelgrid.project.suppliers import (
     refuse_unknown_suppliers,
     supplier_folder,
 )
-from labelgrid.tasks.alignment import Extent, extent_of, invert, usual_extent
 from labelgrid.tasks.task import TaskDef, TaskDefs
 
-#: So many labels of a task, drawn from those of the training images, say what its scale is.
+#: So many labels of a task, drawn from those of the training images, say what is usual.
 SAMPLE = 32
+#: Predictions below this are never inverted.
+SMALLEST = 1e-6
+
+
+class UsualValues(NamedTuple):
+    """The usual spread of a task's true labels, and the least number to invert."""
+
+    spread: float
+    least: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,55 +121,72 @@ def supplied_labels(
     project: ProjectFolder,
     supplier: BoundSupplier,
     task: TaskDef,
-    usual: Extent | None,
+    usual: UsualValues | None,
     image_ids: Collection[str],
 ) -> SuppliedLabels:
     """The labels of a task that a supplier gave of some images.
 
-    If they are to be aligned and `usual` is None, there are none.
+    If they are true up to a scale and `usual` is None, there are none.
     """
-    declared = supplier.declared
     files = {}
-    if not is_aligned(supplier, task) or usual:
+    fitted = is_fitted(supplier, task)
+    if not fitted or usual:
         labels = supplier.index.labels.get(task.name, {})
         for image_id in sorted(labels.keys() & set(image_ids)):
-            label = labels[image_id]
-            path = project.inside(label.path)
-            classes = supplier.index.classes(task.name, label)
-            files[image_id] = SuppliedFile(path, label.digest, classes)
+            files[image_id] = _file_of(project, supplier, task, labels[image_id])
+    inverted = is_inverted(supplier, task)
+    up_to = None
+    if fitted and usual:
+        shift = supplier.declared.up_to == "scale-shift"
+        up_to = UpTo(shift, inverted, usual.spread, usual.least)
     return SuppliedLabels(
         supplier=supplier.name,
         trust=supplier.trust[task.name],
         files=files,
-        inverted=is_inverted(supplier, task),
-        align=declared.align,
-        usual=usual,
+        inverted=inverted,
+        up_to=up_to,
     )
+
+
+def _file_of(
+    project: ProjectFolder, supplier: BoundSupplier, task: TaskDef, label: IndexedLabel
+) -> SuppliedFile:
+    confidence = None
+    if label.confidence:
+        confidence = (project.inside(label.confidence), label.confidence_digest)
+    classes = supplier.index.classes(task.name, label)
+    return SuppliedFile(project.inside(label.path), label.digest, classes, confidence)
 
 
 def is_inverted(supplier: BoundSupplier, task: TaskDef) -> bool:
     """Whether a supplier's numbers are inverse to those of the task."""
     larger_is_nearer = supplier.declared.larger_is_nearer
-    if larger_is_nearer is None or not task.spec.scaled:
+    if larger_is_nearer is None or not task.spec.up_to:
         return False
     return larger_is_nearer != task.grows_toward_camera
 
 
-def is_aligned(supplier: BoundSupplier, task: TaskDef) -> bool:
-    """Whether a supplier's labels of a task are fitted to those of the project."""
-    return task.spec.scaled and supplier.declared.align != "none"
+def is_fitted(supplier: BoundSupplier, task: TaskDef) -> bool:
+    """Whether a supplier's labels of a task are true up to a scale at best."""
+    return supplier.declared.up_to in task.spec.up_to
 
 
-def extents(
-    source: Source, task: TaskDef, image_ids: Collection[str], *, inverted: bool
-) -> dict[str, Extent]:
-    """The extents of a sample of a task's true labels, by image; of their inverse if `inverted`."""
-    by_image = {}
+def usual_values(source: Source, task: TaskDef, image_ids: Collection[str]) -> UsualValues | None:
+    """The usual spread of a sample of a task's true labels, and half of their smallest number.
+
+    None if there is no label.
+    """
+    spreads = []
+    smallest = []
     for image_id in _shuffled(image_ids, "supplied", task.name)[:SAMPLE]:
         label = nonempty_label(source, image_id, task)
         if label:
-            by_image[image_id] = extent_of(invert(label) if inverted else label)
-    return by_image
+            values = label.value[..., 0][label.valid].astype(np.float64)
+            spreads.append(spread(values))
+            smallest.append(float(values.min()))
+    if not spreads:
+        return None
+    return UsualValues(float(np.median(spreads)), max(min(smallest) / 2, SMALLEST))
 
 
 def _shuffled(image_ids: Collection[str], *names: str) -> list[str]:
@@ -187,15 +215,12 @@ def supplied_by_task(
     for supplier in suppliers:
         for name in supplier.trust:
             usual = None
-            if is_aligned(supplier, tasks[name]):
+            if is_fitted(supplier, tasks[name]):
                 labelled_ids = []
                 for image_id, of in labelled.items():
                     if name in of:
                         labelled_ids.append(image_id)
-                inverted = is_inverted(supplier, tasks[name])
-                usual = usual_extent(
-                    extents(source, tasks[name], labelled_ids, inverted=inverted).values()
-                )
+                usual = usual_values(source, tasks[name], labelled_ids)
             labels = supplied_labels(
                 project, supplier, tasks[name], usual=usual, image_ids=labelled
             )
@@ -208,8 +233,7 @@ def pairs(
 ) -> Iterator[tuple[str, LabelArray, LabelArray]]:
     """Images with both a true label and one of a supplier, in random order, with the two labels.
 
-    The supplied label is what a training would get if the image had no true one: its own true label
-    has no part in an alignment.
+    Of a map that is true up to a scale, the label has the numbers of the file and an `up_to`.
 
     Args:
         project: the project.
@@ -219,20 +243,13 @@ def pairs(
         image_ids: training images; of a random draw, if trust is to be measured.
     """
     supplier = bind_supplier(project, name, {task.name: 1.0})
-    inverted = is_inverted(supplier, task)
     given = supplier.index.labels.get(task.name, {})
-    true_extents = {}
-    if is_aligned(supplier, task):
-        true_extents = extents(source, task, image_ids, inverted=inverted)
+    usual = None
+    if is_fitted(supplier, task):
+        usual = usual_values(source, task, image_ids)
+    labels = supplied_labels(project, supplier, task, usual=usual, image_ids=image_ids)
     for image_id in _shuffled(given.keys() & set(image_ids), "pairs", name, task.name):
         true = nonempty_label(source, image_id, task)
-        others = []
-        for other, extent in true_extents.items():
-            if other != image_id:
-                others.append(extent)
-        labels = supplied_labels(
-            project, supplier, task, usual=usual_extent(others), image_ids=[image_id]
-        )
         supplied = labels.label(image_id, task)
         if true and supplied:
             yield image_id, true, supplied
@@ -245,9 +262,14 @@ def supplied_identity(
     parts: list[tuple[object, ...]] = []
     for supplier in suppliers:
         declared = supplier.declared
-        parts.append((supplier.name, declared.align, declared.larger_is_nearer))
+        up_to = "none" if declared.up_to == "nothing" else declared.up_to  # as before, see Supplier
+        parts.append((supplier.name, up_to, declared.larger_is_nearer))
         for task in supplier.trust:
             labels = supplier.index.labels.get(task, {})
             used = sorted(labels.keys() & set(image_ids))
-            parts += [(task, image_id, labels[image_id].digest) for image_id in used]
+            for image_id in used:
+                label = labels[image_id]
+                parts.append((task, image_id, label.digest))
+                if label.confidence:
+                    parts.append((task, image_id, label.confidence_digest))
     return parts

@@ -112,8 +112,8 @@ class Spec:
         overview: gathers numbers of the labels of an import, and the legend of their pictures; the
             label files' options -> an `Overview`. Default: an import shows counts alone.
         other_figures: further figures that can be a headline -> the metric that computes them.
-        scaled: maps of the kind are often known but for their scale, as relative depth is: labels
-            of suppliers can be brought to the scale of the task's (`labelgrid.tasks.alignment`).
+        up_to: what maps of suppliers may be true up to: "scale", as relative depth is, and
+            "scale-shift", as relative inverse depth is. Default: nothing.
         agreement: how well a label agrees with the true one, as results; the trust in a relation
             follows from the first. Default: none, so that it cannot be measured.
         meaning: what the channels of a prediction are, with their unit, for programs that read
@@ -139,7 +139,7 @@ class Spec:
     checks: tuple[LabelCheck, ...] = ()
     overview: Callable[[Any], Overview] = Overview
     other_figures: Texts = field(default_factory=dict)
-    scaled: bool = False
+    up_to: Names = ()
     agreement: Agreement = no_agreement
     meaning: Callable[[Any], str] = _no_meaning
     in_metres: Callable[[Any], bool] = _never

@@ -155,7 +155,8 @@ def what_lies_behind_invalid_pixels_changes_nothing(case: StatisticCase) -> None
             batch,
             batch=replace(batch.batch, targets=spoilt),
             supplier_labels={
-                name: _spoilt(target) for name, target in batch.supplier_labels.items()
+                name: replace(supplied, target=_spoilt(supplied.target))
+                for name, supplied in batch.supplier_labels.items()
             },
         )
         plain = case.rows([batch])

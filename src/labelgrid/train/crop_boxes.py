@@ -76,7 +76,9 @@ def mirror_some(batch: Batch, tasks: Tasks, draws: Draws, probability: float) ->
         value = torch.where(rows, mirrored.value, target.value)
         valid = torch.where(rows, mirrored.valid, target.valid)
         targets[name] = replace(target, value=value, valid=valid)
-    return replace(batch, images=images, targets=targets, soft={}, frames=(), camera=None)
+    return replace(
+        batch, images=images, targets=targets, soft={}, supplied={}, frames=(), camera=None
+    )
 
 
 def mirror_target(task: Task, target: Target) -> Target:
@@ -109,7 +111,9 @@ def crop_batch(batch: Batch, tasks: Tasks, boxes: Sequence[Box], size: Size) -> 
         valid = _crop_to_nearest(target.valid, boxes, size)
         targets[name] = replace(target, value=value, valid=valid)
     images = crop_maps(batch.images, boxes, size)
-    return replace(batch, images=images, targets=targets, soft={}, frames=(), camera=None)
+    return replace(
+        batch, images=images, targets=targets, soft={}, supplied={}, frames=(), camera=None
+    )
 
 
 def crop_maps(maps: Tensor, boxes: Sequence[Box], size: Size) -> Tensor:

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from labelgrid.basics.config import check_tasks
 from labelgrid.nets.network import Output
+from labelgrid.pixel.fitted_loss import SuppliedTarget, SuppliedTargets, supplied_loss
 from labelgrid.pixel.target import Target, Targets, Tensors
 from labelgrid.tasks.task import Task, Tasks
 from labelgrid.train.train_options import ObjectiveOptions
@@ -25,19 +26,27 @@ def fixed_weights(tasks: Tasks, options: ObjectiveOptions) -> dict[str, float]:
 
 
 def task_losses(
-    tasks: Tasks, output: Output, targets: Targets, initial: float
+    tasks: Tasks,
+    output: Output,
+    targets: Targets,
+    initial: float,
+    supplied: SuppliedTargets | None = None,
 ) -> dict[str, Tensor]:
     """Compute the per-image losses [b] of each task, final plus weighted initial stages.
 
     The loss of each stage is a mean over the image's valid pixels, 0 where the label is missing.
-    `initial` is the weight of the initial stages.
+    `initial` is the weight of the initial stages; `supplied` are labels of images without a target.
     """
     losses = {}
     for name, task in tasks.items():
         stages = [output.final[name]]
         if initial:
             stages.extend(raw[name] for raw in output.initial)
-        final, *others = image_losses(task, stages, targets[name])
+        of_stages = image_losses(task, stages, targets[name])
+        if supplied and name in supplied:
+            others = supplied_losses(task, stages, supplied[name])
+            of_stages = [loss + other for loss, other in zip(of_stages, others, strict=True)]
+        final, *others = of_stages
         losses[name] = final
         if others:
             losses[name] = final + initial * torch.stack(others).sum(0)
@@ -62,6 +71,20 @@ def image_losses(task: Task, raws: Sequence[Tensor], target: Target) -> list[Ten
     for raw in raws:
         of_labelled = task.loss(resize_to_target(raw[rows], labelled), labelled)
         losses.append(of_labelled.new_zeros(len(raw)).index_put((rows,), of_labelled))
+    return losses
+
+
+def supplied_losses(task: Task, raws: Sequence[Tensor], supplied: SuppliedTarget) -> list[Tensor]:
+    """Compute a task's losses [b] of each raw output on labels of suppliers; 0 without one."""
+    rows = supplied.present.nonzero()[:, 0]
+    if not len(rows):
+        return [half_to_float(raw).new_zeros(len(raw)) for raw in raws]
+    given = supplied[rows]
+    losses = []
+    for raw in raws:
+        resized = half_to_float(resize_to_target(raw[rows], given.target))
+        of_given = supplied_loss(resized, given, task.pixel_loss, task.activate)
+        losses.append(of_given.new_zeros(len(raw)).index_put((rows,), of_given))
     return losses
 
 
@@ -126,6 +149,14 @@ def rescale_losses(losses: Tensors, present: Tensor) -> dict[str, Tensor]:
     return {name: factors * loss for name, loss in losses.items()}
 
 
-def targets_present(targets: Targets, names: Sequence[str]) -> Tensor:
-    """Return where an image has a valid pixel of a task, bool [b, t]."""
-    return torch.stack([targets[name].present for name in names], 1)
+def targets_present(
+    targets: Targets, names: Sequence[str], supplied: SuppliedTargets | None = None
+) -> Tensor:
+    """Return where an image has a valid pixel of a task, or a supplied label, bool [b, t]."""
+    columns = []
+    for name in names:
+        present = targets[name].present
+        if supplied and name in supplied:
+            present = present | supplied[name].present
+        columns.append(present)
+    return torch.stack(columns, 1)

@@ -291,13 +291,19 @@ class Trainer:
         whole: Output = self.network(*network_inputs([batch, *views.values()]))
         output, *view_outputs = whole.parts(1 + len(views))
         joined = dict(zip(views, zip(views.values(), view_outputs, strict=True), strict=True))
-        losses = task_losses(plan.tasks, output, batch.targets, plan.objective.initial)
+        losses = task_losses(
+            plan.tasks,
+            output,
+            batch.targets,
+            initial=plan.objective.initial,
+            supplied=batch.supplied,
+        )
         self._refuse_nan(losses, batch)
         steps = self.terms.steps(given, output, losses=losses, number=self.step, joined=joined)
         steps = {name: replace(step, batch=batch) for name, step in steps.items()}
         term_losses = self.terms.losses(steps)
         self._refuse_nan(term_losses, batch)
-        present = targets_present(batch.targets, list(plan.tasks))
+        present = targets_present(batch.targets, list(plan.tasks), batch.supplied)
         weighted = {}
         for column, (name, loss) in enumerate(losses.items()):
             weighted[name] = loss * batch.weights[:, column]

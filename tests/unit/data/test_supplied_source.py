@@ -9,9 +9,10 @@ from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import digest
 from labelgrid.data.data_options import SupplierChoice
 from labelgrid.data.supplied_source import MostTrusted, SuppliedFile, SuppliedLabels
-from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.arrays import save_png
+from labelgrid.formats.codec import LabelArray, UpTo
+from labelgrid.formats.confidence import as_bytes
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.tasks.alignment import Extent
 from labelgrid.tasks.task import definitions
 
 CLASSES = {"classes": ["wall", "floor", "lamp"]}
@@ -35,19 +36,38 @@ def test_the_label_is_read_as_the_task_declares(tmp_path: Path) -> None:
     assert labels.label("b", TASKS["depth"]) is None
 
 
-def test_inverse_depth_of_another_scale_is_depth_in_metres(tmp_path: Path) -> None:
+def test_inverse_depth_is_depth_in_metres(tmp_path: Path) -> None:
     value = np.tile(np.float32([[8], [4], [2], [1], [8], [4]]), (4, 1, 1))
-    labels = SuppliedLabels(
-        supplier="s",
-        trust=0.5,
-        files={"a": stored(tmp_path, "depth", value)},
-        inverted=True,
-        align="scale",
-        usual=Extent(0.5, 0.1, 0.1, 1),
-    )
+    files = {"a": stored(tmp_path, "depth", value)}
+    labels = SuppliedLabels(supplier="s", trust=0.5, files=files, inverted=True)
     found = labels.label("a", TASKS["depth"])
     assert found is not None
-    np.testing.assert_allclose(found.value[0, :, 0], [1, 2, 4, 8, 1, 2])
+    np.testing.assert_allclose(found.value[0, :, 0], [0.125, 0.25, 0.5, 1, 0.125, 0.25])
+
+
+def test_a_map_that_is_true_up_to_a_scale_stays_in_its_own_numbers(tmp_path: Path) -> None:
+    value = np.tile(np.float32([[8], [4], [2], [1], [8], [4]]), (4, 1, 1))
+    up_to = UpTo(shift=True, inverse=True, spread=1.5, least=0.2)
+    files = {"a": stored(tmp_path, "depth", value)}
+    labels = SuppliedLabels(supplier="s", trust=0.5, files=files, inverted=True, up_to=up_to)
+    found = labels.label("a", TASKS["depth"])
+    assert found is not None and found.unsure
+    assert found.up_to == up_to
+    np.testing.assert_array_equal(found.value, value)
+
+
+def test_a_confidence_is_read_beside_the_label(tmp_path: Path) -> None:
+    confidence = np.random.default_rng(2).uniform(0, 1, SIZE).astype(np.float32)
+    save_png(tmp_path / "sure.png", as_bytes(confidence))
+    file = stored(tmp_path, "depth", np.ones((*SIZE, 1), np.float32))
+    sure = (tmp_path / "sure.png", digest(tmp_path / "sure.png"))
+    labels = SuppliedLabels(supplier="s", trust=0.5, files={"a": file._replace(confidence=sure)})
+    found = labels.label("a", TASKS["depth"])
+    assert found is not None and found.unsure
+    np.testing.assert_allclose(found.confidence, confidence, atol=0.5 / 255 + 1e-6)
+    (tmp_path / "sure.png").write_bytes(b"other")
+    with pytest.raises(LabelError, match="has changed"):
+        labels.label("a", TASKS["depth"])
 
 
 def test_classes_that_were_added_later_are_not_annotated(tmp_path: Path) -> None:

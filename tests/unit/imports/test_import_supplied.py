@@ -1,7 +1,7 @@
 """Labels of suppliers: kept beside the ledger's, replaced whole, never for images that measure."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -18,9 +18,10 @@ from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.operations.verify import verify
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.suppliers import read_index, supplied_rows, supplier_folder
+from labelgrid.suppliers.supplied import bind_supplier, supplied_labels
 from tests.campaigns import ledger, make_project, snapshot
 from tests.projects import Said
-from tests.support import Made
+from tests.support import Made, make_dataset
 
 COVERS = ["labelgrid.project.supplier_classes"]
 
@@ -182,7 +183,7 @@ def test_what_the_folder_declares_stays_until_another_says_otherwise(
     give(project, other, cost=0.5)
     kept = supplier_folder(project, "moge") / "supplier.toml"
     first = kept.read_text()
-    assert 'licence = "MIT"' in first and "cost = 0.5" in first and 'align = "scale"' in first
+    assert 'licence = "MIT"' in first and "cost = 0.5" in first and 'up_to = "scale"' in first
     give(project, data.labels)
     assert kept.read_text() == first
 
@@ -327,3 +328,97 @@ def test_classes_that_no_task_has_are_refused(
     with pytest.raises((LabelError, RecipeError), match=message):
         give(project, other)
     assert not (project.folder / "supplied").exists()
+
+
+@pytest.fixture
+def edges(tmp_path: Path) -> Iterator[tuple[ProjectFolder, Made]]:
+    """A project with edges and depth."""
+    made = make_dataset(tmp_path / "made", n=3, size=(32, 48), tasks=("edges", "depth"))
+    with make_project(tmp_path / "graded", made) as project:
+        yield project, made
+
+
+def graded(folder: Path, made: Made, dtype: type[np.generic]) -> Path:
+    """Grades of edges from 0 to 1, and a confidence of the depth of the first image."""
+    rng = np.random.default_rng(3)
+    (folder / "edges").mkdir(parents=True)
+    shutil.copytree(made.labels / "depth", folder / "depth")
+    (folder / "depth.confidence").mkdir()
+    for name in made.names:
+        shares = rng.random((32, 48)).astype(np.float32)
+        path = folder / "edges" / f"{name[:-4]}.png"
+        if dtype is np.float32:
+            np.save(path.with_suffix(".npy"), shares)
+        else:
+            cv2.imwrite(str(path), np.rint(shares * np.iinfo(dtype).max).astype(dtype))
+    np.save(folder / "depth.confidence/0000.npy", rng.random((32, 48)).astype(np.float32))
+    (folder / "supplier.toml").write_text('grades = ["edges"]\n')
+    return folder
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_grades_become_labels_with_a_confidence(
+    edges: tuple[ProjectFolder, Made], tmp_path: Path, dtype: type[np.generic]
+) -> None:
+    project, made = edges
+    give(project, graded(tmp_path / "given", made, dtype))
+    tasks = project.tasks()
+    bound = bind_supplier(project, "moge", {"edges": 1.0, "depth": 1.0})
+    shares = np.random.default_rng(3).random((32, 48)).astype(np.float32)
+    found = {}
+    for task in tasks.values():
+        labels = supplied_labels(project, bound, task, usual=None, image_ids=made.names)
+        found[task.name] = labels.label("0000.jpg", task)
+    edge = found["edges"]
+    assert edge is not None and edge.confidence is not None
+    np.testing.assert_array_equal(edge.value[..., 0], np.rint(shares * 255) >= 127.5)
+    np.testing.assert_allclose(edge.confidence, np.abs(2 * shares - 1), atol=0.01)
+    depth = found["depth"]
+    assert depth is not None and depth.confidence is not None
+    assert 0 <= depth.confidence.min() < depth.confidence.max() <= 1
+    assert labels.label("0001.jpg", tasks["depth"]).confidence is None  # type: ignore[union-attr]
+    assert not verify(project, Silent()).faults
+
+
+def test_another_confidence_of_the_same_label_is_kept(
+    edges: tuple[ProjectFolder, Made], tmp_path: Path
+) -> None:
+    project, made = edges
+    folder = graded(tmp_path / "given", made, np.uint8)
+    give(project, folder)
+    before = snapshot(project)
+    give(project, folder)
+    assert snapshot(project) == before
+    np.save(folder / "depth.confidence/0000.npy", np.full((32, 48), 0.25, np.float32))
+    give(project, folder)
+    entry = read_index(project, "moge").labels["depth"]["0000.jpg"]
+    stored = cv2.imread(str(project.inside(entry.confidence)), cv2.IMREAD_UNCHANGED)
+    assert set(stored.ravel().tolist()) == {64}
+
+
+@pytest.mark.parametrize(
+    ("confidence", "message"),
+    [
+        (np.full((32, 47), 0.5, np.float32), "The confidence map is 32x47.*the label is 32x48"),
+        (np.full((32, 48), 1.5, np.float32), "numbers from 0 to 1"),
+        (np.full((32, 48), np.nan, np.float32), "numbers from 0 to 1"),
+    ],
+)
+def test_a_wrong_confidence_refuses_the_import(
+    edges: tuple[ProjectFolder, Made], tmp_path: Path, confidence: np.ndarray, message: str
+) -> None:
+    project, made = edges
+    folder = graded(tmp_path / "given", made, np.uint8)
+    np.save(folder / "depth.confidence/0000.npy", confidence)
+    before = snapshot(project)
+    with pytest.raises(ImportRefused, match=message):
+        give(project, folder)
+    assert snapshot(project) == before
+
+
+def test_verify_reads_the_confidence(edges: tuple[ProjectFolder, Made], tmp_path: Path) -> None:
+    project, made = edges
+    give(project, graded(tmp_path / "given", made, np.uint8))
+    entry = read_index(project, "moge").labels["depth"]["0000.jpg"]
+    project.inside(entry.confidence).write_bytes(b"other")
+    assert [fault.where for fault in verify(project, Silent()).faults] == [entry.confidence]

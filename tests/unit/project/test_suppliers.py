@@ -125,7 +125,7 @@ def test_what_is_declared_is_read_as_it_was_written(tmp_path: Path) -> None:
         cost=0.01,
         origin='MoGe-2 "large" # 1',
         licence="MIT",
-        align="scale-shift",
+        up_to="scale-shift",
         larger_is_nearer=False,
         map={"car": "vehicle", "sky=": "ignore"},
     )

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,12 @@ from labelgrid.project.sources import source_of
 from labelgrid.rounds import fit
 from labelgrid.rounds.context import context_of, labelled_images
 from labelgrid.rounds.models import new_network
-from labelgrid.suppliers.supplied import pairs, trust_by_supplier
+from labelgrid.suppliers.supplied import (
+    bind_supplier,
+    pairs,
+    supplied_labels,
+    trust_by_supplier,
+)
 from labelgrid.train.plan import Plan
 from tests.rounds import QUICK, copied, labelled
 from tests.support import Made
@@ -189,9 +195,10 @@ def test_pairs_are_training_images_with_both_labels(supplied: tuple[ProjectFolde
     assert not list(pairs(project, "s", task, source=context.source, image_ids=held))
 
 
-@pytest.mark.parametrize("align", ["scale", "scale-shift"])
-def test_depth_of_another_scale_is_brought_to_that_of_the_other_images_labels(
-    supplied: tuple[ProjectFolder, Made], tmp_path: Path, align: str
+@pytest.mark.parametrize("key", ["up_to", "align"])  # the name of before
+@pytest.mark.parametrize("up_to", ["scale", "scale-shift"])
+def test_maps_of_another_scale_are_fitted_in_their_own_numbers(
+    supplied: tuple[ProjectFolder, Made], tmp_path: Path, up_to: str, key: str
 ) -> None:
     project, made = supplied
     folder = tmp_path / "given"
@@ -200,7 +207,7 @@ def test_depth_of_another_scale_is_brought_to_that_of_the_other_images_labels(
         metres = cv2.imread(str(made.label(image_id, "depth")), cv2.IMREAD_UNCHANGED) / 1000
         inverse = np.where(metres > 0, 900 / np.maximum(metres, 1e-3), 0) + 7 * (metres > 0)
         np.save(folder / "depth" / f"{image_id[:-4]}.npy", inverse.astype(np.float32))
-    (folder / "supplier.toml").write_text(f'align = "{align}"\nlarger_is_nearer = true\n')
+    (folder / "supplier.toml").write_text(f'{key} = "{up_to}"\nlarger_is_nearer = true\n')
     with copied(project, tmp_path / "flat") as other:
         import_supplied(other, folder, supplier="relative")
         import_labels(other, made.labels, replace=True, accept=True)
@@ -208,13 +215,23 @@ def test_depth_of_another_scale_is_brought_to_that_of_the_other_images_labels(
         task = context.definitions["depth"]
         train = labelled_images(other, "train")
         found = list(pairs(other, "relative", task, source=context.source, image_ids=train))
-        alone = pairs(other, "relative", task, source=context.source, image_ids=train[:1])
-        assert not list(alone)  # its own label has no part in its scale
     assert len(found) == 7
     for _, true, given in found:
+        assert given.up_to is not None
+        assert given.up_to.shift == (up_to == "scale-shift") and given.up_to.inverse
         both = true.valid & given.valid
-        assert both.mean() > 0.5
-        ours = given.value[..., 0][both]
-        theirs = true.value[..., 0][both]
-        assert 0.4 < np.median(ours / theirs) < 2.5
-        assert np.corrcoef(np.log(ours), np.log(theirs))[0, 1] > 0.95
+        metres = true.value[..., 0][both]
+        np.testing.assert_allclose(given.value[..., 0][both], 900 / metres + 7, rtol=1e-3)
+
+
+def test_without_a_true_label_of_the_task_a_relative_map_is_not_used(
+    supplied: tuple[ProjectFolder, Made], tmp_path: Path
+) -> None:
+    project, made = supplied
+    with copied(project, tmp_path / "flat") as other:
+        bound = bind_supplier(other, "s", {"depth": 1.0})
+        bound = replace(bound, declared=replace(bound.declared, up_to="scale"))
+        labels = supplied_labels(
+            other, bound, other.tasks()["depth"], usual=None, image_ids=made.names
+        )
+    assert labels.files == {}

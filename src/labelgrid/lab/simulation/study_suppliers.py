@@ -3,10 +3,9 @@
 A run's project then has them as after an import: of images of the pool alone.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from labelgrid.annotate.answer_folder import DECLARATION
@@ -22,12 +21,18 @@ from labelgrid.basics.type_names import Size
 from labelgrid.data.dataset import Dataset, size_of
 from labelgrid.data.layouts.folder import label_file
 from labelgrid.formats.codec import size_error
+from labelgrid.formats.confidence import confidence_of
 from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.imports.validate_labels import as_file
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.project.sources import dataset_of
-from labelgrid.project.supplier_classes import OtherClasses, other_classes
+from labelgrid.project.supplier_classes import (
+    DeclaredFiles,
+    ReadConfidence,
+    keep_confidence,
+    other_classes,
+)
 from labelgrid.project.suppliers import (
     IndexedLabel,
     Supplier,
@@ -91,7 +96,7 @@ def suppliers_of(recipe: Recipe, root: Path, tasks: Collection[str]) -> list[Stu
     return suppliers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SuppliedCell:
     """A supplier's label of a cell as a file of the task.
 
@@ -101,6 +106,8 @@ class SuppliedCell:
     cell: Cell
     path: Path
     is_own: bool
+    size: Size
+    confidence: ReadConfidence | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,14 +118,14 @@ class SupplierReader:
         supplier: the supplier.
         dataset: has the images.
         tasks: those of which labels are read.
-        classes: the supplier's classes, of tasks of which it has others.
+        declared: how files are read.
         whole: the images whose labels keep the image's extension.
     """
 
     supplier: StudySupplier
     dataset: Dataset
     tasks: TaskDefs
-    classes: Mapping[str, OtherClasses]
+    declared: DeclaredFiles
     whole: frozenset[str]
 
     @classmethod
@@ -139,7 +146,7 @@ class SupplierReader:
             supplier=supplier,
             dataset=dataset,
             tasks=tasks,
-            classes=classes,
+            declared=DeclaredFiles(classes, declared.grades),
             whole=whole_names(image_ids, image_ids),
         )
 
@@ -159,7 +166,11 @@ class SupplierReader:
             LabelError: as by `path`.
         """
         cells = [Cell(image_id, task) for image_id in image_ids for task in self.tasks]
-        paths = [path for path in map(self.path, cells) if path]
+        paths = []
+        for cell in cells:
+            path = self.path(cell)
+            if path:
+                paths += [path, *filter(None, [confidence_of(path, cell.task)])]
         declaration = self.supplier.folder / DECLARATION
         if declaration.is_file():
             paths.append(declaration)
@@ -178,14 +189,18 @@ class SupplierReader:
             yield None
             return
         size = size_of(self.dataset, cell.image_id)
-        classes = self.classes.get(cell.task)
-        label = partial(classes.read, path) if classes else path
+        label = self.declared.label(cell.task, path)
+        confidence = self.declared.confidence(cell.task, path)
         answer = Answer(cell=cell, where=str(path), label=label)
         with as_file(answer, task, size) as file:
             if file is None or not _is_label(file, task, size, path):
                 yield None
             else:
-                yield SuppliedCell(cell, file, file == path)
+                if confidence:
+                    confidence(size)  # a wrong one is refused
+                yield SuppliedCell(
+                    cell=cell, path=file, is_own=file == path, size=size, confidence=confidence
+                )
 
 
 def _is_label(file: Path, task: TaskDef, size: Size, shown: Path) -> bool:
@@ -247,4 +262,5 @@ def _keep(project: ProjectFolder, supplier: StudySupplier, label: SuppliedCell) 
     put = files.link_or_copy if label.is_own else files.copy_file
     with files.disk_errors(target):
         put(label.path, target)
-    return IndexedLabel(path, digest(target), 0)
+    confidence = keep_confidence(project, path, label.confidence, label.size)
+    return IndexedLabel(path, digest(target), 0, *(confidence or ()))

@@ -13,7 +13,7 @@ import numpy as np
 
 from labelgrid.basics.array_types import AnyFloats
 from labelgrid.score.statistic import PoolBatch, Reads, Statistic
-from labelgrid.train.objective import image_losses
+from labelgrid.train.objective import supplied_losses
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class SupplierDisagreement(Statistic):
         raws = batch.decoded(self.options.known).final
         values = np.full((len(batch.keys), len(batch.tasks)), np.nan)
         for column, (name, task) in enumerate(batch.tasks.items()):
-            target = batch.supplier_labels.get(name)
-            if target is None:
+            supplied = batch.supplier_labels.get(name)
+            if supplied is None:
                 continue
-            (losses,) = image_losses(task, [raws[name]], target)
+            (losses,) = supplied_losses(task, [raws[name]], supplied)
             finite = np.nan_to_num(losses.double().cpu().numpy(), nan=np.inf, posinf=np.inf)
-            values[:, column] = np.where(target.present.cpu().numpy(), finite, np.nan)
+            values[:, column] = np.where(supplied.present.cpu().numpy(), finite, np.nan)
         return values
 
 

@@ -316,7 +316,7 @@ SPEC = Spec(
     slope=depth_slope,
     agreement=distance_agreement,
     other_figures={"absErr": "RMSE"},
-    scaled=True,
+    up_to=("scale", "scale-shift"),
     in_metres=in_metres,
 )
 

@@ -3,16 +3,22 @@
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from labelgrid.api import study
 from labelgrid.basics.errors import LabelError, ProjectError
+from labelgrid.basics.progress import Silent
+from labelgrid.formats.codec import LabelArray
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.lab.simulation.study_recipe import study_of
 from labelgrid.ledger.grid import Cell, Move, State
+from labelgrid.operations.labelled_copy import copy_labelled
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import read_settings, settings_text
+from labelgrid.suppliers.supplied import bind_supplier, supplied_labels
 from tests.projects import make_project
 
 COVERS = ["labelgrid.operations.labelled_copy"]
@@ -137,6 +143,48 @@ def test_the_copy_has_the_labels_of_trusted_suppliers_and_later_labels_change_no
     assert study.estimate(None, flat, out).runs == 0
     with ProjectFolder.open(out / "labelled") as copy:
         assert copy.store.count_images(("train",)) == images
+
+
+def test_a_copy_of_other_classes_and_of_confidence_reads_as_the_project_does(
+    flat: Path, tmp_path: Path
+) -> None:
+    given = tmp_path / "given"
+    shutil.copytree(flat / "labels/semseg", tmp_path / "kept")
+    (given / "semseg").mkdir(parents=True)
+    (given / "semseg.confidence").mkdir()
+    names = []
+    for path in sorted((flat / "labels/semseg").rglob("*.png")):
+        pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        names.append(path.name.split(".")[0])
+        turned = np.where(pixels < 4, 3 - pixels, pixels)  # the classes in another order
+        cv2.imwrite(str(given / "semseg" / f"{names[-1]}.png"), turned)
+        np.save(given / "semseg.confidence" / f"{names[-1]}.npy", np.full(pixels.shape, 0.5, "f4"))
+    classes = ["ball", "box", "floor", "wall"]
+    (given / "supplier.toml").write_text(f"classes = {{ semseg = {classes} }}\n")
+    found = []
+    with ProjectFolder.open(flat) as project:
+        import_supplied(project, given, supplier="turned", accept=True)
+        found.append(read_supplied(project))
+        copy_labelled(project, tmp_path / "copy", ["turned"], Silent())
+    with ProjectFolder.open(tmp_path / "copy") as copy:
+        import_supplied(copy, tmp_path / "copy/suppliers/turned", supplier="turned", accept=True)
+        found.append(read_supplied(copy))
+    assert found[0].keys() == found[1].keys() and found[0]
+    for image_id, label in found[0].items():
+        other = found[1][image_id]
+        np.testing.assert_array_equal(other.value, label.value)
+        np.testing.assert_array_equal(other.valid, label.valid)
+        np.testing.assert_array_equal(other.confidence, label.confidence)
+
+
+def read_supplied(project: ProjectFolder) -> dict[str, LabelArray]:
+    """The labels of a supplier with other classes, by image."""
+    task = project.tasks()["semseg"]
+    bound = bind_supplier(project, "turned", {"semseg": 1.0})
+    images = [row.image_id for row in project.store.images(("train",))]
+    labels = supplied_labels(project, bound, task, usual=None, image_ids=images)
+    given = {image_id: labels.label(image_id, task) for image_id in images}
+    return {image_id: label for image_id, label in given.items() if label}
 
 
 def test_a_project_with_too_few_labels_is_refused_with_how_many_are_needed(flat: Path) -> None:

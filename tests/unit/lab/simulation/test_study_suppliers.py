@@ -12,6 +12,7 @@ import pytest
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.basics.files import digest
 from labelgrid.basics.progress import Silent
+from labelgrid.formats.codec import UpTo
 from labelgrid.lab.simulation.campaign import copy_run
 from labelgrid.lab.simulation.run_identity import Identities, identities_of
 from labelgrid.lab.simulation.run_jobs import settings_of
@@ -25,7 +26,12 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_fit
 from labelgrid.project.suppliers import read_index, supplied_rows, supplier_names
 from labelgrid.rounds.context import context_of
-from labelgrid.suppliers.supplied import pairs
+from labelgrid.suppliers.supplied import (
+    UsualValues,
+    bind_supplier,
+    pairs,
+    supplied_labels,
+)
 from tests.studies import make_data, make_recipe, study_request
 from tests.support import Made
 from tests.unit.lab.simulation.test_campaign import (
@@ -156,6 +162,25 @@ def test_classes_and_formats_are_those_that_an_import_reads(place: Path, tmp_pat
         image_ids = [row.image_id for row in project.store.images(("train",))]
         source = context.source
         assert not list(pairs(project, "net", semseg, source=source, image_ids=image_ids))
+
+
+def test_grades_and_confidence_are_those_that_an_import_reads(place: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "given"
+    (folder / "depth").mkdir(parents=True)
+    (folder / "depth.confidence").mkdir()
+    np.save(folder / "depth/0001.npy", np.full((32, 64), 2.5, np.float32))
+    shares = np.random.default_rng(0).random((32, 64)).astype(np.float32)
+    np.save(folder / "depth.confidence/0001.npy", shares)
+    (folder / "supplier.toml").write_text('up_to = "scale"\nlarger_is_nearer = true\n')
+    suppliers = {"net": {"trust": 0.5, "folder": str(folder)}}
+    with begun(place, tmp_path / "run", suppliers) as project:
+        task = context_of(project).definitions["depth"]
+        bound = bind_supplier(project, "net", {"depth": 0.5})
+        usual = UsualValues(1.0, 0.1)
+        labels = supplied_labels(project, bound, task, usual=usual, image_ids=["0001.jpg"])
+        label = labels.label("0001.jpg", task)
+    assert label is not None and label.up_to == UpTo(False, True, 1.0, 0.1)
+    np.testing.assert_allclose(label.confidence, shares, atol=0.003)
 
 
 def request(
