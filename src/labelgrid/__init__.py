@@ -2,7 +2,7 @@
 
 From Python, `labelgrid.Project` is a project, `labelgrid.simulate` runs a study and
 `labelgrid.analyse` analyses it; their errors are `labelgrid.LabelgridError`. The other names are
-those of what the methods of a project return.
+types that the methods of a project return.
 
 Example:
     >>> import labelgrid

@@ -33,7 +33,7 @@ from labelgrid.ledger.grid import Grid
 from labelgrid.operations.class_rows import class_rows
 from labelgrid.operations.next_step import budget_options, next_step
 from labelgrid.project.cells.random_labels import ENOUGH, RandomLabels
-from labelgrid.project.changed_labels import changed_text
+from labelgrid.project.changed_labels import changed_text, unseen_text
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Measurement, measured_rounds, newest_fit
 from labelgrid.project.shown_classes import shown_classes
@@ -55,7 +55,8 @@ class Advised(Shown):
     """The advice for a project.
 
     Args:
-        advice: the sentences, what to buy first, after what may make that unnecessary.
+        advice: the sentences, what to buy first, after anything that may make the purchase
+            unnecessary.
         budget: what the purchases are for, in the unit of costs.
     """
 
@@ -134,6 +135,8 @@ def _first(project: ProjectFolder, curves: Sequence[TaskCurve]) -> list[Advice]:
     newest = newest_fit(project.folder)
     changed = changed_text(project, newest) if newest else ""
     train = command("fit", project.folder)
+    if newest and step.budget:
+        changed = changed or unseen_text(project, newest)
     if changed:
         typed = ", then ".join(f"`{line}`" for line in [*install_first(), train])
         text = f"{changed} {typed} trains again: what follows is from the labels of before."
@@ -150,10 +153,10 @@ def next_round_advice(
 ) -> list[Advice]:
     """Foresee the metrics after a next round like the last one.
 
-    Of a task whose newest rounds show no gain, nothing is foreseen.
+    Nothing is predicted for a task whose newest rounds show no gain.
 
     Args:
-        curves: of the tasks.
+        curves: the curves of the tasks.
         most: the labels that each task can have; it buys no more. None: any number.
     """
     fitted = [task_curve for task_curve in curves if task_curve.curve]

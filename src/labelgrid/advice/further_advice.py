@@ -107,13 +107,13 @@ def count_free_images(project: ProjectFolder) -> int:
 def heldout_advice(
     measured: Measurement, headlines: Mapping[str, str], *, free: int, folder: Path
 ) -> list[Advice]:
-    """How many more held-out images make the intervals of metrics narrow enough.
+    """The number of further held-out images that makes the intervals of metrics narrow enough.
 
     Args:
         measured: the newest measurement.
         headlines: the metric of each task.
         free: the images of the project that can still be held out.
-        folder: of the project, for commands.
+        folder: the folder of the project, for commands.
     """
     rows = []
     for task, metric in headlines.items():
@@ -238,7 +238,7 @@ class LateFall:
     """How a loss moved in the last quarter of a training.
 
     Args:
-        fraction: by which it fell; negative: it rose.
+        fraction: the fraction by which the metric fell; negative: it rose.
         newest_is_best: whether it was never lower than at the end.
     """
 

@@ -23,8 +23,8 @@ class Uncovered:
 
     Args:
         drawn: the tasks whose labels regions drew, and the connectors that read them.
-        rests: the class that such pixels have, where one was given or kept.
-        fractions: the fraction of such pixels in each label that has them without a class.
+        rests: the given or kept class of such pixels, if any.
+        fractions: the fraction of such pixels in each label with pixels without a class.
     """
 
     drawn: set[Drawn] = field(default_factory=set)
@@ -52,6 +52,12 @@ class Uncovered:
                 f"{task}: what no region covers is {meaning}, {why} of {tool} (labelgrid.toml, "
                 f"[rest]); `--rest {NONE}` ends that."
             )
+
+    def left_bare(self) -> set[str]:
+        """The tasks of which all uncovered pixels are said to be not labelled."""
+        said = {task for (task, _), rest in self.rests.items() if rest == IGNORE}
+        given = {task for (task, _), rest in self.rests.items() if rest != IGNORE}
+        return said - given - {task for task, _ in self.fractions}
 
     def bare(self) -> Iterator[tuple[str, str]]:
         """The tasks whose labels leave much uncovered, and a sentence on each."""

@@ -180,8 +180,8 @@ class Project(ProjectContents):
         Args:
             folder: the project's.
             progress: receives the progress of long work; None: as `create`.
-            is_command: the tasks and images are those of now until it is closed, whatever others
-                change; otherwise they are those of the beginning of each call.
+            is_command: keep the present tasks and images until the project is closed, whatever
+                other processes change; otherwise each call reads them at its beginning.
             looking: open a project that cannot be written, too: its ledger is read in a copy in the
                 temporary folder, and every change is refused.
 
@@ -290,7 +290,7 @@ class Project(ProjectContents):
         options = ImportOptions(
             task=request.task,
             names=names,
-            known={} if is_supplied else settings.names,
+            kept_names={} if is_supplied else settings.names,
             rest=request.rest,
             kept_rest={} if is_supplied else settings.rest,
             keep=request.keep,
@@ -511,7 +511,7 @@ class Project(ProjectContents):
             self._project,
             path_or_address(request.images),
             out=Path(request.out),
-            known=optional_path(request.known),
+            known_labels=optional_path(request.known),
             progress=self._progress,
             soft=request.soft,
             overlay=request.overlay,
@@ -532,7 +532,7 @@ class Project(ProjectContents):
 
         path = optional_path(request.out) or self.folder / f"model.{request.to}"
         return export_model(
-            self._project, path, known=tuple(request.known), progress=self._progress
+            self._project, path, known_tasks=tuple(request.known), progress=self._progress
         )
 
     @takes(EvaluateRequest)
@@ -696,7 +696,7 @@ class Project(ProjectContents):
     def set_split(self, request: SetSplitRequest) -> list[str]:
         """Put images without a split into a split; `status` names them.
 
-        A labelgrid of before let Python put images into splits that no command reads.
+        Older versions let Python code put images into splits that no command reads.
 
         Returns:
             the ids of the images.

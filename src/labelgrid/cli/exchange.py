@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class TypedImportRequest(ImportAnswersRequest, ImportSuppliedRequest, ImportRequest):
-    """What the command `import` is asked.
+    """The arguments of the command `import`.
 
     Args:
         labels: a labelling tool's file, zip or folder, or a folder of labels, or the address of

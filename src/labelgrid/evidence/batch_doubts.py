@@ -45,7 +45,8 @@ class Summaries:
 
     Args:
         tasks: the tasks.
-        cells: of all labels of the batch. Of each task a sample is kept, as `BatchDoubts` draws it.
+        cells: the cells of all labels of the batch. A sample is kept of each task, drawn as
+            `BatchDoubts` does.
     """
 
     def __init__(self, tasks: TaskDefs, cells: Iterable[Cell]) -> None:
@@ -80,10 +81,12 @@ class BatchDoubts:
     """Doubts the labels of a batch; only summaries stay in memory.
 
     Args:
-        known: what they are judged by; of their cells, it reads the labels of the batch.
-        digests: of the labels of the batch, by cell.
-        drawn: the cells of those that a tool drew as regions, each of its own image.
+        known: the labels to compare with; for cells of the batch, the batch's labels are read
+            instead.
+        digests: the digests of the labels of the batch, by cell.
+        drawn: the cells of labels that a tool drew as regions, each of its own image.
         summaries: those of the batch.
+        left_bare: the cells of those whose uncovered pixels are said to be not labelled.
 
     After `doubts`, `parts` are the parts of labels that look wrong.
     """
@@ -94,10 +97,13 @@ class BatchDoubts:
         digests: Mapping[Cell, str],
         drawn: AbstractSet[Cell],
         summaries: Summaries,
+        *,
+        left_bare: AbstractSet[Cell] = frozenset(),
     ) -> None:
         self.known = label_source
         self.digests = digests
         self.drawn = drawn
+        self.left_bare = left_bare
         self.tasks = label_source.tasks
         self.made = dict(summaries.made)
         self.odd = summaries.odd
@@ -142,7 +148,8 @@ class BatchDoubts:
         self.odd.compare_with(task, figures_before)
         doubts += [] if doubts else self.odd.doubts(task)
         if not doubts:
-            doubts += missing_rest(task, _class_maps(now), _class_maps(before), names)
+            asked = [summary for cell, summary in labels.items() if cell not in self.left_bare]
+            doubts += missing_rest(task, _class_maps(asked), _class_maps(before), names)
         doubts += figure_doubts.compare_with_predictions(task, pairs, pairs_before)
         checked = self._check(task, now, before)
         doubts += checked or figure_doubts.compare_emptiness(task, now, before)
@@ -250,8 +257,8 @@ class BatchDoubts:
     def _compare_other_tasks(self, task: str, summaries: Mapping[Cell, Summary]) -> list[Doubt]:
         """Compare slopes with the labels of other tasks of the same images.
 
-        No pair of labels is compared twice. Labels that do not follow their images, such as
-        mirrored ones, say nothing about axes.
+        No pair of labels is compared twice. Labels that do not match their images, such as mirrored
+        labels, say nothing about axes.
         """
         sloping = {cell: label for cell, label in summaries.items() if label.slope is not None}
         doubts: list[Doubt] = []
@@ -296,13 +303,17 @@ class BatchDoubts:
 
     def _compare_parts(self, task: str) -> list[Doubt]:
         """Compare parts of labels with the rest of their images, each pair of tasks once."""
-        images = {cell.image_id: self._part_maps(cell.image_id) for cell in self.sample(task)}
-        doubts = part_doubts(images, self._parting.relations, task)
+        images = self._maps_of(self.sample(task))
+        earlier = cache(lambda: self._maps_of(self.earlier(task)))
+        doubts = part_doubts(images, self._parting.relations, task, earlier)
         fresh = [doubt for doubt in doubts if doubt.tasks not in self._parted]
         self._parted += [doubt.tasks for doubt in fresh]
         for doubt in fresh:
             self.parts |= {Cell(image_id, task): box for image_id, box in doubt.parts.items()}
         return [doubt.doubt for doubt in fresh]
+
+    def _maps_of(self, cells: Iterable[Cell]) -> dict[str, PartMaps]:
+        return {cell.image_id: self._part_maps(cell.image_id) for cell in cells}
 
     def _make_part_maps(self, image_id: str) -> PartMaps:
         summaries = self._summaries(Cell(image_id, name) for name in self.tasks)

@@ -51,8 +51,8 @@ def missing_rest(
         f"their pixels; {unlabelled:.0%} are not labelled, {unlabelled - more:.0%} before."
     )
     advice = (
-        f"If what is not labelled is '{name}', repeat with --rest {name}, for regions that a tool "
-        "drew; if these labels are right, with --accept."
+        f"If what is not labelled is '{name}', repeat with --rest {name}, else with --rest ignore, "
+        "for regions that a tool drew; if these labels are right, with --accept."
     )
     return [Doubt(task, statement, next_step=advice)]
 

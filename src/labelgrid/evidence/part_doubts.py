@@ -25,6 +25,10 @@ SEVERAL = 3
 #: If more than this share has one, no part of a few labels is wrong: what is assumed, such as the
 #: camera, does not hold there.
 FEW = 1 / 3
+#: If a quarter as many of the earlier labels have a part past three quarters of a limit, such parts
+#: are usual: one class may hide borders that drawn edges show, for example.
+ALSO = 1 / 4
+NEARLY = 3 / 4
 #: The images that a text names.
 NAMED = 3
 #: The pixels that a cell of a relation counts as.
@@ -58,16 +62,23 @@ class PartDoubt:
 
 
 def part_doubts(
-    images: Mapping[str, PartMaps], relations: Sequence[BoundRelation], task: str
+    images: Mapping[str, PartMaps],
+    relations: Sequence[BoundRelation],
+    task: str,
+    earlier: Callable[[], Mapping[str, PartMaps]] = dict,
 ) -> list[PartDoubt]:
     """Doubt the labels of a task in parts, if several contradict the rest of their images.
+
+    `earlier` gives the maps of images with earlier labels: what also holds for them is usual.
 
     Returns:
         A doubt for each relation, and each other task with lines, that several contradict.
     """
     doubts = []
-    for tasks, text, parts in (*_by_relations(images, relations, task), *_by_lines(images, task)):
+    for tasks, text, parts in _contradictions(images, relations, task):
         if not SEVERAL <= len(parts) <= FEW * len(images):
+            continue
+        if _share_of(text, earlier(), relations, task) > ALSO * len(parts) / len(images):
             continue
         named = join_names([f"{name} ({box})" for name, box in islice(parts.items(), NAMED)])
         labels = count_text(len(parts), "image")
@@ -81,8 +92,29 @@ def part_doubts(
     return doubts
 
 
+def _contradictions(
+    images: Mapping[str, PartMaps],
+    relations: Sequence[BoundRelation],
+    task: str,
+    fraction: float = 1.0,
+) -> Iterator[Contradiction]:
+    """The contradictions past a fraction of their limits."""
+    yield from _by_relations(images, relations, task, RELATION * fraction)
+    yield from _by_lines(images, task, LINES * fraction)
+
+
+def _share_of(
+    text: str, images: Mapping[str, PartMaps], relations: Sequence[BoundRelation], task: str
+) -> float:
+    """The share of images with a part that is nearly in the contradiction of this text."""
+    for _, its, parts in _contradictions(images, relations, task, NEARLY):
+        if its == text:
+            return len(parts) / len(images)
+    return 0.0
+
+
 def _by_relations(
-    images: Mapping[str, PartMaps], relations: Sequence[BoundRelation], task: str
+    images: Mapping[str, PartMaps], relations: Sequence[BoundRelation], task: str, limit: float
 ) -> Iterator[Contradiction]:
     for relation in relations:
         names = []
@@ -96,10 +128,10 @@ def _by_relations(
         if excesses is not None:
             tasks = [*relation.reads, relation.gives]
             text = f"{join_names(tasks)} contradict each other ('{relation.name}')"
-            yield tasks, text, _past(excesses, names, RELATION)
+            yield tasks, text, _past(excesses, names, limit)
 
 
-def _by_lines(images: Mapping[str, PartMaps], task: str) -> Iterator[Contradiction]:
+def _by_lines(images: Mapping[str, PartMaps], task: str, limit: float) -> Iterator[Contradiction]:
     others = dict.fromkeys(other for maps in images.values() for other in maps.alone.get(task, {}))
     for other in others:
         names = []
@@ -111,7 +143,7 @@ def _by_lines(images: Mapping[str, PartMaps], task: str) -> Iterator[Contradicti
         excesses = _line_excesses([images[name] for name in names], task, other)
         if excesses is not None:
             text = f"the lines of {task} and {other} do not follow each other"
-            yield [task, other], text, _past(excesses, names, LINES)
+            yield [task, other], text, _past(excesses, names, limit)
 
 
 def _line_excesses(images: Sequence[PartMaps], one: str, other: str) -> Excesses | None:

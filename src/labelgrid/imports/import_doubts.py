@@ -1,6 +1,7 @@
 """Refuses an import whose labels look wrong beside what is known of the project. Loads no torch."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def refuse_doubted(
     *,
     summaries: Summaries,
     doubts: Iterable[Doubt] = (),
+    left_bare: AbstractSet[str] = frozenset(),
     sheet: Path | None = None,
 ) -> None:
     """Refuse labels that look wrong, with numbers and a picture of some.
@@ -63,6 +65,7 @@ def refuse_doubted(
         progress: reports each task that is compared.
         summaries: those of the import's labels.
         doubts: those that are known.
+        left_bare: the tasks whose pixels that no region covers are said to be not labelled.
         sheet: the file for a picture of labels that look wrong; None: draw none.
 
     Raises:
@@ -76,7 +79,8 @@ def refuse_doubted(
     for cell, label in fresh.items():
         if not isinstance(label.answer.label, Path):
             drawn.add(cell)
-    batch = BatchDoubts(_LabelsWith(project, fresh), digests, drawn, summaries)
+    bare = {cell for cell in drawn if cell.task in left_bare}
+    batch = BatchDoubts(_LabelsWith(project, fresh), digests, drawn, summaries, left_bare=bare)
     tasks = {cell.task for cell in fresh}
     names = [name for name in batch.tasks if name in tasks]
     progress.start("Comparing labels", len(names), "tasks")

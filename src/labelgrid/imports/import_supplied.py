@@ -109,7 +109,7 @@ def import_supplied(
             progress=progress or Silent(),
             name=supplier,
             declared=declared,
-            known=read_index(project, supplier),
+            index_before=read_index(project, supplier),
         )
         if dry_run:
             return run.try_out()
@@ -132,15 +132,15 @@ class SuppliedImport(LabelImport):
     """An import of a supplier's labels.
 
     Args:
-        name: of the supplier.
-        declared: of its labels.
-        known: the labels that it gave before.
-        confidence: reads that of a label at a size, by cell.
+        name: the name of the supplier.
+        declared: what the file with the labels declares of them.
+        index_before: the labels that the supplier gave before.
+        confidence: reads the confidence of a label at a size, by cell.
     """
 
     name: str
     declared: Supplier
-    known: SupplierIndex
+    index_before: SupplierIndex
     rescaled: frozenset[str] = field(init=False)
     confidence: dict[Cell, ReadConfidence] = field(init=False, default_factory=dict)
 
@@ -201,7 +201,7 @@ class SuppliedImport(LabelImport):
             replace=True,
             progress=self.progress,
             seen=self._see,
-            rows={cell: self.known.row(cell) for cell in cells},
+            rows={cell: self.index_before.row(cell) for cell in cells},
             leave_out=self.index.options.leave_out,
         )
         faults = [*validated.faults, *self._confidence_faults(validated.labels)]
@@ -242,11 +242,11 @@ class SuppliedImport(LabelImport):
             read = self.confidence.get(label.row.cell)
             confidence.append(keep_confidence(self.project, path, read, label.size))
         index = _with_delivery(
-            self.known, delivery, validated.labels, paths=paths, confidence=confidence
+            self.index_before, delivery, validated.labels, paths=paths, confidence=confidence
         )
-        if index != self.known:
+        if index != self.index_before:
             write_index(self.project, self.name, index)
-            files.remove_files(self.project.folder, self.known.paths() - index.paths())
+            files.remove_files(self.project.folder, self.index_before.paths() - index.paths())
         return validated
 
 

@@ -1,8 +1,8 @@
 """Keeps labels of suppliers, which are cheap and untrue, beside the ledger's labels.
 
-A supplier is a folder `supplied/NAME`. Its `supplier.toml` says what its labels are, its
-`index.json` which it gave. Each label is a file whose name has a part of its content's hash; the
-index is replaced in one step once these are on the disk. Loads no torch.
+A supplier is a folder `supplied/NAME`. A supplier's `supplier.toml` describes its labels;
+`index.json` lists them. Each label is a file whose name has a part of its content's hash; the index
+is replaced in one step once these are on the disk. Loads no torch.
 """
 
 import json
@@ -56,10 +56,10 @@ class Supplier:
     """What is declared of a supplier's labels: `supplier.toml`.
 
     Args:
-        cost: of one label.
+        cost: the cost of one label.
         origin: who or what made them.
-        revision: of that.
-        licence: of the labels.
+        revision: the revision of that model or program.
+        licence: the licence of the labels.
         date: when they were made.
         up_to: what maps of a kind with a scale, such as depth, are true up to: "nothing", a "scale"
             or a scale and a shift ("scale-shift"), different in each image.
@@ -145,7 +145,7 @@ class SupplierIndex:
 
     Args:
         deliveries: its imports.
-        labels: by task, then by image.
+        labels: the labels by task, then by image.
     """
 
     deliveries: tuple[Delivery, ...] = ()
@@ -177,7 +177,7 @@ class MeasuredTrust:
     """The trust in a supplier's labels that was measured last.
 
     Args:
-        tasks: by task.
+        tasks: the trust by task.
         deliveries: the number of its imports until then.
     """
 

@@ -136,6 +136,28 @@ def test_after_labels_with_background_a_batch_without_is_doubted_and_accept_goes
         assert project.import_labels(bare, rest="none", accept=True).tasks["parts"].new == 3
 
 
+def test_that_uncovered_pixels_are_not_labelled_answers_this_doubt_and_no_other(
+    folder: Path, tmp_path: Path
+) -> None:
+    with Project.open(folder) as project:
+        project.import_labels(coco(tmp_path / "a.json", 1, 2, 3, 4), rest="background")
+        bare = coco(tmp_path / "b.json", 5, 6, 7)
+        with pytest.raises(DoubtedImport) as no:
+            project.import_labels(bare, rest="none")
+        assert "`rest=` ignore" in str(no.value)
+        alike = tmp_path / "alike.json"
+        data = json.loads(bare.read_text())
+        for annotation in data["annotations"]:
+            annotation["segmentation"] = data["annotations"][0]["segmentation"]
+        alike.write_text(json.dumps(data))
+        with pytest.raises(DoubtedImport, match="used for 3 images") as no:
+            project.import_labels(alike, rest="ignore")
+        assert "No pixel" not in str(no.value)
+        done = project.import_labels(bare, rest="ignore")
+        assert done.tasks["parts"].new == 3
+        assert "what no region covers is not labelled" in str(done)
+
+
 def test_after_labels_without_it_nothing_is_doubted(folder: Path, tmp_path: Path) -> None:
     with Project.open(folder) as project:
         project.import_labels(coco(tmp_path / "a.json", 1, 2, 3, 4), accept=True)

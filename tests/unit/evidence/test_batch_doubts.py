@@ -362,3 +362,38 @@ def test_one_label_in_another_unit_is_refused_and_drawn_though_the_median_is_rig
             assert "in 11 other labels (median)" in row.what
         else:
             assert import_labels(project, wrong, accept=True).tasks["depth"].new == 12
+
+
+def test_edges_of_what_a_class_hides_are_usual_where_earlier_labels_have_them(
+    tmp_path: Path,
+) -> None:
+    """Classes of things, and edges of all that is on the walls, too: a sixth of the images has much."""
+    made = make_dataset(tmp_path / "made", n=48, size=(96, 128), tasks=("semseg", "edges"))
+    for name in made.names:
+        index, lines = hidden_borders(int(name.split(".")[0]))
+        cv2.imwrite(str(made.label(name, "semseg")), index)
+        cv2.imwrite(str(made.label(name, "edges")), lines)
+        cv2.imwrite(str(made.images / name), np.maximum(60 * index + 40, lines))
+    tasks = ("semseg", "edges")
+    with make_project(tmp_path / "project", made) as project:
+        first = batch(made, tmp_path / "first", made.names[:24], tasks)
+        with pytest.raises(DoubtedImport, match="do not follow each other in a part of 4 images"):
+            import_labels(project, first)
+        import_labels(project, first, accept=True)
+        more = import_labels(project, batch(made, tmp_path / "more", made.names[24:], tasks))
+    assert more.tasks["semseg"].new == 24
+
+
+def hidden_borders(number: int) -> tuple[Any, Any]:
+    """A class map and the edges of an image; a wall in every sixth one has lines of its own."""
+    draw = np.random.default_rng(number)
+    index = np.zeros((96, 128), np.uint8)
+    for _ in range(3):
+        top, left = (int(draw.integers(48, 78)), int(draw.integers(0, 100)))
+        index[top : top + 16, left : left + 24] = 1 + int(draw.integers(2))
+    lines = np.zeros((96, 128), np.uint8)
+    lines[:, 1:] = index[:, 1:] != index[:, :-1]
+    lines[1:] |= index[1:] != index[:-1]
+    if number % 6 == 0:
+        lines[4:44:5, 4:124] = 1
+    return index, lines * np.uint8(255)

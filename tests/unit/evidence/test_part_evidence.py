@@ -262,6 +262,15 @@ def test_several_labels_of_an_import_that_are_wrong_in_a_part_are_doubted_with_t
     assert "in a part of 3 images of 18" in doubt.what and "--accept" in doubt.next_step
 
 
+@pytest.mark.parametrize(("before", "doubted"), [(0, True), (3, False)])
+def test_parts_like_those_of_earlier_labels_are_not_doubted(before: int, doubted: bool) -> None:
+    for task, fault in (("normals", NEGATED), ("edges", INVERTED)):
+        images = rooms(task, fault, wrong=3)
+        earlier = rooms(task, fault, wrong=before)
+        found = part_doubts(images, part_relations(TASKS), task, lambda shown=earlier: shown)
+        assert bool(found) == doubted
+
+
 @pytest.mark.parametrize("wrong", [0, 2])
 def test_right_labels_and_two_odd_ones_stop_no_import(wrong: int) -> None:
     images = rooms("normals", NEGATED, wrong=wrong)

@@ -1,5 +1,6 @@
 """Labels that changed since a training learned from them are counted, and come first."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from labelgrid.ledger.grid import Cell, State
 from labelgrid.operations.cancel import unlabel
 from labelgrid.operations.next_step import next_step
 from labelgrid.operations.undo import undo
-from labelgrid.project.changed_labels import changed_labels, changed_text
+from labelgrid.project.changed_labels import changed_labels, changed_text, unseen_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, newest_fit, write_fit
 from labelgrid.rounds.query import query
@@ -119,6 +120,30 @@ def test_a_withdrawn_label_counts_and_a_new_or_heldout_one_does_not(
         for cell in labelled(project):
             unlabel(project, [f"{cell.image_id}:{cell.task}"])
         assert count(project) == 4
+
+
+def test_labels_that_came_after_the_open_round_was_trained_come_first(
+    trained: tuple[ProjectFolder, Made], tmp_path: Path
+) -> None:
+    project, made = trained
+    with project:
+        held = {row.cell.image_id for row in project.store.cells(splits=("heldout",))}
+        known = {cell.image_id for cell in labelled(project)}
+        late = [name for name in made.names if name not in held | known][:2]
+        for name in late:
+            target = (tmp_path / "late" / "depth" / name).with_suffix(".png")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(made.label(name, "depth"), target)
+        assert all(row.topic != "first" for row in advise(project).advice)
+        import_labels(project, tmp_path / "late", accept=True)
+        fit = newest_fit(project.folder)
+        assert fit is not None
+        assert (unseen_labels(project, fit), count(project)) == (2, 0)
+        assert unseen_labels(project, replace(fit, event=None)) == 0
+        first = advise(project).advice[0]
+        assert first.topic == "first" and first.command == f"labelgrid fit {project.folder}"
+        assert first.text.startswith("2 labels came after round 2 was trained.")
+        assert next_step(project).command == "query"
 
 
 def test_an_older_record_says_nothing(trained: tuple[ProjectFolder, Made], tmp_path: Path) -> None:

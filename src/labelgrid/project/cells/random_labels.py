@@ -118,7 +118,7 @@ class RandomLabels:
     def _sample(
         self, whole: Collection[str], drawn: Collection[str], tasks: Collection[str]
     ) -> tuple[list[str], str]:
-        """Of images with labels of some tasks, the drawn images, or else the images not picked."""
+        """Images with labels of all the tasks: the drawn images, or else the images not picked."""
         both = set(whole).intersection(drawn)
         if len(both) >= FEWEST:
             return sorted(both, key=image_key), DRAWN
