@@ -318,7 +318,8 @@ def tests_of(root: Path, changed: Sequence[str]) -> list[str]:
         if path in uses.plugins.get(PurePosixPath(path).stem, ()):
             nodes |= {test for test in uses.tests if test.startswith(CONTRACTS)}
     steps = uses.broken(changed, nodes)
-    return sorted(steps.keys() & {*uses.tests}, key=lambda test: (steps[test], test))
+    broken = steps.keys() & {*uses.tests}
+    return sorted(broken, key=lambda test: (steps[test], test in nodes, test))
 
 
 def changed_files(root: Path) -> list[str]:

@@ -123,6 +123,11 @@ def test_the_nearest_tests_come_first(plant) -> None:
     assert found.index("tests/unit/test_code.py") < found.index("tests/unit/test_middle.py")
 
 
+def test_those_that_import_it_come_before_those_of_its_folder(plant) -> None:
+    found = changed.tests_of(plant(FILES), ["src/labelgrid/select/strategies/margin.py"])
+    assert found[0] == "tests/unit/test_margin.py"
+
+
 @pytest.mark.parametrize(
     "file",
     [
