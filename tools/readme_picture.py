@@ -79,8 +79,8 @@ def campaign(rooms: Path, folder: Path) -> Project:
 def draw(project: Project) -> Image.Image:
     """The grid: an image a column, a task a row, and the legend below."""
     images: dict[str, list[str]] = {"labelled": [], "requested": [], "missing": []}
-    for row in project.cells(task="semseg"):
-        images[row["state"]].append(row["image"])
+    for cell in project.cells(task="semseg"):
+        images[cell["state"]].append(cell["image"])
     shown = [*images["labelled"], *images["requested"], *images["missing"][:1]]
     width = LEFT + len(shown) * (CELL.width + GAP)
     page = Image.new("RGB", (width, (1 + len(TASKS)) * (CELL.height + GAP) + LINE), WHITE)

@@ -215,7 +215,7 @@ NAMESAKES = (
     *("add", "cancel", "export", "remove", "unlabel", "request", "skip"),
     *("verify", "duplicates", "status", "cells", "log", "undo"),
     *("fit", "score", "query", "predict", "evaluate", "audit", "relate", "control", "advise"),
-    "time",
+    *("supply", "time"),
 )
 #: Each command that stands on a call.
 CALLS = {

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from labelgrid.advice.advised import Advice
 from labelgrid.advice.forecast_text import (
     EXPECT,
@@ -24,9 +26,11 @@ from labelgrid.project.derived_labels import grid_to_buy
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import few_times, times_of
 from labelgrid.project.records import newest_fit
+from labelgrid.project.suppliers import given_shares
 from labelgrid.select.following import brings_of, known_labels
 from labelgrid.select.label_curve import FEWEST, Forecast
 from labelgrid.select.strategy import Brings
+from labelgrid.tasks.overview import percent
 
 #: Free labels count as if they had this price.
 FREE = 1e-9
@@ -42,12 +46,14 @@ class Offer:
         price: the price of one label.
         seconds: the time of one label; None: unknown.
         timed: the number of labels whose times say so.
+        left: what trusted suppliers leave to gain by one, as a share of a label.
     """
 
     missing: int
     price: float
     seconds: float | None = None
     timed: int = 0
+    left: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +102,7 @@ class _Purchase:
 def purchases(project: ProjectFolder, curves: Sequence[TaskCurve], budget: float) -> list[Advice]:
     """Advice on the next labels of a project, as `buying_advice` gives."""
     times = times_of(project)
-    missing = _missing(project)
+    missing, left = _missing(project)
     offers = {}
     for row in project.store.tasks():
         timed = times.get(row.name)
@@ -106,6 +112,7 @@ def purchases(project: ProjectFolder, curves: Sequence[TaskCurve], budget: float
             price=timed.cost if timed and learned else row.cost,
             seconds=timed.mean if timed else None,
             timed=timed.labels if timed else 0,
+            left=left[row.name],
         )
     brings = brings_of(project.relations())
     return buying_advice(curves, offers, brings, budget, folder=project.folder)
@@ -131,15 +138,22 @@ def last_cost(project: ProjectFolder) -> float:
     return max(last.spent - (before.spent if before else 0.0), 0.0) or last.spent
 
 
-def _missing(project: ProjectFolder) -> Mapping[str, int]:
+def _missing(project: ProjectFolder) -> tuple[Mapping[str, int], Mapping[str, float]]:
+    """The labels of each task to be bought, and what suppliers leave to gain by one on average."""
     # Labels that follow, or mostly will once others are bought, need not be bought.
     relations = project.relations()
-    if not relations:
-        counts = project.store.counts(("train",))
-        return {task: count.missing for task, count in counts.items()}
+    everything = dict.fromkeys((row.name for row in project.store.tasks()), 1.0)
+    if not relations and not project.suppliers():
+        cells = project.store.counts(("train",))
+        return {task: count.missing for task, count in cells.items()}, everything
     grid = grid_to_buy(project)
-    left = grid.eligible & ~known_labels(grid, relations)
-    return dict(zip(grid.tasks, left.sum(0).tolist(), strict=True))
+    missing = grid.eligible & ~known_labels(grid, relations)
+    counts = dict(zip(grid.tasks, missing.sum(0).tolist(), strict=True))
+    given = given_shares(project, grid)
+    if given is None:
+        return counts, everything
+    left = 1 - np.where(missing, given, 0.0).sum(0) / np.maximum(missing.sum(0), 1)
+    return counts, dict(zip(grid.tasks, left.tolist(), strict=True))
 
 
 def buying_advice(
@@ -212,7 +226,7 @@ def _purchase(
 ) -> _Purchase:
     gains = {}
     squares = 0.0
-    for task, (gaining, fraction) in {curve.task: (curve, 1.0), **others}.items():
+    for task, (gaining, fraction) in {curve.task: (curve, offer.left), **others}.items():
         fitted = fitted_curve(gaining)
         newest = fitted.newest
         becomes = fitted.change(newest.labels + fraction * count, newest.all)
@@ -228,7 +242,7 @@ def _purchase(
         count=count,
         limit=limit,
         # Further labels of all tasks would mostly mean a longer training, which is not bought.
-        becomes=fitted.forecast(newest.labels + count, newest.all),
+        becomes=fitted.forecast(newest.labels + offer.left * count, newest.all),
         gains=gains,
         error=math.sqrt(squares),
         offer=offer,
@@ -279,6 +293,8 @@ def _buy(purchase: _Purchase, folder: Path) -> Advice:
     if purchase.offer.seconds is not None:
         seconds = purchase.count * purchase.offer.seconds
         paid += f", about {duration(seconds)} {few_times(purchase.offer.timed)}".rstrip()
+    if purchase.offer.left < 1:
+        paid += f", suppliers leave {percent(purchase.offer.left)} of it to gain"
     labels = count_text(purchase.count, "more label")
     change = rough_number(forecast.value - fitted.now)
     unit = "points" if curve.unit == "%" else curve.unit

@@ -19,6 +19,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import EpochRecord, Measurement, all_fits, newest_fit, read_log
 from labelgrid.project.suppliers import supplier_values
 from labelgrid.recipes.recipe import Recipe
+from labelgrid.suppliers.ready_models import ready_models
 
 #: The wanted half of the 95 % interval of a percentage, in points.
 POINTS = 2.0
@@ -45,7 +46,18 @@ def following_advice(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
                     topic="follows", text=text, task=task, count=count.derived, price=count.saved
                 )
             )
-    return [*rows, *_still_to_follow(project), *_unmeasured_suppliers(project, recipe)]
+    suppliers = [*_unmeasured_suppliers(project, recipe), *_ready_suppliers(project)]
+    return [*rows, *_still_to_follow(project), *suppliers]
+
+
+def _ready_suppliers(project: ProjectFolder) -> list[Advice]:
+    """The models that lie ready to give labels, with the cost of measuring how true these are."""
+    rows = []
+    for model in ready_models(project):
+        text = model.text(project.folder)
+        advice = Advice(topic="follows", text=text, task=", ".join(model.tasks), price=model.cost)
+        rows.append(advice)
+    return rows
 
 
 def _still_to_follow(project: ProjectFolder) -> list[Advice]:
@@ -81,6 +93,14 @@ def _unmeasured_suppliers(project: ProjectFolder, recipe: Recipe) -> list[Advice
     rows = []
     for name, supplier in supplier_values(project, recipe.suppliers).items():
         for task, count in supplier["labels"].items():
+            if task in supplier["earlier_rule"]:
+                text = (
+                    f"The trust in {count_text(count, 'label')} of {task} by {name} was measured "
+                    f"by an earlier rule: `{command('relate', project.folder, '--write')}` "
+                    "measures again."
+                )
+                rows.append(Advice(topic="follows", text=text, task=task, count=count))
+                continue
             if supplier["trust"][task] or task in supplier["measured"]:
                 continue
             text = (

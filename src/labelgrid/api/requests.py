@@ -238,6 +238,44 @@ class ImportSuppliedRequest(AnyImportRequest, labels="[LABELS]...", supplier="--
     cost: Cost | None = None
 
 
+class SupplyRequest(
+    SpreadRequest,
+    supplier="NAME",
+    model="--model FILE|DIR",
+    tasks="--task TASK=OUTPUT",
+    settings="--set KEY=VALUE",
+    map="--map NAMES",
+):
+    """What `Project.supply` is asked.
+
+    Args:
+        supplier: whose labels these will be, as of `import_supplied`.
+        model: what the maker runs: of `onnx` the TOML file beside a model, of `project` the folder
+            of another project.
+        maker: what makes the labels; see `labelgrid list makers`.
+        tasks: which output of the model, or task of the other project, a task gets its labels
+            from; empty: as their names say.
+        settings: options of the maker, such as up_to=scale-shift.
+        map: what names of the model's classes mean, "diningtable=table,tvmonitor=television", or a
+            file with such a pair a line; classes that no name fits are not labelled. A dictionary
+            says the same.
+        cost: what a label of the supplier costs; None: as it is declared, otherwise 0.
+        limit: the most images to label now, drawn at random; 0: all that lack a label.
+        dry_run: make the label of one image, say how long all would take, and keep nothing.
+    """
+
+    supplier: str
+    model: Place
+    _: KW_ONLY
+    maker: str = "onnx"
+    tasks: Mapping[str, str] | None = None
+    settings: Mapping[str, Any] | None = None
+    map: Mapping[str, str] | str | None = None
+    cost: Cost | None = None
+    limit: Count = 0
+    dry_run: bool = False
+
+
 class ImportAnswersRequest(AnyImportRequest):
     """The arguments of `Project.import_answers`.
 

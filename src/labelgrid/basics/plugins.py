@@ -75,6 +75,7 @@ FOLDERS: dict[str, Folder] = {
     "executors": Folder(
         "executors.places", "executor", ("workers", "share", "start", "wait", "stop")
     ),
+    "makers": Folder("suppliers.makers", "maker of labels", ("files", "declared", "make")),
     "analyses": Folder(
         "lab.simulation.analyses",
         "analysis",

@@ -106,6 +106,7 @@ def _show_new(project: "ProjectReader", time: bool) -> None:
     from labelgrid.advice.first_time import FirstTime, first_time
     from labelgrid.operations.early_warnings import early_warnings
     from labelgrid.operations.next_step import first_query, next_step
+    from labelgrid.suppliers.ready_models import ready_models
 
     folder = project.folder
     counts = project.counts()
@@ -130,6 +131,8 @@ def _show_new(project: "ProjectReader", time: bool) -> None:
     offers = project.offered_relations()
     if offers:
         screen.say(f"  {offers}")
+    for model in ready_models(project.disk):
+        screen.say(f"  {model.text(folder)}")
     for line in early_warnings(project.disk):
         screen.say(f"  {line}")
     too = HELDOUT_TOO if counts.heldout else ""
@@ -254,7 +257,11 @@ def _show_suppliers(suppliers: Values) -> None:
         for task, count in values["labels"].items():
             cost = values["cost"] * count
             measured = values["measured"].get(task, "")
+            if task in values["earlier_rule"]:
+                measured = "by an earlier rule: `relate` measures again"
             rows.append([name, task, count, cost, values["trust"][task], measured])
+        for task, trust in values["derives"].items():
+            rows.append([name, f"{task}, derived", "", "", round(trust, 2), ""])
     if rows:
         columns = ["supplier", "task", "labels", "cost", "trust", "measured"]
         screen.print_table("", columns, rows)

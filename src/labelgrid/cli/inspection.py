@@ -264,7 +264,10 @@ def _show_related(related: "Related") -> None:
         suppliers.append((*start, *_measured_texts(supplied.measured), f"{supplied.now:g}"))
     if suppliers:
         screen.print_table("", ["supplier", "task", *columns], suppliers)
-    remarks = [(row.name, row.remark) for row in related.relations]
+    remarks = [
+        (f"{row.gives} from {row.reads} of {row.supplier}", row.text) for row in related.on_supplied
+    ]
+    remarks += [(row.name, row.remark) for row in related.relations]
     remarks += [(f"{row.supplier}, {row.task}", row.remark) for row in related.suppliers]
     for name, remark in remarks:
         if remark:

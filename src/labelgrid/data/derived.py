@@ -1,23 +1,51 @@
 """Fills gaps among an image's labels: with labels derived from known labels, or supplied."""
 
+import math
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from labelgrid.data.dataset import Source, WrappedImages, weight_of
-from labelgrid.data.supplied_source import SuppliedLabels
+from labelgrid.data.supplied_source import SuppliedLabels, without_shift
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.tasks.task import TaskDef, TaskDefs
 
+
+@dataclass(frozen=True, kw_only=True)
+class SuppliedRelation:
+    """A relation that reads labels of suppliers where an image lacks true ones.
+
+    Args:
+        relation: derives the label.
+        supplied: the labels of suppliers that it reads, by task; it reads true ones of the others.
+    """
+
+    relation: BoundRelation
+    supplied: Mapping[str, SuppliedLabels]
+
+    @property
+    def trust(self) -> float:
+        """The trust in the relation times that in each supplier."""
+        return self.relation.trust * math.prod(labels.trust for labels in self.supplied.values())
+
+    @property
+    def coverage(self) -> float:
+        """The coverage of the relation times that of each supplier."""
+        coverages = [labels.coverage for labels in self.supplied.values()]
+        return self.relation.coverage * math.prod(coverages)
+
+
 #: What gives a label that nobody bought; its `trust` is the label's weight in training.
-Filler = BoundRelation | SuppliedLabels
+Filler = BoundRelation | SuppliedLabels | SuppliedRelation
 
 
 @dataclass(frozen=True)
 class DerivedSource(WrappedImages):
     """A `Source` in which missing labels are derived from known labels, or supplied.
 
-    Relations read labels of the source alone, never derived or supplied ones.
+    Relations read true labels, and those of suppliers where the filler says so; no derived ones.
 
     Args:
         source: the true labels.
@@ -39,23 +67,34 @@ class DerivedSource(WrappedImages):
         filler = self.fillers.get(image_id, {}).get(task.name)
         if filler is None:
             return self.source.label(image_id, task)
-        if isinstance(filler, BoundRelation):
-            label = self._derived(image_id, filler)
-        else:
+        if isinstance(filler, SuppliedLabels):
             label = filler.label(image_id, task)
+        elif isinstance(filler, SuppliedRelation):
+            label = self._derived(image_id, filler.relation, filler.supplied)
+        else:
+            label = self._derived(image_id, filler, {})
         if label is not None and label.valid.any():
             return label
         return None
 
-    def _derived(self, image_id: str, relation: BoundRelation) -> LabelArray | None:
+    def _derived(
+        self, image_id: str, relation: BoundRelation, supplied: Mapping[str, SuppliedLabels]
+    ) -> LabelArray | None:
         labels = {}
+        confidence = None
         for name in relation.reads:
             label = self.source.label(image_id, self.tasks[name])
+            if name in supplied:
+                given = supplied[name].label(image_id, self.tasks[name])
+                label = without_shift(given, label) if given else None
             if label is None:
                 return None
+            if label.confidence is not None:
+                confidence = label.confidence * (1 if confidence is None else confidence)
             labels[name] = label
         size = labels[relation.reads[0]].size
-        return relation.label(labels, self.camera(image_id, size))
+        derived = relation.label(labels, self.camera(image_id, size))
+        return derived if confidence is None else derived.with_confidence(confidence)
 
     def weight(self, image_id: str, task: str) -> float:
         """As `WeightedSource.weight`; of a label of a filler, the trust in the filler."""
@@ -89,6 +128,92 @@ def derivable(
         if following:
             derived[image_id] = following
     return derived
+
+
+def add_supplied_relations(
+    fillers: dict[str, dict[str, Filler]],
+    relations: Sequence[BoundRelation],
+    supplied: Mapping[str, Sequence[SuppliedLabels]],
+    labelled: Mapping[str, Collection[str]],
+    *,
+    has_camera: Callable[[str], bool],
+    is_sparse: Callable[[str, str], bool],
+) -> Counter[tuple[str, str, str]]:
+    """Add what relations derive from labels of suppliers, where nothing follows from true labels.
+
+    Args:
+        fillers: by image and task; get the labels.
+        relations: that are on.
+        supplied: by task.
+        labelled: the tasks of which each image that may be filled has a label.
+        has_camera: whether an image's camera is known.
+        is_sparse: whether an image's true label of a task is valid in so few pixels that nothing
+            follows from it.
+
+    Returns:
+        The number of images by supplier, task that it gives, and task that does not follow since
+        its maps are true up to a shift.
+    """
+    refused = Counter[tuple[str, str, str]]()
+    for image_id, tasks in labelled.items():
+        given = _given_to(image_id, supplied)
+        best: dict[str, SuppliedRelation] = {}
+        for relation in relations:
+            if relation.gives in tasks or (relation.needs_camera and not has_camera(image_id)):
+                continue
+            following = _on_supplied(relation, given, tasks, partial(is_sparse, image_id))
+            if isinstance(following, SuppliedLabels):
+                refused[following.supplier, relation.reads[0], relation.gives] += 1
+            elif following:
+                others = best.get(relation.gives, following)
+                best[relation.gives] = max(others, following, key=lambda one: one.trust)
+        if best:
+            fillers.setdefault(image_id, {}).update(best)
+    return refused
+
+
+def _given_to(
+    image_id: str, supplied: Mapping[str, Sequence[SuppliedLabels]]
+) -> dict[str, list[SuppliedLabels]]:
+    """The labels of suppliers that an image has, by task, the most trusted first."""
+    given = {}
+    for task, several in supplied.items():
+        labels = [one for one in several if image_id in one.files]
+        if labels:
+            given[task] = sorted(labels, key=lambda one: -one.trust)
+    return given
+
+
+def shifted_text(read: str, gives: str) -> str:
+    """Why maps of a supplier that are true up to a shift give nothing alone."""
+    return (
+        f"{read} up to a scale and a shift gives {gives} only after a fit to true {read} of that "
+        "image, such as of a sparse sensor"
+    )
+
+
+def _on_supplied(
+    relation: BoundRelation,
+    given: Mapping[str, Sequence[SuppliedLabels]],
+    tasks: Collection[str],
+    is_sparse: Callable[[str], bool],
+) -> SuppliedRelation | SuppliedLabels | None:
+    """The relation on labels of suppliers of an image; the labels that it cannot read alone; None.
+
+    None: a label is missing, or all are true.
+    """
+    read = {}
+    for name in relation.reads:
+        several = given.get(name, ())
+        if name in tasks and not (several and is_sparse(name)):
+            continue
+        if not several:
+            return None
+        usable = [one for one in several if name in tasks or not one.is_shifted]
+        if not usable:
+            return several[0]
+        read[name] = usable[0]
+    return SuppliedRelation(relation=relation, supplied=read) if read else None
 
 
 def add_supplied(

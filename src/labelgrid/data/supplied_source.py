@@ -9,6 +9,7 @@ import numpy as np
 
 from labelgrid.formats.codec import LabelArray, Unsure, UpTo, check_digest
 from labelgrid.formats.confidence import read_confidence
+from labelgrid.pixel.map_fit import FEWEST_PIXELS, fit
 from labelgrid.tasks.task import TaskDef, TaskDefs
 
 
@@ -35,6 +36,7 @@ class SuppliedLabels:
         files: the files by image.
         inverted: the files hold the inverse of what the task's labels hold.
         up_to: how the numbers differ from the task's; None: not, or by `inverted` alone.
+        coverage: the share of a true label's pixels that its labels reach, as measured.
     """
 
     supplier: str
@@ -42,6 +44,12 @@ class SuppliedLabels:
     files: Mapping[str, SuppliedFile]
     inverted: bool = False
     up_to: UpTo | None = None
+    coverage: float = 1.0
+
+    @property
+    def is_shifted(self) -> bool:
+        """Whether its maps are true up to a shift, so that a relation cannot read them alone."""
+        return self.up_to is not None and self.up_to.shift
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """The label of an image; None if there is none.
@@ -81,6 +89,32 @@ def inverse_label(label: LabelArray) -> LabelArray:
     value = np.zeros_like(label.value)
     np.divide(1, label.value, out=value, where=valid[..., None])
     return replace(label, value=value, valid=valid)
+
+
+def without_shift(label: LabelArray, truth: LabelArray | None) -> LabelArray | None:
+    """A supplied label as a relation reads it: in the task's numbers, but for a scale.
+
+    A map that is true up to a shift is fitted to the true label of the image, which may be valid in
+    few pixels. None if there is none, or it says nothing.
+    """
+    label = label.where_confident()
+    up_to = label.up_to
+    if up_to is None:
+        return label
+    if up_to.shift:
+        if truth is None:
+            return None
+        both = label.valid & truth.valid
+        values = label.value[..., 0].astype(np.float64)
+        if both.sum() < FEWEST_PIXELS:
+            return None
+        line = fit(values[both], up_to.in_map(truth.value[..., 0][both]), shift=True)
+        fitted = line.of(values)
+        valid = label.valid & (fitted > 0) & (line.scale > 0)
+        label = replace(label, value=fitted[..., None].astype(np.float32), valid=valid)
+    unsure = None if label.confidence is None else Unsure(label.confidence)
+    label = replace(label, unsure=unsure)
+    return inverse_label(label) if up_to.inverse else label
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast
 import numpy as np
 
 from labelgrid.basics import plugins
-from labelgrid.basics.array_types import Array, Bools, Floats32
+from labelgrid.basics.array_types import AnyFloats, Array, Bools, Floats32
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import LabelError, LabelSizeError
 from labelgrid.basics.files import digest
@@ -47,6 +47,11 @@ class UpTo(NamedTuple):
     inverse: bool
     spread: float
     least: float
+
+    def in_map(self, values: Array) -> AnyFloats:
+        """Numbers of the task as those of the map are, but for a scale and a shift."""
+        values = values.astype(np.float64)
+        return np.reciprocal(np.maximum(values, self.least)) if self.inverse else values
 
 
 class Unsure(NamedTuple):
@@ -91,6 +96,12 @@ class LabelArray(Shown):
     def with_confidence(self, confidence: Floats32) -> "LabelArray":
         """The label with the confidence [h, w] of a supplier."""
         return replace(self, unsure=Unsure(confidence, self.up_to))
+
+    def where_confident(self) -> "LabelArray":
+        """The label without the pixels whose confidence is 0."""
+        if self.confidence is None:
+            return self
+        return replace(self, valid=self.valid & (self.confidence > 0))
 
     def sample(self) -> "LabelArray":
         """Every n-th row and column of a label of more than `JUDGED` pixels; else the label itself.

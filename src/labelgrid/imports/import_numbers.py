@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
@@ -48,6 +48,8 @@ class ImportNumbers:
         progress: reports earlier labels, if they must be read once to know the names in them.
 
     Attributes:
+        unlike: how a supplier's numbers differ from the task's, and whether they are inverted, by
+            task.
         drawn: the images whose labels are kept for a picture.
         kept: those labels, without ones of too many pixels.
     """
@@ -57,6 +59,7 @@ class ImportNumbers:
         self.drawn: AbstractSet[str] = frozenset()
         self.kept: dict[Cell, LabelArray] = {}
         self.progress = progress
+        self.unlike: Mapping[str, tuple[str, bool]] = {}
         self.tasks = project.tasks()
         self.overviews: dict[str, Overview] = {}
         self._before: dict[str, set[str]] = {}
@@ -67,7 +70,7 @@ class ImportNumbers:
         """Count a label, and note its classes."""
         task = self.tasks[cell.task]
         if cell.task not in self.overviews:
-            self.overviews[cell.task] = task.overview()
+            self.overviews[cell.task] = self.overview(cell.task)
         overview = self.overviews[cell.task]
         overview.add(cell.image_id, label)
         latest = overview.latest
@@ -76,6 +79,12 @@ class ImportNumbers:
             small = task.judged(label)
             if small.valid.size <= JUDGED:  # a copy: a view would hold the whole label
                 self.kept[cell] = replace(small, value=small.value.copy(), valid=small.valid.copy())
+
+    def overview(self, task: str) -> Overview:
+        """An overview of labels of a task in the import's numbers."""
+        overview = self.tasks[task].overview()
+        overview.unlike, overview.inverted = self.unlike.get(task, ("", False))
+        return overview
 
     def look_back(self) -> None:
         """Look up which class names occur in earlier labels, before the import is recorded."""

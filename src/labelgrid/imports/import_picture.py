@@ -44,7 +44,7 @@ def draw_import(
         by_image.setdefault(cell.image_id, {})[cell.task] = label
     chosen = sorted(drawn_images(by_image))
     images = {row.image_id: row for row in store.images(names=chosen)}
-    shown = {name: task.overview() for name, task in tasks.items() if name in overviews}
+    shown = {name: gathered.overview(name) for name in tasks if name in overviews}
     layout = Layout(len(shown), len(chosen))
     rows = []
     for image_id in chosen:

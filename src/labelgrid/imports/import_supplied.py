@@ -45,6 +45,7 @@ from labelgrid.project.suppliers import (
     supplier_folder,
     write_index,
 )
+from labelgrid.tasks.task import TaskDef
 
 
 def import_supplied(
@@ -153,6 +154,19 @@ class SuppliedImport(LabelImport):
                 scaled.add(name)
         is_other = self.declared.up_to != "nothing" or self.declared.larger_is_nearer is not None
         self.rescaled = frozenset(scaled if is_other else ())
+        unlike = {name: self._unlike(task) for name, task in self.project.tasks().items()}
+        self.numbers.unlike = {name: how for name, how in unlike.items() if how[0]}
+
+    def _unlike(self, task: TaskDef) -> tuple[str, bool]:
+        """How the supplier's numbers differ from a task's, and whether they are inverted."""
+        declared = self.declared
+        if not task.spec.up_to:
+            return "", False
+        inverted = declared.larger_is_nearer not in (None, task.grows_toward_camera)
+        if declared.up_to == "nothing":
+            return "inverse" if inverted else "", inverted
+        parts = {"scale": "a scale", "scale-shift": "a scale and a shift"}
+        return f"true up to {parts[declared.up_to]}", inverted
 
     def _admit(self, answers: Answers) -> Answers:
         """Leave only labels of training images: others would reach a training, or a measurement."""
@@ -258,7 +272,11 @@ def _with_delivery(
     paths: Sequence[str],
     confidence: Sequence[Confidence | None],
 ) -> SupplierIndex:
-    """The labels of a supplier after an import; an equal label stays with the earlier delivery."""
+    """The labels of a supplier after an import.
+
+    An equal label stays with the earlier delivery, unless its maker has another revision or other
+    settings now: by these `supply` knows which labels there are.
+    """
     kept = {task: dict(earlier) for task, earlier in index.labels.items()}
     number = len(index.deliveries)
     changed = False
@@ -266,7 +284,10 @@ def _with_delivery(
         cell = label.row.cell
         entry = IndexedLabel(path, label.digest, number, *(of_label or ()))
         earlier = kept.setdefault(cell.task, {}).get(cell.image_id)
-        if earlier is None or earlier._replace(delivery=number) != entry:
+        if earlier is None or (
+            earlier._replace(delivery=number) != entry
+            or delivery.is_remade(index.deliveries[earlier.delivery])
+        ):
             kept[cell.task][cell.image_id] = entry
             changed = True
     if not changed:

@@ -49,7 +49,7 @@ class Exported(Shown):
         new: how many of them were not there before.
         left: task -> the number of requests that the tool does not take.
         rest: the rest of the message: which requests were left, and the command that exports them.
-        what: what was written, for messages: requests or labels.
+        contents: the kind of what was written, for messages: requests or labels.
     """
 
     folders: tuple[Path, ...]

@@ -18,6 +18,9 @@ from labelgrid.ledger.store import RoundRow, Store
 from labelgrid.project.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from labelgrid.data.data_options import SupplierChoice
     from labelgrid.recipes.recipe import Recipe
     from labelgrid.relations.bound import BoundRelation
     from labelgrid.tasks.task import TaskDef
@@ -138,19 +141,34 @@ class ProjectFolder:
         Raises:
             RecipeError: the recipe or a relation is wrong.
         """
-        # A new project's status needs little of it.
+        recipe = self._recipe_with("relations")
+        if recipe is None:
+            return []
+        from labelgrid.relations.bound import bind_relations
+
+        return bind_relations(recipe.relations, self.tasks())
+
+    def suppliers(self) -> "Mapping[str, SupplierChoice]":
+        """The suppliers of the recipe, on or off.
+
+        Raises:
+            RecipeError: the recipe is wrong.
+        """
+        recipe = self._recipe_with("suppliers")
+        return recipe.suppliers if recipe else {}
+
+    def _recipe_with(self, section: str) -> "Recipe | None":
+        """The recipe, if it has a table; a new project's status needs little of a recipe."""
         from labelgrid.recipes.resolve import load_tables
 
         settings = self.settings
         tables = load_tables(settings.recipe, settings.changes, beside=self.folder)
-        if not tables.get("relations"):
-            return []
+        if not tables.get(section):
+            return None
         from labelgrid.basics.config import parse
         from labelgrid.recipes.recipe import Recipe
-        from labelgrid.relations.bound import bind_relations
 
-        recipe = parse(Recipe, tables, f"recipe {settings.recipe}")
-        return bind_relations(recipe.relations, self.tasks())
+        return parse(Recipe, tables, f"recipe {settings.recipe}")
 
     @property
     def round_number(self) -> int:

@@ -15,18 +15,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
+import numpy as np
+
 from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.basics import files
+from labelgrid.basics.array_types import Floats
 from labelgrid.basics.config import as_toml, parse, read_toml
 from labelgrid.basics.errors import ProjectError, RecipeError, UsageError
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import join_names
 from labelgrid.data.data_options import SupplierChoice
-from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.grid import Cell, Grid, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
 
 if TYPE_CHECKING:
+    from labelgrid.relations.bound import BoundRelation
     from labelgrid.tasks.task import TaskDefs
 
 INDEX = "index.json"
@@ -34,6 +38,8 @@ INDEX = "index.json"
 UpToChoice = Literal["nothing", "scale", "scale-shift"]
 #: The measured trust in a supplier's labels.
 MEASURED = "measured.json"
+#: The rule by which trust is measured; by the first, depth up to a scale earned none.
+RULE = 2
 T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _WHAT_IS_DECLARED = {
@@ -95,6 +101,7 @@ class Supplier:
             revision=self.revision,
             licence=self.licence,
             date=self.date,
+            settings=self.settings,
             classes={name: len(task.classes) for name, task in tasks.items() if task.classes},
         )
 
@@ -115,6 +122,7 @@ class Delivery:
 
     Args:
         imported: the day of the import.
+        settings: what the maker of the labels was told; empty: of labels that nobody made with one.
         classes: the number of classes that each task had, of tasks with classes.
     """
 
@@ -123,7 +131,13 @@ class Delivery:
     revision: str = ""
     licence: str = ""
     date: str = ""
+    settings: Values = field(default_factory=dict)
     classes: Mapping[str, int] = field(default_factory=dict)
+
+    def is_remade(self, earlier: "Delivery") -> bool:
+        """Whether a maker of another revision, or of other settings, than earlier made it."""
+        same = (self.revision, self.settings) == (earlier.revision, earlier.settings)
+        return bool(self.settings) and not same
 
 
 class IndexedLabel(NamedTuple):
@@ -179,10 +193,14 @@ class MeasuredTrust:
     Args:
         tasks: the trust by task.
         deliveries: the number of its imports until then.
+        rule: by which it was measured, see `RULE`.
+        coverage: the share of true labels' pixels that theirs reach, by task.
     """
 
     tasks: Mapping[str, float] = field(default_factory=dict)
     deliveries: int = 0
+    rule: int = 1
+    coverage: Mapping[str, float] = field(default_factory=dict)
 
 
 def supplier_names(project: ProjectFolder) -> list[str]:
@@ -277,27 +295,50 @@ def write_index(project: ProjectFolder, name: str, index: SupplierIndex) -> None
     files.write_text(supplier_folder(project, name) / INDEX, f"{text}\n")
 
 
-def note_trust(project: ProjectFolder, name: str, tasks: Mapping[str, float]) -> None:
-    """Keep the trust that was measured in a supplier's labels, by task.
+def note_trust(
+    project: ProjectFolder, name: str, tasks: Mapping[str, float], coverage: Mapping[str, float]
+) -> None:
+    """Keep the trust that was measured in a supplier's labels, and the coverage, by task.
 
     Raises:
         ProjectError: the disk reports an error.
     """
-    measured = MeasuredTrust(tasks, len(read_index(project, name).deliveries))
+    measured = MeasuredTrust(tasks, len(read_index(project, name).deliveries), RULE, coverage)
     text = json.dumps(asdict(measured), ensure_ascii=False)
     files.write_text(supplier_folder(project, name) / MEASURED, f"{text}\n")
 
 
 def noted_trust(project: ProjectFolder, name: str) -> Mapping[str, float]:
-    """The measured trust in a supplier's labels, by task; empty if labels came since.
+    """The measured trust in a supplier's labels, by task.
+
+    It is empty if labels came since, or an earlier rule measured.
 
     Raises:
         ProjectError: the note or the list of labels is damaged.
     """
-    measured = _read(MeasuredTrust, supplier_folder(project, name) / MEASURED)
-    if measured.deliveries != len(read_index(project, name).deliveries):
+    measured = measured_trust(project, name)
+    if measured.rule != RULE or measured.deliveries != len(read_index(project, name).deliveries):
         return {}
     return measured.tasks
+
+
+def measured_trust(project: ProjectFolder, name: str) -> MeasuredTrust:
+    """What was measured last of a supplier's labels.
+
+    Raises:
+        ProjectError: the note is damaged.
+    """
+    return _read(MeasuredTrust, supplier_folder(project, name) / MEASURED)
+
+
+def measured_before(project: ProjectFolder, name: str) -> list[str]:
+    """The tasks of a supplier whose trust was measured by an earlier rule.
+
+    Raises:
+        ProjectError: the note is damaged.
+    """
+    measured = measured_trust(project, name)
+    return [] if measured.rule == RULE else sorted(measured.tasks)
 
 
 def supplier_values(
@@ -315,10 +356,66 @@ def supplier_values(
             "cost": supplier.cost,
             "trust": {task: choice.trust_in(task) for task in counts},
             "measured": dict(noted_trust(project, name)),
+            "earlier_rule": [task for task in measured_before(project, name) if task in counts],
+            "derives": _derived_trust(project.relations(), supplier, choice, counts),
             "origin": supplier.origin,
             "licence": supplier.licence,
         }
     return values
+
+
+def given_shares(project: ProjectFolder, grid: Grid) -> Floats | None:
+    """The share of each cell's label [n, t] that the recipe's suppliers give; None without trust.
+
+    It is the trust in the most trusted one times its coverage, as measured last; also of what
+    relations derive from its labels.
+
+    Raises:
+        RecipeError: the recipe is wrong.
+        ProjectError: what was measured, or the list of a supplier's labels, is damaged.
+    """
+    choices = project.suppliers()
+    if not any(choice.is_on for choice in choices.values()):
+        return None
+    columns = grid.columns
+    shares = np.zeros(grid.state.shape)
+    readable = np.zeros(grid.state.shape)
+    for name, choice in choices.items():
+        index = read_index(project, name)
+        shifted = read_declaration(supplier_folder(project, name) / DECLARATION).up_to
+        for task in columns.keys() & index.labels.keys():
+            coverage = measured_trust(project, name).coverage.get(task, 1.0)
+            given = index.labels[task]
+            share = np.array([image_id in given for image_id in grid.images])
+            column = columns[task]
+            values = share * choice.trust_in(task) * coverage
+            shares[:, column] = np.maximum(shares[:, column], values)
+            if shifted != "scale-shift":
+                readable[:, column] = np.maximum(readable[:, column], values)
+    for relation in project.relations():
+        reads = [columns[task] for task in relation.reads]
+        sources = np.maximum(readable[:, reads], grid.bought[:, reads])
+        follows = sources.prod(1) * relation.trust * relation.coverage
+        follows[grid.bought[:, reads].all(1)] = 0  # that is no supplier's
+        column = columns[relation.gives]
+        shares[:, column] = np.maximum(shares[:, column], follows)
+    return shares if shares.any() else None
+
+
+def _derived_trust(
+    relations: Collection["BoundRelation"],
+    supplier: Supplier,
+    choice: SupplierChoice,
+    tasks: Collection[str],
+) -> dict[str, float]:
+    """The trust in what relations derive from a supplier's labels of one task, by task."""
+    trust: dict[str, float] = {}
+    if supplier.up_to != "scale-shift":
+        for relation in relations:
+            if len(relation.reads) == 1 and relation.reads[0] in tasks:
+                both = relation.trust * choice.trust_in(relation.reads[0])
+                trust[relation.gives] = max(both, trust.get(relation.gives, 0.0))
+    return {task: value for task, value in trust.items() if value}
 
 
 def supplied_rows(project: ProjectFolder) -> list[CellRow]:

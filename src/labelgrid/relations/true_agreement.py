@@ -86,9 +86,11 @@ class Measured:
         images: the number of images in which they can be compared.
         figures: the figures by name; trust follows from the first.
         coverage: the share of the true labels' pixels that they reach.
-        error: the first figure as an error, at the unfavourable end of its interval.
-        chance: the error of another image's true label.
-        trust: the trust from 0 to 1, see `trust_of`.
+        error: the first figure as an error, at the unfavourable end of its interval; the mean of a
+            supplier's labels.
+        chance: the error of another image's true label; for a supplier, that of its labels of other
+            images, or of the best constant label if smaller.
+        trust: the trust from 0 to 1, see `trust_of`, and `supplier_trust` for suppliers.
     """
 
     images: int
@@ -156,13 +158,13 @@ def measure_labels(pairs: Iterable[LabelPair], task: TaskDef, *, seed: int = 0) 
     intervals = {}
     for column in zip(*results, strict=True):
         values = np.array([result.value for result in column])
-        low, high = _interval(values, seed)
+        low, high = interval_of(values, seed)
         first = column[0]
         intervals[first.name] = Interval(
             value=float(values.mean()), low=low, high=high, unit=first.unit
         )
     errors = np.array([error_of(result[0]) for result in results])
-    error = _interval(errors, seed)[1]
+    error = interval_of(errors, seed)[1]
     chance = chance_error(truths, task)
     return Measured(
         images=len(results),
@@ -189,7 +191,7 @@ def chance_error(truths: Sequence[LabelArray], task: TaskDef) -> float:
     errors = []
     for index, truth in enumerate(truths):
         for step in range(1, min(OTHERS, len(truths) - 1) + 1):
-            other = _resized(truths[(index + step) % len(truths)], truth.size)
+            other = resized(truths[(index + step) % len(truths)], truth.size)
             results = task.agreement(other, truth)
             if results:
                 errors.append(error_of(results[0]))
@@ -198,17 +200,19 @@ def chance_error(truths: Sequence[LabelArray], task: TaskDef) -> float:
     return float(np.mean(errors))
 
 
-def _resized(label: LabelArray, size: Size) -> LabelArray:
+def resized(label: LabelArray, size: Size) -> LabelArray:
+    """The label at another size, each pixel the nearest one."""
     if label.size == size:
         return label
     indices = []
     for length, wanted in zip(label.size, size, strict=True):
         indices.append(((2 * np.arange(wanted) + 1) * length) // (2 * wanted))
     here = np.ix_(*indices)
-    return replace(label, value=label.value[here], valid=label.valid[here])
+    label = replace(label, value=label.value[here], valid=label.valid[here])
+    return label if label.confidence is None else label.with_confidence(label.confidence[here])
 
 
-def _interval(values: Array, seed: int) -> tuple[float, float]:
+def interval_of(values: Array, seed: int) -> tuple[float, float]:
     """A 95 % bootstrap interval of the mean over images."""
     count = len(values)
     if count < MANY:

@@ -1,19 +1,31 @@
 """Finds the relations and suppliers that fill the missing labels of training images."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.type_names import Json
-from labelgrid.basics.words import join_names
-from labelgrid.data.derived import Filler, add_supplied, derivable
+from labelgrid.basics.words import count_text, join_names
+from labelgrid.data.dataset import nonempty_label
+from labelgrid.data.derived import (
+    Filler,
+    SuppliedRelation,
+    add_supplied,
+    add_supplied_relations,
+    derivable,
+    shifted_text,
+)
 from labelgrid.project.images.known_cameras import camera_step
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.context import RoundContext, tasks_by_image
 from labelgrid.suppliers.supplied import supplied_by_task
+
+#: A true label that is valid in fewer pixels, as that of a sparse sensor, is no base of a relation
+#: where a supplier gives the label, too.
+SPARSE = 0.3
 
 
 @dataclass(frozen=True)
@@ -29,13 +41,26 @@ class FilledLabels:
     image_ids: Sequence[str]
 
     def by_image(self) -> dict[str, dict[str, Filler]]:
-        """The most trusted filler of each missing label, by image and task."""
+        """The filler of each missing label, by image and task.
+
+        What follows from true labels goes before what follows from labels of suppliers; otherwise
+        the most trusted fills.
+        """
+        return self._fillers[0]
+
+    @property
+    def refused(self) -> Counter[tuple[str, str, str]]:
+        """See `add_supplied_relations`."""
+        return self._fillers[1]
+
+    @cached_property
+    def _fillers(self) -> tuple[dict[str, dict[str, Filler]], Counter[tuple[str, str, str]]]:
         context = self.context
         fillers: dict[str, dict[str, Filler]] = {}
         for image_id, relations in self._derivable.items():
             fillers[image_id] = dict(relations)
         if not context.suppliers:
-            return fillers
+            return fillers, Counter()
         labelled = dict.fromkeys(self.image_ids, frozenset[str]()) | self._labelled
         supplied = supplied_by_task(
             context.project,
@@ -44,25 +69,55 @@ class FilledLabels:
             tasks=context.definitions,
             labelled=labelled,
         )
+        refused = add_supplied_relations(
+            fillers,
+            context.relations,
+            supplied,
+            labelled,
+            has_camera=context.cameras.is_known,
+            is_sparse=self._is_sparse,
+        )
         add_supplied(fillers, supplied, labelled)
-        return fillers
+        return fillers, refused
+
+    def _is_sparse(self, image_id: str, task: str) -> bool:
+        context = self.context
+        label = nonempty_label(context.source, image_id, context.definitions[task])
+        return label is None or float(label.valid.mean()) < SPARSE
+
+    @property
+    def _on_supplied(self) -> Iterator[tuple[str, str, SuppliedRelation]]:
+        for image_id, fillers in self.by_image().items():
+            for task, filler in fillers.items():
+                if isinstance(filler, SuppliedRelation):
+                    yield image_id, task, filler
+
+    def on_supplied(self) -> list[tuple[str, str, str, list[str]]]:
+        """What is derived from labels of suppliers: image, task, relation and suppliers."""
+        rows = []
+        for image_id, task, filler in self._on_supplied:
+            names = [labels.supplier for labels in filler.supplied.values()]
+            rows.append((image_id, task, filler.relation.name, names))
+        return sorted(rows)
 
     def worth(self) -> dict[str, float]:
-        """The worth of derived labels in bought ones, by task.
+        """The worth of derived and supplied labels in bought ones, by task.
 
-        A derived label counts by the trust in its relation times the coverage; a bought label
-        counts as not derived.
+        A label counts by its trust times its coverage.
         """
         worth = defaultdict[str, float](float)
-        for relations in self._derivable.values():
-            for task, relation in relations.items():
-                worth[task] += relation.trust * relation.coverage
+        for fillers in self.by_image().values():
+            for task, filler in fillers.items():
+                worth[task] += filler.trust * filler.coverage
         return dict(worth)
 
     def cameras(self) -> dict[str, Json]:
         """The cameras through which labels are derived, by image, as JSON values."""
         cameras = {}
-        for image_id, relations in self._derivable.items():
+        used = dict(self._derivable)
+        for image_id, task, filler in self._on_supplied:
+            used[image_id] = {**used.get(image_id, {}), task: filler.relation}
+        for image_id, relations in used.items():
             camera = self.context.cameras.camera(image_id)
             if camera and any(relation.needs_camera for relation in relations.values()):
                 cameras[image_id] = asdict(camera)
@@ -90,6 +145,15 @@ class FilledLabels:
         used = set(self.image_ids)
         cells = (cell for cell in self.context.source.labels if cell.image_id in used)
         return tasks_by_image(cells)
+
+
+def say_refused(fillers: FilledLabels, progress: Progress) -> None:
+    """Say what does not follow from labels of suppliers, since these are true up to a shift."""
+    for (supplier, read, gives), count in sorted(fillers.refused.items()):
+        progress.say(
+            f"'{gives}' does not follow from '{read}' of {supplier} in "
+            f"{count_text(count, 'image')}: {shifted_text(read, gives)}."
+        )
 
 
 def check_cameras(fillers: FilledLabels, progress: Progress) -> None:

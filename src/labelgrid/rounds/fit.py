@@ -24,7 +24,7 @@ from labelgrid.project.records import Fit, newest_fit
 from labelgrid.recipes.resolve import build_plugin, hash_of, training_options
 from labelgrid.relations.bound import declared_relations
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images, tasks_by_image
-from labelgrid.rounds.filled_labels import FilledLabels, check_cameras
+from labelgrid.rounds.filled_labels import FilledLabels, check_cameras, say_refused
 from labelgrid.rounds.model_record import measure_heldout, record_model
 from labelgrid.rounds.models import load_previous_weights, new_network, previous_model, terms_of
 from labelgrid.rounds.round_scores import check_expected_options, lacking_term, strategy_of
@@ -173,6 +173,9 @@ def identity_of(filled: FilledLabels, val: Sequence[str], start: str) -> str:
     cameras = filled.cameras()
     if cameras:
         identity["cameras"] = hash_of(cameras)
+    on_supplied = filled.on_supplied()
+    if on_supplied:
+        identity["on supplied"] = hash_of(on_supplied)
     return json.dumps(identity, sort_keys=True)
 
 
@@ -203,6 +206,7 @@ def fit(
     splits = splits_for_training(context, progress)
     filled = FilledLabels(context, splits[0])
     check_cameras(filled, progress)
+    say_refused(filled, progress)
     _check_labels(context, {*splits[0], *splits[1], *labelled_images(project, "heldout")})
     without = training_without_weights(project.folder, recipe, changes)
     network = new_network(context, progress, weights, without=without)

@@ -49,6 +49,7 @@ from labelgrid.project.records import (
     write_picks,
 )
 from labelgrid.project.requests import ALONE, ASKED
+from labelgrid.project.suppliers import given_shares
 from labelgrid.recipes.resolve import build_plugin, hash_of, resolved_options
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.alike_picks import AlikePicks, say_alike
@@ -696,6 +697,7 @@ def _choose_beside(job: _Query, pool: _Pool, drawn: Drawn, budget: Budget) -> Ch
     statistics = {}
     if pool.table and job.scores:
         statistics = pool_statistics(pool.table, job.scores.fit, drawn.grid)
+    given = None if job.search.choice else given_shares(project, drawn.grid)
     view = PoolView(
         grid=drawn.grid,
         statistics=statistics,
@@ -704,6 +706,8 @@ def _choose_beside(job: _Query, pool: _Pool, drawn: Drawn, budget: Budget) -> Ch
         read_history=partial(training_history, project.folder),
         brings=brings_of(job.relations) if job.relations and not job.search.choice else {},
         example=pool.example,
+        given=given,
+        given_everywhere=given is not None and project.recipe().train.images == "all",
     )
     choice = Choice(
         round=pool.number,

@@ -72,6 +72,9 @@ class PoolView:
             the same image that follows from its label, from 0 to 1. Empty: nothing. With
             `{"depth": {"normals": 0.9}}`, a label of depth gives nine tenths of one of normals.
         example: the pooled features [d] of an image that a user gave as an example; None: none.
+        given: the share of each cell's label that trusted suppliers give [n, t], from 0 to 1; None:
+            nothing. A training reads these of images with a bought label, or of all.
+        given_everywhere: whether it reads these of all.
 
     Raises:
         ValueError: `brings` names an unknown task, lets a task bring itself, or has a share outside
@@ -85,6 +88,8 @@ class PoolView:
     read_history: Callable[[], Sequence[TrainedRound]] = tuple
     brings: Brings = field(default_factory=dict)
     example: Array | None = None
+    given: Floats | None = None
+    given_everywhere: bool = False
 
     def __post_init__(self) -> None:
         for task, fractions in self.brings.items():

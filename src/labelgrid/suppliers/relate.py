@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.basics.errors import ProjectError, RecipeError, command, note_unchanged
 from labelgrid.basics.files import disk_errors, read_text, write_text
 from labelgrid.basics.progress import Progress
@@ -14,16 +15,44 @@ from labelgrid.basics.shown import Shown, table
 from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.cameras import NAME as CAMERAS
+from labelgrid.data.derived import shifted_text
 from labelgrid.executors.workplace import IN_THIS_PROCESS, Workplace
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import text_with_tables
+from labelgrid.project.suppliers import (
+    measured_before,
+    read_declaration,
+    supplier_folder,
+    supplier_names,
+)
 from labelgrid.suppliers.relation_trust import RelationRow, proposed_camera, relation_tables
 from labelgrid.suppliers.supplier_trust import SupplierRow, note_measured_trust, supplier_tables
-from labelgrid.suppliers.trust_jobs import measure_trust, unmeasured_trust
+from labelgrid.suppliers.trust_jobs import TrustRows, measure_trust, unmeasured_trust
 
 UNCHANGED = "Nothing was written."
 #: Tables [changes.SECTION.NAME]: by section, then by name.
 Tables = Mapping[str, Mapping[str, Values]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnSupplied:
+    """What a relation derives from the labels of a supplier.
+
+    Args:
+        relation: its name.
+        supplier: the name.
+        reads: the task whose labels it reads.
+        gives: the task whose labels it derives.
+        trust: in the relation times that in the supplier.
+        text: the same in words, or why nothing follows.
+    """
+
+    relation: str
+    supplier: str
+    reads: str
+    gives: str
+    trust: float
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -33,6 +62,7 @@ class Related(Shown):
     Args:
         relations: a row for each.
         suppliers: a row for each supplier and task.
+        on_supplied: what relations derive from labels of suppliers.
         files: what is proposed for files of the project, by name: tables of `labelgrid.toml`, and
             `camera.toml` if cameras were unknown.
         written: whether that was written.
@@ -40,6 +70,7 @@ class Related(Shown):
 
     relations: Sequence[RelationRow]
     suppliers: Sequence[SupplierRow]
+    on_supplied: Sequence[OnSupplied] = ()
     files: Mapping[str, str]
     written: bool
 
@@ -97,6 +128,7 @@ def relate(
             next_step="`labelgrid list relations` shows all relations; declare one as a table "
             f"[changes.relations.NAME]. Or `{imports}` brings a supplier's labels.",
         )
+    _say_measured_before(project, progress)
     rows = measure_trust(project, progress, unmeasured, workplace)
     if rows is None:
         return Related(relations=[], suppliers=[], files={}, written=False)
@@ -116,9 +148,43 @@ def relate(
     return Related(
         relations=rows.relations,
         suppliers=rows.suppliers,
+        on_supplied=list(_on_supplied(project, rows)),
         files=files,
         written=write and bool(files),
     )
+
+
+def _say_measured_before(project: ProjectFolder, progress: Progress) -> None:
+    for name in supplier_names(project):
+        tasks = measured_before(project, name)
+        if tasks:
+            progress.say(
+                f"{name}: the trust in {join_names(tasks)} was measured by an earlier rule, and is "
+                "measured again; --write keeps it."
+            )
+
+
+def _on_supplied(project: ProjectFolder, rows: TrustRows) -> Iterator[OnSupplied]:
+    for relation in rows.relations:
+        of_relation = relation.now if relation.trust is None else relation.trust
+        for row in rows.suppliers:
+            if relation.reads != (row.task,):
+                continue
+            of_supplier = row.now if row.trust is None else row.trust
+            path = supplier_folder(project, row.supplier) / DECLARATION
+            trust = of_relation * of_supplier
+            text = f"trust {of_relation:g} × {of_supplier:g} = {trust:.2g}."
+            if read_declaration(path).up_to == "scale-shift":
+                trust = 0.0
+                text = f"none: {shifted_text(row.task, relation.gives)}."
+            yield OnSupplied(
+                relation=relation.name,
+                supplier=row.supplier,
+                reads=row.task,
+                gives=relation.gives,
+                trust=trust,
+                text=text,
+            )
 
 
 def _with_tables(text: str, tables: Tables) -> str:

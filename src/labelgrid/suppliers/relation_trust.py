@@ -276,12 +276,10 @@ class _Measuring:
         return lacking_text(f"{images} labels of {tasks}", step)
 
 
-def lacking_text(images: str, step: str) -> str:
+def lacking_text(images: str, step: str, fewest: int = FEWEST) -> str:
     """Say that too few images have labels from random draws or imports."""
-    return (
-        f"{images} from random draws or imports: trust needs at least {FEWEST}, and {ENOUGH} are "
-        f"better. {step}"
-    )
+    better = f", and {ENOUGH} are better" if fewest < ENOUGH else ""
+    return f"{images} from random draws or imports: trust needs at least {fewest}{better}. {step}"
 
 
 def relation_tables(

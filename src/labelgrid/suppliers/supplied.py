@@ -20,6 +20,7 @@ from labelgrid.project.suppliers import (
     IndexedLabel,
     Supplier,
     SupplierIndex,
+    measured_trust,
     read_declaration,
     read_index,
     refuse_unknown_suppliers,
@@ -145,6 +146,7 @@ def supplied_labels(
         files=files,
         inverted=inverted,
         up_to=up_to,
+        coverage=measured_trust(project, supplier.name).coverage.get(task.name, 1.0),
     )
 
 

@@ -13,14 +13,15 @@ from labelgrid.basics.words import count_text
 from labelgrid.data.data_options import SupplierChoice
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.cells.audited_cells import supplied_cells
-from labelgrid.project.cells.random_labels import ENOUGH, MOST, MOST_PIXELS, RandomLabels
+from labelgrid.project.cells.random_labels import MOST, MOST_PIXELS, RandomLabels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import source_of
 from labelgrid.project.suppliers import note_trust
-from labelgrid.relations.true_agreement import FEWEST, LabelPair, Measured, measure_labels
+from labelgrid.relations.true_agreement import LabelPair, Measured
 from labelgrid.select.draws import SuppliedCells
 from labelgrid.suppliers.relation_trust import lacking_text
 from labelgrid.suppliers.supplied import pairs
+from labelgrid.suppliers.supplied_error import FEWEST, measure_supplied
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +105,7 @@ class _Measuring:
     def row(self, supplier: UnmeasuredSupplier) -> SupplierRow:
         """Measure the labels of a supplier and task."""
         cells = self.supplied[supplier.name, supplier.task]
-        image_ids, which = self.random.audited(cells)
+        image_ids, which = self.random.audited(cells, FEWEST)
         row = SupplierRow(
             supplier=cells.supplier,
             task=cells.task,
@@ -115,10 +116,9 @@ class _Measuring:
             return replace(row, remark=self._lacking(cells, len(image_ids)))
         labels = self._labels(cells, image_ids)
         seed = self.project.settings.seed
-        measured = measure_labels(labels, self.tasks[cells.task], seed=seed)
+        measured, count = measure_supplied(labels, self.tasks[cells.task], seed=seed)
         if measured is None:
-            remark = f"Fewer than {FEWEST} of these images have pixels that are valid in both."
-            return replace(row, remark=remark)
+            return replace(row, remark=self._lacking(cells, count, "comparable"))
         sample = f"{count_text(measured.images, 'image')} {which}"
         return replace(row, sample=sample, trust=measured.trust, measured=measured)
 
@@ -133,7 +133,8 @@ class _Measuring:
             pixels += true.valid.size
             yield LabelPair(supplied, true)
 
-    def _lacking(self, cells: SuppliedCells, count: int) -> str:
+    def _lacking(self, cells: SuppliedCells, count: int, which: str = "true") -> str:
+        """Say that too few images have a true label, or a comparable one, and what to do."""
         folder = self.project.folder
         images = count_text(count, "training image has", "training images have")
         drawn = [Cell(image_id, cells.task) for image_id in cells.earlier]
@@ -143,10 +144,11 @@ class _Measuring:
             answers = count_text(asked, "label is", "labels are")
             step = f"{answers} asked for; `{command('import', folder)}` brings them."
         else:
-            budget = ENOUGH * len({task for _, task in self.supplied})
-            words = ("--audit", str(ENOUGH), "--budget", str(budget))
+            lacking = FEWEST - count - asked
+            budget = lacking * len({task for _, task in self.supplied})
+            words = ("--audit", str(lacking), "--budget", str(budget))
             step = f"`{command('query', folder, *words)}` requests them."
-        return lacking_text(f"{images} a true label beside the supplier's", step)
+        return lacking_text(f"{images} a {which} label beside the supplier's", step, FEWEST)
 
 
 def supplier_tables(rows: Iterable[SupplierRow], changes: Mapping[str, Values]) -> dict[str, Json]:
@@ -168,9 +170,11 @@ def supplier_tables(rows: Iterable[SupplierRow], changes: Mapping[str, Values]) 
 def note_measured_trust(project: ProjectFolder, rows: Iterable[SupplierRow]) -> None:
     """Keep what was measured of the suppliers' labels, for `status`."""
     trusts: dict[str, dict[str, float]] = {}
+    coverage: dict[str, dict[str, float]] = {}
     for row in rows:
         task_trust = trusts.setdefault(row.supplier, {})
-        if row.trust is not None:
-            task_trust[row.task] = row.trust
+        if row.measured is not None:
+            task_trust[row.task] = row.measured.trust
+            coverage.setdefault(row.supplier, {})[row.task] = round(row.measured.coverage, 2)
     for supplier, trust in trusts.items():
-        note_trust(project, supplier, trust)
+        note_trust(project, supplier, trust, coverage.get(supplier, {}))

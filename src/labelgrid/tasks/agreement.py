@@ -18,6 +18,9 @@ from labelgrid.formats.codec import LabelArray
 #: A label, the true label of the same size, the label files' options -> results; none if no pixel
 #: is valid in both.
 Agreement = Callable[[LabelArray, LabelArray, Any], Sequence[Result]]
+#: A supplier's label and the true label of the image -> the values [c] of labels that say the same
+#: everywhere, of which one is the best of all such labels.
+Constants = Callable[[LabelArray, LabelArray], Sequence[Array]]
 #: What is at least this is a line, or an object.
 POSITIVE = 0.5
 #: A line may be so far from its true place, as a share of the image's diagonal.
@@ -29,6 +32,33 @@ BLOCKS = 1_000_000
 def no_agreement(_label: LabelArray, _truth: LabelArray, _options: object) -> Sequence[Result]:
     """The `agreement` of kinds whose labels are not compared."""
     return ()
+
+
+def no_constants(_label: LabelArray, _truth: LabelArray) -> Sequence[Array]:
+    """The `constants` of kinds for which none is usual."""
+    return ()
+
+
+def median_value(label: LabelArray, truth: LabelArray) -> Sequence[Array]:
+    """The median of the true label."""
+    return (np.median(truth.value[label.valid & truth.valid], axis=0),)
+
+
+def mean_direction(label: LabelArray, truth: LabelArray) -> Sequence[Array]:
+    """The mean of the true label's unit vectors, as one."""
+    total = truth.value[label.valid & truth.valid].sum(0, dtype=np.float64)
+    length = float(np.linalg.norm(total))
+    return (total / length,) if length else ()
+
+
+def nothing_or_everything(_label: LabelArray, _truth: LabelArray) -> Sequence[Array]:
+    """No pixel, or each pixel, of a line or an object."""
+    return (np.zeros(1), np.ones(1))
+
+
+def commonest_class(_label: LabelArray, truth: LabelArray) -> Sequence[Array]:
+    """The commonest class of the true label."""
+    return (np.bincount(truth.value[..., 0][truth.valid]).argmax()[None],)
 
 
 def angle_agreement(label: LabelArray, truth: LabelArray, _options: object) -> Sequence[Result]:

@@ -55,6 +55,10 @@ class Overview:
     class_colours: Bytes = np.empty((0, 3), np.uint8)
     #: Whether the label that was added last shows each class; None: `names` alone can tell.
     latest: Bools | None = None
+    #: How a supplier's numbers differ from the task's, and so have no unit; empty: not at all.
+    unlike: str = ""
+    #: Whether these numbers shrink where the task's grow.
+    inverted: bool = False
     #: Whether labels answer yes or no with 1 and 0; over a photograph only what is yes is shown.
     yes_or_no: bool = False
 

@@ -23,7 +23,7 @@ from labelgrid.formats.codec import Codec, Form, LabelArray, codec, finite_pixel
 from labelgrid.formats.regions import RegionMap
 from labelgrid.images.opening import TIMES, label_of
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.tasks.agreement import Agreement, no_agreement
+from labelgrid.tasks.agreement import Agreement, Constants, no_agreement, no_constants
 from labelgrid.tasks.checks import LabelCheck
 from labelgrid.tasks.class_colours import RGB, class_colours, is_background, name_order
 from labelgrid.tasks.figures import LabelFigures, no_figures, no_other_slopes, no_slope
@@ -116,6 +116,8 @@ class Spec:
             "scale-shift" for relative inverse depth. Default: nothing.
         agreement: how well a label agrees with the true one, as results; the trust in a relation
             follows from the first. Default: none, so that it cannot be measured.
+        constants: the best labels that say the same everywhere; a supplier is to be better than
+            these. Default: none.
         meaning: a function from the label files' options to a text that says what the channels of a
             prediction are, with their unit, for programs that read predictions. Default: "".
         in_metres: whether labels are depths in metres, of which a published protocol may count a
@@ -141,6 +143,7 @@ class Spec:
     other_figures: Texts = field(default_factory=dict)
     up_to: Names = ()
     agreement: Agreement = no_agreement
+    constants: Constants = no_constants
     meaning: Callable[[Any], str] = _no_meaning
     in_metres: Callable[[Any], bool] = _never
 

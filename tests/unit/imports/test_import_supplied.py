@@ -175,6 +175,28 @@ def test_labels_that_look_wrong_are_said_and_kept(
     assert not said.lines
 
 
+@pytest.mark.parametrize(
+    ("declared", "words"),
+    [
+        ("", " m (5"),
+        ('up_to = "scale"', "no unit: true up to a scale, "),
+        (
+            'up_to = "scale-shift"\nlarger_is_nearer = true',
+            "no unit: true up to a scale and a shift, ",
+        ),
+        ("larger_is_nearer = true", "no unit: inverse, "),
+    ],
+)
+def test_numbers_have_a_unit_only_where_they_are_those_of_the_task(
+    project: ProjectFolder, data: Made, tmp_path: Path, declared: str, words: str
+) -> None:
+    shutil.copytree(data.labels, tmp_path / "given")
+    (tmp_path / "given/supplier.toml").write_text(f"{declared}\n")
+    numbers = give(project, tmp_path / "given").numbers["depth"]
+    assert words in numbers.text and (" m (" in numbers.text) == (not declared)
+    assert numbers.values["unit"] == ("" if declared else "m")
+
+
 def test_what_the_folder_declares_stays_until_another_says_otherwise(
     project: ProjectFolder, data: Made, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """The list of a supplier's labels, and what is declared of them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from labelgrid.project.suppliers import (
     MeasuredTrust,
     Supplier,
     SupplierIndex,
+    given_shares,
+    measured_before,
     note_trust,
     noted_trust,
     read_declaration,
@@ -61,11 +64,42 @@ def test_the_list_is_parsed_once_until_it_is_replaced_or_changed(project: Projec
 def test_a_measured_trust_is_that_of_the_labels_that_were_there(project: ProjectFolder) -> None:
     write_index(project, "s", INDEX)
     assert noted_trust(project, "s") == {} == MeasuredTrust().tasks
-    note_trust(project, "s", {"depth": 0.25})
+    note_trust(project, "s", {"depth": 0.25}, {"depth": 0.5})
     assert noted_trust(project, "s") == {"depth": 0.25}
     further = (*INDEX.deliveries, Delivery(imported="2026-11-28"))
     write_index(project, "s", SupplierIndex(further, INDEX.labels))
     assert noted_trust(project, "s") == {}
+
+
+def test_a_measurement_by_an_earlier_rule_counts_for_nothing_and_is_known(
+    project: ProjectFolder,
+) -> None:
+    write_index(project, "s", INDEX)
+    assert measured_before(project, "s") == []
+    path = supplier_folder(project, "s") / "measured.json"
+    path.write_text('{"tasks": {"depth": 0.25}, "deliveries": 1}')
+    assert noted_trust(project, "s") == {} and measured_before(project, "s") == ["depth"]
+    note_trust(project, "s", {"depth": 0.5}, {"depth": 0.9})
+    assert noted_trust(project, "s") == {"depth": 0.5} and measured_before(project, "s") == []
+
+
+def test_a_trusted_supplier_gives_its_trust_times_its_coverage(
+    project: ProjectFolder, data: Made
+) -> None:
+    import_supplied(project, data.labels, supplier="s")
+    grid = project.store.grid()
+    assert given_shares(project, grid) is None
+    for trust, share in ((0.0, None), (0.5, 0.5)):
+        project.settings = replace(
+            project.settings, changes={"suppliers": {"s": {"tasks": {"depth": trust}}}}
+        )
+        shares = given_shares(project, grid)
+        assert shares is None if share is None else set(shares.ravel()) == {0, share}
+    note_trust(project, "s", {"depth": 0.5}, {"depth": 0.8})
+    shares = given_shares(project, grid)
+    assert shares is not None
+    assert set(shares[:, grid.columns["depth"]]) == {0.4}
+    assert not shares[:, grid.columns["semseg"]].any()
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"tasks": {"depth": "much"}}', '{"more": 1}'])

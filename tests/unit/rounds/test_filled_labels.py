@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.progress import Silent
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.imports.import_labels import import_labels
+from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.operations.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.relations.bound import BoundRelation
@@ -154,3 +156,75 @@ def test_another_camera_is_another_training(project: ProjectFolder) -> None:
         (project.folder / "camera.toml").write_text(f"field_of_view = {degrees}\n")
         identities.append(plan_of(project, ON).identity)
     assert identities[0] == identities[1] != identities[2]
+
+
+def given(project: ProjectFolder, declared: str, trust: float) -> dict[str, Any]:
+    """Changes that trust a supplier, who gave the depth of all images."""
+    place = project.folder.parent
+    shutil.copytree(place / "made" / "labels" / "depth", place / "given" / "depth")
+    (place / "given/supplier.toml").write_text(declared)
+    import_supplied(project, place / "given", supplier="s", accept=True)
+    (project.folder / "camera.toml").write_text("field_of_view = 66.0")
+    return ON | {"suppliers": {"s": {"tasks": {"depth": trust}}}}
+
+
+def test_normals_follow_from_supplied_depth_with_the_trust_in_both(
+    project: ProjectFolder,
+) -> None:
+    (cell,) = [f"{row.image_id}:depth" for row in project.store.images(("train",))][:1]
+    unlabel(project, [cell])
+    image_id = cell.removesuffix(":depth")
+    changes = given(project, 'up_to = "scale"\n', 0.4)
+    changes["train"] = {**QUICK["train"], "images": "all"}
+    plan = plan_of(project, changes)
+    assert plan.derived[image_id] == {"depth", "normals"}
+    normals = plan.source.label(image_id, plan.definitions["normals"])
+    assert normals is not None and normals.unsure is None
+    weight = plan.source.weight  # type: ignore[attr-defined]
+    assert weight(image_id, "normals") == pytest.approx(0.5 * 0.4)
+    others = plan.derived.keys() - {image_id}
+    assert len(others) == 5 and {weight(name, "normals") for name in others} == {0.5}
+    held = [row.image_id for row in project.store.images(("heldout",))]
+    assert not plan.derived.keys() & set(held)
+    for name in held:
+        assert plan.source.label(name, plan.definitions["normals"]) is None
+    without = plan_of(project, changes | {"suppliers": {"s": {"tasks": {"depth": 0.0}}}})
+    assert without.identity == plan_of(project, {**ON, "train": changes["train"]}).identity
+    assert "on supplied" in plan.identity and "on supplied" not in without.identity
+    context = context_of(project, changes=changes)
+    worth = FilledLabels(context, plan.train).worth()
+    assert worth == pytest.approx({"depth": 0.4, "normals": 5 * 0.5 + 0.5 * 0.4})
+
+
+def test_depth_up_to_a_shift_gives_no_normals_and_the_training_goes_on(
+    project: ProjectFolder,
+) -> None:
+    (cell,) = [f"{row.image_id}:depth" for row in project.store.images(("train",))][:1]
+    unlabel(project, [cell])
+    changes = given(project, 'up_to = "scale-shift"\n', 0.4)
+    changes["train"] = {**QUICK["train"], "images": "all"}
+    said = Said()
+    record = fit.fit(project, said, changes=changes)
+    assert record.filled == {"depth": 1, "normals": 5}
+    (line,) = [line for line in said.lines if "sparse sensor" in line]
+    assert line == (
+        "'normals' does not follow from 'depth' of s in 1 image: depth up to a scale and a shift "
+        "gives normals only after a fit to true depth of that image, such as of a sparse sensor."
+    )
+
+
+def test_a_sparse_true_label_is_the_measure_of_a_supplied_map(project: ProjectFolder) -> None:
+    image_id = min(row.image_id for row in project.store.images(("train",)))
+    path = project.folder.parent / "sparse/depth" / f"{Path(image_id).stem}.png"
+    path.parent.mkdir(parents=True)
+    label = project.folder.parent / "made/labels/depth" / path.name
+    pixels = np.asarray(cv2.imread(str(label), cv2.IMREAD_UNCHANGED))
+    sparse = np.zeros_like(pixels)
+    sparse[::3, ::3] = pixels[::3, ::3]
+    cv2.imwrite(str(path), sparse)
+    import_labels(project, path.parents[1], replace=True, accept=True)
+    plan = plan_of(project, given(project, 'up_to = "scale-shift"\n', 0.4))
+    assert plan.derived[image_id] == {"normals"}
+    assert plan.source.weight(image_id, "normals") == pytest.approx(0.2)  # type: ignore[attr-defined]
+    found = plan.source.label(image_id, plan.definitions["normals"])
+    assert found is not None and found.valid.mean() > 0.5

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -524,6 +525,19 @@ def supplied(related):
     shutil.rmtree(made.labels / "semseg")
     import_supplied(project, made.labels, supplier="s", accept=True)
     return project
+
+
+def test_joint_buys_less_of_what_a_trusted_supplier_gives_and_no_less_without_trust(supplied):
+    changes = dict(supplied.settings.changes)
+    picks = {}
+    for trust in (None, 0.0, 0.9):
+        tables = {} if trust is None else {"suppliers": {"s": {"tasks": {"depth": trust}}}}
+        supplied.settings = replace(supplied.settings, changes={**changes, **tables})
+        words = {"strategy": "joint", "dry_run": True, "prelabels": False}
+        picks[trust] = query.query(supplied, Budget(12), Silent(), **words).picks
+    assert picks[0.0] == picks[None]
+    count = Counter(pick.cell.task for pick in picks[0.9])
+    assert count["depth"] < min(count["normals"], count["semseg"])
 
 
 def test_audits_are_paid_from_the_budget_beside_the_picks_and_kept_by_supplier_and_task(supplied):

@@ -26,7 +26,7 @@ from labelgrid.rounds.context import context_of
 from labelgrid.select.draws import CONTROL, SuppliedCells
 from labelgrid.suppliers.relate import Related, relate
 from labelgrid.suppliers.supplier_trust import SupplierRow
-from tests.projects import make_project
+from tests.projects import Said, make_project
 from tests.rounds import open_copy
 from tests.support import Made
 
@@ -35,10 +35,10 @@ from tests.support import Made
 def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Made]:
     """The folder of a project of depth without a true label; each test copies it.
 
-    A supplier gave all 10 training images. Half of a label's pixels are right, the others are not valid.
+    A supplier gave all 16 training images. Half of a label's pixels are right, the others are not valid.
     """
     folder = tmp_path_factory.mktemp("first")
-    project, made = make_project(folder, n=12, tasks=("depth",))
+    project, made = make_project(folder, n=18, tasks=("depth",))
     given = folder / "given"
     shutil.copytree(made.labels, given)
     for path in (given / "depth").iterdir():
@@ -116,16 +116,16 @@ def reopened(project: ProjectFolder) -> ProjectFolder:
 
 def test_labels_that_are_right_where_they_are_valid_are_trusted_fully(made) -> None:
     project, data = made
-    label(project, data, training(project)[:4])
+    label(project, data, training(project)[:10])
     found = row(relate(project, Silent()))
-    assert (found.trust, found.now, found.sample) == (1, 0, "4 images imported, not picked")
-    assert found.measured.images == 4 and 0.3 < found.measured.coverage < 0.7
+    assert (found.trust, found.now, found.sample) == (1, 0, "10 images imported, not picked")
+    assert found.measured.images == 10 and 0.3 < found.measured.coverage < 0.7
 
 
 def test_wrong_labels_are_not_trusted_and_nothing_is_proposed(made) -> None:
     project, data = made
     shutil.rmtree(project.folder / "supplied/s")
-    label(project, data, training(project)[:5])
+    label(project, data, training(project)[:10])
     rng = np.random.default_rng(0)
     supply(project, data, "bad", 1.0)
     folder = project.folder.parent / "bad/depth"
@@ -154,29 +154,39 @@ def test_audits_pairs_and_controls_are_measured_though_strategies_picked_some(ma
     ids = training(project)
     request(project, ids[:3], score=1.0)
     request(project, ids[5:6], score=None, why=CONTROL)
-    label(project, data, ids[:8])
-    note_audits(project, [SuppliedCells(supplier="s", task="depth", images=[ids[0], ids[9]])])
-    assert row(relate(project, Silent())).sample == "2 images drawn at random"
-    note_audits(project, [SuppliedCells(supplier="other", task="depth", images=ids[:8])])
-    note_pairs(project, ids[2:4], ["semseg"])  # depth was not asked for
-    assert row(relate(project, Silent())).sample == "2 images drawn at random"
+    label(project, data, ids[:15])
+    drawn = [*ids[:5], *ids[6:10], ids[15]]  # the last has no label
+    note_audits(project, [SuppliedCells(supplier="s", task="depth", images=drawn)])
+    assert row(relate(project, Silent())).sample == "10 images drawn at random"
+
+
+def test_with_fewer_than_ten_drawn_images_those_that_were_not_picked_count(made) -> None:
+    project, data = made
+    ids = training(project)
+    request(project, ids[:3], score=1.0)
+    request(project, ids[5:6], score=None, why=CONTROL)
+    label(project, data, ids[:15])
+    note_audits(project, [SuppliedCells(supplier="s", task="depth", images=ids[:3])])
+    note_audits(project, [SuppliedCells(supplier="other", task="depth", images=ids[:12])])
+    note_pairs(project, ids[2:14], ["semseg"])  # depth was not asked for
+    assert row(relate(project, Silent())).sample == "12 images imported, not picked"
 
 
 def test_pairs_count_for_tasks_that_relations_connect(tmp_path: Path) -> None:
-    project, data = make_project(tmp_path, n=8, tasks=("depth", "normals"))
+    project, data = make_project(tmp_path, n=14, tasks=("depth", "normals"))
     with project:
         project.settings = replace(project.settings, changes={"relations": {"depth_normals": {}}})
         import_supplied(project, data.labels, supplier="s", accept=True)
         import_labels(project, data.labels, accept=True)
-        note_pairs(project, training(project)[1:4], ["depth", "normals"])
+        note_pairs(project, training(project)[1:12], ["depth", "normals"])
         found = relate(project, Silent()).suppliers
     assert [each.task for each in found] == ["depth", "normals"]
-    assert {each.sample for each in found} == {"3 images drawn at random"}
+    assert {each.sample for each in found} == {"11 images drawn at random"}
     assert {each.trust for each in found} == {1}
 
 
-@pytest.mark.parametrize("count", [0, 1])
-def test_with_no_pair_or_one_there_is_no_trust_but_the_next_step(made, count: int) -> None:
+@pytest.mark.parametrize("count", [0, 1, 9])
+def test_with_fewer_than_ten_pairs_there_is_no_trust_but_the_next_step(made, count: int) -> None:
     project, data = made
     if count:
         label(project, data, training(project)[:count])
@@ -184,18 +194,20 @@ def test_with_no_pair_or_one_there_is_no_trust_but_the_next_step(made, count: in
     found = row(related)
     assert found.trust is None and found.measured is None and not related.files
     assert found.remark.startswith(f"{count} training image")
-    assert "trust needs at least 2, and 10 are better" in found.remark
-    assert f"`labelgrid query {project.folder} --audit 10 --budget 10` requests" in found.remark
+    assert "trust needs at least 10. " in found.remark
+    left = 10 - count
+    step = f"`labelgrid query {project.folder} --audit {left} --budget {left}` requests"
+    assert step in found.remark
     assert noted_trust(project, "s") == {}
 
 
 def test_labels_that_are_asked_for_are_not_asked_for_again(made) -> None:
     project, _ = made
-    ids = training(project)[:3]
+    ids = training(project)[:10]
     request(project, ids, score=None)
     note_audits(project, [SuppliedCells(supplier="s", task="depth", images=ids)])
     remark = row(relate(project, Silent())).remark
-    assert f"3 labels are asked for; `labelgrid import {project.folder}` brings them" in remark
+    assert f"10 labels are asked for; `labelgrid import {project.folder}` brings them" in remark
 
 
 def test_labels_without_a_pixel_in_common_cannot_be_measured(made) -> None:
@@ -203,7 +215,7 @@ def test_labels_without_a_pixel_in_common_cannot_be_measured(made) -> None:
     shutil.rmtree(project.folder / "supplied/s")
     folder = project.folder.parent / "empty/depth"
     folder.mkdir(parents=True)
-    ids = training(project)[:3]
+    ids = training(project)[:11]
     for image_id in ids:
         path = data.label(image_id, "depth")
         pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -214,12 +226,12 @@ def test_labels_without_a_pixel_in_common_cannot_be_measured(made) -> None:
     import_supplied(project, folder.parent, supplier="left", accept=True)
     label(project, data, ids)
     found = row(relate(project, Silent()))
-    assert found.trust is None and "Fewer than 2 of these images have pixels" in found.remark
+    assert found.trust is None and "0 training images have a comparable label" in found.remark
 
 
 def test_what_is_written_is_used_by_the_next_fit_and_shown_by_status(made) -> None:
     project, data = made
-    label(project, data, training(project)[:4])
+    label(project, data, training(project)[:10])
     before = (project.folder / SETTINGS).read_bytes()
     proposed = relate(project, Silent())
     assert (project.folder / SETTINGS).read_bytes() == before and not proposed.written
@@ -236,7 +248,7 @@ def test_what_is_written_is_used_by_the_next_fit_and_shown_by_status(made) -> No
 
 def test_the_rest_of_a_supplier_s_table_stays(made) -> None:
     project, data = made
-    label(project, data, training(project)[:4])
+    label(project, data, training(project)[:10])
     path = project.folder / SETTINGS
     path.write_text(f"{path.read_text()}[changes.suppliers.s]\ntrust = 0.5\n")
     related = relate(reopened(project), Silent(), write=True)
@@ -247,7 +259,7 @@ def test_the_rest_of_a_supplier_s_table_stays(made) -> None:
 
 def test_comments_and_order_of_nested_tables_stay(made) -> None:
     project, data = made
-    label(project, data, training(project)[:4])
+    label(project, data, training(project)[:10])
     path = project.folder / SETTINGS
     nested = (
         "[changes.suppliers.s] # theirs\n# by eye\ntrust = 0.5 # a half\n"
@@ -262,27 +274,48 @@ def test_comments_and_order_of_nested_tables_stay(made) -> None:
 
 def test_a_measured_trust_is_not_shown_of_labels_that_came_since(made) -> None:
     project, data = made
-    label(project, data, training(project)[:4])
+    label(project, data, training(project)[:10])
     relate(project, Silent(), write=True)
     assert noted_trust(project, "s") == {"depth": 1}
     import_supplied(project, data.labels, supplier="s", accept=True)
     assert noted_trust(project, "s") == {}
 
 
-def test_depth_of_another_scale_is_measured_as_it_would_be_trained_on(made) -> None:
+def test_depth_of_another_scale_earns_trust_once_it_is_declared(made) -> None:
     project, data = made
     shutil.rmtree(project.folder / "supplied/s")
-    label(project, data, training(project)[:8])
+    label(project, data, training(project))
     supply(project, data, "raw", 3)
-    supply(project, data, "aligned", 3, 'align = "scale"\n')
-    aligned, raw = relate(project, Silent()).suppliers
-    assert (aligned.supplier, raw.supplier) == ("aligned", "raw")
-    assert raw.trust == 0 and aligned.measured.error < raw.measured.error
+    supply(project, data, "declared", 3, 'up_to = "scale"\n')
+    supply(project, data, "shifted", 2, 'up_to = "scale-shift"\n')
+    declared, raw, shifted = relate(project, Silent()).suppliers
+    assert (raw.supplier, raw.trust) == ("raw", 0)
+    assert declared.trust >= 0.95 and shifted.trust >= 0.95
+
+
+def test_what_an_earlier_rule_measured_counts_as_not_measured_and_is_said(made) -> None:
+    project, data = made
+    label(project, data, training(project)[:10])
+    (project.folder / "supplied/s/measured.json").write_text(
+        '{"tasks": {"depth": 0.0}, "deliveries": 1}'
+    )
+    assert noted_trust(project, "s") == {}
+    status = status_of(project)["suppliers"]["s"]
+    assert (status["measured"], status["earlier_rule"]) == ({}, ["depth"])
+    said = Said()
+    relate(project, said, write=True)
+    (line,) = [line for line in said.lines if "earlier rule" in line]
+    assert line.startswith("s: the trust in depth was measured by an earlier rule")
+    status = status_of(project)["suppliers"]["s"]
+    assert (status["measured"], status["earlier_rule"]) == ({"depth": 1}, [])
+    said = Said()
+    relate(project, said)
+    assert not [line for line in said.lines if "earlier rule" in line]
 
 
 def test_a_supplied_file_that_was_changed_is_refused_and_nothing_is_written(made) -> None:
     project, data = made
-    label(project, data, training(project)[:4])
+    label(project, data, training(project)[:10])
     before = (project.folder / SETTINGS).read_bytes()
     for path in (project.folder / "supplied/s/depth").iterdir():
         path.write_bytes(b"no label")
@@ -294,6 +327,6 @@ def test_a_supplied_file_that_was_changed_is_refused_and_nothing_is_written(made
 
 def test_the_rows_are_plain_values(made) -> None:
     project, data = made
-    label(project, data, training(project)[:4])
+    label(project, data, training(project)[:10])
     values = json.loads(json.dumps(asdict(relate(project, Silent()))))
     assert values["suppliers"][0]["measured"]["trust"] == 1 and values["relations"] == []

@@ -46,7 +46,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Of the other relation, edges from classes, one image alone has the labels.
     """
     folder = tmp_path_factory.mktemp("first")
-    project, made = make_project(folder, n=8, tasks=TASKS)
+    project, made = make_project(folder, n=12, tasks=TASKS)
     edges = sorted((made.labels / "edges").iterdir())
     training = {Path(row.image_id).stem for row in project.store.images(("train",))}
     left = [path for path in edges if path.stem in training]

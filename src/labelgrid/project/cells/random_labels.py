@@ -91,12 +91,13 @@ class RandomLabels:
         for image_id, tasks in self.labelled.items():
             if needed <= tasks:
                 whole.add(image_id)
-        return self._sample(whole, self._drawn(whole, needed), needed)
+        return self._sample(whole, self._drawn(whole, needed), needed, fewest=FEWEST)
 
-    def audited(self, cells: SuppliedCells) -> tuple[list[str], str]:
+    def audited(self, cells: SuppliedCells, fewest: int = FEWEST) -> tuple[list[str], str]:
         """The images of a supplier's cells with a true label that are a random sample; as `images`.
 
-        A cell was drawn to audit the supplier, as one of a pair, or as a control.
+        A cell was drawn to audit the supplier, as one of a pair, or as a control. With fewer than
+        `fewest` such images, those that were not picked are the sample.
         """
         task = cells.task
         whole = set()
@@ -105,7 +106,7 @@ class RandomLabels:
                 whole.add(image_id)
         drawn = {*cells.earlier, *(cell.image_id for cell in self.control if cell.task == task)}
         drawn |= self._drawn(whole, {task})
-        return self._sample(whole, drawn, {task})
+        return self._sample(whole, drawn, {task}, fewest=fewest)
 
     def _drawn(self, image_ids: Iterable[str], tasks: Collection[str]) -> set[str]:
         """The pairs of some tasks, and those of the images whose labels of all were drawn."""
@@ -116,11 +117,16 @@ class RandomLabels:
         return drawn
 
     def _sample(
-        self, whole: Collection[str], drawn: Collection[str], tasks: Collection[str]
+        self,
+        whole: Collection[str],
+        drawn: Collection[str],
+        tasks: Collection[str],
+        *,
+        fewest: int,
     ) -> tuple[list[str], str]:
-        """Images with labels of all the tasks: the drawn images, or else the images not picked."""
+        """Images with labels of all the tasks: the drawn images; if too few, those not picked."""
         both = set(whole).intersection(drawn)
-        if len(both) >= FEWEST:
+        if len(both) >= fewest:
             return sorted(both, key=image_key), DRAWN
         picked = set()
         for cell in self.picked:

@@ -1,8 +1,8 @@
 """Buys the label with the largest gain of all tasks for the cost, relations counted.
 
 Between two tasks of equal gain and cost this is an equal number of labels. A label also counts for
-the labels that follow: where depth gives the normals, depth is worth both. Images are drawn at
-random.
+the labels that follow: where depth gives the normals, depth is worth both. A label that a trusted
+supplier gives is worth what that leaves to gain. Images are drawn at random.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -74,7 +74,8 @@ class Joint:
             if whole:
                 why = "completes an image" if begun[row] else "random image"
             chosen.append((row * t + column, value, why))
-        return Selection(picks=grid.cell_picks(chosen))
+        terms = {} if pool.given is None else {"left to gain": 1 - pool.given}
+        return Selection(picks=grid.cell_picks(chosen), terms=terms)
 
 
 @dataclass(kw_only=True)
@@ -84,6 +85,7 @@ class _Market:
     Args:
         gains: the gains of each task [t].
         fractions: the fraction of each column's label that a row's label gives [t, t].
+        given: the share of each label that suppliers give once its image has a bought one [n, t].
         prices: the prices of a label of each task [t], as a part of the budget; infinite if none is
             left.
         reached: the part of each cell's label that is bought or follows from bought ones [n, t];
@@ -92,6 +94,7 @@ class _Market:
 
     gains: Floats
     fractions: Floats
+    given: Floats
     prices: Floats
     reached: Floats
 
@@ -110,7 +113,8 @@ class _Market:
         self.reached[row] += added
 
     def _added(self, row: int, column: int) -> Floats:
-        return np.maximum(self.fractions[column] - self.reached[row], 0.0)
+        reaches = np.maximum(self.fractions[column], self.given[row])
+        return np.maximum(reaches - self.reached[row], 0.0)
 
 
 def _market(pool: PoolView, costs: Floats, gains: str) -> _Market:
@@ -123,9 +127,13 @@ def _market(pool: PoolView, costs: Floats, gains: str) -> _Market:
     reached = np.zeros(grid.state.shape)
     for column in columns.values():
         reached = np.maximum(reached, grid.bought[:, [column]] * fractions[column])
+    given = np.zeros(grid.state.shape) if pool.given is None else pool.given
+    is_read = np.any(grid.bought, 1, keepdims=True) | pool.given_everywhere
+    reached = np.maximum(reached, given * is_read)
     return _Market(
         gains=task_gains(pool.history if gains == "curves" else (), grid.tasks),
         fractions=fractions,
+        given=given,
         prices=costs.reshape(grid.state.shape).min(0, initial=np.inf),
         reached=reached,
     )

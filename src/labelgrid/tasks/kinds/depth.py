@@ -19,7 +19,7 @@ from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.formats.codecs import depth as files
 from labelgrid.formats.unmeasured import LARGEST, lone_largest
-from labelgrid.tasks.agreement import distance_agreement
+from labelgrid.tasks.agreement import distance_agreement, median_value
 from labelgrid.tasks.figures import LabelFigure, LabelFigures, distance_slope
 from labelgrid.tasks.outlines import distance_outline
 from labelgrid.tasks.overview import Legend, LogHistogram, Overview, Range, percent, two_digits
@@ -160,8 +160,8 @@ class DistanceOverview(Overview):
 
     @property
     def unit(self) -> str:
-        """Metres, or nothing after a disparity."""
-        return "" if self.options.disparity else " m"
+        """Metres, or nothing after a disparity or the numbers of a supplier."""
+        return "" if self.options.disparity or self.unlike else " m"
 
     def add(self, image_id: str, label: LabelArray) -> None:
         """Count the distances of the label, and note an unusual content."""
@@ -202,9 +202,10 @@ class DistanceOverview(Overview):
         """The median, the range and the measured share."""
         low, middle, high = map(two_digits, self.histogram.quantiles((0.05, 0.5, 0.95)))
         measured = percent(self.share_valid)
+        unit = f", no unit: {self.unlike}" if self.unlike else self._reading()
         return (
-            f"median {middle}{self.unit} (5–95 %: {low}–{high}){self._reading()}, {measured} of "
-            "pixels measured"
+            f"median {middle}{self.unit} (5–95 %: {low}–{high}){unit}, {measured} of pixels "
+            "measured"
         )
 
     def _reading(self) -> str:
@@ -277,7 +278,7 @@ class DistanceOverview(Overview):
     def limits(self) -> Range:
         """As `Overview.limits`: of near and far."""
         low, high = self.histogram.quantiles((0.02, 0.98))
-        return (high, low) if self.options.disparity else (low, high)
+        return (high, low) if self.options.disparity != self.inverted else (low, high)
 
     def legend(self, limits: Range | None) -> Legend:
         """The scale of colours from near to far."""
@@ -315,6 +316,7 @@ SPEC = Spec(
     overview=DistanceOverview,
     slope=depth_slope,
     agreement=distance_agreement,
+    constants=median_value,
     other_figures={"absErr": "RMSE"},
     up_to=("scale", "scale-shift"),
     in_metres=in_metres,

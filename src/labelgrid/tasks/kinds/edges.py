@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from labelgrid.basics.config import check_ranges
-from labelgrid.tasks.agreement import line_agreement
+from labelgrid.tasks.agreement import line_agreement, nothing_or_everything
 from labelgrid.tasks.checks import SHOWS_SOMETHING
 from labelgrid.tasks.figures import line_width, positive_share
 from labelgrid.tasks.outlines import line_outline
@@ -69,6 +69,7 @@ SPEC = Spec(
     checks=(SHOWS_SOMETHING,),
     overview=BinaryOverview,
     agreement=line_agreement,
+    constants=nothing_or_everything,
     other_figures={"oisF": "odsF", "boundary AP": "odsF"},
 )
 

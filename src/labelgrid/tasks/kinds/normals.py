@@ -16,7 +16,7 @@ from labelgrid.basics.array_types import Array, Bools, Bytes, Floats
 from labelgrid.basics.type_names import Json
 from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.formats.codecs.normals import other_axes
-from labelgrid.tasks.agreement import angle_agreement
+from labelgrid.tasks.agreement import angle_agreement, mean_direction
 from labelgrid.tasks.checks import MANY, SHOWS_SOMETHING, LabelCheck
 from labelgrid.tasks.figures import LabelFigure, LabelFigures
 from labelgrid.tasks.outlines import direction_outline
@@ -324,6 +324,7 @@ SPEC = Spec(
     slope=normals_slope,
     other_slopes=other_normals_slopes,
     agreement=angle_agreement,
+    constants=mean_direction,
     other_figures={f"below {degrees}": "mErr" for degrees in ("11.25", "22.5", "30")},
 )
 

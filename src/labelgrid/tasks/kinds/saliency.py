@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labelgrid.basics.config import check_ranges
-from labelgrid.tasks.agreement import region_agreement
+from labelgrid.tasks.agreement import nothing_or_everything, region_agreement
 from labelgrid.tasks.figures import positive_share
 from labelgrid.tasks.outlines import border_outline
 from labelgrid.tasks.overview import BinaryOverview
@@ -71,6 +71,7 @@ SPEC = Spec(
     outline=border_outline,
     overview=BinaryOverview,
     agreement=region_agreement,
+    constants=nothing_or_everything,
     other_figures={"maxF": "IoU"},
 )
 

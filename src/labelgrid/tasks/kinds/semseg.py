@@ -16,7 +16,7 @@ import numpy as np
 from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text
 from labelgrid.formats.codec import LabelArray, known_numbers
-from labelgrid.tasks.agreement import class_agreement
+from labelgrid.tasks.agreement import class_agreement, commonest_class
 from labelgrid.tasks.checks import SHOWS_SOMETHING
 from labelgrid.tasks.class_colours import class_colours
 from labelgrid.tasks.figures import class_details, class_heights
@@ -134,6 +134,7 @@ SPEC = Spec(
     checks=(SHOWS_SOMETHING,),
     overview=ClassOverview,
     agreement=class_agreement,
+    constants=commonest_class,
     other_figures={"pixAcc": "mIoU"},
 )
 

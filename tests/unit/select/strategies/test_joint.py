@@ -29,9 +29,20 @@ def made(n=60, taken=()):
     return grid_of([f"i{k}" for k in range(n)], state)
 
 
-def picks_of(grid, budget, *, brings=None, history=(), seed=0, **options):
-    pool = PoolView(grid=grid, seed=seed, brings=brings or {}, read_history=lambda: history)
-    return joint.build(joint.Options(**options)).select(pool, budget).picks
+def selected(grid, budget, *, brings=None, history=(), seed=0, given=None, read=False, **options):
+    pool = PoolView(
+        grid=grid,
+        seed=seed,
+        brings=brings or {},
+        read_history=lambda: history,
+        given=given,
+        given_everywhere=read,
+    )
+    return joint.build(joint.Options(**options)).select(pool, budget)
+
+
+def picks_of(grid, budget, **more):
+    return selected(grid, budget, **more).picks
 
 
 def counts(picks):
@@ -66,6 +77,27 @@ def test_what_follows_is_not_bought_and_what_brings_it_is_worth_more():
     assert found["depth"] > found["semseg"] > 5
     part = counts(picks_of(made(), Budget(30), brings={"depth": {"normals": 0.3}}))
     assert 0 < part["normals"] < part["semseg"] <= part["depth"]
+
+
+def test_a_label_that_a_supplier_gives_is_worth_what_is_left_to_gain():
+    given = np.zeros((60, 3))
+    given[:, 0] = 0.6
+    for read in (False, True):
+        found = counts(picks_of(made(), Budget(30), given=given, read=read))
+        assert found.get("depth", 0) < min(found["normals"], found["semseg"])
+    selection = selected(made(), Budget(9), given=given)
+    assert selection.terms["left to gain"][:, 0].tolist() == [0.4] * 60
+    given[:, 0] = 1
+    assert "depth" not in counts(picks_of(made(), Budget(30), given=given))
+
+
+def test_a_supplier_that_gives_nothing_changes_no_pick():
+    for seed in range(5):
+        plain = selected(made(taken=[(0, 5), (1, 2)]), Budget(30), seed=seed)
+        zero = selected(
+            made(taken=[(0, 5), (1, 2)]), Budget(30), seed=seed, given=np.zeros((60, 3))
+        )
+        assert zero.picks == plain.picks and plain.terms == {}
 
 
 def test_tasks_whose_loss_falls_faster_get_more():

@@ -1,0 +1,169 @@
+"""Measures labels of suppliers beside true labels, and how far to trust them. Loads no torch.
+
+A supplier has to be better than three that know nothing of the image: the best label that says the
+same everywhere, and labels of other images, its own and the true ones. The unit is the image.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from labelgrid.basics.array_types import AnyFloats, Bools
+from labelgrid.basics.results import Result
+from labelgrid.formats.codec import LabelArray, Unsure
+from labelgrid.pixel.map_fit import fit_error
+from labelgrid.project.cells.random_labels import ENOUGH
+from labelgrid.relations.true_agreement import (
+    Interval,
+    LabelPair,
+    Measured,
+    coverage_of,
+    error_of,
+    interval_of,
+    resized,
+)
+from labelgrid.tasks.task import TaskDef
+
+#: With fewer images there is no trust.
+FEWEST = ENOUGH
+#: The labels of so many other images are compared with each true label.
+OTHERS = 3
+#: Trust needs this probability that the supplier is better than what it is compared with.
+SURE = 0.95
+
+
+def measure_supplied(
+    pairs: Iterable[LabelPair], task: TaskDef, *, seed: int = 0
+) -> tuple[Measured | None, int]:
+    """Measure labels of a supplier, and count the images in which they can be compared.
+
+    The pairs are a random sample in random order. Pixels count that are valid in both labels and
+    whose confidence is not 0. The `seed` draws the intervals of figures. None with fewer than
+    `FEWEST` such images.
+    """
+    comparable = []
+    results = []
+    for pair in pairs:
+        pair = LabelPair(pair.label.where_confident(), pair.truth)
+        compared = compare(pair.label, pair.truth, task)
+        if compared:
+            comparable.append(pair)
+            results.append(compared)
+    if len(comparable) < FEWEST:
+        return None, len(comparable)
+    figures = {}
+    for column in zip(*results, strict=True):
+        values = np.array([result.value for result in column])
+        low, high = interval_of(values, seed)
+        figures[column[0].name] = Interval(
+            value=float(values.mean()), low=low, high=high, unit=column[0].unit
+        )
+    errors = np.array([error_of(compared[0]) for compared in results])
+    given = [pair.label for pair in comparable]
+    true = [_as_given(pair) for pair in comparable]
+    others = [
+        constant_errors(comparable, task),
+        stranger_errors(comparable, given, task),
+        stranger_errors(comparable, true, task),
+    ]
+    many = [values for values in others if np.isfinite(values).sum() >= FEWEST]
+    ignorant = min(many, key=np.nanmean, default=np.zeros(len(errors)))
+    measured = Measured(
+        images=len(errors),
+        figures=figures,
+        coverage=float(np.mean([coverage_of(*pair) for pair in comparable])),
+        error=float(errors.mean()),
+        chance=float(np.nanmean(ignorant)),
+        trust=supplier_trust(errors, ignorant),
+    )
+    return measured, len(errors)
+
+
+def supplier_trust(errors: AnyFloats, ignorant: AnyFloats) -> float:
+    """The trust in labels by their errors [n], and those [n] of whom knows nothing of the images.
+
+    It is the share of the error that the supplier avoids; 0 unless the 90 % interval of the
+    difference lies above 0, by the t distribution. NaN where there is no error.
+
+    Example:
+        >>> some = np.linspace(0.1, 0.2, 10)
+        >>> supplier_trust(some, some + 0.15), supplier_trust(some, some[::-1])
+        (0.5, 0.0)
+    """
+    from scipy.special import stdtrit  # slow to load
+
+    better = (ignorant - errors)[np.isfinite(ignorant)]
+    chance = float(np.nanmean(ignorant))
+    reach = stdtrit(len(better) - 1, SURE) * better.std(ddof=1) / np.sqrt(len(better))
+    if not chance > 0 or better.mean() <= reach:
+        return 0.0
+    return round(max(1 - float(errors.mean()) / chance, 0.0), 2)
+
+
+def compare(label: LabelArray, truth: LabelArray, task: TaskDef) -> Sequence[Result]:
+    """Compare a supplied label with the true label of the same size; nothing if they cannot be.
+
+    To a map that is true up to a scale, the true label is fitted as a prediction is in training.
+    Its error is a share of the map's spread, weighed by the confidence.
+    """
+    if label.up_to is None:
+        return task.agreement(label, truth)
+    both = label.valid & truth.valid
+    true = label.up_to.in_map(truth.value[..., 0][both])
+    return _fitted(true, label, both)
+
+
+def constant_errors(pairs: Sequence[LabelPair], task: TaskDef) -> AnyFloats:
+    """The error [n] of the best label that says the same everywhere; NaN without one."""
+    errors = []
+    for label, truth in pairs:
+        both = label.valid & truth.valid
+        if label.up_to is not None:
+            guesses = [_fitted(np.ones(int(both.sum())), label, both)]
+        else:
+            guesses = []
+            for value in task.spec.constants(label, truth):
+                values = np.broadcast_to(value, truth.value.shape)
+                constant = replace(label, value=values.astype(truth.value.dtype), valid=both)
+                guesses.append(task.agreement(constant, truth))
+        errors.append(min((error_of(guess[0]) for guess in guesses if guess), default=np.nan))
+    return np.array(errors)
+
+
+def stranger_errors(
+    pairs: Sequence[LabelPair], labels: Sequence[LabelArray], task: TaskDef
+) -> AnyFloats:
+    """The mean error [n] of some labels of other images; NaN where none can be compared."""
+    errors = []
+    count = len(pairs)
+    for index, (_, truth) in enumerate(pairs):
+        of_others = []
+        for step in range(1, min(OTHERS, count - 1) + 1):
+            other = resized(labels[(index + step) % count], truth.size)
+            results = compare(other, truth, task)
+            of_others += [error_of(result) for result in results[:1]]
+        errors.append(float(np.mean(of_others)) if of_others else np.nan)
+    return np.array(errors)
+
+
+def _as_given(pair: LabelPair) -> LabelArray:
+    """The true label of an image as a perfect supplier would give it."""
+    label, truth = pair
+    if label.up_to is None:
+        return replace(truth, annotated=label.annotated)
+    value = label.up_to.in_map(truth.value)
+    return replace(truth, value=value, unsure=Unsure(up_to=label.up_to))
+
+
+def _fitted(values: AnyFloats, label: LabelArray, both: Bools) -> Sequence[Result]:
+    assert label.up_to is not None
+    error = fit_error(
+        values,
+        label.value[..., 0][both].astype(np.float64),
+        shift=label.up_to.shift,
+        weights=None if label.confidence is None else label.confidence[both],
+    )
+    if not np.isfinite(error):
+        return ()
+    return (Result("error after the fit", 100 * error, "%", "lower"),)
