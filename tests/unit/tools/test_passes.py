@@ -7,8 +7,8 @@ from tests.docs import preloaded
 from tools.passes import MOST
 from tools.source import ROOT
 
-# In a process of its own, as the tool runs, which has loaded the libraries: a debugger or another profile function would take the
-# place of its own.
+# In a process of its own, as the tool runs, which has loaded the libraries: a debugger or another
+# profile function would take the place of its own.
 CODE = """
 from labelgrid.basics import plugins
 from labelgrid.basics.streams import seed_of
