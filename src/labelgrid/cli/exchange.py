@@ -153,6 +153,7 @@ def export(
         done = project.export(**request)
     values = {**vars(done), "folders": list(map(str, done.folders))}
     del values["rest"]
+    values["what"] = values.pop("contents")
     screen.print_result(values, json, str(done))
 
 

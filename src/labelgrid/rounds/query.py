@@ -697,7 +697,9 @@ def _choose_beside(job: _Query, pool: _Pool, drawn: Drawn, budget: Budget) -> Ch
     statistics = {}
     if pool.table and job.scores:
         statistics = pool_statistics(pool.table, job.scores.fit, drawn.grid)
-    given = None if job.search.choice else given_shares(project, drawn.grid)
+    given = None
+    if project.suppliers() and not job.search.choice:
+        given = given_shares(project, drawn.grid)
     view = PoolView(
         grid=drawn.grid,
         statistics=statistics,
