@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labelgrid.basics.array_types import Array
+from labelgrid.basics.array_types import Array, Floats
 from labelgrid.basics.errors import (
     LabelgridError,
     LedgerError,
@@ -49,7 +49,6 @@ from labelgrid.project.records import (
     write_picks,
 )
 from labelgrid.project.requests import ALONE, ASKED
-from labelgrid.project.suppliers import given_shares
 from labelgrid.recipes.resolve import build_plugin, hash_of, resolved_options
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.alike_picks import AlikePicks, say_alike
@@ -695,7 +694,7 @@ def _choose_beside(job: _Query, pool: _Pool, drawn: Drawn, budget: Budget) -> Ch
     statistics = {}
     if pool.table and job.scores:
         statistics = pool_statistics(pool.table, job.scores.fit, drawn.grid)
-    given = None if job.search.choice else given_shares(project, drawn.grid)
+    given = None if job.search.choice else _given_shares(project, drawn.grid)
     view = PoolView(
         grid=drawn.grid,
         statistics=statistics,
@@ -734,6 +733,15 @@ def _choose_beside(job: _Query, pool: _Pool, drawn: Drawn, budget: Budget) -> Ch
         )
     picks = [*choice.picks, *drawn.picks]
     return replace(choice, picks=picks, pairs=drawn.images, audited=drawn.audited)
+
+
+def _given_shares(project: ProjectFolder, grid: Grid) -> Floats | None:
+    """The share of each cell's label that suppliers give; None without a trusted one."""
+    if not project.suppliers():
+        return None
+    from labelgrid.project.suppliers import given_shares  # most projects need none of it
+
+    return given_shares(project, grid)
 
 
 def _say_drawn(job: _Query, drawn: Drawn) -> None:
