@@ -69,7 +69,7 @@ class Pool:
         labels = partial(labels_of, source, task_definitions())
         self.batch: Batch
         (self.batch,) = eval_batches(
-            source, task_definitions(), names, recipe().data, batch=len(names), known=labels
+            source, task_definitions(), names, recipe().data, batch=len(names), known_labels=labels
         )
         self.keys = np.array([image_key(name) for name in names], np.uint64)
         with torch.inference_mode():

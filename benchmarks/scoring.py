@@ -159,7 +159,7 @@ def predict_only(
     labels = partial(labels_of, source, task_definitions()) if known else None
     with torch.inference_mode():
         for batch in eval_batches(
-            source, task_definitions(), names, recipe().data, batch=8, known=labels
+            source, task_definitions(), names, recipe().data, batch=8, known_labels=labels
         ):
             network(batch.images, batch.targets or None)
 
@@ -332,7 +332,7 @@ def of_command(folder: Path, options: argparse.Namespace) -> bool:
                 names,
                 context.recipe.data,
                 batch=8,
-                known=labels if known else None,
+                known_labels=labels if known else None,
             ):
                 model.network(batch.images, batch.targets or None)
 
@@ -394,7 +394,12 @@ def main(words: list[str] | None = None) -> int:
             labels = partial(labels_of, source, task_definitions()) if known else None
             print("every second label fed in" if known else "no label known")
             (batch,) = eval_batches(
-                source, task_definitions(), names, recipe().data, batch=options.batch, known=labels
+                source,
+                task_definitions(),
+                names,
+                recipe().data,
+                batch=options.batch,
+                known_labels=labels,
             )
             kept &= of_a_batch(network, tasks, batch, options)
         bare = make_files(

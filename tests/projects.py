@@ -1,7 +1,8 @@
 """What tests of campaigns share: a tiny project over made images, its labels, and a recipe that trains in a second."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
@@ -58,8 +59,14 @@ def make_project(
     return project, made
 
 
+@contextmanager
+def undrawn_imports() -> Iterator[None]:
+    """Imports within the block draw no picture, which takes as long as all else of them."""
+    with patch.object(LabelImport, "_draw", _undrawn):
+        yield
+
+
 def _undrawn(_: LabelImport, result: Imported, *__: object) -> Imported:
-    """What was imported; to draw a picture of it takes longer than all else."""
     return result
 
 
@@ -76,7 +83,7 @@ def answer(project: ProjectFolder, made: Made) -> int:
         task: TaskDef = project.tasks()[wanted["task"]]
         task.write(path, task.read(made.label(wanted["image"], wanted["task"])))
         count += 1
-    with patch.object(LabelImport, "_draw", _undrawn):
+    with undrawn_imports():
         import_labels(project, out)
     for path in sorted(out.rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()

@@ -10,7 +10,7 @@ from scipy.io import savemat
 from labelgrid.data.layouts.cityscapes import CLASSES
 from tests.support import MadeScene, make_scene
 
-SIZE = (48, 64)
+SIZE = (32, 48)
 COUNT, TRAIN = 8, 5
 
 

@@ -74,7 +74,7 @@ def predictions(
     Those of its mirrored view.
     """
     labels = partial(labels_of, job.source, job.definitions) if known else None
-    (batch,) = eval_batches(job.source, job.definitions, [name], DATA, batch=1, known=labels)
+    (batch,) = eval_batches(job.source, job.definitions, [name], DATA, batch=1, known_labels=labels)
     with torch.no_grad():
         final = network(
             batch.images.flip(-1) if mirrored else batch.images, batch.targets or None

@@ -25,6 +25,7 @@ ALL = "./dev test --with servers"
 KNOWN = (
     *INSTALLED,
     "the real NYUv2 frames are not in",
+    "the real networks are not in",
     "Ray is not installed",
     "this file system takes Unicode names alone",
     "this system does not allow a test to mount a disk",

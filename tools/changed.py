@@ -38,7 +38,8 @@ GROUND = (
 #: The sorts of plug-ins that a recipe needs wherever it is used; others are for its study alone.
 IN_RECIPES = ("networks", "balance", "terms", "statistics", "relations")
 CONTRACTS = "tests/contracts/"
-EXAMPLES = "tests/docs/"
+#: The tests of all pages: their examples, and their site.
+EXAMPLES = ("tests/docs/", "tests/browser/test_site.py")
 _EMPTY = ast.Module([], [])
 
 
@@ -88,6 +89,11 @@ class Reading(ast.NodeVisitor):
         self.visit(node.right)
         if not is_path:
             self.visit(node.left)
+
+    def visit_keyword(self, node: ast.keyword) -> None:
+        """Leave out the name ROOT as the folder that a program runs in: what is read is said elsewhere."""
+        if node.arg != "cwd" or not isinstance(node.value, ast.Name):
+            self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> None:
         """Note a name that is read."""
@@ -248,15 +254,22 @@ class Uses:
         conftests = [conftest for conftest in above if conftest in self._readings]
         return [f"{conftest}::{name}" for conftest in conftests for name in names]
 
-    def broken(self, changed: Iterable[str]) -> set[str]:
-        """The changed nodes with all that use them."""
-        found = set(changed)
-        waiting = list(found)
-        while waiting:
-            users = self.users.get(waiting.pop(), set()) - found
-            found |= users
-            waiting += users
-        return found
+    def broken(self, changed: Iterable[str], later: Iterable[str] = ()) -> dict[str, int]:
+        """The changed nodes with all that use them, and how many uses lie between.
+
+        `later` are nodes that use the change in another way.
+        """
+        steps: dict[str, int] = {}
+        nodes = set(changed)
+        users = set(later)
+        count = 0
+        while nodes:
+            steps |= dict.fromkeys(nodes, count)
+            for node in nodes:
+                users |= self.users.get(node, set())
+            nodes = users - steps.keys()
+            count += 1
+        return steps
 
     def readers(self, name: str) -> Iterator[str]:
         """The tests that name a file, or read the whole repository."""
@@ -289,7 +302,7 @@ def _beside(root: Path, data: str) -> list[str]:
 
 
 def tests_of(root: Path, changed: Sequence[str]) -> list[str]:
-    """The test files that a change of these files can break; `ALL` where it can break each."""
+    """The test files that a change of these files can break, the nearest first; `ALL` where it can break each."""
     if any(path.startswith(GROUND) or _is_conftest(path) for path in changed):
         return ALL
     uses = Uses(root, [path for path in changed if not (root / path).is_file()])
@@ -297,15 +310,16 @@ def tests_of(root: Path, changed: Sequence[str]) -> list[str]:
         return ALL
     nodes: set[str] = set()
     for path in changed:
-        nodes |= {path, *uses.readers(PurePosixPath(path).name)}
+        nodes |= {*uses.readers(PurePosixPath(path).name)}
         if not path.endswith(".py"):
             nodes |= {*_beside(root, path)}
         if path.endswith(".md") or path.startswith("docs/"):
             nodes |= {test for test in uses.tests if test.startswith(EXAMPLES)}
         if path in uses.plugins.get(PurePosixPath(path).stem, ()):
             nodes |= {test for test in uses.tests if test.startswith(CONTRACTS)}
-    broken = uses.broken(nodes)
-    return [test for test in uses.tests if test in broken]
+    steps = uses.broken(changed, nodes)
+    broken = steps.keys() & {*uses.tests}
+    return sorted(broken, key=lambda test: (steps[test], test in nodes, test))
 
 
 def changed_files(root: Path) -> list[str]:

@@ -27,7 +27,7 @@ READERS = (
 #: Names of variables and parameters that say nothing of the value.
 VAGUE = frozenset(["found", "known", "what", "own", "each"])
 #: The most variables and parameters of the program with such a name.
-MOST_VAGUE_NAMES = 91
+MOST_VAGUE_NAMES = 35
 
 
 def faults(root: Path) -> list[str]:

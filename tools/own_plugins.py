@@ -78,6 +78,7 @@ OWN = {
     "strategies": OwnPlugin("examples/cheapest_strategy.py"),
     "tools": OwnPlugin("tests/plugins/json_lines.py", told="tests/annotators/json_lines.py"),
     "executors": OwnPlugin("tests/plugins/few_processes.py"),
+    "makers": OwnPlugin("tests/plugins/bright_depth.py", told="tests/makers/bright_depth.py"),
     "analyses": OwnPlugin("tests/plugins/run_counts.py"),
 }
 

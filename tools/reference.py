@@ -56,6 +56,7 @@ RECORDS: Mapping[str, Callable[..., Any]] = {
     "fit": Project.fit,
     "import": Project.import_labels,
     "relate": Project.relate,
+    "supply": Project.supply,
     "remove": Project.remove,
     "remove --restore": Project.restore,
     "time": Project.time,

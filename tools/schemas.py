@@ -1,4 +1,4 @@
-"""Writes JSON schemas of settings, recipes and manifests from their dataclasses, and checks that they are current.
+"""Writes JSON schemas of settings, recipes, models and manifests from their dataclasses, and checks that they are current.
 
 `--write` updates docs/schemas. Editors complete keys and values of a file by such a schema.
 """
@@ -19,6 +19,7 @@ from labelgrid.basics import plugins
 from labelgrid.lab.simulation.study_recipe import Study
 from labelgrid.project.settings import Settings
 from labelgrid.recipes.recipe import Recipe
+from labelgrid.suppliers.model_file import ModelFile
 from tools.source import ROOT, report
 
 FOLDER = "docs/schemas"
@@ -42,6 +43,10 @@ def schemas() -> dict[str, dict[str, Any]]:
     for name, folder in TABLES.items():
         _replace(recipe, name, {"type": "object", "properties": _tables(folder)})
     recipe["properties"]["simulate"] = {"description": STUDY, "$ref": "study.json"}
+    model = _schema(ModelFile, "A model in a file for `labelgrid supply`: the TOML beside it")
+    several = model["properties"]["output"]
+    one_or_several = {"anyOf": [several["items"], several]}
+    model["properties"]["output"] = {"description": several["description"], **one_or_several}
     study = _schema(Study, f"The table [simulate] of a recipe: {STUDY}")
     study.pop("required", None)  # a recipe that extends another one may say only what differs
     return {
@@ -49,6 +54,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         "recipe.json": recipe,
         "study.json": study,
         "manifest.json": _manifest(),
+        "model.json": model,
     }
 
 

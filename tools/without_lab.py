@@ -1,6 +1,7 @@
 """Runs tests with a copy of the package in which the laboratory is left out; tests of it are skipped.
 
-Without arguments, those of commands, Python interface, page and a round, in two minutes.
+Without arguments, those of commands, Python interface, page and a round. What is said without the
+laboratory, `tests/unit/test_without_laboratory.py` tries on a copy of its own.
 """
 
 import os
@@ -13,9 +14,8 @@ from pathlib import Path
 
 from tools.source import ROOT
 
-#: The faces of the package, a round, and what is said without the laboratory.
+#: The faces of the package, and a round.
 TESTS = (
-    "tests/unit/test_without_laboratory.py",
     "tests/unit/api",
     "tests/unit/cli",
     *(

@@ -1,7 +1,7 @@
 """Checks that words are plain and few: of docstrings, and of pages that people write.
 
 `python -m tools.words --count` prints the figures of each package and page; `--list src/labelgrid/FOLDER` prints the docstrings of a
-folder that are riddles of pronouns or repeat a name.
+folder that are riddles of pronouns, repeat a name or are unclear.
 """
 
 import ast
@@ -68,6 +68,14 @@ EMPTY = frozenset(
 )
 #: A first sentence with so many pronouns is a riddle.
 RIDDLE = 2
+#: A sentence with so many pronouns is tangled.
+TANGLED = 4
+#: A description of a parameter that has no noun, such as "seed: of the draw."
+NOUNLESS = re.compile(r"^ *\w+(?:, \w+)*: (?:of|that) .*$", re.MULTILINE)
+#: What begins an entry of a docstring's list, such as `seed: `.
+ENTRY = re.compile(r"\n\s*\n|\n\s*(?=\w+: |- )")
+#: The most tangled sentences and nounless descriptions of all docstrings.
+MOST_UNCLEAR = 22
 #: A docstring of one line with at most so many words beside those of the name repeats the name.
 ADDED = 2
 #: The most riddles, in percent of all docstrings.
@@ -105,6 +113,11 @@ def faults(root: Path) -> list[str]:
         for name, limit in limits.items()
         if values[name] > limit
     ]
+    tangled = sum(len(list(unclear(text))) for _, text in _all_documented(root))
+    if tangled > MOST_UNCLEAR:
+        lines.append(
+            f"sentences that are unclear: {tangled}, at most {MOST_UNCLEAR} (--list FOLDER)"
+        )
     pages = hand_written(root)
     words = sum(len(text.split()) for text in pages.values())
     if words > MOST_WORDS:
@@ -150,6 +163,22 @@ def first_sentence(text: str) -> str:
     return re.split(r"(?<=[.;:!?]) (?=[A-Z`])", paragraph)[0]
 
 
+def unclear(text: str) -> Iterator[str]:
+    r"""Yield the sentences of a docstring that are tangled, and descriptions without a noun.
+
+    Example:
+        >>> list(unclear("The draw.\n\nArgs:\n    seed: of the draw."))
+        ['seed: of the draw.']
+    """
+    for paragraph in ENTRY.split(text.split("Example:")[0]):
+        if NOUNLESS.match(paragraph):
+            yield " ".join(paragraph.split())
+            continue
+        for sentence in re.split(r"(?<=[.;!?]) (?=[A-Z`])", " ".join(paragraph.split())):
+            if sum(word in PRONOUNS for word in _words(sentence)) >= TANGLED:
+                yield sentence
+
+
 def repeats(name: str, text: str) -> bool:
     """Whether a docstring of one line adds at most two words to a name.
 
@@ -177,6 +206,11 @@ def _documented(module: Module) -> Iterator[tuple[Documented, str]]:
             text = ast.get_docstring(node)
             if text:
                 yield node, text
+
+
+def _all_documented(root: Path) -> Iterator[tuple[Documented, str]]:
+    for module in modules(root, "src"):
+        yield from _documented(module)
 
 
 def _counts(files: Iterable[Module]) -> Counter[str]:
@@ -240,6 +274,8 @@ def listed(root: Path, folder: str) -> Iterator[str]:
                 yield f"{module.path}:{line}: {name}: riddle: {first_sentence(text)}"
             elif isinstance(node, ast.FunctionDef) and repeats(name, text):
                 yield f"{module.path}:{line}: {name}: repeats its name: {text}"
+            for sentence in unclear(text):
+                yield f"{module.path}:{line}: {name}: unclear: {sentence}"
 
 
 if __name__ == "__main__":

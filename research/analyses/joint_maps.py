@@ -180,7 +180,9 @@ class JointMaps:
         seen: list[ImageMaps] = []
         known = partial(labels_of, data, tasks)
         for image in self._images(context):
-            (batch,) = eval_batches(data, tasks, [image], context.recipe.data, batch=1, known=known)
+            (batch,) = eval_batches(
+                data, tasks, [image], context.recipe.data, batch=1, known_labels=known
+            )
             if seen and batch.images.shape != seen[0].batch.images.shape:
                 continue
             with torch.inference_mode():

@@ -112,7 +112,7 @@ class KnownFrames:
                 source=inputs,
                 image_ids=list(labels),
                 data=context.recipe.data,
-                known=bool(fed),
+                feed_known=bool(fed),
             )
             for image, raws, frame in outputs:
                 mine, result = shown_prediction(

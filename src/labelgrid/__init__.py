@@ -2,7 +2,7 @@
 
 From Python, `labelgrid.Project` is a project, `labelgrid.simulate` runs a study and
 `labelgrid.analyse` analyses it; their errors are `labelgrid.LabelgridError`. The other names are
-those of what the methods of a project return.
+types that the methods of a project return.
 
 Example:
     >>> import labelgrid
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from labelgrid.rounds.query import QueryResult
     from labelgrid.score.table import Table
     from labelgrid.suppliers.relate import Related
+    from labelgrid.suppliers.supply import Supplied
 
 __all__ = [
     "Added",
@@ -67,6 +68,7 @@ __all__ = [
     "Restored",
     "RoundTimes",
     "Silent",
+    "Supplied",
     "Table",
     "Undone",
     "Verified",
@@ -105,6 +107,7 @@ _HOMES = {
     "Restored": "labelgrid.operations.remove",
     "RoundTimes": "labelgrid.advice.round_times",
     "Silent": "labelgrid.basics.progress",
+    "Supplied": "labelgrid.suppliers.supply",
     "Table": "labelgrid.score.table",
     "Undone": "labelgrid.operations.undo",
     "Verified": "labelgrid.operations.verify",

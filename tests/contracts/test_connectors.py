@@ -6,7 +6,7 @@ by, and the rest what `labelgrid.testing.tools` asks for. With
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +18,7 @@ from labelgrid.basics.errors import LabelgridError
 from labelgrid.testing.laws import NotForItError, Subject
 from labelgrid.testing.tools import LAWS, RequestPlace, case_of
 from tests.contracts import wrong_connectors
+from tests.projects import undrawn_imports
 
 COVERS = [
     "labelgrid.annotate.connector",
@@ -28,6 +29,13 @@ COVERS = [
     "labelgrid.testing.tools",
 ]
 ANNOTATORS = sorted(path.stem for path in Path(__file__).parents[1].glob("annotators/*.py"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imports_draw_no_picture() -> Iterator[None]:
+    """The picture shows labels that were imported, whatever tool they are of."""
+    with undrawn_imports():
+        yield
 
 
 def annotator(name: str) -> ModuleType:

@@ -23,6 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
+from tests.forked_servers import fork_servers
 from tests.loaded_commands import load_commands
 
 #: What takes long to load. Mitsuba and PyArrow start threads, which do not survive a fork.
@@ -50,7 +51,7 @@ COMMAND = """#!/bin/sh
 [ "$PYTHONPATH" = {path} ] || exec {script} "$@"
 exec {python} -IS {client} {script} "$@"
 """
-#: In place of Python, for `FILE ARGUMENTS` and `-c CODE`.
+#: In place of Python, for `FILE ARGUMENTS`, `-c CODE` and `-m MODULE`.
 PYTHON = """#!/bin/sh
 exec {python} -IS {client} "$@"
 """
@@ -166,19 +167,30 @@ def answer(request: socket.socket) -> NoReturn:
     os.environ.clear()
     os.environ.update(environment)
     added = environment.get("PYTHONPATH", "").split(os.pathsep)
-    sys.path[:1] = [str(Path(words[0]).resolve().parent), *(path for path in added if path)]
-    sys.argv = ["-c", *words[2:]] if words[0] == "-c" else words
+    first = place if words[0] in ("-c", "-m") else str(Path(words[0]).resolve().parent)
+    sys.path[:1] = [first, *(path for path in added if path)]
+    fork_servers()
     status = 0
     try:
-        if words[0] == "-c":
-            exec(words[1], {"__name__": "__main__"})
-        else:
-            runpy.run_path(words[0], run_name="__main__")
+        run_main(words)
     except SystemExit as end:
         status = int(end.code or 0)
     atexit._run_exitfuncs()
     sys.stdout.flush()
     os._exit(status)  # without taking torch apart, which would copy the memory of all of it
+
+
+def run_main(words: list[str]) -> None:
+    """Run code, a module or a file as Python does, with its arguments."""
+    if words[0] == "-c":
+        sys.argv = ["-c", *words[2:]]
+        exec(words[1], {"__name__": "__main__"})
+    elif words[0] == "-m":
+        sys.argv = words[1:]
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = words
+        runpy.run_path(words[0], run_name="__main__")
 
 
 if __name__ == "__main__":

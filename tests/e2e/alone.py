@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from tests.e2e.commands import state, typed
+from tests.forked_servers import fork_servers
 
 FILLER = "filler"
 
@@ -26,6 +27,7 @@ def fill(folder: Path, left: int) -> None:
 
 
 def main(folder: Path) -> None:
+    fork_servers()
     results = []
     for step in json.load(sys.stdin):
         if "fresh" in step:

@@ -167,6 +167,8 @@ def _command(words: list[str], die: int, by: signal.Signals, sender: Any) -> Non
     import torch
 
     from labelgrid.executors import share
+    from labelgrid.ledger import database
+    from tests import new_ledgers
     from tests.e2e.commands import typed
 
     signal.signal(
@@ -174,6 +176,7 @@ def _command(words: list[str], die: int, by: signal.Signals, sender: Any) -> Non
     )  # a background test run inherits an ignored SIGINT
     torch.set_num_threads(1)  # equal sums in every run
     share.ALONE = PART
+    database.migrate = new_ledgers.migrate  # as the program does it
     moments = Moments(die, by)
     moments.watch()
     result = typed(*words)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -156,14 +157,21 @@ SEALED = {
 }
 
 
-def locked(
-    folder: Path, paths: Sequence[Path], commands: Sequence[str], data: Made
-) -> dict[str, dict[str, Any]]:
-    """Command -> its result while the paths, and everything below them, are read-only.
+@dataclass(frozen=True)
+class ReadOnly:
+    """Commands on a project FLAT while some of its paths, and everything below them, are read-only."""
 
-    FLAT is folder/flat.
-    """
-    flat = folder / "flat"
+    flat: Path
+    paths: Sequence[Path]
+    commands: Sequence[str]
+
+
+#: Of a kind of read-only project, the result of each of its commands.
+Results = dict[str, dict[str, dict[str, Any]]]
+
+
+def locked(folder: Path, cases: dict[str, ReadOnly], data: Made) -> Results:
+    """The results of the cases' commands, which run one after another in one process."""
     unprivileged = [
         "setpriv",
         "--bounding-set=-dac_override,-dac_read_search",
@@ -174,71 +182,56 @@ def locked(
     )  # root can write everywhere unless it drops that capability
     if before and not works(*before, "true"):
         pytest.skip("root cannot drop its capability to write everywhere here (setpriv)")
-    steps = [
-        {
-            "words": [
-                word.replace("FLAT", str(flat)).replace("DATA", str(data.root))
-                for word in command.split()
-            ]
-        }
-        for command in commands
-    ]
-    modes = {path: path.stat().st_mode for top in paths for path in (top, *top.rglob("*"))}
+    steps = []
+    for case in cases.values():
+        for command in case.commands:
+            words = command.replace("DATA", str(data.root)).replace("FLAT", str(case.flat)).split()
+            steps.append({"words": words})
+    tops = [path for case in cases.values() for path in case.paths]
+    modes = {path: path.stat().st_mode for top in tops for path in (top, *top.rglob("*"))}
     try:
         for path, mode in reversed(modes.items()):
             path.chmod(mode & ~0o222)
-        results = alone(folder, steps, *before)
+        results = iter(alone(folder, steps, *before))
     finally:
         for path, mode in modes.items():
             path.chmod(mode)
-    said = [{**row, "said": row["err"].replace(str(flat), "FLAT")} for row in results]
-    return dict(zip(commands, said, strict=True))
+    found: Results = {}
+    for name, case in cases.items():
+        found[name] = {}
+        for command in case.commands:
+            row = next(results)
+            found[name][command] = {**row, "said": row["err"].replace(str(case.flat), "FLAT")}
+    return found
 
 
 @pytest.fixture(scope="module")
-def of_locked(
+def read_only_projects(
     stages: Path, data: Made, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, dict[str, Any]]:
+) -> Results:
+    """What commands say to a read-only project of this release and of an older one, and to a sealed one."""
     folder = tmp_path_factory.mktemp("locked")
     flat = Path(shutil.copytree(stages / "asked", folder / "flat"))
-    return locked(folder, [flat], LOCKED, data)
-
-
-@pytest.fixture(scope="module")
-def of_sealed(
-    stages: Path, data: Made, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("sealed")
-    flat = Path(shutil.copytree(stages / "asked", folder / "flat"))
-    (flat / "labels").mkdir()
-    return locked(folder, [flat / "labels", flat / "rounds"], list(SEALED), data)
+    sealed = Path(shutil.copytree(stages / "asked", folder / "sealed"))
+    (sealed / "labels").mkdir()
+    (folder / "older").mkdir()
+    older = read_only.older_project(folder / "older")
+    cases = {
+        "locked": ReadOnly(flat, [flat], [*LOCKED, "report FLAT"]),
+        "looked": ReadOnly(flat, [flat], commands_into(folder / "out")),
+        "older": ReadOnly(older, [older], commands_into(folder / "out_of_older")),
+        "sealed": ReadOnly(sealed, [sealed / "labels", sealed / "rounds"], list(SEALED)),
+    }
+    return locked(folder, cases, data)
 
 
 @pytest.mark.parametrize("words", LOCKED)
 def test_a_project_that_may_not_be_written_is_left_alone(
-    of_locked: dict[str, dict[str, Any]], words: str
+    read_only_projects: Results, words: str
 ) -> None:
-    found = of_locked[words]
+    found = read_only_projects["locked"][words]
     assert (found["code"], found["out"], said(found["said"])) == (1, "", LEDGER)
     assert found["ledger"] and found["files"]
-
-
-@pytest.fixture(scope="module")
-def of_looked(
-    stages: Path, data: Made, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, dict[str, Any]]:
-    """What commands say that look at a project of this release that may not be written."""
-    folder = tmp_path_factory.mktemp("looked")
-    flat = Path(shutil.copytree(stages / "asked", folder / "flat"))
-    return locked(folder, [flat], commands_into(folder / "out"), data)
-
-
-@pytest.fixture(scope="module")
-def of_older(data: Made, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """The same of a project of an older release."""
-    folder = tmp_path_factory.mktemp("older")
-    flat = read_only.older_project(folder).rename(folder / "flat")
-    return locked(folder, [flat], commands_into(folder / "out"), data)
 
 
 def commands_into(out: Path) -> list[str]:
@@ -247,12 +240,12 @@ def commands_into(out: Path) -> list[str]:
     return [command.replace("OUT", str(out)) for command in read_only.LOOKING]
 
 
-@pytest.mark.parametrize("release", ["of_looked", "of_older"])
+@pytest.mark.parametrize("release", ["looked", "older"])
 @pytest.mark.parametrize("words", range(len(read_only.LOOKING)))
 def test_a_project_that_may_not_be_written_can_be_looked_at(
-    request: pytest.FixtureRequest, release: str, words: int
+    read_only_projects: Results, release: str, words: int
 ) -> None:
-    found = list(request.getfixturevalue(release).values())[words]
+    found = list(read_only_projects[release].values())[words]
     assert found["code"] == 0, found
     assert re.match(
         r"FLAT cannot be written: its ledger is read in an up-to-date copy \(.*labelgrid-ledger-",
@@ -262,10 +255,9 @@ def test_a_project_that_may_not_be_written_can_be_looked_at(
 
 
 def test_a_report_is_not_written_into_a_project_that_may_not_be_written(
-    stages: Path, data: Made, tmp_path: Path
+    read_only_projects: Results,
 ) -> None:
-    flat = Path(shutil.copytree(stages / "asked", tmp_path / "flat"))
-    (found,) = locked(tmp_path, [flat], ["report FLAT"], data).values()
+    found = read_only_projects["locked"]["report FLAT"]
     assert found["code"] == 1
     assert "The disk reports an error: Permission denied (FLAT/report.html)." in found["said"]
     assert found["ledger"] and found["files"]
@@ -316,9 +308,7 @@ def test_the_page_of_a_project_on_a_read_only_disk_is_for_reading(
 
 
 @pytest.mark.parametrize("words", SEALED)
-def test_folders_that_may_not_be_written_are_named(
-    of_sealed: dict[str, dict[str, Any]], words: str
-) -> None:
-    found = of_sealed[words]
+def test_folders_that_may_not_be_written_are_named(read_only_projects: Results, words: str) -> None:
+    found = read_only_projects["sealed"][words]
     assert (found["code"], found["out"], said(found["said"])) == (1, "", SEALED[words])
     assert found["ledger"] and found["files"]

@@ -13,6 +13,7 @@ from labelgrid.lab.simulation import other_shares
 from labelgrid.lab.simulation.study_results import read_outcomes
 from tests.e2e.commands import Done, done, refused, typed
 from tests.e2e.killing import preloaded_context
+from tests.forked_servers import fork_servers
 from tests.studies import make_data, make_recipe
 
 
@@ -37,6 +38,7 @@ def of_task(number: int, count: int) -> Mapping[str, str]:
 def run_task(command: list[object], variables: Mapping[str, str], sender: Connection) -> None:
     """Run a command as a task of an array job, whose process is this one."""
     os.environ.update(variables)
+    fork_servers()
     sender.send(typed(*command))
 
 

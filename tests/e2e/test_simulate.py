@@ -20,6 +20,7 @@ from labelgrid.recipes.resolve import load_recipe
 from tests.e2e.commands import done, refused, typed
 from tests.e2e.killing import preloaded_context
 from tests.few_pictures import few_pictures as few_pictures
+from tests.forked_servers import fork_servers
 from tests.studies import make_data, make_recipe
 from tests.unit.report.reading import Page
 
@@ -57,6 +58,7 @@ def words(studies: Path, out: str, recipe: str = "study.toml", jobs: int = 2) ->
 
 def simulate(command: list[object]) -> None:
     """Run a command in this process, and end with its exit status."""
+    fork_servers()
     sys.exit(typed(*command).code)
 
 

@@ -57,7 +57,7 @@ def test_a_round_of_three_scales_killed_in_its_training_is_the_round_that_was_no
             )
             out = tmp_path / name / "out"
             assert predict.predict(
-                project, dataset.images, out=out, known=dataset.labels, progress=Silent()
+                project, dataset.images, out=out, known_labels=dataset.labels, progress=Silent()
             ) == 2 * len(dataset.names)
             written = {
                 path.relative_to(out).as_posix(): path.read_bytes()

@@ -3,11 +3,11 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.docs import preloaded
 from tools.source import ROOT
 
 
@@ -39,10 +39,10 @@ for name in sorted(names):
 
 
 def python(package: Path, *words: object) -> tuple[int, str]:
-    """Run a Python with the copy; its exit status, and what it printed."""
+    """Run a Python that has loaded the libraries with the copy; its exit status, and what it printed."""
     ran = subprocess.run(
-        [sys.executable, *map(str, words)],
-        env={**os.environ, "PYTHONPATH": str(package)},
+        [str(preloaded.folder() / "python"), *map(str, words)],
+        env={**os.environ, "PYTHONPATH": str(package), preloaded.LOADS_LABELGRID: "yes"},
         cwd=package,
         capture_output=True,
         text=True,

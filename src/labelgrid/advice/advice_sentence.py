@@ -11,8 +11,8 @@ from labelgrid.project.records import all_fits
 def advice_sentence(project: ProjectFolder, step: NextStep | None = None) -> str:
     """Advise the best purchase for the cost of the last round.
 
-    Tasks of which nothing can be foreseen, though they have a curve, are named beside it. "" if it
-    is too early to say, or if requested or new labels come first.
+    Tasks that have a curve, but no forecast, are named after it. "" if it is too early to say, or
+    if requested or new labels come first.
 
     Raises:
         ProjectError: a file of a round is damaged.

@@ -55,7 +55,8 @@ class Advised(Shown):
     """The advice for a project.
 
     Args:
-        advice: the sentences, what to buy first, after what may make that unnecessary.
+        advice: the sentences, what to buy first, after anything that may make the purchase
+            unnecessary.
         budget: what the purchases are for, in the unit of costs.
     """
 
@@ -152,10 +153,10 @@ def next_round_advice(
 ) -> list[Advice]:
     """Foresee the metrics after a next round like the last one.
 
-    Of a task whose newest rounds show no gain, nothing is foreseen.
+    Nothing is predicted for a task whose newest rounds show no gain.
 
     Args:
-        curves: of the tasks.
+        curves: the curves of the tasks.
         most: the labels that each task can have; it buys no more. None: any number.
     """
     fitted = [task_curve for task_curve in curves if task_curve.curve]

@@ -27,21 +27,21 @@ class Advice:
         topic: what it is about.
         text: the sentence.
         answered: whether it is an answer; False: it is too early to say, and what would tell.
-        task: that it is about; "" for all.
+        task: the task of the advice; "" for all.
         class_name: the class of the task that it is about; "" for all.
-        metric: of the task.
-        unit: of the metric, and of the values.
+        metric: the metric of the task.
+        unit: the unit of the metric, and of the values.
         count: the labels to buy, or the images to hold out.
-        now: the metric now: what `value` starts from. Of curves, as the newest round measured it.
-        measured: of curves, the same.
+        now: the metric now: what `value` starts from. For curves, as measured in the newest round.
+        measured: as `now`, for curves.
         value: what it may become; None where nothing can be foreseen.
         low, high: the 80 % interval of `value`.
-        gain: of a purchase, the relative gain of its metric and of those that its labels bring
-            along, in percent: purchases are compared by it for their price.
+        gain: the relative gain of a purchase in percent: of the metric, and of the metrics of tasks
+            whose labels it brings along. Purchases are compared by gain for their price.
         rounds: the newest rounds of a task that show no gain: nothing is foreseen from its curve.
-        price: of the labels, in the unit of costs.
-        seconds: that the labels take, as far as labels with times tell.
-        command: that does what is advised; "" for none.
+        price: the price of the labels, in the unit of costs.
+        seconds: the expected time of the labels, from labels with times.
+        command: the command that follows the advice; "" for none.
     """
 
     topic: Topic

@@ -41,9 +41,10 @@ class Offer:
     """The labels of a task that can be bought.
 
     Args:
-        missing: the number of training images without one, and of which none follows from others.
-        price: of one label.
-        seconds: that one takes; None: unknown.
+        missing: the number of training images without a label, and without one that follows from
+            others.
+        price: the price of one label.
+        seconds: the time of one label; None: unknown.
         timed: the number of labels whose times say so.
         left: what trusted suppliers leave to gain by one, as a share of a label.
     """
@@ -60,12 +61,12 @@ class _Purchase:
     """Further labels of a task, and their gain.
 
     Args:
-        curve: of the task.
+        curve: the curve of the task.
         count: the labels.
         becomes: what the next round may measure with them.
-        gains: the relative gain of each task that has more labels by it, its own first.
-        error: of their sum, half of its 80 % interval.
-        offer: of the task.
+        gains: the relative gain of each task that gets more labels, the bought task first.
+        error: the error of their sum, half of its 80 % interval.
+        offer: the offer of the task.
         limit: why the budget buys no more, in words; "" if it is spent.
     """
 
@@ -118,7 +119,7 @@ def purchases(project: ProjectFolder, curves: Sequence[TaskCurve], budget: float
 
 
 def most_labels(project: ProjectFolder) -> Mapping[str, int]:
-    """How many labels of each task a training can learn from once all are there."""
+    """The number of labels of each task that a training can learn from once all are bought."""
     counts = project.store.counts(("train",))
     totals = {}
     for row in project.store.tasks():
@@ -166,18 +167,18 @@ def buying_advice(
     """Advice on the next labels, the best purchase first.
 
     A purchase is of one task's labels, for the budget; never more than the task has, since a curve
-    says little of what lies beyond a doubling. Of a task whose newest rounds show no gain, or whose
-    curve misses the newest one, none is offered; nor is one that is not foreseen to gain.
+    says little of what lies beyond a doubling. No purchase is offered for a task whose newest
+    rounds show no gain, whose curve misses the newest round, or whose forecast shows no gain.
 
-    Purchases are compared by their relative gain for their price, what they bring along counted: so
-    none of them is cheaper than the first and gains more.
+    Purchases are ordered by relative gain per price, including the gain of labels that they bring
+    along. No offered purchase is both cheaper than the first and better.
 
     Args:
-        curves: of the tasks.
-        offers: by task.
-        brings: as of `PoolView`: what a label brings along gains, too.
+        curves: the curves of the tasks.
+        offers: the offers by task.
+        brings: as in `PoolView`: the further labels that a label brings along also count.
         budget: what may be spent.
-        folder: of the project, for commands.
+        folder: the folder of the project, for commands.
     """
     fitted = [curve for curve in curves if curve.curve]
     if not fitted:

@@ -35,15 +35,15 @@ def class_advice(
 ) -> list[Advice]:
     """Advice on the classes of a task.
 
-    A class lacks labels if others do better that are no larger in the held-out labels, and that
-    twice as many labels show: then it is not its size that makes it hard. There is no interval. A
-    network that has not learnt most of the classes says nothing of single ones.
+    A class lacks labels if classes that are no larger in the held-out labels, and that twice as
+    many labels show, do better: then the class is not hard because of its size. There is no
+    interval. A network that has not learnt most of the classes says nothing of single ones.
 
     Args:
         task: its name.
         rows: its classes, as of `class_rows`.
         shown: the labels that show them.
-        folder: of the project, for commands.
+        folder: the folder of the project, for commands.
         pretrained: whether the network starts from pretrained weights, or cannot.
         budget: the options of a query's budget, for commands.
     """

@@ -35,11 +35,11 @@ class ControlComparison(Shown):
     """The answer to whether the picks pay.
 
     Args:
-        answer: in one word.
-        text: in one sentence, with the numbers that support it.
+        answer: the answer in one word.
+        text: the answer in one sentence, with its numbers.
         seeds: the number of trainings on each label set.
-        strategies: that picked.
-        labels: by task, those that were compared.
+        strategies: the strategies that picked.
+        labels: the number of compared labels, by task.
         shared: the number of labels that all trainings have: neither picked nor drawn as a control.
         measures: `loss_mtl` and the tasks' headline metrics on the held-out images.
     """

@@ -18,8 +18,8 @@ class ComparisonRecord:
     """The last answer to whether the picks pay.
 
     Args:
-        answer: in one word.
-        text: in one sentence.
+        answer: the answer in one word.
+        text: the answer in one sentence.
         spent: the cost of the training labels when it was measured.
         seeds: the number of trainings on each label set.
     """

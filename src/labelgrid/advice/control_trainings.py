@@ -33,9 +33,9 @@ class TaskLabels:
 
     Args:
         task: its name.
-        picks: that a strategy picked.
-        control: that were drawn as a control.
-        compared: that each training has of one of the two; 0: the task is left out.
+        picks: the labels that a strategy picked.
+        control: the labels that were drawn as a control.
+        compared: the number of such labels in each training; 0: the task is left out.
     """
 
     task: str
@@ -60,7 +60,7 @@ class ControlTrainings:
     """The trainings on both sets of labels, two for each seed.
 
     Args:
-        context: of the project, with all of its labels.
+        context: the context of the project, with all of its labels.
         splits: the training images and the val images. A val image keeps all of its labels in all
             trainings: none learns from them.
         chosen: the labels of the training images by who chose them.

@@ -25,8 +25,8 @@ class MeasureRow:
     Args:
         name: the task, or `loss_mtl`.
         metric: its headline metric.
-        unit: of the metric.
-        better: which direction is better.
+        unit: the unit of the metric.
+        better: the direction that is better.
         picks: the values with the picks, by seed.
         control: the values with the control.
         compared: picks − control, of the tasks corrected for their number; None if a value is no
@@ -45,8 +45,8 @@ class MeasureRow:
 def compare_measures(picks: Measured, control: Measured) -> list[MeasureRow]:
     """Compare all that was measured, seed by seed: the loss first, then the tasks.
 
-    The p-values of the tasks are corrected for their number (Holm); that of the loss, by which the
-    answer is given, is not.
+    The p-values of the tasks are corrected for their number (Holm). The p-value of the loss, which
+    decides the answer, is not corrected.
 
     Args:
         picks: what was measured with the picks.

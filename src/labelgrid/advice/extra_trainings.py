@@ -36,12 +36,13 @@ T = TypeVar("T", bound=TrainingResult)
 class ExtraTraining:
     """A training without contact to the trainings of rounds.
 
-    Its checkpoints are removed when what it tells is kept. A killed training is resumed.
+    Its checkpoints are removed once the result is kept. A killed training is resumed.
 
     Args:
-        context: of the project, with the labels to learn from and the seed of the training.
+        context: the context of the project, with the labels to learn from and the seed of the
+            training.
         splits: the training images and the val images.
-        folder: of this training alone.
+        folder: the folder of this training alone.
         progress: receives the progress.
     """
 
@@ -60,9 +61,9 @@ class ExtraTraining:
         """Read the result of the finished training; None without, or with another identity.
 
         Args:
-            kind: of the record.
-            name: of its file.
-            identity: that it must have.
+            kind: the kind of the record.
+            name: the name of its file.
+            identity: the identity that the record must have.
         """
         path = self.folder / name
         if not path.is_file():

@@ -25,9 +25,9 @@ class FirstTime:
     """How long a round takes, as far as it was measured.
 
     Args:
-        folder: of the project.
+        folder: the folder of the project.
         recipe: the project's recipe; "" if it was not measured.
-        seconds: of a round with it.
+        seconds: the seconds of a round with it.
         is_late: whether the measurement did not end in time.
     """
 

@@ -17,9 +17,9 @@ class FlatRounds:
     """The newest rounds of a task, none better than an earlier one by more than chance.
 
     Args:
-        count: their number.
-        fewest: the labels of the task in the first of them.
-        most: in the newest.
+        count: the number of these rounds.
+        fewest: the number of labels in the first of these rounds.
+        most: the number of labels in the newest round.
         worse: whether one is worse than an earlier one by more than chance.
         by_intervals: whether this is known from intervals over held-out images alone; False: from
             how far rounds lie beside their curve.
@@ -53,9 +53,9 @@ def flat_rounds(
 
     Args:
         points: the rounds of a task, the newest last.
-        without: of each round, the metric with each block of held-out images left out in turn;
-            empty where that is not known.
-        curve: through the rounds.
+        without: for each round, the metric with each block of held-out images left out in turn;
+            empty if unknown.
+        curve: the curve through the rounds.
     """
     verdicts = []
     by_intervals = True

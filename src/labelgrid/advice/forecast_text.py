@@ -14,7 +14,7 @@ EXPECT = "the gain that the curve foresees is known from past campaigns alone"
 def rising_curves(curves: Sequence[TaskCurve]) -> list[TaskCurve]:
     """The tasks of which a metric can be foreseen.
 
-    They have a curve, their newest rounds gained, and the curve does not miss the newest one.
+    Such a task has a curve that does not miss the newest round, and gained in its newest rounds.
     """
     return [one for one in curves if one.curve and not one.flat and not one.curve.misses]
 

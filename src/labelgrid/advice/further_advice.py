@@ -19,6 +19,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import EpochRecord, Measurement, all_fits, newest_fit, read_log
 from labelgrid.project.suppliers import supplier_values
 from labelgrid.recipes.recipe import Recipe
+from labelgrid.suppliers.ready_models import ready_models
 
 #: The wanted half of the 95 % interval of a percentage, in points.
 POINTS = 2.0
@@ -45,7 +46,18 @@ def following_advice(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
                     topic="follows", text=text, task=task, count=count.derived, price=count.saved
                 )
             )
-    return [*rows, *_still_to_follow(project), *_unmeasured_suppliers(project, recipe)]
+    suppliers = [*_unmeasured_suppliers(project, recipe), *_ready_suppliers(project)]
+    return [*rows, *_still_to_follow(project), *suppliers]
+
+
+def _ready_suppliers(project: ProjectFolder) -> list[Advice]:
+    """The models that lie ready to give labels, with the cost of measuring how true these are."""
+    rows = []
+    for model in ready_models(project):
+        text = model.text(project.folder)
+        advice = Advice(topic="follows", text=text, task=", ".join(model.tasks), price=model.cost)
+        rows.append(advice)
+    return rows
 
 
 def _still_to_follow(project: ProjectFolder) -> list[Advice]:
@@ -115,13 +127,13 @@ def count_free_images(project: ProjectFolder) -> int:
 def heldout_advice(
     measured: Measurement, headlines: Mapping[str, str], *, free: int, folder: Path
 ) -> list[Advice]:
-    """How many more held-out images make the intervals of metrics narrow enough.
+    """The number of further held-out images that makes the intervals of metrics narrow enough.
 
     Args:
         measured: the newest measurement.
         headlines: the metric of each task.
         free: the images of the project that can still be held out.
-        folder: of the project, for commands.
+        folder: the folder of the project, for commands.
     """
     rows = []
     for task, metric in headlines.items():
@@ -246,7 +258,7 @@ class LateFall:
     """How a loss moved in the last quarter of a training.
 
     Args:
-        fraction: by which it fell; negative: it rose.
+        fraction: the fraction by which the metric fell; negative: it rose.
         newest_is_best: whether it was never lower than at the end.
     """
 

@@ -52,12 +52,12 @@ class RecipeTime:
         recipe: its name; with `changes`, that of the project.
         size: the height and width of the network's input.
         steps: the optimiser steps of a training with every label of the pool.
-        step_seconds: of a step, with reading its images in this process.
-        image_seconds: of the prediction of an image, with reading it.
-        seconds: of a round: the training, and one prediction of each image that is measured or
-            scored. Some strategies predict more often.
+        step_seconds: the time of a step, with reading its images in this process.
+        image_seconds: the time to read and predict an image.
+        seconds: the time of a round: the training, and one prediction of each image that is
+            measured or scored. Some strategies predict more often.
         memory: the most bytes that a step had allocated on the GPU; None on a CPU.
-        terms: the recipe's terms, which are in the step; what they prepare before is not.
+        terms: the recipe's terms; their time in a step counts, their preparation does not.
     """
 
     recipe: str
@@ -76,8 +76,8 @@ class RoundTimes(Shown):
 
     Args:
         times: the project's recipe first, then the shipped ones.
-        fits: of the recipes with the network to start with, the largest whose round takes at most
-            15 minutes; the fastest if there is none.
+        fits: the largest recipe with the network to start with whose round takes at most 15
+            minutes, or else the fastest.
         for_gpu: the shipped recipes that need a GPU, which this machine lacks.
     """
 
@@ -86,10 +86,10 @@ class RoundTimes(Shown):
     for_gpu: Sequence[str]
 
     def sentence(self, folder: Path) -> str:
-        """Which recipe fits; if none does, with how many steps the project's would.
+        """The recipe that fits; if none does, the number of steps with which the project's would.
 
         Args:
-            folder: of the project, for the command.
+            folder: the folder of the project, for the command.
         """
         (best,) = (timing for timing in self.times if timing.recipe == self.fits)
         if best.seconds <= LONGEST:

@@ -21,9 +21,9 @@ class TaskCurve:
     Args:
         task: its name.
         metric: its name.
-        unit: of the metric.
+        unit: the unit of the metric.
         points: the rounds that can be compared, the newest last.
-        curve: through them; None with too few.
+        curve: the curve through the points; None with too few points.
         flat: the newest of them that show no gain; None: the newest rounds do.
     """
 
@@ -39,7 +39,7 @@ def task_curves(folder: Path, tasks: TaskDefs) -> list[TaskCurve]:
     """The curves of a project's tasks with a measured round.
 
     They are of the headline metrics on the held-out labels of today, or else of the losses on the
-    val images. Labels that followed from others count for what they were worth in bought ones.
+    val images. A label that followed from others counts as much as it was worth in bought labels.
 
     Raises:
         ProjectError: a file of a round is damaged.

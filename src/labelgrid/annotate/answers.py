@@ -146,7 +146,7 @@ class Answers:
 class ImportRefused(LabelError):
     """An import that was refused as a whole; `rows` lists the faults, and the file `listed` too.
 
-    `leaves_others` says that others could be imported without them.
+    `leaves_others` says that the correct labels could be imported alone.
 
     Example:
         >>> fault = Fault("depth/a.png", "The file is empty.", "Export it again.")
@@ -223,7 +223,7 @@ def fault_lines(faults: Sequence[Fault], listed: Path | None = None) -> list[str
 def spelling_hint(name: str, names: Sequence[str]) -> str:
     """A "Did you mean" hint, or an empty string.
 
-    Of very many sorted names only the neighbours are compared.
+    In a long sorted list, only the neighbours of a name are compared.
 
     Example:
         >>> spelling_hint("dept", ["depth", "normals"])

@@ -27,7 +27,7 @@ class ClassNames:
 
     Args:
         tasks: the project's tasks; those whose labels cannot be drawn as regions are left out.
-        options: says the task, and other names of classes.
+        options: the options that name the task, and other names of classes.
         heard: gets the names that are asked for, and whether a task knows them.
 
     Raises:
@@ -62,11 +62,11 @@ class ClassNames:
     ) -> dict[str, NameTarget]:
         """What each name means.
 
-        It is of the task that knows all names; if there is none, of the only one that knows it.
+        The task that knows all names counts, or else the only task that knows the name.
 
         Args:
             names: the names of regions, which a task must know.
-            task: the task that they are of, if it is known.
+            task: the task of the names, if known.
             optional: further names, which mean "not labelled" if no task knows them.
 
         Raises:
@@ -129,10 +129,10 @@ class ClassNames:
             classes.update(drawn.region_names)
         nobody = f"'{task}' has no such class" if task else "no task has such a class"
         kept = ""
-        if first in options.known and first not in options.names:
+        if first in options.kept_names and first not in options.names:
             kept = (
-                f" `[names]` of labelgrid.toml says that '{first}' means '{options.known[first]}', "
-                "which was a class when it was written."
+                f" `[names]` of labelgrid.toml says that '{first}' means "
+                f"'{options.kept_names[first]}', which was a class when it was written."
             )
         hint = spelling_hint(first, sorted(classes))
         return LabelError(

@@ -44,7 +44,7 @@ class CocoFile:
     """The images, the names of the categories, and the faults of a file; one bad entry is a fault.
 
     Args:
-        name: of the file, for messages.
+        name: the name of the file, for messages.
         add_annotation: gets each annotation and its number, and raises `EntryError`.
 
     Attributes:

@@ -84,9 +84,9 @@ class _Trial:
 def match_names(labels: Sequence[str], images: Sequence[str]) -> NameMatch | None:
     """Match labels with images if all names differ in the same way.
 
-    All labels, or most of them, have one prefix and one suffix, and all images have another one;
-    or the labels lie in one folder and the names of their images are unique. No two labels match
-    the same image.
+    All labels, or most of them, share a prefix and a suffix, and all images share another prefix
+    and suffix; or the labels lie in one folder and the names of their images are unique. No two
+    labels match the same image.
 
     Args:
         labels: names of label files without extension, below the folder of their task.

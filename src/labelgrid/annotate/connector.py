@@ -259,7 +259,7 @@ class Connector(Protocol):
 
         Args:
             request: the cells, images and prelabels.
-            out: as of `send`, written only where the server serves images from it.
+            out: as in `send`; written only where the server serves images from it.
             server: the server.
             progress: reports each task.
 
@@ -267,8 +267,8 @@ class Connector(Protocol):
             How many of the cells were not there before.
 
         Raises:
-            ServerError: the server cannot be reached, refuses, or stores another thing than was
-                sent.
+            ServerError: the server cannot be reached, refuses, or stores something other than what
+                was sent.
         """
         raise NotImplementedError
 

@@ -45,9 +45,9 @@ class ImageNames:
     def find(self, name: str) -> list[str]:
         """The images that a name can mean, sorted: only the best matches.
 
-        Best is the whole name, then the name but for its extension, then a name of which one is the
-        end of the other, and at last that but for the extension. Folders that differ never match.
-        A name with a second extension, as an upright copy has, is one but for its extension.
+        The best match is the whole name, then the name without extension, then a name that ends in
+        the other name, and last the same without extension. Folders that differ never match. A name
+        with a second extension, as an upright copy has, is one but for its extension.
         """
         return self._as_given.find(name) or self._composed.find(name)
 

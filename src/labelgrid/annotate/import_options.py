@@ -21,20 +21,20 @@ class ImportOptions:
     """What a person says about an answer.
 
     Args:
-        task: the task of the labels; empty: the one that their names or requests say.
+        task: the task of the labels; empty: the task given by names or requests.
         names: the name of a class in the answer -> the task's class, or "ignore": not labelled.
-        known: the same of earlier imports; `names` come before them.
+        kept_names: the same of earlier imports; `names` come before them.
         rest: the class of the pixels that no region covers; empty: that of `kept_rest`.
-        kept_rest: by task and connector, that of earlier imports; without one such pixels are not
-            labelled.
+        kept_rest: the choice of earlier imports, by task and connector; without one, such pixels
+            are not labelled.
         format: the connector that reads the answer.
-        keep: which of several answers of a tool for one image counts; None: they are refused.
+        keep: the answer that counts where a tool has several for one image; None: they are refused.
         leave_out: go on without entries and files that are wrong; they are named.
     """
 
     task: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
-    known: Mapping[str, str] = field(default_factory=dict)
+    kept_names: Mapping[str, str] = field(default_factory=dict)
     rest: str = ""
     kept_rest: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     format: str = ""
@@ -44,7 +44,7 @@ class ImportOptions:
     @property
     def meanings(self) -> dict[str, str]:
         """The meanings of names, by this import and earlier imports."""
-        return {**self.known, **self.names}
+        return {**self.kept_names, **self.names}
 
     def rest_of(self, task: str) -> str:
         """The class of the pixels of a task that no region covers; empty if none was said."""

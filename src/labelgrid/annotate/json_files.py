@@ -42,8 +42,8 @@ def plain_text(data: bytes) -> str:
 class Member(NamedTuple):
     """A value of a file's object, or an entry of a list in the object.
 
-    Its key, its number in the list, and what it holds. The list itself comes first, as an empty
-    one; it has no number, nor has any other value.
+    A member's key, its number in the list, and its value. The list itself comes first, as an empty
+    list without a number; other values have no number either.
     """
 
     key: str
@@ -97,8 +97,8 @@ def _refuse_constant(name: str) -> NoReturn:
 class _Reader:
     """Reads the object in a text.
 
-    Of a text with very many lists and objects, a value is read from a part of it: so one that would
-    become far more in memory than it is in the file is refused, not read.
+    If a text has very many lists and objects, each value is read from a part of the text: a value
+    that would need far more memory than in the file is refused before it is read.
     """
 
     _decoder = json.JSONDecoder(parse_constant=_refuse_constant)

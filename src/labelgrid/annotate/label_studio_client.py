@@ -126,8 +126,8 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 class Client:
     """The client of a Label Studio server, with the token of a user.
 
-    A personal access token is exchanged for one that lasts some minutes, whenever that is needed.
-    Requests that only read are repeated when the server is busy or the connection breaks.
+    A personal access token is exchanged for a token of some minutes, whenever needed. Requests that
+    only read are repeated when the server is busy or the connection breaks.
 
     Args:
         url: the server's; see `check_url`.

@@ -113,7 +113,7 @@ def config_of(request: Request) -> str:
 class _Annotation:
     """What somebody submitted for a task; `reason` is None but for a skip.
 
-    `chosen` says which it is of several annotations, and is empty if there is only one.
+    `chosen` names the annotation among several, and is empty if there is only one.
     """
 
     drawn: DrawnImage
@@ -126,12 +126,12 @@ def answers_of(exports: Mapping[str, Iterable[object]], index: ProjectIndex) -> 
     """The labels and skips of tasks with their annotations.
 
     A task without an annotation is none: predictions and drafts are no answers. A task with several
-    is a fault, if `index.options.keep` does not choose; one that was cancelled, which is a skip,
-    counts only where nobody drew. A skip without the id of a request is that of the image's only
-    open request, or is noted.
+    annotations is a fault, unless `index.options.keep` chooses. A cancelled annotation is a skip,
+    and counts only where nobody drew. A skip without the id of a request is that of the image's
+    only open request, or is noted.
 
     Args:
-        exports: the file of an export, empty if there is one -> its tasks, which are read once.
+        exports: the file of an export, or empty -> its tasks, which are read once.
         index: the project's tasks, images and requests.
 
     Raises:
@@ -159,7 +159,7 @@ def _places(
 ) -> Iterator[tuple[str, object]]:
     """The tasks of all exports, each with its place for messages.
 
-    Of several exports, a damaged one is a fault.
+    With several exports, a damaged export is a fault.
 
     Raises:
         LabelError: the only export is damaged.
@@ -346,7 +346,7 @@ class _Matching:
     def _cell(self, annotation: _Annotation) -> Cell | Fault | None:
         """The cell of a request; None without one, and of a request that is not open any more.
 
-        The request of a skip without an id is the only one that its image's name can mean.
+        The request of a skip without an id is the only request that the image's name can mean.
         """
         request_id = annotation.request_id
         if request_id in self._closed or request_id in self._removed:

@@ -73,10 +73,10 @@ class LabelStudioServer:
     def find_or_create_project(self, description: str, title: str, config: str) -> int:
         """The id of the project with a description; a missing project is made, with the labels.
 
-        Of a project that exists, only missing labels are changed.
+        In an existing project, only missing labels are added.
 
         Args:
-            description: by which it is found.
+            description: the description by which the project is recognised.
             title: for people; 3 characters at least, of which 50 are kept.
             config: Label Studio's XML.
 
@@ -118,7 +118,7 @@ class LabelStudioServer:
 
         Args:
             project: its id.
-            tasks: with `data`, in which is a `request_id`, and `predictions`.
+            tasks: tasks with `predictions`, and with a `request_id` in `data`.
             image_url: provides the image of a task that is new; it replaces `data["image"]`.
             progress: counts the tasks.
 

@@ -37,10 +37,10 @@ class ManifestEntry:
         file: the image's file, or its upright copy, below the folder; "images/IMAGE" in requests of
             the first version, which lack the key.
         task: the task of the cell.
-        path: of the label below the folder; another extension of the format is accepted.
+        path: the path of the label below the folder; another extension of the format is accepted.
         format: the label format.
-        score: of the strategy; null if no strategy picked the cell.
-        cost: of the label; 0 if paid before it was withdrawn.
+        score: the score of the strategy; null if no strategy picked the cell.
+        cost: the cost of the label; 0 if paid before it was withdrawn.
         why: the reason, in words.
         seconds: how long the label took; for the annotator to fill in.
         annotator: who or what made the label; for the annotator to fill in.

@@ -106,7 +106,7 @@ def wrong_extension(
 ) -> Fault | None:
     """A fault if the label file's extension does not fit the task's format, else None.
 
-    With its `path`, the fault says of which other kind of task the file seems to be.
+    If its `path` is given, the fault names the other kind of task that the file seems to belong to.
     """
     extensions = task.codec.EXTENSIONS
     ending = PurePosixPath(name).suffix

@@ -51,7 +51,7 @@ class OtherNames:
     Args:
         cells: file -> its cell.
         notes: how the names of each task were matched, a sentence each.
-        tried: task -> what was tried for its other files, a sentence.
+        tried: task -> a sentence on what was tried for the task's other files.
     """
 
     cells: dict[str, Cell] = field(default_factory=dict)
@@ -65,8 +65,8 @@ def match_other_names(
     """Match files that are not named after an image, for each task by itself.
 
     Args:
-        names: of files, as paths below the answer.
-        tasks: those of which no file is named after its image: two ways to name are never mixed.
+        names: the names of files, as paths below the answer.
+        tasks: the tasks without a file named after its image: two ways of naming are never mixed.
         images: all image ids.
     """
     by_task: dict[str, dict[str, str]] = defaultdict(dict)
@@ -106,9 +106,9 @@ def unknown_faults(
 ) -> list[Fault]:
     """The faults of files of unknown images or tasks, each with a next step.
 
-    No hint names another photograph: a name is only spelt wrong if it differs by its folders,
-    capitals, accents' codes, blanks, "_" or "-", or by one mistake from that of an image which
-    waits for such a label.
+    No hint names another photograph: a name counts as misspelt only if it differs from the name of
+    an image that waits for such a label by folders, capitals, codes of accents, blanks, "_" or "-",
+    or by one mistake.
     """
     if not names:
         return []

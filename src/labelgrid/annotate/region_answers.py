@@ -23,7 +23,7 @@ from labelgrid.tasks.task import TaskDef
 class Shape:
     """A region of a tool: the name, and a function that paints the region with a number.
 
-    It is not labelled where `optional` says that no task needs to know its name, and none does.
+    It is not labelled where `optional` says that no task needs the name, and no task knows it.
     """
 
     name: str
@@ -39,13 +39,14 @@ class DrawnImage:
         image: the tool's name of the image.
         where: the file or line, for messages.
         size: height and width, as the tool says.
-        shapes: in the order in which they are painted.
+        shapes: the shapes in the order of painting.
         cell: the cell that it answers, if the tool kept our request's id; None: found by its name.
         seconds: as in `Answer`.
         annotator: as in `Answer`.
         made: as in `Answer`.
         uploaded: whether the name is that of an upload, as `ImageNames.find_uploaded` reads it.
-        incomplete: whether an entry of it is wrong, which is a fault of its file: it is no label.
+        incomplete: whether an entry for the image is wrong; the fault is reported for the file, and
+            the image gets no label.
     """
 
     image: str
@@ -97,9 +98,9 @@ class FoundRegions:
 def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers:
     """The labels of drawn images.
 
-    An image that is not the project's is counted as foreign. One without a shape is labelled only
-    if it answers a request; others are counted as empty. The shapes of a request are of its task.
-    An incomplete image has no label: what is missing may cover any of its pixels.
+    An image that is not the project's is counted as foreign. An image without a shape is labelled
+    only if it answers a request; other images count as empty. The shapes of a request are of its
+    task. An incomplete image has no label: what is missing may cover any of its pixels.
 
     Raises:
         LabelError: no task, or more than one, knows the names of the shapes.

@@ -20,8 +20,8 @@ _NUMBER = re.compile(r"(\d+)")
 def keep_one(answers: Answers, keep: Keep) -> Answers:
     """The answers with only the first, or the last, of each cell, and a note about the choice.
 
-    A skip counts only where there is no label. Their order is that of the times, if all answers of
-    the cell have one, else that of the names of their files and lines, in which numbers count as
+    A skip counts only where there is no label. They are ordered by their times, if all answers of
+    the cell have a time, else by the names of their files and lines, in which numbers count as
     numbers: a time beside none counts for nothing.
 
     Example:

@@ -18,7 +18,7 @@ class RequestItem:
         path: the expected path of the label, below the request's folder.
         format: the label format, a module of `labelgrid.formats.codecs`.
         round: the round that requested it.
-        brings: the tasks of which the image's label follows from this one, by relations.
+        brings: the tasks whose label of the image follows from this label, by relations.
     """
 
     pick: Pick

@@ -23,8 +23,8 @@ class Uncovered:
 
     Args:
         drawn: the tasks whose labels regions drew, and the connectors that read them.
-        rests: the class that such pixels have, where one was given or kept.
-        fractions: the fraction of such pixels in each label that has them without a class.
+        rests: the given or kept class of such pixels, if any.
+        fractions: the fraction of such pixels in each label with pixels without a class.
     """
 
     drawn: set[Drawn] = field(default_factory=set)

@@ -36,7 +36,8 @@ def unpacked(path: Path, progress: Progress | None = None) -> Iterator[Path]:
     """Provide an answer itself, or the folder that a zip file unpacks to, for a while.
 
     A folder of nothing but zip files unpacks to a folder of a folder each. Files beyond `FEW` are
-    removed by a process that goes on when this one has ended: that takes longer than to write them.
+    removed by a separate process that may outlive this one, because removing takes longer than
+    writing.
 
     Raises:
         LabelError: a zip file is damaged, encrypted or too large, or a name in it leads out of

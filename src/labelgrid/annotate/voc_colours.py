@@ -34,7 +34,7 @@ _LARGEST = 2**24
 
 
 def standard_names() -> dict[int, str]:
-    """Colour -> name of VOC's own classes.
+    """The names of VOC's own classes, by colour.
 
     Example:
         >>> {name: f"{colour:06x}" for colour, name in standard_names().items()}["person"]

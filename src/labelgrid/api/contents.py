@@ -123,8 +123,8 @@ class ProjectContents(Shown):
         """The images, cells by state, costs and rounds, as `status --json` prints them.
 
         `advice` is the best purchase that `advise` names; "" while it is too early to say, or
-        `next` is no query. `relations` says which labels may follow from others by relations that
-        nobody declared; "" if there are none, and before two trainings.
+        `next` is no query. `relations` names labels that may follow from others by undeclared
+        relations; "" if there are none, and before two trainings.
         """
         return status_and_step(self._project)[0]
 
@@ -172,10 +172,8 @@ class ProjectContents(Shown):
                 Empty: the operations, the last one first.
             last: the most operations.
 
-        Returns:
-            `operation` (its number), `at` (UTC), `command`, `moves` (`before`, `after`, and the
-            number of `cells`), `rounds` (that its cells were requested in), and whether it was
-            `undone`.
+        Returns: `operation` (its number), `at` (UTC), `command`, `moves` (`before`, `after`, and
+        the number of `cells`), `rounds` (that requested the cells), and `undone` (true or false).
 
         Raises:
             LedgerError: there is no such cell.

@@ -1,8 +1,8 @@
 """Checks the arguments of public methods by the methods' signatures before they run.
 
-A value of another type than its parameter's annotation, a word that is not among its `Literal`, a
-number out of its bounds, or a text that nothing could be named by, is refused in Python's words.
-Whether there is such a task, image or file, the method says itself.
+Python's own error message refuses a value of the wrong type, a word outside a parameter's
+`Literal`, a number out of bounds, and a text that cannot be a name. Whether there is such a task,
+image or file, the method says itself.
 """
 
 import math
@@ -331,9 +331,9 @@ _ADMITTING: Mapping[Any, Callable[[Any, Any], Any]] = {
 
 
 def steady(owner: type[T]) -> type[T]:
-    """A class of `ProjectContents` each of whose public methods knows the tasks of its beginning.
+    """Let each public method of a class read the tasks as they are when the call begins.
 
-    What others change meanwhile is seen by the next call. An iterator is one reading anyway.
+    Changes by other processes are seen by the next call. An iterator is a single reading anyway.
     """
     for name, method in list(vars(owner).items()):
         is_plain = isfunction(method) and not isgeneratorfunction(method)
@@ -382,12 +382,12 @@ def ended_steps(progress: Progress) -> Iterator[None]:
 
 @dataclass_transform(frozen_default=True, eq_default=False)
 class CommandRequest:
-    """What a command is asked; `**` unpacks it into a call of the method that takes it.
+    """The arguments of a command; `**` unpacks it into a call of the method that takes it.
 
-    A subclass is a frozen dataclass whose constructor refuses values that do not fit. Its class
-    arguments say how the command line spells a field whose option has not its name, or a value that
-    is shown as another word: "--class CLASS". A word alone is that of an argument, and a hyphen
-    hides a field.
+    A subclass is a frozen dataclass whose constructor refuses values that do not fit. Class
+    arguments say how the command line spells a field whose option has a different name, or a value
+    shown as another word: "--class CLASS". A word alone is that of an argument, and a hyphen hides
+    a field.
     """
 
     #: Fields that say nothing without another one, and fields that others do not go with.

@@ -37,6 +37,7 @@ from labelgrid.api.requests import (
     SetSplitRequest,
     SkipRequest,
     SpreadRequest,
+    SupplyRequest,
     TimeRequest,
     UndoRequest,
 )
@@ -79,6 +80,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.score.table import Table
     from labelgrid.storage.addresses import Address
     from labelgrid.suppliers.relate import Related
+    from labelgrid.suppliers.supply import Supplied
 
 
 @check_methods
@@ -180,8 +182,8 @@ class Project(ProjectContents):
         Args:
             folder: the project's.
             progress: receives the progress of long work; None: as `create`.
-            is_command: the tasks and images are those of now until it is closed, whatever others
-                change; otherwise they are those of the beginning of each call.
+            is_command: keep the present tasks and images until the project is closed, whatever
+                other processes change; otherwise each call reads them at its beginning.
             looking: open a project that cannot be written, too: its ledger is read in a copy in the
                 temporary folder, and every change is refused.
 
@@ -264,6 +266,45 @@ class Project(ProjectContents):
         """
         return self._import(request, _sources(request.labels))
 
+    @takes(SupplyRequest)
+    def supply(self, request: SupplyRequest) -> "Supplied":
+        """Make labels of the training images by a model, and import them as a supplier's.
+
+        Images that have a label of the same revision and settings are left out. If a call is
+        killed, the same call goes on where it was.
+
+        Returns:
+            what was supplied; no labels if only a share of them was made.
+
+        Raises:
+            LabelgridError: the model cannot be used, or is refused, or a label cannot be imported.
+        """
+        from labelgrid.suppliers import supply as steps
+        from labelgrid.suppliers.label_maker import PRELOADED
+
+        maker = steps.build_maker(
+            self._project,
+            request.maker,
+            Path(request.model),
+            chosen=request.tasks or {},
+            options=request.settings or {},
+        )
+        order = steps.SupplyOrder(
+            name=request.supplier,
+            maker=maker,
+            cost=request.cost,
+            map=_names(request.map),
+            limit=request.limit,
+        )
+        if request.dry_run:
+            return steps.try_supply(self._project, order, self._progress)
+        workplace = request.workplace(PRELOADED)
+        with self._job(workplace.share) as progress:
+            made = steps.make_labels(self._project, order, progress, workplace)
+        if made is None:
+            return steps.Supplied(supplier=order.name)
+        return steps.take_labels(self._project, order, made, self._progress)
+
     @takes(ImportAnswersRequest)
     def import_answers(self, request: ImportAnswersRequest) -> "Imported":
         """Import what is answered on the server of a labelling tool, as `import_labels` does.
@@ -278,19 +319,16 @@ class Project(ProjectContents):
 
     def _import(self, request: AnyImportRequest, source: "Source | Sequence[Source]") -> "Imported":
         """Import true labels, or labels of the supplier that a request names."""
-        from labelgrid.annotate.import_options import ImportOptions, read_names
+        from labelgrid.annotate.import_options import ImportOptions
         from labelgrid.imports.import_labels import import_labels
         from labelgrid.imports.import_supplied import import_supplied
 
         settings = self._project.settings
         is_supplied = "supplier" in request.given()
-        names = request.map or {}
-        if isinstance(names, str):
-            names = read_names(names)
         options = ImportOptions(
             task=request.task,
-            names=names,
-            known={} if is_supplied else settings.names,
+            names=_names(request.map),
+            kept_names={} if is_supplied else settings.names,
             rest=request.rest,
             kept_rest={} if is_supplied else settings.rest,
             keep=request.keep,
@@ -511,7 +549,7 @@ class Project(ProjectContents):
             self._project,
             path_or_address(request.images),
             out=Path(request.out),
-            known=optional_path(request.known),
+            known_labels=optional_path(request.known),
             progress=self._progress,
             soft=request.soft,
             overlay=request.overlay,
@@ -532,7 +570,7 @@ class Project(ProjectContents):
 
         path = optional_path(request.out) or self.folder / f"model.{request.to}"
         return export_model(
-            self._project, path, known=tuple(request.known), progress=self._progress
+            self._project, path, known_tasks=tuple(request.known), progress=self._progress
         )
 
     @takes(EvaluateRequest)
@@ -696,7 +734,7 @@ class Project(ProjectContents):
     def set_split(self, request: SetSplitRequest) -> list[str]:
         """Put images without a split into a split; `status` names them.
 
-        A labelgrid of before let Python put images into splits that no command reads.
+        Older versions let Python code put images into splits that no command reads.
 
         Returns:
             the ids of the images.
@@ -791,6 +829,13 @@ def _sources(labels: Places) -> "list[Path | Address]":
             next_step="Name a file or folder, or the `url=` of a server.",
         )
     return places
+
+
+def _names(names: Mapping[str, str] | str | None) -> Mapping[str, str]:
+    """What names of classes mean: a dictionary, pairs as a text, or a file of such."""
+    from labelgrid.annotate.import_options import read_names
+
+    return read_names(names) if isinstance(names, str) else names or {}
 
 
 def _rows(tasks: Places) -> list[TaskRow]:

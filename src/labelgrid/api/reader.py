@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 class ProjectReader(Project):
     """A project with its folder, for the page and the commands.
 
-    What reads or changes a project in a way that Python's users have no need of is a function of
-    its room, which takes `disk`.
+    An operation that users of Python do not need is a function of its package, which takes `disk`.
     """
 
     @property

@@ -80,7 +80,7 @@ class CreateRequest(
     weights="--weights FILE!",
     ledger="--ledger URL",
 ):
-    """What `Project.create` is asked.
+    """The arguments of `Project.create`.
 
     Args:
         folder: the project's folder; it must not exist, or be empty.
@@ -118,7 +118,7 @@ class CreateRequest(
 
 
 class AddRequest(NewImagesRequest, images="--images PATH", tasks="--task"):
-    """What `Project.add` is asked.
+    """The arguments of `Project.add`.
 
     Args:
         images: folders, or list files with one path per line, or the address of either, such as
@@ -137,15 +137,15 @@ class ChangeTaskRequest(
     classes="--class NAME",
     merge="--merge CLASS=INTO",
 ):
-    """What `Project.change_task` is asked.
+    """The arguments of `Project.change_task`.
 
     Args:
         name: the task's name.
         values: new values by key: cost, classes or an option of its label files; null, in Python
             None, takes an option back.
         classes: the names of classes to add at the end.
-        merge: a class, and the one that its pixels are counted as.
-        complete: the labels that are there show all classes, also those that were added after them.
+        merge: a class, and the class that its pixels are counted as.
+        complete: the existing labels show all classes, including classes that were added later.
             Otherwise they say nothing about these.
     """
 
@@ -167,16 +167,15 @@ class AnyImportRequest(
             layouts`; None: the tool that recognises the labels, else "folder".
         limit: import the labels of this number of images only, drawn at random; 0: all.
         seed: the seed of the draw of `limit`; None: 0.
-        task: the task of all labels, where their names do not say it; empty: the one that knows
-            their classes.
+        task: the task of all labels, where their names do not say it; empty: the task that knows
+            the labels' classes.
         map: what a tool's names of classes mean, "car=vehicle,person=ignore", or a file with such a
             pair a line; "ignore" is not labelled; kept for later imports, in [names] of the
             settings. A dictionary says the same.
-        rest: the class of pixels that no region of a tool covers, or "ignore": not labelled; kept
-            for the task and the tool, in [rest] of the settings; "none" ends that; empty: what is
-            kept, else they are not labelled.
-        keep: which of a tool's answers for one image counts, if there are several; None: they are
-            refused.
+        rest: the class of pixels that no region of a tool covers, or "ignore": not labelled. The
+            choice is kept for the task and the tool, in [rest] of the settings; "none" removes it;
+            empty: the kept choice, else not labelled.
+        keep: the answer that counts where a tool has several for one image; None: they are refused.
         accept: import labels although they look wrong beside earlier ones, predictions or other
             labels of the image.
         leave_out: go on without entries and files that are wrong; they are named. The result has
@@ -202,7 +201,7 @@ class AnyImportRequest(
 
 
 class ImportRequest(AnyImportRequest, labels="[LABELS]..."):
-    """What `Project.import_labels` is asked.
+    """The arguments of `Project.import_labels`.
 
     Args:
         labels: a labelling tool's file, zip or folder, a folder of labels, an answered request or a
@@ -224,10 +223,10 @@ class ImportRequest(AnyImportRequest, labels="[LABELS]..."):
 
 
 class ImportSuppliedRequest(AnyImportRequest, labels="[LABELS]...", supplier="--supplier NAME"):
-    """What `Project.import_supplied` is asked.
+    """The arguments of `Project.import_supplied`.
 
     Args:
-        labels: as of `Project.import_labels`.
+        labels: as in `Project.import_labels`.
         supplier: whose labels these are: cheap, and not true; they label no cell. A training uses
             them as far as the recipe trusts them.
         cost: what a label of the supplier costs; None: as it is declared, otherwise 0.
@@ -239,8 +238,46 @@ class ImportSuppliedRequest(AnyImportRequest, labels="[LABELS]...", supplier="--
     cost: Cost | None = None
 
 
+class SupplyRequest(
+    SpreadRequest,
+    supplier="NAME",
+    model="--model FILE|DIR",
+    tasks="--task TASK=OUTPUT",
+    settings="--set KEY=VALUE",
+    map="--map NAMES",
+):
+    """What `Project.supply` is asked.
+
+    Args:
+        supplier: whose labels these will be, as of `import_supplied`.
+        model: what the maker runs: of `onnx` the TOML file beside a model, of `project` the folder
+            of another project.
+        maker: what makes the labels; see `labelgrid list makers`.
+        tasks: which output of the model, or task of the other project, a task gets its labels
+            from; empty: as their names say.
+        settings: options of the maker, such as up_to=scale-shift.
+        map: what names of the model's classes mean, "diningtable=table,tvmonitor=television", or a
+            file with such a pair a line; classes that no name fits are not labelled. A dictionary
+            says the same.
+        cost: what a label of the supplier costs; None: as it is declared, otherwise 0.
+        limit: the most images to label now, drawn at random; 0: all that lack a label.
+        dry_run: make the label of one image, say how long all would take, and keep nothing.
+    """
+
+    supplier: str
+    model: Place
+    _: KW_ONLY
+    maker: str = "onnx"
+    tasks: Mapping[str, str] | None = None
+    settings: Mapping[str, Any] | None = None
+    map: Mapping[str, str] | str | None = None
+    cost: Cost | None = None
+    limit: Count = 0
+    dry_run: bool = False
+
+
 class ImportAnswersRequest(AnyImportRequest):
-    """What `Project.import_answers` is asked.
+    """The arguments of `Project.import_answers`.
 
     Args:
         url: the labelling tool's server, such as http://localhost:8080.
@@ -263,7 +300,7 @@ class ImportAnswersRequest(AnyImportRequest):
 class FitRequest(
     CommandRequest, changes="--set KEY=VALUE", weights="--weights FILE!", kw_only=True
 ):
-    """What `Project.fit` is asked.
+    """The arguments of `Project.fit`.
 
     Args:
         recipe: replaces the project's recipe for this training: a shipped one, or the path of a
@@ -286,7 +323,7 @@ class FitRequest(
 
 
 class ScoreRequest(SpreadRequest, predictions="--predictions FOLDER"):
-    """What `Project.score` is asked.
+    """The arguments of `Project.score`.
 
     Args:
         strategy: replaces the project's strategy, which says what is computed; see `labelgrid list
@@ -309,7 +346,7 @@ class QueryRequest(
     class_name="--class CLASS",
     like="--like IMAGE",
 ):
-    """What `Project.query` is asked.
+    """The arguments of `Project.query`.
 
     Args:
         budget: how much to spend, in `unit`; None: what `pairs` and `audit` take.
@@ -327,11 +364,11 @@ class QueryRequest(
         save: keep the picks of a dry run in this file.
         picks: request exactly the picks of such a file, if the pool has not changed since. Nothing
             but `prelabels` is given beside it.
-        class_name: pick images of which the newest model predicts most as this class, given by its
-            name or as "TASK:CLASS". Without `tasks`, labels of the class's task are asked for. It
-            picks in place of a strategy.
-        like: pick images that are most like this one, the id of an image or the path of a file. It
-            needs no model, and picks in place of a strategy.
+        class_name: pick images with the largest share of this class in the newest model's
+            predictions, given as a name or as "TASK:CLASS". Without `tasks`, labels of the class's
+            task are asked for. It picks in place of a strategy.
+        like: pick the images most similar to this image, given as an id or as the path of a file.
+            It needs no model, and picks in place of a strategy.
     """
 
     needs = (("save", "dry_run"),)
@@ -372,21 +409,21 @@ class QueryRequest(
 
 
 class ExportRequest(CommandRequest, local_files="--local-files FOLDER"):
-    """What `Project.export` is asked.
+    """The arguments of `Project.export`.
 
     Args:
         out: the folder to write; None: one per round, in the project; of labels, the project's
             `export`.
-        to: the labelling tool; see `labelgrid list tools`. Requests that it does not take, such as
-            of depth where one draws regions, are left out, and counted in the result.
+        to: the labelling tool; see `labelgrid list tools`. Requests that the tool does not take,
+            such as depth for a tool of regions, are left out, and counted in the result.
         round: export the requests of this round only; 0: those of the held-out images.
         task: export the requests of this task, or of these, only; empty: of all.
         labels: write all labels instead of requests.
         link: link to the images instead of copying them.
         url: a labelling tool's server, which gets the requests instead of a folder.
         token_file: a file with the access token of one of the server's users, alone.
-        local_files: a folder of the server's own machine from which it serves images: they are
-            written to `out` below it; None: they are uploaded.
+        local_files: a folder of the server's own machine from which the server serves images: they
+            are written to `out` below it; None: they are uploaded.
     """
 
     alone = (("labels", ("round", "task", "link", "url", "token_file", "local_files")),)
@@ -403,7 +440,7 @@ class ExportRequest(CommandRequest, local_files="--local-files FOLDER"):
 
 
 class CancelRequest(CommandRequest, cells="[CELLS]"):
-    """What `Project.cancel` is asked.
+    """The arguments of `Project.cancel`.
 
     Args:
         cells: cells as IMAGE:TASK, or request ids.
@@ -419,7 +456,7 @@ class CancelRequest(CommandRequest, cells="[CELLS]"):
 
 
 class PredictRequest(SpreadRequest, images="IMAGES"):
-    """What `Project.predict` is asked.
+    """The arguments of `Project.predict`.
 
     Args:
         images: a folder of images, or one image; or the address of either, or of a list.
@@ -428,9 +465,9 @@ class PredictRequest(SpreadRequest, images="IMAGES"):
         soft: also write class probabilities and the like, as .npz.
         overlay: also draw each photograph with each prediction over it, as
             OUT/overlays/TASK/IMAGE.jpg.
-        relations: derive predictions from others by relations that are on: "missing": those of
-            tasks that the network did not learn; "mean": also the others, whose predictions become
-            the mean of both; "none".
+        relations: derive predictions from other predictions by relations that are on: "missing":
+            for tasks that the network did not learn; "mean": for all tasks, averaged with the
+            network's own predictions; "none".
         leave_out: go on without images that cannot be read; left-out.txt lists them. So does
             `left_out` of the project.
     """
@@ -446,7 +483,7 @@ class PredictRequest(SpreadRequest, images="IMAGES"):
 
 
 class ExportModelRequest(CommandRequest, out="--out FILE"):
-    """What `Project.export_model` is asked.
+    """The arguments of `Project.export_model`.
 
     Args:
         out: the file; None: `model.onnx` in the project.
@@ -473,10 +510,10 @@ class ProtocolRequest(
     Args:
         crop: the part of each image that counts: eigen-nyu, eigen-kitti, garg-kitti, or
             TOP:BOTTOM,LEFT:RIGHT in pixels or percent.
-        min_depth: labels of at most so many metres do not count, and predictions are raised to it;
-            None: no limit.
-        max_depth: labels of at least so many metres do not count, and predictions are lowered to
-            it; None: no limit. With a crop or a range, nothing is written for the report.
+        min_depth: labels at or below this depth in metres do not count, and predictions are raised
+            to it; None: no limit.
+        max_depth: labels at or above this depth in metres do not count, and predictions are lowered
+            to it; None: no limit. With a crop or a range, nothing is written for the report.
     """
 
     crop: str = ""
@@ -492,7 +529,7 @@ class ProtocolRequest(
 
 
 class EvaluateRequest(ProtocolRequest, labels="[LABELS]", predictions="--predictions FOLDER"):
-    """What `Project.evaluate` is asked.
+    """The arguments of `Project.evaluate`.
 
     Args:
         labels: a folder of labels.
@@ -507,7 +544,7 @@ class EvaluateRequest(ProtocolRequest, labels="[LABELS]", predictions="--predict
 
 
 class ReportRequest(CommandRequest, plots="--plots FOLDER"):
-    """What `Project.report` is asked.
+    """The arguments of `Project.report`.
 
     Args:
         out: the HTML file; None: `report.html` in the folder.
@@ -522,7 +559,7 @@ class ReportRequest(CommandRequest, plots="--plots FOLDER"):
 
 
 class AuditRequest(SpreadRequest, kw_only=True):
-    """What `Project.audit` is asked.
+    """The arguments of `Project.audit`.
 
     Args:
         folds: the networks to train by the project's recipe, each without a fold of the images
@@ -535,7 +572,7 @@ class AuditRequest(SpreadRequest, kw_only=True):
 
 
 class RelateRequest(PlacedRequest, kw_only=True):
-    """What `Project.relate` is asked.
+    """The arguments of `Project.relate`.
 
     Args:
         write: write the trust into labelgrid.toml, and the field of view of unknown cameras into
@@ -546,7 +583,7 @@ class RelateRequest(PlacedRequest, kw_only=True):
 
 
 class ControlRequest(CommandRequest, kw_only=True):
-    """What `Project.control` is asked.
+    """The arguments of `Project.control`.
 
     Args:
         seeds: the number of trainings on each of the two; 6 at least.
@@ -556,7 +593,7 @@ class ControlRequest(CommandRequest, kw_only=True):
 
 
 class TimeRequest(CommandRequest, kw_only=True):
-    """What `Project.time` is asked.
+    """The arguments of `Project.time`.
 
     Args:
         own_recipe: measure only the project's recipe.
@@ -566,7 +603,7 @@ class TimeRequest(CommandRequest, kw_only=True):
 
 
 class AdviseRequest(CommandRequest, kw_only=True):
-    """What `Project.advise` is asked.
+    """The arguments of `Project.advise`.
 
     Args:
         budget: the cost that the purchases are compared at; None: that of the last round.
@@ -576,7 +613,7 @@ class AdviseRequest(CommandRequest, kw_only=True):
 
 
 class SkipRequest(CommandRequest, cells="CELLS"):
-    """What `Project.skip` is asked.
+    """The arguments of `Project.skip`.
 
     Args:
         cells: requested cells as IMAGE:TASK, or request ids.
@@ -589,7 +626,7 @@ class SkipRequest(CommandRequest, cells="CELLS"):
 
 
 class SetSplitRequest(CommandRequest, split="SPLIT", images="[IMAGES]..."):
-    """What `Project.set_split` is asked.
+    """The arguments of `Project.set_split`.
 
     Args:
         split: the split: train, val or test.
@@ -604,7 +641,7 @@ class SetSplitRequest(CommandRequest, split="SPLIT", images="[IMAGES]..."):
 
 
 class UndoRequest(CommandRequest, kw_only=True):
-    """What `Project.undo` is asked.
+    """The arguments of `Project.undo`.
 
     Args:
         dry_run: say what would be undone, and change nothing.
@@ -617,15 +654,15 @@ class UndoRequest(CommandRequest, kw_only=True):
 
 
 class CellsRequest(CommandRequest, kw_only=True):
-    """What `Project.cells` is asked.
+    """The arguments of `Project.cells`.
 
     Args:
         state: only the cells in this state; None: all, and those without a label too.
         task: only the cells of this task; None: all tasks.
         split: only the cells of this split's images; None: all.
         round: only the cells that this round asked for; 0: no round; None: all.
-        order: of the images: changed, loss/TASK, share/TASK:CLASS (the largest predicted share
-            first), or a scored statistic; empty: by their ids.
+        order: the order of the images: changed, loss/TASK, share/TASK:CLASS (the largest predicted
+            share first), or a scored statistic; empty: by their ids.
     """
 
     state: StateName | None = None

@@ -45,11 +45,11 @@ class SimulateRequest(
     only="--tasks",
     on="--on PLACE",
 ):
-    """What `labelgrid.simulate` and `labelgrid.estimate` are asked.
+    """The arguments of `labelgrid.simulate` and `labelgrid.estimate`.
 
     Args:
-        recipe: a recipe with a table [simulate], by its name or path; without one, the one in
-            `out`, which is made of the project's own recipe and labels if there is none.
+        recipe: a recipe with a table [simulate], by name or path; empty: the recipe in `out`, which
+            is made from the project's own recipe and labels if missing.
         data: the data set's root; without `recipe`, the folder of a project.
         out: the folder of all runs; an existing one is resumed.
         weights: a local file of backbone weights. None fetches them if the recipe asks for
@@ -104,7 +104,7 @@ class AnalyseRequest(
     values="--set KEY=VALUE",
     strategies="--strategy",
 ):
-    """What `labelgrid.analyse` is asked.
+    """The arguments of `labelgrid.analyse`.
 
     Args:
         folder: the folder of a finished study.
@@ -125,7 +125,7 @@ class AnalyseRequest(
 
 
 class ScenesRequest(CommandRequest, out="OUT"):
-    """What `labelgrid scenes` is asked.
+    """The arguments of `labelgrid scenes`.
 
     Args:
         out: the data set's folder; an existing one is extended.
@@ -277,7 +277,7 @@ def report(
     """Write the report of a project or a study as one self-contained HTML file.
 
     Args:
-        folder: of the project or the study.
+        folder: the folder of the project or the study.
         out: the HTML file; None: `report.html` in the folder.
         plots: a folder for each figure as SVG and PNG.
         pictures: predict the shown cells that have no pictures yet; loads the model.

@@ -49,9 +49,9 @@ class AuditedLabel(Shown):
         place: among the labels of its task; 1 is the most doubtful.
         doubt: see `labelgrid.evidence.label_doubt`; 0 if nothing speaks against it.
         reasons: what does, in words, the strongest first.
-        path: of its file in the project.
+        path: the path of its file in the project.
         confirmed: whether somebody looked at it and found it right.
-        others: reason -> the other labels that it speaks of, such as one that this contradicts.
+        others: reason -> further labels behind the reason, such as a contradicting label.
         part: the part that looks wrong, in percent of width and height; None: no part alone.
     """
 

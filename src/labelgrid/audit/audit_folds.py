@@ -46,7 +46,7 @@ WIDTH = 320
 
 @dataclass(frozen=True, kw_only=True)
 class FoldLabel:
-    """What the network of a fold says of a label: an entry of a fold's `labels.json`.
+    """A fold's network's judgement of a label: an entry of the fold's `labels.json`.
 
     Args:
         image: its image.
@@ -118,7 +118,7 @@ def train_folds(
     )
     drawn = {fold.name: fold for fold in _folds(project, folds, progress)}
     training = Pass[PassPart](
-        what="Training on folds",
+        activity="Training on folds",
         folder=folder / FOLDER,
         function=train_ordered_fold,
         arguments=lambda part: (job,),
@@ -140,7 +140,7 @@ class FoldJob:
         folder: the project's.
         roster: the project's tasks and images.
         folds: their number.
-        threads: with which a network is trained.
+        threads: the threads with which a network is trained.
     """
 
     folder: Path

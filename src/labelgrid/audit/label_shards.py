@@ -1,7 +1,7 @@
 """Compares the labels of a project with their images in shards, in any place. Loads no torch.
 
-A shard is some of the images; what is found about their labels is one file, which depends on the
-ledger, the settings, and the files of images and labels alone.
+A shard is a part of the images. The findings about their labels are one file, which depends only on
+the ledger, the settings, and the files of images and labels.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,12 +49,12 @@ def compare_shard(
 def find_evidence(
     project: ProjectFolder, progress: Progress, workplace: Workplace = IN_THIS_PROCESS
 ) -> LabelEvidence | None:
-    """Compare every label with its image, and with further labels of the image and of the task.
+    """Compare every label with its image, and with other labels of the image and of the task.
 
-    Which classes each shows is kept.
+    The classes that each label shows are stored.
 
     Returns:
-        What was found; None if that was only a share.
+        The evidence; None if only a share of the labels was compared.
 
     Raises:
         ProjectError: shards could not be compared.
@@ -83,7 +83,7 @@ def label_pass(project: ProjectFolder, image_ids: Sequence[str]) -> RecordPass[C
     files = {row.image_id: (row.root, row.digest) for row in project.store.images()}
     arguments = (project.folder.absolute(), project.store.known_roster())
     return RecordPass(
-        what="Comparing labels",
+        activity="Comparing labels",
         folder=project.folder.absolute() / FOLDER,
         kind=ComparedShard,
         items=image_ids,

@@ -21,8 +21,8 @@ from labelgrid.project.folder import ProjectFolder
 def suspects(project: ProjectFolder) -> list[AuditedLabel] | None:
     """The doubted labels, the most doubtful first; None before the first audit.
 
-    A label that was withdrawn, replaced or confirmed since is none of them, and a reason that
-    speaks of another label counts only while that one is there.
+    A label that was withdrawn, replaced or confirmed since is no suspect, and a reason that
+    involves a second label counts only while the second label exists.
 
     Raises:
         ProjectError: the table of the audit is damaged.

@@ -24,7 +24,7 @@ class TerminalBars:
     """Shows a bar for each step, below one another.
 
     Args:
-        console: of the terminal.
+        console: the console of the terminal.
     """
 
     def __init__(self, console: "Console") -> None:
@@ -44,13 +44,13 @@ class TerminalBars:
         self.task: Any = None
         self.unit = ""
 
-    def start(self, what: str, total: int, unit: str) -> None:
+    def start(self, step: str, total: int, unit: str) -> None:
         """As `Progress.start`."""
         self.unit = unit
         self.bars.start()
         if self.task is not None:
             self.bars.stop_task(self.task)
-        text = escape_control_characters(what)
+        text = escape_control_characters(step)
         self.task = self.bars.add_task(text, total=total, rate=unit, note="")
 
     def advance(self, amount: int = 1, note: str = "") -> None:
@@ -76,8 +76,7 @@ class TerminalBars:
 class NotebookBars:
     """Shows the steps of a call in the output of a notebook's cell, in one place.
 
-    The step that goes on is a bar; of those before, the long ones stay as lines, as does what was
-    said.
+    The running step is a bar. Finished steps that took long stay as lines, and so do messages.
     """
 
     def __init__(self) -> None:
@@ -91,10 +90,10 @@ class NotebookBars:
         self.drawn = 0.0
         self.handle: Any = None
 
-    def start(self, what: str, total: int, unit: str) -> None:
+    def start(self, step: str, total: int, unit: str) -> None:
         """As `Progress.start`."""
         self._keep()
-        self.title = what
+        self.title = step
         self.total = total
         self.unit = unit
         self.done = 0
@@ -163,10 +162,10 @@ class CallerBars:
     def __init__(self) -> None:
         self.bars: TerminalBars | NotebookBars | None = None
 
-    def start(self, what: str, total: int, unit: str) -> None:
+    def start(self, step: str, total: int, unit: str) -> None:
         """As `Progress.start`."""
         self.bars = self.bars or _new_bars()
-        self.bars.start(what, total, unit)
+        self.bars.start(step, total, unit)
 
     def advance(self, amount: int = 1, note: str = "") -> None:
         """As `Progress.advance`."""

@@ -51,7 +51,7 @@ class Camera:
         return cls(focal, focal, (width - 1) / 2, (height - 1) / 2)
 
     def shift(self, columns: float, rows: float) -> "Camera":
-        """The camera of the image that begins so many pixels further right and down: of a crop.
+        """The camera of a crop that begins so many pixels further right and down.
 
         Example:
             >>> Camera(8, 8, 3.5, 2.5).shift(2, -1)

@@ -87,10 +87,11 @@ class PairComparison:
     """One strategy compared with another over the same seeds.
 
     Args:
-        mean: of the paired differences, first minus second.
+        mean: the mean of the paired differences, first minus second.
         low, high: its 95 % bootstrap interval, or the smallest and the largest difference with too
             few pairs.
-        p: of the exact paired permutation test, two-sided; NaN if the pair is not tested.
+        p: the p-value of the exact paired permutation test, two-sided; NaN if the pair is not
+            tested.
         holm: `p`, corrected for all tested pairs.
         seeds: the number of pairs.
         verdict: the first strategy compared with the second.
@@ -140,10 +141,11 @@ def compare(
         pairs: by name, the values of the first and of the second, of the same seeds in the same
             order.
         better: whether higher or lower values are better.
-        seed: of the bootstrap draws.
-        further: by name, other readings of a pair's values, where they are not known exactly. There
-            is a difference if there is one by each reading: p is the largest of all, or 1 if their
-            means have other signs, and the interval spans those of all.
+        seed: the seed of the bootstrap draws.
+        further: by name, other readings of a pair's values, where they are not known exactly. Two
+            strategies differ only if they differ by each reading: p is the largest p of all
+            readings, or 1 if their means have different signs, and the interval spans all
+            intervals.
 
     Raises:
         ValueError: a difference is not a finite number, so nothing can be said of it.

@@ -1,4 +1,4 @@
-"""Reads texts of other programs: UTF-8, UTF-16, or what their computers write by default."""
+"""Reads texts of other programs: UTF-8, UTF-16, or the default encodings of their computers."""
 
 import codecs
 import re
@@ -55,8 +55,8 @@ class UnknownEncodingError(UnicodeDecodeError):
 def decode(data: bytes, words: Collection[str] = ()) -> Decoded:
     """Decode a text.
 
-    A mark at its beginning, or zeros where UTF-16 has them, say the encoding; else it is UTF-8.
-    What is neither is read in the one encoding of a computer in which it holds known words.
+    A byte order mark, or zeros where UTF-16 has them, give the encoding; else UTF-8 is assumed. A
+    text in neither encoding is read in the only computer encoding in which it contains known words.
 
     Args:
         data: the text's bytes.

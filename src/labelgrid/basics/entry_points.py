@@ -33,7 +33,7 @@ class InstalledPlugin:
 
     @property
     def origin(self) -> str:
-        """The package that brings it, and its code there."""
+        """The package of the plug-in, and the code in the package."""
         return f"{self.package} ('{self.target}')"
 
     @property

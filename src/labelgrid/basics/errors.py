@@ -16,9 +16,9 @@ class LabelgridError(Exception):
     The command line prints it without a traceback and exits with `exit_code`.
 
     Args:
-        what: what was found and what was expected, one sentence.
+        what: the finding and the expectation, in one sentence.
         where: the file, cell or key.
-        next_step: what to do about it, one sentence.
+        next_step: the next step, in one sentence.
         unchanged: what was left unchanged, one sentence.
 
     Example:

@@ -30,7 +30,7 @@ class PluginChoice:
 
     Args:
         name: a plug-in of its folder, or your own: "package.module:object".
-        options: of the plug-in.
+        options: the options of the plug-in.
     """
 
     name: str
@@ -43,8 +43,8 @@ class Folder:
 
     Args:
         package: the folder's package below `labelgrid`.
-        noun: what one of its plug-ins is, for messages.
-        members: what a plug-in has when it is built, which tells it from any other object.
+        noun: the word for a plug-in of the folder, for messages.
+        members: the attributes that a built plug-in has, and by which it is recognised.
     """
 
     package: str
@@ -75,6 +75,7 @@ FOLDERS: dict[str, Folder] = {
     "executors": Folder(
         "executors.places", "executor", ("workers", "share", "start", "wait", "stop")
     ),
+    "makers": Folder("suppliers.makers", "maker of labels", ("files", "declared", "make")),
     "analyses": Folder(
         "lab.simulation.analyses",
         "analysis",
@@ -264,8 +265,8 @@ def create(folder: str, name: str, *arguments: Any) -> Any:
     """Build a plug-in, and check its interface.
 
     Raises:
-        PluginError: there is no such plug-in, it cannot be built, or what it builds lacks a member
-            of the interface.
+        PluginError: there is no such plug-in, it cannot be built, or the built object lacks a
+            member of the interface.
 
     Example:
         >>> create("tools", "folder").send.__name__
@@ -379,7 +380,8 @@ class _OptionsLoader(SourceFileLoader):
 def _needed_statements(statements: list[ast.stmt]) -> list[ast.stmt]:
     """The statements that `Options` needs.
 
-    They are those that bind it, and those that bind a name which these use.
+    Needed are the statements that bind the name, and the statements that bind a name used in a
+    needed statement.
     """
     wanted = {"Options", "annotations", "*"}  # the last two: of __future__, and of any import
     before = set[str]()
@@ -562,7 +564,7 @@ def _new_module(name: str) -> str:
 def describe(folder: str) -> dict[str, str]:
     """The first lines of the docstrings of a folder's plug-ins, without imports.
 
-    Those of installed packages follow, with the package that brings each.
+    Plug-ins of installed packages follow, with the name of the package.
     """
     bases = _paths(folder)
     lines = {}

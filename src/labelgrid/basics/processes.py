@@ -78,11 +78,11 @@ def set_threads(threads: int) -> None:
 def limit_spinning() -> None:
     """Let waiting threads sleep soon, unless the user chose otherwise.
 
-    GNU's OpenMP, with which torch computes, reads this when torch is loaded. By default its threads
-    spin ten times as long: where other programs use the cores, too, they take them from the thread
-    that is waited for. There they sleep at once. On a machine that nothing else uses they would be
-    slow to wake (benchmarks/busy_machine.py). Those of NumPy's products, which are rarely wanted
-    again at once, sleep soon on every machine. Neither changes a result.
+    GNU's OpenMP, with which torch computes, reads this when torch is loaded. By default, waiting
+    threads spin ten times as long; on busy cores they take time from the thread that the others
+    wait for. There they sleep at once. On a machine that nothing else uses they would be slow to
+    wake (benchmarks/busy_machine.py). Threads of NumPy's products, which are rarely needed again at
+    once, sleep soon on every machine. Neither changes a result.
     """
     if TICKS not in os.environ:
         _chosen[TICKS] = "16"
@@ -99,8 +99,9 @@ def given_environment() -> dict[str, str]:
 def _is_busy() -> bool:
     """Whether other programs leave too few cores for a thread on each.
 
-    The average of the last minute may be of the user's command before this one, which has ended, so
-    only more than a command alone makes count; what runs now, without this process, always does.
+    The average of the last minute may come from the user's previous command, which has ended. So
+    the average counts only above the load of a single command. Running processes other than this
+    one always count.
     """
     try:
         average, _, _, now, *_ = LOAD.read_text(encoding="ascii").split()

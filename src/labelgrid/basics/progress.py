@@ -7,7 +7,7 @@ from typing import Any, Protocol
 class Progress(Protocol):
     """Receives the progress of long work; the command line shows it with rate and ETA."""
 
-    def start(self, what: str, total: int, unit: str) -> None:
+    def start(self, step: str, total: int, unit: str) -> None:
         """Start a step of `total` units; the step before ends."""
 
     def advance(self, amount: int = 1, note: str = "") -> None:
@@ -27,7 +27,7 @@ class StudyProgress(Progress, Protocol):
 class Silent:
     """Ignores all progress."""
 
-    def start(self, what: str, total: int, unit: str) -> None:
+    def start(self, step: str, total: int, unit: str) -> None:
         """As `Progress.start`."""
 
     def advance(self, amount: int = 1, note: str = "") -> None:

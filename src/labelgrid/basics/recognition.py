@@ -21,7 +21,7 @@ class Recognition:
 def recognitions(plug_ins: Mapping[str, object], path: Path) -> dict[str, Recognition]:
     """The answers of plug-ins that recognise a file or folder, by name, the surest first.
 
-    Left out are plug-ins that do not recognise it, and those that have no `recognise`.
+    Plug-ins that do not recognise the file, and plug-ins without `recognise`, are left out.
 
     Example:
         >>> recognitions({"old": object()}, Path("label.png"))

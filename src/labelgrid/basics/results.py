@@ -44,7 +44,8 @@ class ClassScore:
     """How well a class was predicted.
 
     Args:
-        iou: in percent, over the set; NaN if it is neither in the labels nor in the predictions.
+        iou: the IoU over the set, in percent; NaN if it is neither in the labels nor in the
+            predictions.
         pixels: the number of the labels' pixels of the class.
     """
 

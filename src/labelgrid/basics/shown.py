@@ -80,7 +80,7 @@ def figure(picture: bytes, alt: str, lines: Sequence[str] = (), width: int = 0) 
         picture: the content of a JPEG or PNG file; empty: there is none.
         alt: what it shows.
         lines: the lines.
-        width: of the figure in pixels; 0: the picture's own.
+        width: the width of the figure in pixels; 0: the picture's own.
     """
     text = [f"<div>{escape(line)}</div>" for line in lines]
     if text:

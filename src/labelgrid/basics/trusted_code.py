@@ -67,7 +67,7 @@ def check_trusted(name: str, shown: str = "") -> str:
 
     Args:
         name: the code.
-        shown: what a refusal calls it, if not by its name.
+        shown: the name in a refusal, if it differs from the module's.
 
     Raises:
         PluginError: the name has another form, the module is labelgrid's or Python's, or the user

@@ -100,7 +100,7 @@ def main() -> None:
 def _tell_end(error: LabelgridError | None) -> None:
     """Say why the command ends; None: it was stopped.
 
-    Whoever started this process beside others says it for all of them at once.
+    If several processes were started together, the process that started them prints the end once.
     """
     if TOGETHER in os.environ:
         from labelgrid.executors.together import leave_error  # slow to load

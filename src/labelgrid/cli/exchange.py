@@ -1,4 +1,4 @@
-"""Commands that exchange requests and labels with labelling tools: import, export, cancel.
+"""Commands that bring requests out and labels in: import, supply, export, cancel.
 
 Loads no torch.
 """
@@ -16,6 +16,7 @@ from labelgrid.api.requests import (
     ImportAnswersRequest,
     ImportRequest,
     ImportSuppliedRequest,
+    SupplyRequest,
 )
 from labelgrid.api.spelling import words_of
 from labelgrid.basics.errors import PluginError, UsageError, command, note_unchanged
@@ -23,6 +24,7 @@ from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.cli.opening import open_project
 from labelgrid.cli.options import with_options
+from labelgrid.cli.shares import said_share
 
 if TYPE_CHECKING:
     from labelgrid.api.project import Project
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class TypedImportRequest(ImportAnswersRequest, ImportSuppliedRequest, ImportRequest):
-    """What the command `import` is asked.
+    """The arguments of the command `import`.
 
     Args:
         labels: a labelling tool's file, zip or folder, or a folder of labels, or the address of
@@ -112,6 +114,24 @@ def import_(
         screen.say(f"Nothing was imported. Next: {again}")
 
 
+@note_unchanged("Nothing was imported; labels that were made are kept for the next run.")
+@with_options()
+def supply(
+    folder: Path,
+    request: SupplyRequest,
+    json: bool = False,
+) -> None:
+    """Make labels of the training images by a model, and import them as a supplier's.
+
+    Example: [bold]labelgrid supply flat depth-anything --model models/depth-anything.toml[/]
+    """
+    request = replace(request, maker=_plugin_name(request.maker, "makers") or "")
+    with open_project(folder) as project:
+        done = project.supply(**request)
+    if not said_share(request.on, json):
+        screen.print_result(done, json)
+
+
 @with_options()
 def export(
     folder: Path,
@@ -133,6 +153,7 @@ def export(
         done = project.export(**request)
     values = {**vars(done), "folders": list(map(str, done.folders))}
     del values["rest"]
+    values["what"] = values.pop("contents")
     screen.print_result(values, json, str(done))
 
 
@@ -176,4 +197,4 @@ def say_requested_again(count: int) -> str:
 
 
 #: The commands of this module.
-COMMANDS = (export, cancel, import_)
+COMMANDS = (export, cancel, import_, supply)

@@ -106,6 +106,7 @@ def _show_new(project: "ProjectReader", time: bool) -> None:
     from labelgrid.advice.first_time import FirstTime, first_time
     from labelgrid.operations.early_warnings import early_warnings
     from labelgrid.operations.next_step import first_query, next_step
+    from labelgrid.suppliers.ready_models import ready_models
 
     folder = project.folder
     counts = project.counts()
@@ -130,6 +131,8 @@ def _show_new(project: "ProjectReader", time: bool) -> None:
     offers = project.offered_relations()
     if offers:
         screen.say(f"  {offers}")
+    for model in ready_models(project.disk):
+        screen.say(f"  {model.text(folder)}")
     for line in early_warnings(project.disk):
         screen.say(f"  {line}")
     too = HELDOUT_TOO if counts.heldout else ""

@@ -43,7 +43,7 @@ def report(
 ) -> None:
     """Write the report of a project or a study as one self-contained HTML file.
 
-    Of a study, print delta_mtl.
+    For a study, print delta_mtl.
 
     Example: [bold]labelgrid report flat --out flat.html[/]
     """

@@ -81,7 +81,7 @@ class TypedOption:
     """An option or an argument of a command.
 
     Args:
-        parameter: of the command, or a field of its request.
+        parameter: a parameter of the command, or a field of its request.
         words: how it is spelled, as in `CommandRequest`.
         meaning: what it means.
     """

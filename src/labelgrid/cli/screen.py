@@ -45,10 +45,10 @@ class Lines:
         self.began = 0.0
         self.printed = 0.0
 
-    def start(self, what: str, total: int, unit: str) -> None:
+    def start(self, step: str, total: int, unit: str) -> None:
         """As `Progress.start`."""
         self.end()
-        self.what = what
+        self.what = step
         self.total = total
         self.unit = unit
         self.done = 0
@@ -74,7 +74,7 @@ class Lines:
         note(text)
 
     def end(self) -> None:
-        """End the step, if there is a step; a step of nothing has no line."""
+        """End the current step, if any; an empty step prints no line."""
         if self.what and self.total:
             self._print("")
         self.what = ""
@@ -103,9 +103,9 @@ class Bar:
 
         return TerminalBars(console)
 
-    def start(self, what: str, total: int, unit: str) -> None:
+    def start(self, step: str, total: int, unit: str) -> None:
         """As `Progress.start`."""
-        self.steps.start(what, total, unit)
+        self.steps.start(step, total, unit)
 
     def advance(self, amount: int = 1, note: str = "") -> None:
         """As `Progress.advance`."""

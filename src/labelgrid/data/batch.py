@@ -60,15 +60,14 @@ class Batch:
     Args:
         ids: b image ids.
         images: float32 [b, 3, h, w], normalised.
-        targets: by task, a target [b, c, h, w]; a missing label has no valid pixel.
+        targets: a target [b, c, h, w] for each task; a missing label has no valid pixel.
         weights: the weight of each cell's label in training, float32 [b, t], in the order of the
             tasks.
         frames: the b frames of whole images; empty in training.
-        soft: in training, soft targets by term and task, for the terms that read soft labels.
-        supplied: in training, by task, labels of suppliers that are true up to a scale, or not sure
-            everywhere; of an image that has no target of the task. Only the supervised loss reads
-            these.
-        known: in training, by task, the labels that the network gets as known labels; empty: none.
+        soft: soft targets by term and task, in training, for the terms that read soft labels.
+        supplied: suppliers' labels by task, in training, that are true up to a scale or not sure
+            everywhere, for images without a target. Only the supervised loss reads these labels.
+        known: the known labels that the network gets in training, by task; empty: none.
         camera: the cameras of the images, float32 [b, 4]: fx, fy, cx and cy in pixels of the batch
             (`labelgrid.basics.camera`); NaN where an image's is unknown. None if all are.
     """
@@ -137,11 +136,11 @@ class Item:
     Args:
         id: the image id.
         image: RGB, uint8 [h, w, 3].
-        labels: by task.
-        weights: of its cells, in the order of the tasks.
+        labels: the labels by task.
+        weights: the weights of its cells, in the order of the tasks.
         frame: its frame, if it is a whole image.
         soft: its soft labels, by `term/task`.
-        camera: that took it; None if it is unknown.
+        camera: the camera of the image; None if unknown.
     """
 
     id: str
@@ -199,7 +198,7 @@ def network_inputs(batches: Sequence[Batch]) -> tuple[Tensor, dict[str, Target] 
     images = torch.cat([batch.images for batch in batches])
     if not any(batch.known for batch in batches):
         return images, None
-    known = {}
+    known_labels = {}
     for name in batches[0].targets:
         parts = []
         for batch in batches:
@@ -208,8 +207,8 @@ def network_inputs(batches: Sequence[Batch]) -> tuple[Tensor, dict[str, Target] 
             else:
                 target = batch.targets[name]
                 parts.append(target.where(torch.zeros_like(target.present)))
-        known[name] = Target.cat(parts)
-    return images, known
+        known_labels[name] = Target.cat(parts)
+    return images, known_labels
 
 
 def normalise_images(images: Bytes, options: DataOptions) -> Tensor:

@@ -64,7 +64,7 @@ class StoredLabel(NamedTuple):
 class CachedSource(WrappedImages):
     """A `Source` with weights, some of whose images and labels are read from a memory-mapped file.
 
-    In a process that does not inherit the memory of this one, it is the source itself.
+    A process that does not inherit this process's memory reads from the source itself.
 
     Args:
         source: the source of all else.
@@ -117,16 +117,16 @@ def cache_source(
     """Decode images and labels into a file, and read the file inside the block.
 
     The file has at most `limit` bytes. It has no name, so that nothing is left of it, even after a
-    kill. What does not fit is read from its own files; if the disk is full, so is what is left.
-    What cannot be read is left to whoever needs it, and so is a label of which only some classes
-    were annotated, or of which a supplier is not sure.
+    kill. Images and labels that do not fit, also because the disk is full, are read from their own
+    files. Files that cannot be read are left to the reader that needs them, and so are labels with
+    only some classes annotated, and labels of which a supplier is not sure.
 
     Args:
         source: the images and labels.
-        tasks: of the labels.
+        tasks: the tasks of the labels.
         image_ids: the images to decode, in this order.
         limit: 0: decode none.
-        folder: on whose disk the file is.
+        folder: the folder on whose disk the file is.
         progress: reports the decoding.
     """
     if not limit or not image_ids:

@@ -128,10 +128,10 @@ class Cameras:
     """The cameras of the images below a folder. It holds names and numbers.
 
     Args:
-        everywhere: of the images that nothing else is about.
-        folders: of the images below folders; a folder's name ends in a slash.
-        images: of images, by id.
-        exif: whether the camera of an image that nothing else is about is that of its EXIF data.
+        everywhere: the camera of all images without an entry of their own.
+        folders: cameras of all images below a folder; a folder's name ends in a slash.
+        images: cameras of single images, by id.
+        exif: whether the EXIF data give the camera of an image without any entry.
     """
 
     everywhere: View = View()

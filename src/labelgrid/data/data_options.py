@@ -25,13 +25,13 @@ class DataOptions:
             padding.
         zoom_between: draw any factor between the smallest and the largest of `zoom` instead,
             evenly.
-        rotate: in training the image turns by up to so many degrees to either side; what is empty
-            then is padding.
+        rotate: the largest angle in degrees by which an image turns in training, to either side;
+            what is empty then is padding.
         at: position of crops in training: "random", or always the "centre" (the survey's zoom).
         jitter: brightness, contrast and saturation change by up to this share in training; 0: no
             change.
-        mean, std: of the input's channels (RGB in 0..1), for normalisation; the defaults are
-            ImageNet's.
+        mean, std: the mean and standard deviation by which each input channel (RGB in 0..1) is
+            normalised; the defaults are ImageNet's.
         average_flips: predict whole images twice, once mirrored, and average the raw outputs:
             wherever predictions are measured, written or taken for pseudo-labels, not in scores.
     """
@@ -81,8 +81,9 @@ class SupplierChoice:
     Args:
         trust: how far its labels are believed, from 0 to 1: their weight in training. 0: not used.
         tasks: another trust, by task.
-        folder: in a study, where its labels lie, one folder a task: an absolute path, or one below
-            the data set's root. A project has its labels by `import --supplier` instead.
+        folder: the folder of the supplier's labels in a study, with a folder for each task: an
+            absolute path, or one below the data set's root. A project has its labels by `import
+            --supplier` instead.
     """
 
     trust: float = 0.0

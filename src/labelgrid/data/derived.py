@@ -50,7 +50,7 @@ class DerivedSource(WrappedImages):
     Args:
         source: the true labels.
         tasks: the tasks that relations read.
-        fillers: by image id, then by task, what gives the missing label.
+        fillers: the source of each missing label, by image id, then by task.
     """
 
     source: Source
@@ -114,7 +114,8 @@ def derivable(
     Args:
         relations: the most trusted first.
         labelled: the tasks of which each image has a label.
-        has_camera: whether an image's camera is known; without it, relations that need it are out.
+        has_camera: whether an image's camera is known; otherwise relations with a camera are left
+            out.
     """
     derived: dict[str, dict[str, BoundRelation]] = {}
     for image_id, tasks in labelled.items():
@@ -223,8 +224,8 @@ def add_supplied(
     """Add supplied labels where no label is and nothing fills that is trusted as much.
 
     Args:
-        fillers: by image and task; get the supplied labels.
-        supplied: by task.
+        fillers: the sources of missing labels, by image and task; the supplied labels are added.
+        supplied: the suppliers by task.
         labelled: the tasks of which each image that may be filled has a label.
     """
     for task, several in supplied.items():

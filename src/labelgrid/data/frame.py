@@ -173,7 +173,7 @@ def neighbours(frame: Frame, axis: int, part: Pixels | None, raw: Tensor) -> Nei
 
     Args:
         frame: the frame of the input.
-        axis: of the original: 0 for rows, 1 for columns.
+        axis: the axis of the original: 0 for rows, 1 for columns.
         part: the pixels along this axis; all by default.
         raw: the output; its last axis is the one meant.
     """

@@ -150,7 +150,7 @@ def read_classes(
 
     Args:
         path: the file.
-        task: has the classes, in the order of their numbers.
+        task: the task, with its classes in the order of their numbers.
         void: the numbers that are not labelled.
         next_step: what to do about other numbers.
         first: the number of the first class.

@@ -132,7 +132,7 @@ def eval_batches(
     *,
     batch: int,
     workers: int = 0,
-    known: Known | None = None,
+    known_labels: Known | None = None,
     on_fault: OnFault | None = None,
 ) -> Iterator[Batch]:
     """Yield batches of whole images in the given order, without augmentation, with their frames.
@@ -145,9 +145,10 @@ def eval_batches(
         batch: the largest number of images in a batch. All images of a batch have one size, so a
             batch ends where the size changes (fit "crop" keeps each image's shape).
         workers: the number of processes that read ahead; 0: this process reads.
-        known: returns the labels of an image, which become the targets; None: there are no targets.
-        on_fault: is told of each image that cannot be read; its batch comes without it, and all
-            others are as they would be. None: such an image is an error.
+        known_labels: a function that returns the labels of an image, which become the targets;
+            None: there are no targets.
+        on_fault: called with each image that cannot be read, which is left out of its batch; other
+            images stay the same. None: such an image is an error.
 
     Raises:
         ImageError: an image cannot be read, and `on_fault` is None.
@@ -157,7 +158,7 @@ def eval_batches(
         source=source,
         tasks=tasks,
         options=options,
-        known=known,
+        known_labels=known_labels,
         leaves_out=on_fault is not None,
     )
     return _load(_Parts(_chunks(reader, list(ids), batch)), workers, on_fault)
@@ -235,7 +236,7 @@ class _TrainReader(_Reader):
 class _EvalReader(_Reader):
     """Reads whole images, with their known labels."""
 
-    known: Known | None
+    known_labels: Known | None
     leaves_out: bool
 
     def load(self, image_ids: Sequence[str]) -> list[Batch | UnreadableImage]:
@@ -248,14 +249,14 @@ class _EvalReader(_Reader):
                 if not self.leaves_out:
                     raise
                 parts.append(UnreadableImage(image_id, error.what))
-        tasks = self.tasks if self.known else {}
+        tasks = self.tasks if self.known_labels else {}
         for _, run in groupby(items, lambda item: item.image.shape):
             parts.append(collate(list(run), tasks, self.options))
         return parts
 
     def read(self, image_id: str) -> Item:
         image = self.source.image(image_id)
-        labels = self.known(image_id) if self.known else {}
+        labels = self.known_labels(image_id) if self.known_labels else {}
         example = self.example(image_id, image, labels, {})
         height, width = image.shape[:2]
         placement = fit_placement((height, width), self.options)
@@ -327,7 +328,7 @@ _DEAD_WORKER = (
 
 
 def _read_parts(loader: DataLoader[Any]) -> Iterator[Any]:
-    """Read the parts; TrainingError if a worker died, such as for want of space in /dev/shm."""
+    """Read the parts; TrainingError if a worker died, for example because /dev/shm is full."""
     try:
         threads = cv2.getNumThreads()
         # Workers are forked while OpenCV has one thread: with more, they would deadlock.
@@ -354,8 +355,8 @@ def _identity(part: Any) -> Any:
 def _init_worker(_: int) -> None:
     """Limit a worker to a single OpenCV thread, and end it with the parent process.
 
-    A worker that cannot hand over a batch, such as for want of shared memory, ends, too: left
-    alive, it would be waited for without an end.
+    A worker that cannot hand over a batch, for example without shared memory, also ends: left
+    alive, it would block its parent for ever.
     """
     cv2.setNumThreads(1)
     end_with_parent()

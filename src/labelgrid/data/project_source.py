@@ -42,7 +42,7 @@ class ProjectSource:
         files: image id -> the root folder of its path, and the digest of its content ("" if
             unknown).
         labels: cell -> its label.
-        cameras: of the images, from the project's `camera.toml`; None: unknown.
+        cameras: the cameras of the images, from the project's `camera.toml`; None: unknown.
     """
 
     files: Mapping[str, tuple[str, str]]

@@ -33,7 +33,7 @@ class SuppliedLabels:
     Args:
         supplier: its name.
         trust: see `SupplierChoice`.
-        files: by image.
+        files: the files by image.
         inverted: the files hold the inverse of what the task's labels hold.
         up_to: how the numbers differ from the task's; None: not, or by `inverted` alone.
         coverage: the share of a true label's pixels that its labels reach, as measured.
@@ -123,7 +123,7 @@ class MostTrusted:
 
     Args:
         by_task: the labels of all suppliers.
-        tasks: by name.
+        tasks: the tasks by name.
         labelled: the tasks of which each image has a true label.
     """
 

@@ -29,9 +29,9 @@ class Example:
 
     Args:
         image: RGB, uint8 [h, w, 3].
-        labels: by task; missing labels are left out.
+        labels: the labels by task, without missing labels.
         maps: float32 [h, w], transformed as the labels, with unchanged values; their padding is 0.
-        camera: that took the image; None if it is unknown.
+        camera: the camera of the image; None if unknown.
     """
 
     image: Pixels

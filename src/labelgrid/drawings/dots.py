@@ -25,7 +25,7 @@ class Dots:
     Args:
         name: the name of its files, without extension.
         x_label: what the values are, with their unit.
-        marks: by series, then by row, the mean and its standard deviation (NaN for none).
+        marks: the mean and its standard deviation (NaN for none), by series, then by row.
         title: the drawing's title; "" for none.
 
     Example:

@@ -62,9 +62,9 @@ class SheetRow:
     """A photograph and its labels, as pictures of the size of `Layout.fit`.
 
     Args:
-        name: of the image.
+        name: the name of the image.
         photograph: RGB, uint8 [h, w, 3], or a text that says why there is none.
-        labels: by task in the sheet's order, the same.
+        labels: the same by task, in the sheet's order.
         note: what is said of the row, below the name.
     """
 
@@ -129,10 +129,10 @@ def label_sheet(
     Args:
         title: above the sheet.
         rows: the photographs and their labels.
-        tasks: in the order of the labels.
-        layout: of so many tasks and rows.
+        tasks: the tasks in the order of the labels.
+        layout: the layout for the number of tasks and rows.
         stripes: say what striped pixels are.
-        legends: below the sheet; None: those of `tasks`.
+        legends: the legends below the sheet; None: the legends of `tasks`.
     """
     page = _Page(layout.width)
     for line in _wrap(title, _font(17, bold=True), layout.width - 2 * MARGIN):

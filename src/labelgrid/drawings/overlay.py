@@ -54,7 +54,7 @@ def draw_overlay(photograph: RGB, task: TaskDef, label: LabelArray) -> RGB:
 def label_at_size(label: LabelArray, size: Size, *, lines: bool) -> LabelArray:
     """A label at another size, each pixel with the value of the nearest one.
 
-    With `lines`, it has the largest value of those that it stands for.
+    With `lines`, a pixel gets the largest value of the pixels that it replaces.
     """
     value = thicken_lines(label, size) if lines else label.value
     rows = _nearest(label.size[0], size.height)[:, None]

@@ -45,7 +45,8 @@ class Summaries:
 
     Args:
         tasks: the tasks.
-        cells: of all labels of the batch. Of each task a sample is kept, as `BatchDoubts` draws it.
+        cells: the cells of all labels of the batch. A sample is kept of each task, drawn as
+            `BatchDoubts` does.
     """
 
     def __init__(self, tasks: TaskDefs, cells: Iterable[Cell]) -> None:
@@ -80,9 +81,10 @@ class BatchDoubts:
     """Doubts the labels of a batch; only summaries stay in memory.
 
     Args:
-        known: what they are judged by; of their cells, it reads the labels of the batch.
-        digests: of the labels of the batch, by cell.
-        drawn: the cells of those that a tool drew as regions, each of its own image.
+        known: the labels to compare with; for cells of the batch, the batch's labels are read
+            instead.
+        digests: the digests of the labels of the batch, by cell.
+        drawn: the cells of labels that a tool drew as regions, each of its own image.
         summaries: those of the batch.
         left_bare: the cells of those whose uncovered pixels are said to be not labelled.
 
@@ -255,8 +257,8 @@ class BatchDoubts:
     def _compare_other_tasks(self, task: str, summaries: Mapping[Cell, Summary]) -> list[Doubt]:
         """Compare slopes with the labels of other tasks of the same images.
 
-        No pair of labels is compared twice. Labels that do not follow their images, such as
-        mirrored ones, say nothing about axes.
+        No pair of labels is compared twice. Labels that do not match their images, such as mirrored
+        labels, say nothing about axes.
         """
         sloping = {cell: label for cell, label in summaries.items() if label.slope is not None}
         doubts: list[Doubt] = []

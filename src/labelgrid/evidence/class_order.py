@@ -74,7 +74,7 @@ class ClassUse:
 
 
 def class_use(maps: Sequence[ClassMap], classes: int) -> ClassUse:
-    """Measure how labels use so many classes.
+    """Measure how labels use a number of classes.
 
     Example:
         >>> use = class_use([np.array([[0, 0], [2, -1]], np.int16)], 3)
@@ -107,9 +107,9 @@ class LabelUse:
     """The use of the classes of one label, as plain values.
 
     Args:
-        classes: those that it shows.
-        features: of each of these.
-        share: of each of these: the share of the labelled pixels.
+        classes: the classes that the label shows.
+        features: the features of each of these.
+        share: the share of each of these: the share of the labelled pixels.
     """
 
     classes: Sequence[int]
@@ -118,7 +118,7 @@ class LabelUse:
 
 
 def label_use(index: ClassMap, classes: int) -> LabelUse:
-    """Measure how a label uses so many classes.
+    """Measure how a label uses a number of classes.
 
     Example:
         >>> label = np.array([[0, 0], [2, -1]], np.int16)
@@ -189,8 +189,8 @@ def _measure(index: ClassMap, classes: int) -> tuple[Ints, Floats]:
 def misfits(now: ClassUse, before: ClassUse) -> Floats:
     """The misfit of each class with each class of earlier labels, in nats [classes, classes].
 
-    A misfit is the logarithm of how much likelier two classes are than one: by the share of labels
-    that have them (binomial), and by their features where they occur (normal).
+    A misfit is the logarithm of how much more likely two separate classes are than a single one: by
+    the share of labels that have them (binomial), and by their features where they occur (normal).
     """
     have = now.present[:, None]
     had = before.present[None]
@@ -218,10 +218,10 @@ class OtherOrder:
     """An order of classes with a much better fit than the declared one.
 
     Args:
-        order: which class each class looks like.
+        order: the class that each class looks like.
         share: the classes' shares of the labelled pixels; 0 of a class that is not compared.
-        pattern: what the order is, in words; empty if it is none of the usual ones.
-        one_more: whether each class looks like the one before it, so that the first is none.
+        pattern: the name of the order; empty if the order is not a usual one.
+        one_more: whether each class looks like its predecessor, so that the first class is empty.
         agreement: the shares of the moved classes' pixels that agree with predictions as declared,
             and in this order.
     """
@@ -238,8 +238,8 @@ def order_beside(
 ) -> OtherOrder | None:
     """The order of classes that fits earlier labels much better than as declared; None without one.
 
-    It is enough if one of the usual orders fits better; any other must explain most of what does
-    not fit, as batches of other places do not fit well either.
+    A usual order only has to fit better. Any other order must explain most of the misfit, because
+    batches from other places do not fit well either.
     """
     if len(maps) < LEAST or len(earlier) < FEW:
         return None
@@ -299,8 +299,8 @@ def order_in_predictions(
     """The order in which labels agree with predictions, unless the declared order fits.
 
     Either most pixels agree in it, and few as declared; or some classes are exchanged among each
-    other: each is predicted as another of them at most of its pixels. So a model that confuses
-    classes raises no doubt.
+    other: each is predicted as another class of the list at most of its pixels. So a model that
+    confuses classes raises no doubt.
     """
     if len(pairs) < LEAST:
         return None
@@ -336,8 +336,8 @@ def order_in_predictions(
 def _beyond_chance(counts: Ints, order: Order) -> float:
     """How far labels agree with predictions in an order, from 0 by chance to 1 (Cohen's kappa).
 
-    By chance is what predictions that do not look at the image would reach: one that is the same
-    class everywhere agrees with all labels of the class that is put in its place.
+    Chance is the agreement of predictions that ignore the image: a single class everywhere agrees
+    with all labels of the class put in its place.
 
     Example:
         >>> swapped = np.array([0, 1])[::-1]

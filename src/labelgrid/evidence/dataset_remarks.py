@@ -19,8 +19,9 @@ class LabelFacts:
     """The numbers of one label.
 
     Args:
-        pixels, valid: of the label; both 0 of an empty one, which has no valid pixel.
-        lowest, highest, total: of the valid values, and their sum.
+        pixels, valid: the number of pixels and of valid pixels; both 0 for a label without a valid
+            pixel.
+        lowest, highest, total: the smallest and largest valid value, and the sum.
         counts: valid pixels by class; None of a label without classes.
         some: whether only some of the classes were annotated in it.
         figures: those that have a usual range, by name.
@@ -76,8 +77,8 @@ def check_remarks(task: TaskDef, facts: Iterable[LabelFacts]) -> Iterator[str]:
 def task_remarks(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
     """Remarks on a task: empty labels, labels of only some of the classes, unusual figures.
 
-    Ratios, such as a depth, are judged label by label, other figures, such as the mean of a normal,
-    by their median.
+    Ratios such as depths are judged label by label, other figures such as mean normals by the
+    median.
     """
     labels = count_text(len(facts), "label")
     filled = [label for label in facts.values() if label.valid]

@@ -47,7 +47,7 @@ class DoubtedLabels:
     """A batch of labels that look wrong.
 
     Args:
-        known: reads the labels.
+        label_source: reads the labels.
         tasks: the names of those that are shown.
         fresh: images of the batch, in the order in which they are shown.
         earlier: images with earlier labels.
@@ -55,7 +55,7 @@ class DoubtedLabels:
         parts: the parts of labels that look wrong, which are framed.
     """
 
-    known: KnownLabels
+    label_source: KnownLabels
     tasks: Sequence[str]
     fresh: Sequence[str]
     earlier: Sequence[str]
@@ -67,7 +67,7 @@ def doubted_labels(batch: BatchDoubts, doubts: Sequence[Doubt]) -> DoubtedLabels
     """The labels of a batch to draw, by the first doubt."""
     doubted = list(dict.fromkeys(doubt.task for doubt in doubts))
     return DoubtedLabels(
-        known=batch.known,
+        label_source=batch.known,
         tasks=[name for name in batch.tasks if name in doubted or batch.sample(name)],
         fresh=[cell.image_id for cell in batch.sample(doubted[0])],
         earlier=[cell.image_id for cell in batch.earlier(doubted[0])],
@@ -79,7 +79,7 @@ def doubted_labels(batch: BatchDoubts, doubts: Sequence[Doubt]) -> DoubtedLabels
 def draw_batch(labels: DoubtedLabels, doubts: Sequence[Doubt]) -> bytes:
     """A PNG of images with labels and doubts, one at least."""
     notes = doubted_images(labels, doubts)
-    label_source = labels.known
+    label_source = labels.label_source
     images = {row.image_id: row for row in label_source.images(list(notes))}
     layout = Layout(len(labels.tasks), len(images))
     overviews = {name: label_source.tasks[name].overview() for name in labels.tasks}
@@ -146,10 +146,10 @@ def draw_doubtful(
 
     Args:
         label_source: reads the labels.
-        doubtful: labels and what speaks against them, the worst first; one at least.
+        doubtful: labels and the evidence against them, the worst first; at least one.
         predictions: pictures of predictions.
         labels: the number of all labels.
-        parts: those of labels that look wrong, which are framed.
+        parts: the parts of labels that look wrong, which are framed.
     """
     shown = dict(islice(doubtful.items(), SHOWN))
     columns = [name for name in COLUMNS if name != "prediction" or predictions]

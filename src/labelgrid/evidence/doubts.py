@@ -15,7 +15,7 @@ class Evidence:
     Args:
         value: how much it speaks against the label, in any unit; higher is worse.
         text: what was found, in words.
-        others: the other labels that it speaks of; if one changes, it says nothing any more.
+        others: further labels behind the evidence; once such a label changes, the evidence is void.
         part: the part of the label that it speaks against; None: all of it.
     """
 
@@ -34,10 +34,10 @@ class Doubt:
     """A reason to take a set of labels for wrong.
 
     Args:
-        task: of the labels.
+        task: the task of the labels.
         what: a sentence with the numbers.
-        notes: image -> what it says of this one, in a few words. Images that it compares with each
-            other are neighbours. Empty: it is about all labels.
+        notes: image -> the evidence about this image, in a few words. Images that the doubt
+            compares with each other are neighbours. Empty: it is about all labels.
         next_step: what to do about it; empty: to check unit, axes and classes.
     """
 

@@ -58,7 +58,7 @@ class OutlineFit:
     """The agreement of a label's outlines with the edges of its image.
 
     Args:
-        agreement: of the label as it lies.
+        agreement: the agreement of the label as it lies.
         turned: the best agreement of the label in one of `WAYS`.
         way: the way with this agreement.
     """
@@ -75,7 +75,7 @@ class _Cause:
     Args:
         how: the rest of a sentence that begins "They agree".
         agreement: the mean agreement of the labels after the change.
-        notes: as of `Doubt`.
+        notes: as in `Doubt`.
     """
 
     how: str
@@ -96,7 +96,7 @@ def _doubt(task: str, statement: str, cause: _Cause | None, orientation: int) ->
 
 
 def limit(labels: int) -> float:
-    """The least mean agreement of so many labels that is not doubted."""
+    """The least mean agreement that is not doubted, by the number of labels."""
     return LIMIT if labels >= MANY else LIMIT_FEW
 
 
@@ -137,7 +137,8 @@ class EdgeEvidence:
 
         Args:
             outlines: image -> the outlines of its label.
-            of_one: all are those of one label, for which none of these is another's image.
+            of_one: whether all maps come from a single label, and none of the others belongs to
+                another image.
         """
         left_out = tuple(outlines) if of_one else ()
         self._find([*outlines, *self._drawn[: OTHERS + max(len(left_out), 1)]])
@@ -348,8 +349,8 @@ class EdgeEvidence:
     def _shifted(self, group: Outlines) -> list[_Cause]:
         """The shift that explains most labels.
 
-        Outlines drawn loosely agree with a small shift, and with one the other way, too: these are
-        no cause.
+        Loosely drawn outlines agree with a small shift, and also with the opposite shift: such a
+        shift is no cause.
         """
         shifts = []
         values = []

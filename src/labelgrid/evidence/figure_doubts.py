@@ -1,7 +1,7 @@
 """Judges a set of labels of one task by figures and slopes.
 
-Figures are compared with those of other labels, slopes with those of other maps. Medians over the
-set are compared, so one odd label raises no doubt. Loads no torch.
+Figures are compared with the figures of other labels, slopes with the slopes of other maps. Medians
+over the set are compared, so one odd label raises no doubt. Loads no torch.
 """
 
 import math

@@ -37,7 +37,7 @@ class ComparedLabel:
         task: its task.
         figures: its figures, by name.
         fit: what the image's edges say of it; None: nothing.
-        slope: what the slopes of other labels say of it; None: nothing.
+        slope: the evidence from the slopes of other labels; None: nothing.
         use: how it uses its classes; None if it has none.
         shows: whether it shows something, by its outlines.
     """
@@ -59,7 +59,7 @@ class ComparedImage:
         labels: those that were read.
         unread: the tasks of the others.
         shown: the bits of `classes_in` as hexadecimal digits, by task.
-        agreements: of its labels, by relation.
+        agreements: the agreements of its labels, by relation.
         parts: small maps of its labels, if it has several.
     """
 
@@ -183,7 +183,7 @@ def edge_evidence_of(fit: OutlineFit) -> Evidence:
 def blamed(cells: Sequence[Cell], fits: OfLabels) -> list[Cell]:
     """The labels that may be wrong of several in contradiction.
 
-    Those that do not follow the image's edges, if others do; else all.
+    If some of the labels follow the image's edges, only the other labels; else all.
     """
     against = [cell for cell in cells if cell in fits and fits[cell].value > EDGES]
     return against or list(cells)

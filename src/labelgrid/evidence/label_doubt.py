@@ -1,9 +1,9 @@
 """Ranks the labels of a task by how much speaks against them. Loads no torch.
 
-A sort of evidence speaks against a label if its value is past the sort's limit, and if it is among
-the worst 7 % of the task's labels by it. The doubt of a label is the sum, over the sorts that speak
-against it, of how far its value is from those of the task's other labels, between 0 and 1. Labels
-of equal doubt are in the order of the mean share of labels that are better, over all sorts.
+A sort of evidence speaks against a label if its value is past the sort's limit and among the worst
+7 % of the task's labels. The doubt of a label sums over all sorts of evidence against it. Each adds
+the distance of the label's value from the values of the task's other labels, scaled to 0 to 1.
+Labels of equal doubt are in the order of the mean share of labels that are better, over all sorts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -66,11 +66,11 @@ class LabelDoubt:
     """The doubt of one label.
 
     Args:
-        cell: of the label.
+        cell: the cell of the label.
         score: 0 if nothing does, else up to the number of sorts of evidence.
         reasons: what does, in words, the strongest first.
-        others: reason -> the other labels that it speaks of, if it does.
-        part: the part that the strongest of those reasons that speak of one names.
+        others: reason -> further labels that the reason involves, if any.
+        part: the part of the label that the strongest reason with a part names.
     """
 
     cell: Cell

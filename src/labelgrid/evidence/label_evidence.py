@@ -40,7 +40,7 @@ class LabelEvidence:
         sorts: the evidence.
         labels: the labels that were read, by task.
         unread: those that could not be.
-        classes: which classes labels show, by task and the content of their files.
+        classes: the classes that labels show, by task and the content of their files.
     """
 
     sorts: dict[str, OfLabels]

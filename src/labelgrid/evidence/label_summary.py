@@ -34,7 +34,7 @@ class Summary:
     """The numbers and small maps by which a label is compared.
 
     Args:
-        figures: by name.
+        figures: the figures by name.
         slope: the signs of slopes; None of a kind without slopes.
         outline: None of a label without outlines.
         classes: the classes at fewer pixels; None without classes, or if only some were annotated.

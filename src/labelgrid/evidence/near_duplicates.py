@@ -116,8 +116,8 @@ def near_duplicates(
     pair.
 
     Args:
-        blocks: of all images, in the order of their names; gone through `PASSES` times, so that
-            one is in memory at a time.
+        blocks: the blocks of all images, in the order of their names; gone through `PASSES` times,
+            so that one is in memory at a time.
         measured: the images whose near-duplicates are looked for; pairs of two are left out.
     """
     thumbnails = {}
@@ -143,7 +143,8 @@ def alike_groups(block: Thumbnails) -> list[list[str]]:
     names; an image that looks like any of a group belongs to it.
 
     Args:
-        block: of all images, in the order of their names; few enough to compare each with each.
+        block: the block of all images, in the order of their names; few enough to compare each with
+            each.
     """
     glances = _glances(block.pixels)
     likeness = glances @ glances.T
@@ -276,7 +277,8 @@ def leak_warning(
     """A warning of images for measuring that look like training images; empty without any.
 
     Args:
-        pairs: of such an image and a training image, the most alike first.
+        pairs: each measuring image with the training image that it looks like, the most alike
+            first.
         rows: all images, in their splits.
         compared: the number of images for measuring that were compared.
         draw: draws the images to hold out, from rows whose groups are changed.

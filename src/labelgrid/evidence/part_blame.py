@@ -1,8 +1,8 @@
-"""Says which of two labels that contradict each other in a part of an image is wrong there.
+"""Says which of two contradicting labels is wrong in a part of an image.
 
-A part that was mirrored or inverted agrees again once it is mirrored or inverted back: the label
-that has to be turned is wrong. A part that was exchanged begins with a jump that the other label
-does not have. Loads no torch.
+A part that was mirrored or inverted agrees again once it is turned back: the label that must be
+turned is wrong. A part that was exchanged begins with a jump that the other label does not have.
+Loads no torch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ def cure_blame(
 
     Args:
         given: the given label's means in each cell [rows, columns, c].
-        derived: those of the label that follows from the read one.
+        derived: the maps of the label derived from the read label.
         apart: where both contradict each other [rows, columns], above 0.
         turns: see `labelgrid.relations.relation.Relation`.
 

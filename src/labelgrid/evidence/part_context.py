@@ -1,7 +1,7 @@
 """Learns the usual values of each cell of a label beside further labels of the image.
 
 A small regression on random features is fitted to the maps of a project's own labels, and judges
-those of the images that it did not learn from. Loads no torch.
+the maps of other images. Loads no torch.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,7 +64,7 @@ class Context:
 
     Args:
         names: the images.
-        maps: by task, those of all of these images.
+        maps: the maps of all these images, by task.
     """
 
     def __init__(self, names: Sequence[str], maps: Mapping[str, CellMap]) -> None:

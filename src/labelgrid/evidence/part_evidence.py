@@ -1,9 +1,9 @@
 """Judges the parts of labels by the small maps of all labels of a project.
 
-A label is odd in a part by four sorts of evidence: it is far from what follows for it from other
-labels of its image; its lines do not follow theirs; its lines are where neither the image nor they
-have any; or it holds what labels beside such others do not hold. Of two labels that contradict each
-other, the one that is less usual beside the image and its third labels is blamed, or both. Loads no
+Four sorts of evidence make a part of a label odd: the part differs from what other labels of the
+image imply; lines do not follow the lines of other labels; lines lie where neither the image nor
+another label has any; or values do not occur beside such other labels. If two labels contradict
+each other, the label that fits the image and its other labels less is blamed, or both are. Loads no
 torch.
 """
 
@@ -78,7 +78,7 @@ class PartEvidence:
         relations: those by which the maps were made.
         images: the maps, by image.
 
-    After `evidence`, `cleared` are the labels that others contradict by a fault of these.
+    After `evidence`, `cleared` holds the labels that contradict only a faulty label.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class PartEvidence:
     def _by_relation(self) -> OfLabels:
         """Labels that differ in a part from the derived label.
 
-        Of two labels in contradiction, both count if neither is likelier to be wrong.
+        If neither of two contradicting labels is likelier to be wrong, both count.
         """
         collected: OfLabels = {}
         for relation in self._relations:

@@ -54,12 +54,13 @@ class PartMaps:
         values: by task: int16, the commonest class of each cell, or float32, the means of the
             channels, of what is known but for its scale those of the logarithm, less the image's
             median; NaN and -1: unknown.
-        distances: by relation, uint8: how far the label is from the one that follows.
-        derived: by relation, float32: the means of what follows.
+        distances: the distance between the label and the derived label, by relation, uint8.
+        derived: the means of the derived label, by relation, float32.
         lines: by task, uint8: the pixels with a line in each cell, of labels that are lines or
             borders.
-        alone: by task and other task, uint8: those of them that are not near a line of the other.
-        marks: by task, and by `part_marks.IMAGE`, where lines are, by `part_marks`.
+        alone: the pixels of lines far from every line of another task, by task and other task,
+            uint8.
+        marks: where lines are, by `part_marks`, for each task and for `part_marks.IMAGE`.
     """
 
     values: Packed = field(default_factory=dict)

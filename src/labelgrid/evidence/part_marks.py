@@ -36,8 +36,9 @@ Marks = Mapping[str, Sequence[str | None]]
 def drawn_marks(lines: Bools, is_known: Bools) -> str:
     """The marks of drawn lines [h, w] of any size.
 
-    Those beside what is not known, at `MARKED`, are no own lines: others may follow them. Of each
-    pixel it is kept whether it has a line, and whether that is an own one or, without, unknown.
+    Pixels beside unknown ones, at `MARKED`, are no lines of this label: others may follow them. For
+    each pixel the result keeps whether there is a line, and whether the line belongs to this label
+    or, if not, is unknown.
     """
     import cv2  # imported late: few commands compare labels
 
@@ -50,7 +51,8 @@ def drawn_marks(lines: Bools, is_known: Bools) -> str:
 def border_marks(classes: NDArray[np.integer[Any]], is_known: Bools) -> str:
     """The marks of the borders of classes [h, w] at `MARKED`.
 
-    What was left unlabelled along a border hides it otherwise, and has two borders of its own.
+    Otherwise an unlabelled strip along a border would hide it, and would have two borders of its
+    own.
     """
     import cv2
 

@@ -1,8 +1,8 @@
 """Learns the places of a label's lines from the lines of the image and of further labels.
 
 A logistic regression on how strong those lines are near a pixel says how likely the label has one
-there. Parts are odd if their lines are less likely than usual; of two labels whose lines do not
-follow each other, the one whose lines are less likely beside all others is wrong. Loads no torch.
+there. A part is odd if its lines are less likely than usual. If the lines of two labels do not
+follow each other, the label whose lines are less likely beside all others is wrong. Loads no torch.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,7 +60,7 @@ class ApartLines(NamedTuple):
     Args:
         value: how little, for each image.
         rectangle: the part.
-        blame: by how much the first label is less likely than the second, in logarithms of odds.
+        blame: the log odds by which the first label is less likely than the second.
     """
 
     value: Floats
@@ -111,7 +111,8 @@ class Outlines:
 
     Args:
         names: the images.
-        marks: by task, those of each image; None: it has no label. Those of `IMAGE`: its edges.
+        marks: the marks of each image's label, by task; None: no label. Under `IMAGE`: the image's
+            edges.
         drawn: the tasks whose labels are lines or have borders.
     """
 

@@ -1,8 +1,8 @@
 """Compares labels with labels that follow from the rest of an image by relations.
 
-A right label agrees better with what follows from its own image's labels than with what follows
-from those of other images. That of another image, a mirrored one, or one with other axes does not,
-nor does a right one if a label that it is compared with is wrong. Loads no torch.
+A correct label agrees better with the label derived from its own image's labels than with labels
+derived from other images. A label of another image, a mirrored label or a label with other axes
+does not; nor does a correct label if the compared label is wrong. Loads no torch.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -99,11 +99,11 @@ def _correlation(one: LabelArray, other: LabelArray) -> float | None:
 
 
 class RelationEvidence:
-    """The labels that follow from known labels by relations.
+    """Compares labels with labels derived from others of the same image.
 
     Args:
-        known: the labels.
-        image_ids: the images that others are compared with, in the order in which they are tried.
+        label_source: the labels.
+        image_ids: the images to compare with, in the order of the trials.
     """
 
     def __init__(self, label_source: KnownLabels, image_ids: Sequence[str]) -> None:
@@ -147,7 +147,7 @@ class RelationEvidence:
     ) -> list[Doubt]:
         """Doubt labels of a task that contradict a relation.
 
-        The relation is on, or it holds for earlier labels; it is not doubted by them.
+        The relation is on, or holds for earlier labels; those labels do not make it doubtful.
         """
         before = list(self.agreements(relation, earlier).values())
         is_known = len(before) >= figure_doubts.FEW

@@ -1,4 +1,4 @@
-"""Doubts labels of several images that are the same file. Loads no torch."""
+"""Doubts a label file that is delivered for several images. Loads no torch."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence

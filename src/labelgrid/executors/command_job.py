@@ -1,7 +1,8 @@
 """Runs a command as a job, independent of its starter.
 
-The command and a process that waits for its end, which it writes into the job's folder, are a
-process group of their own. What the command prints is the job's log.
+The command and a watching process form a process group of their own; the watching process waits for
+the command's end, and writes the end into the job's folder. What the command prints is the job's
+log.
 """
 
 import os

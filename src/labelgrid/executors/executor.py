@@ -14,9 +14,9 @@ class Executor(Protocol):
     """Runs functions in some place.
 
     A plug-in of `labelgrid.executors.places` has a `build(preload, workers, address)` that returns
-    one, and starts nothing: `preload` is the module that its processes may load before they are
-    asked for anything, `address` what follows the place's name and a colon, or "". It refuses an
-    address that it does not take.
+    an executor, and starts nothing. `preload` is the module that the processes may load ahead;
+    `address` is the text after the place's name and a colon, or "". An unsuitable address is
+    refused.
     """
 
     @property
@@ -27,19 +27,19 @@ class Executor(Protocol):
     def share(self) -> Share:
         """The part of a list of jobs to start here; processes elsewhere do the rest.
 
-        The place of a job in the list decides, which must be the same everywhere: that of all jobs,
-        whether they are done or not.
+        The position of a job in the list decides. The list must be the same everywhere, and hold
+        all jobs, done or not.
         """
 
     def start(self, folder: Path, function: Callable[..., None], *arguments: Any) -> None:
         """Start `function(*arguments, progress)`, which the job's folder shows.
 
         Args:
-            folder: of the job; a log in it is kept.
+            folder: the folder of the job; a log in it is kept.
             function: can be pickled, as can its arguments; it is of a module, not of the script
                 that was started. Its results are files. It may be carried out again after a death
                 at any of its steps.
-            arguments: before the progress.
+            arguments: the arguments before the progress.
         """
 
     def wait(self, seconds: float) -> Mapping[Path, JobEnd]:

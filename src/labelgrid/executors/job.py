@@ -1,7 +1,7 @@
 """Keeps the folder of a job, from which any process can watch and stop the work.
 
-A file `stop` in it, whoever makes it, asks the work to end at its next report of progress. The job
-gives a sign of life every half minute, by which other machines know that it goes on.
+A file `stop` in the folder asks the work to end at the next report of progress. The job updates a
+heartbeat every half minute, which tells other machines that it is alive.
 """
 
 import json
@@ -124,7 +124,7 @@ STOPPED = JobEnd("stopped", "It was stopped before its end; the same command res
 class JobFolder:
     """The folder of a job, written by the job's process and read by others.
 
-    A disk that refuses a file stops no work, and what others put into the folder no reader. Links
+    If the disk refuses a file, the work goes on; foreign files in the folder stop no reader. Links
     in it are not followed.
     """
 
@@ -315,8 +315,8 @@ class JobProgress:
     Every report raises a `KeyboardInterrupt`, as Ctrl-C does, if somebody asked the job to stop.
 
     Args:
-        folder: of the job.
-        beside: is reported to as well.
+        folder: the folder of the job.
+        beside: another progress that is reported to.
     """
 
     def __init__(self, folder: JobFolder, beside: Progress) -> None:
@@ -336,14 +336,14 @@ class JobProgress:
         for text in self.early:
             self.folder.log_message(text)
 
-    def start(self, what: str, total: int, unit: str) -> None:
+    def start(self, step: str, total: int, unit: str) -> None:
         """Start a step, as `Progress.start`; the first step clears the folder."""
-        self.beside.start(what, total, unit)
+        self.beside.start(step, total, unit)
         if not self.is_begun:
             self.folder.clear()
             self.begin()
         self.done = 0
-        self.values = {"what": what, "total": total, "unit": unit}
+        self.values = {"what": step, "total": total, "unit": unit}
         self.since = time.monotonic()
         self._write("")
         self._check_stop()
@@ -413,7 +413,7 @@ def record_job(path: Path, progress: Progress) -> Iterator[JobProgress]:
 
     Args:
         path: the job's folder.
-        progress: is reported to as well.
+        progress: another progress that is reported to.
 
     Raises:
         KeyboardInterrupt: somebody made the file `stop`.

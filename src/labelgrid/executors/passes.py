@@ -1,7 +1,7 @@
-"""Carries out passes: a function of many things, done in shards with a file each.
+"""Carries out passes: a function over many items, computed in shards with one file each.
 
-What the function computes is not known here. A record is a JSON file with a stamp, which says what
-it depends on; so any process may make it, any number of times. Loads no torch.
+The module knows nothing about the function. A record is a JSON file with a stamp of all its inputs.
+So any process may make the record, any number of times. Loads no torch.
 """
 
 import json
@@ -29,7 +29,7 @@ class Stamped:
     """The base of records of plain values.
 
     Args:
-        stamp: of all that the record depends on.
+        stamp: the stamp of all that the record depends on.
     """
 
     stamp: str
@@ -37,10 +37,10 @@ class Stamped:
 
 @dataclass(frozen=True, kw_only=True)
 class PassPart:
-    """Some of the things of a pass, whose result is a file.
+    """A part of the items of a pass, whose result is a file.
 
     Args:
-        items: the names of the things.
+        items: the names of the items.
     """
 
     items: Sequence[str]
@@ -52,12 +52,12 @@ R = TypeVar("R", bound=Stamped)
 
 @dataclass(frozen=True, kw_only=True)
 class Shard(PassPart, Generic[R]):
-    """Some of the things of a pass, whose result is a record.
+    """A part of the items of a pass, whose result is a record.
 
     Args:
-        kind: of the record.
-        path: of the record.
-        stamp: of the record.
+        kind: the kind of the record.
+        path: the path of the record.
+        stamp: the stamp of the record.
     """
 
     kind: type[R]
@@ -79,20 +79,20 @@ class Shard(PassPart, Generic[R]):
 
 @dataclass(frozen=True, kw_only=True)
 class Pass(Generic[P]):
-    """A function that is carried out on parts of many things.
+    """A function over many items, which is carried out on parts of them.
 
     Args:
-        what: is done, in words.
-        folder: of the results.
+        activity: what is done, in words.
+        folder: the folder of the results.
         function: `function(part, *arguments, progress)` makes the result of a part; it is of a
             module, and can be pickled.
-        arguments: of the function for a part, made when that is started.
+        arguments: the arguments of the function for a part, made when that is started.
         is_done: whether all that the function makes of a part is there.
-        unit: of the things.
-        title: of a part, by its `number` from 1 and its first `item`.
+        unit: the word for the items, such as "images".
+        title: the title of a part, by its `number` from 1 and its first `item`.
     """
 
-    what: str
+    activity: str
     folder: Path
     function: Callable[..., Any]
     arguments: Callable[[P], tuple[Any, ...]]
@@ -107,7 +107,7 @@ class Pass(Generic[P]):
             ProjectError: some could not be made.
         """
         if workplace.executor is None:
-            progress.start(self.what, sum(len(part.items) for part in parts), self.unit)
+            progress.start(self.activity, sum(len(part.items) for part in parts), self.unit)
             for part in parts:
                 if self.is_done(part):
                     progress.advance(len(part.items), "done before")
@@ -125,14 +125,14 @@ class Pass(Generic[P]):
                 is_done=partial(self.is_done, part),
             )
             pieces.append(piece)
-        return workplace.run(self.what, pieces, self.folder / JOBS, progress)
+        return workplace.run(self.activity, pieces, self.folder / JOBS, progress)
 
     @property
     def _make(self) -> Callable[..., None]:
         return self.function
 
     def _arguments(self, part: P) -> tuple[Any, ...]:
-        return self.what, self.unit, self._make, part, *self.arguments(part)
+        return self.activity, self.unit, self._make, part, *self.arguments(part)
 
 
 def _make_elsewhere(
@@ -148,10 +148,10 @@ class RecordPass(Pass[Shard[R]]):
     """A pass whose function returns the records of shards.
 
     Args:
-        kind: of the records.
-        items: the names of the things, in their order.
-        stamp: of the record of some of them.
-        singly: each thing is a shard of its own.
+        kind: the kind of the records.
+        items: the names of all items, in order.
+        stamp: a function that gives the stamp of the record of some items.
+        singly: each item is a shard of its own.
     """
 
     kind: type[R]
@@ -165,7 +165,7 @@ class RecordPass(Pass[Shard[R]]):
         return partial(_make_record, self.function)
 
     def shards(self, workplace: Workplace) -> list[Shard[R]]:
-        """Cut the things into shards, of the size asked for or of the records on disk."""
+        """Cut the items into shards, of the given size or of the size on disk."""
         if self.singly:
             return self._cut(1)
         if not workplace.shard:

@@ -24,11 +24,12 @@ class Piece:
     """A piece of work, whose result is a file.
 
     Args:
-        name: in words, such as "shard 3".
+        name: a name in words, such as "shard 3".
         amount: its units of progress.
-        unit: of them; steps of its job that are counted in others count only at its end.
+        unit: the unit of the piece's steps; steps that the job counts in another unit count only at
+            its end.
         function: carries it out, see `Executor.start`.
-        arguments: of the function, before its progress.
+        arguments: the arguments of the function, before its progress.
         is_done: whether the result is there; asked before and after.
     """
 
@@ -57,7 +58,7 @@ class PieceList:
     Args:
         pieces: all of them, whether done or not: in the same order for all who have a share.
         executor: where; its share says which.
-        folder: of the jobs' folders.
+        folder: the folder of the jobs' folders.
         progress: its step has begun, and gets the units of each piece once.
     """
 

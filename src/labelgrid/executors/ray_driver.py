@@ -1,7 +1,7 @@
 """Speaks with Ray for an executor, in a separate process.
 
-Ray prints into the process that uses it, handles its signals, and may end it. Here all that touches
-no command: what it prints goes into a file.
+Ray prints into the process that imports Ray, handles its signals, and may end the process. Here Ray
+touches no command: whatever Ray prints goes into a file.
 """
 
 import os
@@ -36,7 +36,7 @@ class RayRequest:
     Args:
         preload: the module that workers load at first.
         workers: their number.
-        address: of a running cluster; "" starts one on this machine.
+        address: the address of a running cluster; "" starts one on this machine.
     """
 
     preload: str
@@ -49,7 +49,7 @@ class RayReply:
     """News of a job, or of all jobs.
 
     Args:
-        number: of the job; -1: Ray cannot be used.
+        number: the number of the job; -1: Ray cannot be used.
         end: how it ended; None: its worker is gone.
         text: why there is no end.
     """
@@ -224,7 +224,7 @@ def _take(connection: Connection, pool: RayPool) -> bool:
 def main() -> None:
     """Serve the process at the other end of the connection whose number is the argument.
 
-    If that process is killed, all ends that was started here, as at its wish.
+    If the process is killed, everything started here ends, as if the process had asked for it.
     """
     threading.Thread(target=_end_late, args=(os.getppid(),), daemon=True).start()
     serve(Connection(int(sys.argv[1])))

@@ -36,9 +36,9 @@ class RayCall:
         folder: the absolute path of the job's folder.
         working_folder: its absolute path, to which paths in the arguments may be relative.
         variables: environment variables of the command that wants the job.
-        work: the function, by the name of its module, and its arguments before its progress:
-            pickled, so that the driver need not import what the job uses.
-        version: of labelgrid, where the job comes from.
+        work: the function, by the name of its module, and the arguments before the progress:
+            pickled, so that the driver need not import the job's modules.
+        version: the version of labelgrid on the machine that sent the job.
     """
 
     folder: str
@@ -88,7 +88,7 @@ class RayWorker:
         """Return when the worker is ready for jobs."""
 
     def carry_out(self, call: RayCall) -> JobEnd:
-        """Do a job in the job's folder, and return the end."""
+        """Do a job in the job's folder, and return how it ended."""
         fault = self._fault or _unfit(call)
         if fault:
             return JobEnd("failed", fault)

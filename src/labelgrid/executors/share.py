@@ -18,7 +18,7 @@ class Share:
     """The jobs of a process: part `index` of `count`, which together are all jobs.
 
     Args:
-        index: from 0.
+        index: the index of the share, from 0.
         count: the number of shares.
 
     Example:
@@ -50,8 +50,8 @@ def shard_size(images: int, workers: int, asked: int = 0) -> int:
     """The number of images in a shard.
 
     Args:
-        images: of the pool.
-        workers: processes that compute shards; 0: this one alone.
+        images: the number of images in the pool.
+        workers: the number of processes that compute shards; 0: only this process.
         asked: what somebody asked for, which is rounded up to a multiple of `MULTIPLE`; 0: nobody.
 
     Example:

@@ -1,7 +1,7 @@
 """Runs a command in several processes that work together; a bad end of any ends all.
 
-Each finds in its environment which one it is, as under torchrun. They connect by a file and the
-loopback interface, not by a port of the machine. Loads no torch.
+Each process learns its number from the environment, as under torchrun. They connect by a file and
+the loopback interface, not by a port of the machine. Loads no torch.
 """
 
 import json
@@ -85,7 +85,7 @@ def leave_error(error: LabelgridError | None) -> None:
     """Leave an error for the process that called `run_together`, to be told there.
 
     Args:
-        error: why it ends; None: it was stopped, which its exit status says.
+        error: why it ends; None: the process was stopped, as its exit status says.
     """
     if error is None:
         return
@@ -104,8 +104,8 @@ def leave_error(error: LabelgridError | None) -> None:
 def run_together(words: Sequence[str], count: int) -> None:
     """Run `python -m labelgrid WORD ...` in several processes, and wait until all have ended.
 
-    The first one shows its progress on this process's stderr; what the others print is shown only
-    if they fail. Its results are files.
+    The first process shows its progress on stderr; output of the others is shown only if they fail.
+    Its results are files.
 
     Args:
         words: the command and its arguments.

@@ -24,7 +24,7 @@ class Workplace:
     """The place where shards are computed.
 
     Args:
-        executor: the place; None: one after the other in this process.
+        executor: the place; None: in this process, one after the other.
         shard: the number of images in a shard; 0: `shard_size` chooses.
     """
 
@@ -65,9 +65,9 @@ class Workplace:
         A share never joins results: another that ends at the same time would, too.
 
         Args:
-            activity: is done.
+            activity: what is done, in words.
             pieces: all of them, of one unit.
-            folder: of their jobs.
+            folder: the folder of their jobs.
             progress: receives the progress.
 
         Raises:
@@ -126,8 +126,8 @@ def executor_at(on: str, workers: int, preload: str) -> Executor:
 def _is_code(on: str) -> bool:
     """Whether a place is not the name of a plug-in, perhaps with an address, but code.
 
-    Code that the user trusts goes before an installed plug-in, unless that is of the same package:
-    then what follows the colon is an address.
+    Code that the user trusts takes precedence over an installed plug-in, unless both are of the
+    same package: then the text after the colon is an address.
     """
     name = on.partition(":")[0]
     if name in names("executors"):

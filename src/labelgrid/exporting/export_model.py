@@ -33,12 +33,12 @@ class ExportedModel(Shown):
     """A file that was written.
 
     Args:
-        path: of the file.
+        path: the path of the file.
         round: whose training it is.
         tasks: what it predicts.
         known: the tasks whose labels it takes.
-        differences: by task, the largest difference from the network on `IMAGES` images, in parts
-            of the largest value if that is above 1.
+        differences: for each task, the largest difference from the network on `IMAGES` images, in
+            parts of the largest value if that is above 1.
     """
 
     path: Path
@@ -55,14 +55,14 @@ class ExportedModel(Shown):
 
 
 def export_model(
-    project: ProjectFolder, out: Path, known: Sequence[str], progress: Progress
+    project: ProjectFolder, out: Path, known_tasks: Sequence[str], progress: Progress
 ) -> ExportedModel:
     """Write the newest training's network as an ONNX file, and compare the two.
 
     Args:
-        project: with a trained model.
+        project: a project with a trained model.
         out: the file.
-        known: the tasks whose labels are inputs, too.
+        known_tasks: the tasks whose labels are inputs, too.
         progress: receives the progress.
 
     Raises:
@@ -75,7 +75,7 @@ def export_model(
 
     fit = model_of(project)
     context = training_context(context_of(project), fit)
-    for name in known:
+    for name in known_tasks:
         if name not in context.definitions:
             raise UsageError(
                 f"The network has no task '{name}'.",
@@ -90,16 +90,22 @@ def export_model(
             next_step="Train one that leaves: shared_heads, aspp_heads, pad_net or mti_net.",
             unchanged="Nothing was written.",
         )
-    if known:
+    if known_tasks:
         check_known_is_used(context, model)
     learned = _learned(context, fit)
     left_out = context.definitions.keys() - learned
     if left_out:
         progress.say(f"Left out, as no label of it was learned: {join_names(sorted(left_out))}.")
     with disk_errors(out, "Nothing was written."), atomic_write(out) as path:
-        differences = _write(context, fit, model=model, path=path, known=known, progress=progress)
+        differences = _write(
+            context, fit, model=model, path=path, known_tasks=known_tasks, progress=progress
+        )
     return ExportedModel(
-        path=out, round=fit.round, tasks=tuple(learned), known=tuple(known), differences=differences
+        path=out,
+        round=fit.round,
+        tasks=tuple(learned),
+        known=tuple(known_tasks),
+        differences=differences,
     )
 
 
@@ -125,7 +131,7 @@ def _write(
     *,
     model: "TrainedModel",
     path: Path,
-    known: Sequence[str],
+    known_tasks: Sequence[str],
     progress: Progress,
 ) -> dict[str, float]:
     from labelgrid.exporting.exported_network import ExportedNetwork
@@ -136,10 +142,10 @@ def _write(
         model.network.cpu(), context.tasks, predicted, context.recipe.data
     ).eval()
     progress.say("Recording the graph; this takes about a minute.")
-    write_onnx(network, path, known, describe_model(context, fit, known))
+    write_onnx(network, path, known_tasks, describe_model(context, fit, known_tasks))
     progress.start("Comparing", IMAGES, "images")
     largest = dict.fromkeys(predicted, 0.0)
-    for by_task in differences(network, path, known, IMAGES):
+    for by_task in differences(network, path, known_tasks, IMAGES):
         for name, difference in by_task.items():
             largest[name] = max(largest[name], difference.largest)
             if not difference.is_small:
@@ -154,7 +160,7 @@ def _write(
     return largest
 
 
-def describe_model(context: RoundContext, fit: Fit, known: Sequence[str]) -> Json:
+def describe_model(context: RoundContext, fit: Fit, known_tasks: Sequence[str]) -> Json:
     """Describe the network for a program that runs the file, as JSON values."""
     camera = context.project.folder / CAMERA
     data = context.recipe.data
@@ -179,7 +185,7 @@ def describe_model(context: RoundContext, fit: Fit, known: Sequence[str]) -> Jso
             "trained_at": list(data.size),
             "fit": data.fit,
         },
-        "known": {name: [f"known_{name}", f"known_{name}_valid"] for name in known},
+        "known": {name: [f"known_{name}", f"known_{name}_valid"] for name in known_tasks},
         "outputs": outputs,
         "camera": read_toml(camera) if camera.is_file() else None,
     }

@@ -21,8 +21,8 @@ class ExportedNetwork(nn.Module):
 
     Args:
         network: trained, in evaluation mode.
-        tasks: by name, all that the network predicts.
-        predicted: the names of those that are returned, in this order.
+        tasks: all tasks that the network predicts, by name.
+        predicted: the names of the returned tasks, in order.
         data: whether images are also predicted mirrored.
     """
 

@@ -45,7 +45,7 @@ UNFOLDED = re.compile(r"Skipping constant folding for op \w+ with multiple outpu
 SHARED_NAMES = r"# The axis name: \w+ will not be used, since it shares"
 
 
-def input_names(known: Sequence[str]) -> list[str]:
+def input_names(known_tasks: Sequence[str]) -> list[str]:
     """The names of a graph's inputs.
 
     Example:
@@ -53,23 +53,23 @@ def input_names(known: Sequence[str]) -> list[str]:
         ['image', 'known_depth', 'known_depth_valid']
     """
     names = ["image"]
-    for task in known:
+    for task in known_tasks:
         names += [f"known_{task}", f"known_{task}_valid"]
     return names
 
 
 def write_onnx(
-    network: ExportedNetwork, path: Path, known: Sequence[str], description: Values
+    network: ExportedNetwork, path: Path, known_tasks: Sequence[str], description: Values
 ) -> None:
     """Write the graph, for images of every size, with the description in its metadata.
 
     Args:
-        network: in evaluation mode, on the CPU.
-        path: of the file.
-        known: the tasks whose labels are inputs, too.
+        network: the network in evaluation mode, on the CPU.
+        path: the path of the file.
+        known_tasks: the tasks whose labels are inputs, too.
         description: JSON values.
     """
-    image, labels = _example(network.tasks, known, 2, EXAMPLE)
+    image, labels = _example(network.tasks, known_tasks, 2, EXAMPLE)
     size = {"min": SMALLEST, "max": LARGEST}
     axes = {
         0: torch.export.Dim("batch"),
@@ -78,15 +78,15 @@ def write_onnx(
     }
     inputs: Json = {"image": image}
     shapes: Json = {"image": axes}
-    if known:
+    if known_tasks:
         inputs["known"] = labels
-        shapes["known"] = dict.fromkeys(known, (axes, axes))
+        shapes["known"] = dict.fromkeys(known_tasks, (axes, axes))
     with torch.no_grad(), _without_known_noise():
         program = torch.onnx.export(
             network,
             kwargs=inputs,
             dynamic_shapes=shapes,
-            input_names=input_names(known),
+            input_names=input_names(known_tasks),
             output_names=list(network.predicted),
             opset_version=OPSET,
             custom_translation_table=translations(),
@@ -129,9 +129,9 @@ class OutputDifference:
     If that is below 1, in its unit.
 
     Args:
-        largest: between ONNX Runtime and the network.
-        rounding: between the network and the same in double precision: normals are directions, and
-            where a vector is almost 0, rounding turns it.
+        largest: the largest difference between ONNX Runtime and the network.
+        rounding: the difference between the network in single and in double precision: normals are
+            directions, and where a vector is almost 0, rounding turns it.
     """
 
     largest: float
@@ -144,16 +144,16 @@ class OutputDifference:
 
 
 def differences(
-    network: ExportedNetwork, path: Path, known: Sequence[str], count: int
+    network: ExportedNetwork, path: Path, known_tasks: Sequence[str], count: int
 ) -> Iterator[dict[str, OutputDifference]]:
     """Compare the file with the network on images of random pixels and odd sizes.
 
-    Half of the known labels' pixels are valid, and in every second image none.
+    Half of the known_tasks labels' pixels are valid, and in every second image none.
 
     Args:
         network: as it was written.
-        path: of the file.
-        known: the tasks whose labels are inputs.
+        path: the path of the file.
+        known_tasks: the tasks whose labels are inputs.
         count: the number of images.
 
     Yields:
@@ -162,10 +162,10 @@ def differences(
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     exact_network = deepcopy(network).double()
     draws = _draws()
-    names = input_names(known)
+    names = input_names(known_tasks)
     for number in range(count):
         sides = torch.randint(*COMPARED, (2,), generator=draws) // 2 * 2 + 1
-        image, labels = _example(network.tasks, known, 1, (int(sides[0]), int(sides[1])))
+        image, labels = _example(network.tasks, known_tasks, 1, (int(sides[0]), int(sides[1])))
         if number % 2:
             labels = {name: (value, valid & False) for name, (value, valid) in labels.items()}
         with torch.inference_mode():
@@ -192,12 +192,12 @@ def _difference(computed: Any, expected: Tensor, exact: Tensor) -> OutputDiffere
 
 
 def _example(
-    tasks: Tasks, known: Sequence[str], count: int, size: Size
+    tasks: Tasks, known_tasks: Sequence[str], count: int, size: Size
 ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
     draws = _draws(*size)
     image = torch.randn(count, 3, *size, generator=draws)
     labels = {}
-    for name in known:
+    for name in known_tasks:
         raw = torch.randn(count, tasks[name].channels, *size, generator=draws)
         label = tasks[name].to_target(tasks[name].activate(raw))
         valid = torch.rand(label.valid.shape, generator=draws) < 0.5

@@ -345,7 +345,7 @@ def save_array(path: Path, array: Array) -> None:
 def save_bytes(path: Path, data: bytes) -> None:
     """Write a file atomically: a crash leaves the old file or the new one.
 
-    It is written as a temporary file beside it, which then takes its name.
+    A temporary file is written in the same folder, and then renamed.
 
     Raises:
         LabelError: the disk reports an error (full, read-only).

@@ -18,7 +18,7 @@ def without_alpha(array: Array, path: Path, subject: str) -> Array:
     Grey with alpha has 2 channels, colour with alpha 4.
 
     Raises:
-        LabelError: pixels are transparent, so that what they show is unknown.
+        LabelError: pixels are transparent, so their content is unknown.
 
     Example:
         >>> grey_and_alpha = np.array([[[3, 255], [1, 255]]], np.uint8)

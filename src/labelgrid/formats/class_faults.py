@@ -1,7 +1,7 @@
 """Words the errors about class maps whose numbers or colours say no class.
 
-A hint that names an option makes the file readable if it is followed, or stands beside the others
-that are as likely.
+If a hint names an option, following the hint makes the file readable, unless the hint stands beside
+others that are as likely.
 """
 
 from collections.abc import Mapping, Sequence

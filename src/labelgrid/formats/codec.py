@@ -141,7 +141,7 @@ class LabelArray(Shown):
 
 
 class LazyLabel(LabelArray):
-    """A label whose numbers are decoded when they are asked for: of a large one few may be.
+    """A label whose numbers are decoded on demand: often only a part of a large label is read.
 
     Example:
         >>> halve = lambda stored, valid: stored / 2
@@ -159,7 +159,8 @@ class LazyLabel(LabelArray):
         Args:
             stored: the numbers.
             valid: bool [h, w].
-            decode: of `stored` and `valid`, or a part of both, and `options`; each pixel by itself.
+            decode: a function of `stored` and `valid`, or a part of both, and `options`, which
+                decodes each pixel by itself.
             options: its further arguments.
         """
         label = object.__new__(cls)

@@ -55,7 +55,7 @@ class Channel(NamedTuple):
     Attributes:
         part: the index of its part.
         name: its name in the part.
-        dtype: of its numbers.
+        dtype: the dtype of its numbers.
         window: the pixels that are stored.
         display: the pixels of the picture; those that are not stored are NaN.
         is_whole: whether it has a number for every pixel, not for every second alone.

@@ -2,9 +2,9 @@
 
 They are a stream of bits over the red, green, blue and alpha of each pixel, along the rows: 32 bits
 for the number of values, 5 for the bits of a value less one, four times 4 for the bits of a run
-length less one; then the runs. A run is 1 bit that says whether its values are all the same, 2 bits
-that choose one of the four sizes, its length less one in so many bits, and its one or all values.
-Label Studio takes this from thi.ng/rle-pack.
+length less one; then the runs. A run has 1 bit that says whether all its values are equal, 2 bits
+that choose one of four sizes, its length minus one in as many bits, and then its single value or
+all values. Label Studio takes this from thi.ng/rle-pack.
 """
 
 import numpy as np

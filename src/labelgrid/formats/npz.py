@@ -1,6 +1,6 @@
 """Reads arrays from .npz files: zip files of .npy files. Nothing in them is run or trusted.
 
-What an array would take is read from its head, and bounded, before it is unpacked.
+The head gives the size of an array, which is limited before anything is unpacked.
 """
 
 import io

@@ -27,12 +27,12 @@ _WHOLE = re.compile("0|-?[1-9][0-9]{0,4}")
 
 @dataclass(frozen=True, kw_only=True)
 class Numbering(Form):
-    """How the files of a class map say the classes: by their indices from 0, if nothing is said.
+    """How files of class maps encode classes: by default as indices from 0.
 
     Args:
         first: the number of the first class; smaller numbers are not labelled.
-        ids: number in the file -> class, or "ignore": not labelled. A number that it does not name
-            is refused, but for 255 (8-bit) and 65535 (16-bit), which are not labelled then.
+        ids: number in the file -> class, or "ignore": not labelled. Other numbers are refused,
+            except 255 (8-bit) and 65535 (16-bit), which then mean "not labelled".
         colours: class or "ignore" -> its colour, such as "#80c0ff", or a list of several, if files
             hold colours. A task may also name a colour map: a file with a class and its colour a
             line.
@@ -119,7 +119,7 @@ def look_up_numbers(
     """The position of each whole number; `UNKNOWN` where it has none.
 
     Args:
-        numbers: of any shape.
+        numbers: an array of any shape.
         positions: number -> position.
         below: smaller numbers without a position are `NOT_LABELLED`; None: no number is.
 

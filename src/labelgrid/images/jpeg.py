@@ -37,8 +37,8 @@ class _Frame:
     """The header of a file, as far as scans depend on it.
 
     Args:
-        height: in pixels.
-        width: in pixels.
+        height: the height in pixels.
+        width: the width in pixels.
         factors: horizontal and vertical sampling factor of each component, by its number.
         interval: units between two restart markers; 0: there are none.
     """

@@ -52,7 +52,7 @@ def list_objects(folder: Address, left_out: LeftOut = None) -> Objects:
     Images whose names lead out of the folder go to `left_out`, by name.
 
     Raises:
-        ImageError: there is no image, or the store has no lists.
+        ImageError: there is no image, or the store cannot list.
         StorageError: the store refuses or does not answer.
     """
     if not can_list(folder):

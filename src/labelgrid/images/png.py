@@ -51,9 +51,9 @@ class Header:
     """A PNG's header.
 
     Args:
-        height: in pixels.
-        width: in pixels.
-        bits: of one value.
+        height: the height in pixels.
+        width: the width in pixels.
+        bits: the bits of one value.
         colour: the type of colour.
         interlaced: whether its rows are in the order of Adam7.
     """

@@ -63,10 +63,10 @@ def read_image(path: Path, digest: str = "") -> Pixels:
     file with a known digest are not checked again: they were when the image was added.
 
     Raises:
-        ImageError: the file is missing, is not a regular file, has another digest, is empty,
-            damaged, truncated, of another format than its name says, CMYK or 32-bit, has more
-            pixels than the limit, holds several pictures, or is a 16-bit image that uses so little
-            of its range that it would become almost black.
+        ImageError: the file is missing, no regular file, has another digest, is empty, damaged or
+            truncated, has another format than its extension says, is CMYK or 32-bit, has too many
+            pixels, holds several pictures, or is a 16-bit image that uses so little of its range
+            that it would become almost black.
     """
     with _readable(path):
         data = read_bytes(path, max_bytes())
@@ -100,13 +100,13 @@ def check_image(path: Path, look: Look | None = None) -> CheckedImage:
     """Check an image to its end as `read_image`, with a part of the pixels in memory.
 
     The digest is `labelgrid.basics.files.digest` of the file. All checksums of a PNG and of a
-    deflated TIFF are checked. JPEG has none: lost parts are detected, but no damage after which
-    no coded pixels are missing. Of a PNG or JPEG not all pixels are kept: the memory is at most
-    that of the decoded image, or four times that if a JPEG is progressive (4:4:4).
+    deflated TIFF are checked. JPEG has none: lost parts are detected, but no damage after which no
+    coded pixels are missing. The pixels of a PNG or JPEG are not all kept: memory is at most that
+    of the decoded image, or four times as much for a progressive JPEG (4:4:4).
 
     Args:
-        path: of the image.
-        look: is shown a JPEG, which is decoded at a part of its size; other images are not.
+        path: the path of the image.
+        look: called with each decoded JPEG, at a part of its size, and with no other image.
 
     Raises:
         ImageError: as `read_image`.
@@ -315,7 +315,7 @@ def _readable(path: Path) -> Iterator[None]:
 def _load(image: Image.Image, data: bytes, path: Path, *, convert: bool = True) -> Array | None:
     """Decode the whole image, with OpenCV where it can; None if `image` then holds the pixels.
 
-    Of 16 bits 8 are returned if `convert`.
+    With `convert`, 16-bit images become 8-bit.
     """
     if image.format in ("JPEG", "MPO") and _is_whole_jpeg(data):
         # The same pixels as Pillow's, but faster.

@@ -53,7 +53,7 @@ def tags_of(file: BinaryIO) -> Tags:
     """The tags of the first picture, by number.
 
     Raises:
-        Exception: of many types; the header is damaged, or has very many tags.
+        Exception: an exception of any type; the header is damaged, or has very many tags.
     """
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
@@ -114,7 +114,7 @@ def check_tiff(data: bytes) -> None:
     Decoders do not check the sum of a deflated stream, and read any bytes at the place of a tag.
 
     Raises:
-        Exception: of many types; the header is damaged.
+        Exception: an exception of any type; the header is damaged.
         ValueError: strips or tiles are missing, lie outside of the file or in its header, are too
             short, or a checksum is wrong.
     """

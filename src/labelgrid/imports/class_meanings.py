@@ -37,7 +37,7 @@ def keep_rest(project: ProjectFolder, rest: str, drawn: Collection[Drawn]) -> No
     Args:
         project: the project; its settings have it from now on.
         rest: the class, or "none": what earlier imports said ends; empty: nothing is changed.
-        drawn: the tasks that it is said of, and the connectors that read their labels.
+        drawn: the tasks concerned, and the connectors that read their labels.
 
     Raises:
         ProjectError: the file cannot be written. The labels are imported all the same.
@@ -63,17 +63,18 @@ def names_note(options: ImportOptions, asked: Collection[str]) -> list[str]:
     """A line on the names of earlier imports that were used; none if none was.
 
     Args:
-        options: what names mean; those that this import says itself are not of earlier ones.
+        options: the meanings of names; meanings given in this import are not reported as earlier
+            ones.
         asked: the names in the labels of this import.
 
     Example:
-        >>> options = ImportOptions(known={"car": "vehicle", "person": "ignore"})
+        >>> options = ImportOptions(kept_names={"car": "vehicle", "person": "ignore"})
         >>> names_note(options, ["car", "road"])
         ['Names as in earlier imports: car = vehicle (labelgrid.toml, [names]).']
     """
     earlier = set(asked) - options.names.keys()
     used = []
-    for name, meaning in options.known.items():
+    for name, meaning in options.kept_names.items():
         if name in earlier:
             used.append(f"{name} = {meaning}")
     if not used:

@@ -77,9 +77,9 @@ def import_labels(
     Importing again changes nothing, and a killed import changes no cell. Numbers of the new labels
     are gathered while they are checked, and some are drawn.
 
-    Files are copied first, under names with a part of their content's hash, so that no file is ever
-    overwritten, except one whose content is no longer what was imported, by the right one. Then one
-    ledger transaction labels all cells.
+    Files are copied first, under names with a part of the content's hash. So no file is ever
+    overwritten, except a damaged file by the correct one. Then one ledger transaction labels all
+    cells.
 
     Args:
         project: the project that gets the labels.
@@ -92,7 +92,7 @@ def import_labels(
         replace: replace labels of cells that have another label; the old file and event are kept.
         accept: import labels that look wrong; see `import_doubts.refuse_doubted`.
         limit: import only this many images, drawn with `seed`; 0: all.
-        seed: of that draw.
+        seed: the seed of that draw.
         options: what a person says about the answer.
         dry_run: change nothing but a picture, and return what would be imported or refused.
         progress: reports each file.
@@ -135,7 +135,7 @@ class LabelImport:
         where: the sources, for messages.
         reading: reads them.
         folder: where in the project the files go.
-        outdated: the files in `place` that an earlier import left, and this one makes outdated.
+        outdated: the files in `place` that an earlier import left and this import makes outdated.
     """
 
     outdated: ClassVar[tuple[str, ...]] = (FAULTS, LEFT_OUT, SHEET, DRY_PICTURE)
@@ -439,7 +439,7 @@ def _list_faults(path: Path, faults: Sequence[Fault]) -> Path | None:
 def _as_of_now(project: ProjectFolder, validated: ValidatedLabels) -> ValidatedLabels:
     """The labels and skips beside the present rows of the ledger.
 
-    A label that its cell has by now is unchanged, and a skip that was made is left out.
+    A label that the cell has by now is unchanged, and a skip that exists is left out.
 
     Raises:
         LedgerError: a cell has changed otherwise since it was validated.

@@ -34,7 +34,7 @@ DRAWN = 6
 
 
 def drawn_images(image_ids: Iterable[str]) -> list[str]:
-    """The images of which labels are drawn, of all those that get some."""
+    """The images whose labels are drawn, among all images with new labels."""
     names = list(dict.fromkeys(image_ids))
     order = drawn_places(names, seed_of(0, "import picture"))[:DRAWN]
     return [names[place] for place in order]
@@ -87,7 +87,7 @@ class ImportNumbers:
         return overview
 
     def look_back(self) -> None:
-        """Find the names in earlier labels, before the import is recorded."""
+        """Look up which class names occur in earlier labels, before the import is recorded."""
         kept_names = _read_names(self.project)
         for task, overview in self.overviews.items():
             names = overview.names()

@@ -56,7 +56,7 @@ class OneLabelImport(LabelImport):
 
     Args:
         given: the label.
-        confirm: as of `import_one`.
+        confirm: as in `import_one`.
     """
 
     outdated: ClassVar[tuple[str, ...]] = (SHEET,)

@@ -14,9 +14,9 @@ from labelgrid.basics.files import disk_errors
 def import_place(folder: Path) -> Iterator[Path]:
     """Yield the folder for an import's pictures and lists, locked for other imports.
 
-    The only import has the project's folder itself; those that begin while it runs have `import-2`
-    and so on in it, which stay if there is something in them. A place is free again when its import
-    or process ends; what is in it stays until another import takes that place.
+    A single import uses the project's folder. Imports that begin meanwhile use `import-2` and so on
+    inside the project; these folders stay unless empty. A place is free again when its import or
+    process ends; the files stay until another import takes the place.
 
     Raises:
         ProjectError: the disk reports an error.

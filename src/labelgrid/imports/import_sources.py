@@ -72,8 +72,8 @@ class ImportSources:
     Args:
         project: the project that gets the labels.
         sources: each as it was given, and unpacked.
-        format: of all of them, as of `import_labels`.
-        split: as of `import_labels`.
+        format: the format of all sources, as in `import_labels`.
+        split: as in `import_labels`.
         index: the project's tasks, images and requests.
     """
 
@@ -185,7 +185,7 @@ class _ImportSource:
     def _files_of_others(self, tool: str, place: Path) -> list[str]:
         """The files right in a folder that another tool wrote.
 
-        Of a folder with very many files there are none: it is what a tool wrote.
+        In a folder with very many files none is listed: the tool itself wrote so many.
         """
         if tool == _PLAIN or not place.is_dir():
             return []
@@ -255,7 +255,7 @@ class _ImportSource:
     def _place(self) -> tuple[Path, dict[str, Recognition]]:
         """Where the answer is, and the tools whose connectors recognise it, the surest first.
 
-        It is the source itself, unless that only holds a folder which is an answer.
+        The source itself, unless the source only holds a folder with an answer.
         """
         answer = Path(str(self.answer))
         if self.format:
@@ -271,7 +271,7 @@ class _ImportSource:
     def _recognise(self, place: Path) -> dict[str, Recognition] | None:
         """The tools that recognise a place by content, otherwise by names alone.
 
-        Of a folder of labels there need be none; None: it is no answer.
+        For a folder of labels there may be no format; None: it is no answer.
         """
         recognised = recognitions(self.connectors, place)
         if recognised or can_hold_labels(place, self.index):

@@ -110,7 +110,7 @@ def import_supplied(
             progress=progress or Silent(),
             name=supplier,
             declared=declared,
-            known=read_index(project, supplier),
+            index_before=read_index(project, supplier),
         )
         if dry_run:
             return run.try_out()
@@ -133,15 +133,15 @@ class SuppliedImport(LabelImport):
     """An import of a supplier's labels.
 
     Args:
-        name: of the supplier.
-        declared: of its labels.
-        known: the labels that it gave before.
-        confidence: reads that of a label at a size, by cell.
+        name: the name of the supplier.
+        declared: what the file with the labels declares of them.
+        index_before: the labels that the supplier gave before.
+        confidence: reads the confidence of a label at a size, by cell.
     """
 
     name: str
     declared: Supplier
-    known: SupplierIndex
+    index_before: SupplierIndex
     rescaled: frozenset[str] = field(init=False)
     confidence: dict[Cell, ReadConfidence] = field(init=False, default_factory=dict)
 
@@ -215,7 +215,7 @@ class SuppliedImport(LabelImport):
             replace=True,
             progress=self.progress,
             seen=self._see,
-            rows={cell: self.known.row(cell) for cell in cells},
+            rows={cell: self.index_before.row(cell) for cell in cells},
             leave_out=self.index.options.leave_out,
         )
         faults = [*validated.faults, *self._confidence_faults(validated.labels)]
@@ -256,11 +256,11 @@ class SuppliedImport(LabelImport):
             read = self.confidence.get(label.row.cell)
             confidence.append(keep_confidence(self.project, path, read, label.size))
         index = _with_delivery(
-            self.known, delivery, validated.labels, paths=paths, confidence=confidence
+            self.index_before, delivery, validated.labels, paths=paths, confidence=confidence
         )
-        if index != self.known:
+        if index != self.index_before:
             write_index(self.project, self.name, index)
-            files.remove_files(self.project.folder, self.known.paths() - index.paths())
+            files.remove_files(self.project.folder, self.index_before.paths() - index.paths())
         return validated
 
 
@@ -272,7 +272,11 @@ def _with_delivery(
     paths: Sequence[str],
     confidence: Sequence[Confidence | None],
 ) -> SupplierIndex:
-    """The labels of a supplier after an import; an equal label stays with the earlier delivery."""
+    """The labels of a supplier after an import.
+
+    An equal label stays with the earlier delivery, unless its maker has another revision or other
+    settings now: by these `supply` knows which labels there are.
+    """
     kept = {task: dict(earlier) for task, earlier in index.labels.items()}
     number = len(index.deliveries)
     changed = False
@@ -280,7 +284,10 @@ def _with_delivery(
         cell = label.row.cell
         entry = IndexedLabel(path, label.digest, number, *(of_label or ()))
         earlier = kept.setdefault(cell.task, {}).get(cell.image_id)
-        if earlier is None or earlier._replace(delivery=number) != entry:
+        if earlier is None or (
+            earlier._replace(delivery=number) != entry
+            or delivery.is_remade(index.deliveries[earlier.delivery])
+        ):
             kept[cell.task][cell.image_id] = entry
             changed = True
     if not changed:

@@ -50,7 +50,7 @@ class Found:
     """What a dry run found.
 
     Args:
-        what: what the answer is, such as "CVAT segmentation masks".
+        what: the kind of answer, such as "CVAT segmentation masks".
         images: the project's images with a label or a skip.
         labels: the labels.
         known: the names of regions that a task knows, such as classes; empty if the answer has no
@@ -98,9 +98,9 @@ class Imported(Shown):
         requested: the images whose label is still requested afterwards, by task.
         picture: the file that shows some of them; empty if there are none.
         undrawn: why there is no picture; empty if there is one, or nothing to draw.
-        found: of a dry run, what was found.
-        refused: of a dry run, why the import would be refused; empty if it would not.
-        faults: of a dry run, all faults and doubts.
+        found: what a dry run found.
+        refused: why the import would be refused, as a dry run says; empty if it would not.
+        faults: all faults and doubts that a dry run found.
         left_out: what is wrong with the entries and files that were left out.
         left_out_list: the file that lists them all; empty if the text does.
     """

@@ -47,8 +47,8 @@ class AcceptedLabel:
         status: whether it is new, replaces the cell's label, repairs the label's file, or is the
             same label.
         predicted: whether it is identical to the model's prediction.
-        taken_back: whether it is a withdrawn label of the cell, which was paid when it was imported
-            first.
+        taken_back: whether the label is a withdrawn label of the cell, which was paid at its first
+            import.
     """
 
     answer: Answer
@@ -106,9 +106,9 @@ def validate_labels(
         progress: reports each label.
         seen: called with each label that was read and can be imported, so that nobody needs to read
             it again.
-        rows: of the cells; None: the ledger's.
-        leave_out: of what is wrong, refuse nothing if anything is left without it. Of a cell with a
-            fault no answer is left.
+        rows: the rows of the cells; None: the ledger's.
+        leave_out: leave out wrong entries instead of refusing the import, if any label is left. A
+            cell with a fault gets no answer.
     """
     faults = [*answers.faults, *repeated_faults(answers)]
     if leave_out:

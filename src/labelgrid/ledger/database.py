@@ -87,8 +87,9 @@ class Database:
     Readers are never blocked. Every commit is flushed to the disk, so that neither a kill nor a
     power cut loses it: labels cost money, and commits are few.
 
-    A connection that is lost before a transaction has begun is made again. One that is lost in a
-    transaction undoes it. If it is lost while it commits, the database is asked whether it did.
+    A connection that is lost before a transaction has begun is made again. A connection lost in a
+    transaction undoes the transaction. If a connection is lost during a commit, the database is
+    asked whether the commit happened.
 
     Args:
         place: the ledger's file, or its URL.
@@ -183,8 +184,8 @@ class Database:
         """Open a write transaction; inside another one, a savepoint.
 
         Args:
-            command: the name of the operation that its moves belong to; inside another transaction,
-                they belong to that one's.
+            command: the name of the operation of all moves inside; inside another transaction, the
+                moves belong to the outer operation.
             creating: whether there may be no table yet.
             migrating: whether tables that others refer to may be made anew, with the same rows.
         """
@@ -334,7 +335,7 @@ def dialect_of(connection: Connection) -> Dialect:
 def next_id(connection: Connection, table: Table) -> int:
     """The number of the next row of a table: one more than the greatest.
 
-    A database's own numbers have gaps after what was undone, and not the same on all.
+    A database's own sequence leaves gaps after undone transactions, which differ between databases.
     """
     return (connection.scalar(select(func.max(table.c.id))) or 0) + 1
 
@@ -364,8 +365,8 @@ def open_database(place: LedgerPlace, *, read_only: bool = False) -> Database:
     """Open a database, after migrating an older version in a transaction.
 
     Raises:
-        LedgerError: it is missing, not a ledger, newer than this program, of a development version
-            before 0.1.0, or cannot be written; with `read_only`, it is older than this program. A
+        LedgerError: the file is missing, no ledger, newer than this program, of a development
+            version before 0.1.0, or cannot be written; with `read_only`, older than this program. A
             file that cannot be written is read in a copy then, which is migrated.
         ProjectError: the temporary folder has no room for the copy.
     """

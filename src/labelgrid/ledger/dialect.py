@@ -81,12 +81,17 @@ class Dialect(Protocol):
         return
 
     def insert(
-        self, connection: Connection, table: Table, rows: Sequence[Values], *, known: bool = False
+        self,
+        connection: Connection,
+        table: Table,
+        rows: Sequence[Values],
+        *,
+        skip_existing: bool = False,
     ) -> int:
         """Insert rows with the same columns in the same order, and return the number of new rows.
 
-        There is at least one row, without values of JSON columns. With `known`, rows with existing
-        keys are skipped; otherwise they are an error.
+        There is at least one row, without values of JSON columns. With `skip_existing`, rows with
+        existing keys are skipped, otherwise refused.
         """
 
     def append_only(self, table: str) -> Sequence[str]:

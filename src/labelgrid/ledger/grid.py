@@ -128,14 +128,14 @@ class Explanation:
     """Why a cell was picked, beside its score and terms; unknown fields are empty.
 
     Args:
-        quantiles: by term, the share of the candidates whose value is smaller, equal ones counted
-            half. The candidates are the missing cells of the same task, or the images with a
-            missing cell if the term is of images.
-        rank: by the score, among all missing cells, or among images if these were picked; 1 is the
-            best.
-        without: by what is left out of the score, the rank by the rest of it.
-        nearest: of the images with a label of the same task, the one with the nearest pooled
-            features.
+        quantiles: for each term, the share of the candidates whose value is smaller, equal ones
+            counted half. The candidates are the missing cells of the same task, or the images with
+            a missing cell if the term is of images.
+        rank: the rank by the score, among all missing cells, or among images if these were picked;
+            1 is the best.
+        without: the rank by the score without one part, by the name of that part.
+        nearest: the image with the nearest pooled features, among images with a label of the same
+            task.
         distance: the Euclidean distance of its features.
     """
 
@@ -164,11 +164,12 @@ class Pick(Shown):
 
     Args:
         cell: the cell.
-        score: of the strategy; None if no strategy picked the cell, or by random draws only.
-        weight: of its label in training.
+        score: the score of the strategy; None if no strategy picked the cell, or by random draws
+            only.
+        weight: the weight of its label in training.
         why: the reason, in words.
-        cost: of its label.
-        request_id: of its request.
+        cost: the cost of its label.
+        request_id: the id of the pick's request.
         terms: what the score was made of, by name; empty if nothing is known of it.
         explanation: how the pick compares with the other candidates.
         drawn: whether the strategy knew nothing of the cell, and drew its score at random. The
@@ -208,8 +209,8 @@ def explained_row(values: Values) -> Json:
 class Move:
     """The change of a cell to another state, with the values of its event.
 
-    `seconds` is how long its label took, `annotator` who or what made it, `classes` the class list
-    that it was made with, `hint` what was shown meanwhile; None: not known.
+    `seconds` is the time spent on the label, `annotator` its maker, `classes` the class list of
+    that time, `hint` what was shown meanwhile; None: not known.
     """
 
     cell: Cell

@@ -1,7 +1,7 @@
 """Reads the images of the ledger page by page, with the states of their cells.
 
-A page of a hundred thousand images is read as fast as one of a hundred: nothing is listed but what
-it shows.
+A page of a hundred thousand images is read as fast as a page of a hundred: only the shown images
+are listed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -37,7 +37,7 @@ class ImageFilter:
     """A filter of images: an image matches if at least one cell matches all fields.
 
     Args:
-        splits: of their images; None: all.
+        splits: the splits of their images; None: all.
         task: the cell's task; empty: any.
         state: its state; None: any.
         round: the round that requested it; None: any.

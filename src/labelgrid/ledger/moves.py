@@ -38,7 +38,7 @@ class CellRow:
         request_id: the open request, or the request that the label answered.
         path: the label's file.
         digest: the content hash of the label's file.
-        cost: of the label or, for a requested cell, of the request.
+        cost: the cost of the label or, for a requested cell, of the request.
         weight: its weight in training.
         seconds: how long the label took; None if its import did not say so.
         annotator: who or what made the label; empty if its import did not say so.

@@ -31,7 +31,7 @@ class Operation:
     """A transaction that moved cells.
 
     Args:
-        id: from 1; a later operation has a greater one.
+        id: a number from 1; a later operation has a greater number.
         command: what moved the cells, such as "import"; empty if the caller did not name it.
         at: its time (UTC, ISO 8601).
     """

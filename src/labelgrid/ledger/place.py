@@ -39,7 +39,7 @@ class DatabaseUrl:
         user: whose name is used to log in; empty: that of the operating system's user.
         host: the server; empty: this machine.
         port: its port; None: the usual one.
-        options: of the connection, such as `sslmode`.
+        options: the options of the connection, such as `sslmode`.
 
     Example:
         >>> str(DatabaseUrl(database="labels", schema="flat", user="ann", host="db.lab"))

@@ -166,9 +166,9 @@ class PostgreSQL(Dialect):
     def attach(self, engine: Engine) -> None:
         """As `Dialect.attach`.
 
-        A writer first locks the table of the revision: a lock takes no snapshot, so all that it
-        reads is what the writer before it left. A reader sees one snapshot. After many new rows the
-        server learns what its tables hold.
+        A writer first locks the table of the revision. A lock takes no snapshot, so the writer
+        reads all that the writer before it wrote. A reader sees one snapshot. After many new rows
+        the server learns what its tables hold.
         """
         creating = f"SELECT pg_advisory_xact_lock(hashtextextended('{self.place.schema}', 0))"
         writing = f"LOCK TABLE {VERSION_TABLE} IN SHARE ROW EXCLUSIVE MODE"
@@ -229,7 +229,12 @@ class PostgreSQL(Dialect):
         connection.exec_driver_sql(f"DROP FUNCTION {ONLY_ADDED}")
 
     def insert(
-        self, connection: Connection, table: Table, rows: Sequence[Values], *, known: bool = False
+        self,
+        connection: Connection,
+        table: Table,
+        rows: Sequence[Values],
+        *,
+        skip_existing: bool = False,
     ) -> int:
         """As `Dialect.insert`: one array a column, twice as fast as a row each."""
         columns = [table.columns[name] for name in rows[0]]
@@ -242,7 +247,7 @@ class PostgreSQL(Dialect):
         arrays = ", ".join(
             f"%({name})s::{type}[]" for name, type in zip(values, types, strict=True)
         )
-        skipping = " ON CONFLICT DO NOTHING" if known else ""
+        skipping = " ON CONFLICT DO NOTHING" if skip_existing else ""
         result = connection.exec_driver_sql(
             f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}){skipping}",
             values,

@@ -53,7 +53,7 @@ class Roster:
         dropped: the names of the dropped ones.
         last_image: the greatest database id of an image.
         removed: the database ids of the removed images.
-        print: tells other sets of removed images from this one.
+        print: a fingerprint of the set of removed images.
     """
 
     tasks: Mapping[int, TaskRow]
@@ -64,7 +64,7 @@ class Roster:
 
 
 def read_roster(connection: Connection, before: Roster | None = None) -> Roster:
-    """What a command knows from now on; see `Store.steady`.
+    """The tasks and images as a command sees them from now on; see `Store.steady`.
 
     The removed images of an earlier roster are not read again unless they changed.
     """
@@ -101,7 +101,8 @@ def renewed(
 ) -> Roster:
     """A roster after the command's own changes of some images and tasks.
 
-    Those are as they are now or, `restored`, as if they were there; all others as they were known.
+    The named ones are read as they are now or, with `restored`, as if present; all others stay as
+    in the earlier roster.
     """
     present_tasks = dict(earlier.tasks)
     dropped = set(earlier.dropped)
@@ -169,7 +170,7 @@ def add_images(connection: Connection, images: Iterable[ImageRow]) -> int:
     first = next_id(connection, IMAGES)
     for batch in batches(images):
         rows = [{"id": number, **_values(row)} for number, row in enumerate(batch, first)]
-        new = dialect.insert(connection, IMAGES, rows, known=True)
+        new = dialect.insert(connection, IMAGES, rows, skip_existing=True)
         first += len(batch)
         if new < len(batch):
             roots = _roots(connection, batch)
@@ -329,7 +330,7 @@ class SplitlessImages:
     """Images in no split, for no training and no measurement.
 
     Args:
-        split: the unknown split that a command of before put them into.
+        split: the unknown split that an older version put the images into.
         count: their number.
         names: the ids of the first ones.
     """
@@ -340,7 +341,7 @@ class SplitlessImages:
 
 
 def splitless_images(connection: Connection, most: int = 5) -> list[SplitlessImages]:
-    """The images in no split, by the unknown split of before, with the ids of `most` of each.
+    """The images in no split, by their former unknown split, with the ids of `most` of each.
 
     A ledger of an older labelgrid may have some: no training and no measurement reads them.
     """
@@ -401,8 +402,8 @@ def restrict_to_splits(
 def in_name_order(connection: Connection, statement: Select[Any], splits: Splits) -> Select[Any]:
     """Like `restrict_to_splits`, ordered by the images' names.
 
-    SQLite then walks along the names: the first images of many are there at once. Else it would
-    read those of the splits, and sort them.
+    SQLite then walks along the names: the first images of many are there at once. Otherwise the
+    rows of the splits would be read and sorted.
     """
     return restrict_present_to_splits(connection, statement, splits).order_by(IMAGES.c.name)
 

@@ -23,10 +23,10 @@ class RoundRow:
     """A round in the ledger.
 
     Args:
-        number: from 1; 0 means outside the rounds.
-        state: at most one round is open.
+        number: the number of the round, from 1; 0 means outside the rounds.
+        state: the state of the round; at most one round is open.
         strategy: the one that chose the picks.
-        seed: of the choice.
+        seed: the seed of the choice.
         budget: the limit of the picks, in `unit`.
         unit: labels, images or cost.
         recipe: the hash of the recipe that was trained.

@@ -1,7 +1,7 @@
 """Checks the values of the ledger's rows.
 
-Those that a ledger holds may be somebody else's: SQLite accepts any type in any column. Values that
-not every database holds are refused before one sees them.
+A ledger may have been written by another program: SQLite accepts any type in any column. Values
+that some databases cannot hold are refused before they are sent.
 """
 
 import json

@@ -142,13 +142,18 @@ class SQLite(Dialect):
         )
 
     def insert(
-        self, connection: Connection, table: Table, rows: Sequence[Values], *, known: bool = False
+        self,
+        connection: Connection,
+        table: Table,
+        rows: Sequence[Values],
+        *,
+        skip_existing: bool = False,
     ) -> int:
         """As `Dialect.insert`: the driver takes the values as they are, half as long a row."""
         columns = [table.columns[name] for name in rows[0]]
         names = ", ".join(map(connection.dialect.identifier_preparer.format_column, columns))
         places = ", ".join("?" * len(columns))
-        skipping = " ON CONFLICT DO NOTHING" if known else ""
+        skipping = " ON CONFLICT DO NOTHING" if skip_existing else ""
         result = connection.exec_driver_sql(
             f"INSERT INTO {table.name} ({names}) VALUES ({places}){skipping}",
             [tuple(row.values()) for row in rows],
@@ -169,8 +174,8 @@ class SQLite(Dialect):
     ) -> tuple[Objects, Objects]:
         """As `Dialect.objects`.
 
-        Triggers are compared by their text, which is ours; tables and indexes by their names, as
-        their text depends on the release of SQLAlchemy that made them.
+        Triggers are compared by their text, which labelgrid writes; tables and indexes by their
+        names, because their text depends on the release of SQLAlchemy.
         """
         expected: set[tuple[str, str]] = set()
         for table in tables:

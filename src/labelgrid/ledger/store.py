@@ -185,7 +185,7 @@ class Store:
 
         Other processes wait with their writes, so values read inside cannot change before the
         writes. All moves inside are one operation, whose name is `command`; inside another
-        transaction they belong to that one's operation.
+        transaction, the moves belong to the outer operation.
 
         Example:
             >>> from pathlib import Path
@@ -213,9 +213,10 @@ class Store:
     def steady(self, kept_roster: roster.Roster | None = None) -> Iterator[roster.Roster]:
         """Let this thread read tasks and images inside as at the beginning.
 
-        They are read once, in one short transaction; a transaction that writes sees the newest, and
-        refuses to move cells of tasks that others have changed since. What this store itself
-        changes of tasks and images is seen. Inside another one, that one's beginning counts.
+        They are read once, in one short transaction. A transaction that writes sees the newest
+        state, and refuses to move cells of tasks that another process has changed since. What this
+        store itself changes of tasks and images is seen. Inside another such block, the beginning
+        of the outer block counts.
 
         Args:
             kept_roster: the roster of the command that this is a part of; None: read now.
@@ -413,12 +414,12 @@ class Store:
     def undo(self, operation: Operation) -> None:
         """Undo the last operation in effect; an outer transaction is named by its `undo_command`.
 
-        Its cells, and what it kept beside them, are as before it; its events stay. The same is true
-        of the hash of the pool and of what was spent.
+        The operation's cells, and the values kept beside them, are as before; events stay. The same
+        is true of the hash of the pool and of what was spent.
 
         Raises:
-            LedgerError: it is not the last operation in effect, its cells are not as it left them,
-                or a round was begun since it closed one. Nothing was changed.
+            LedgerError: the operation is not the last in effect, its cells have changed since, or a
+                round was begun after the round that it closed. Nothing was changed.
         """
         with self._database.writing(operation.undo_command) as connection:
             undo_moves.undo(connection, operation.id)

@@ -155,8 +155,8 @@ def _sums(
 ) -> dict[tuple[int, ...], tuple[int, float]]:
     """The number of rows and the sum of amounts by the columns that a statement selects.
 
-    It is the same in every call: a sum in the order of rows depends on the plan where the database
-    does not keep to one, so there equal amounts are counted, and their exact sum is rounded once.
+    The result is the same in every call. In databases whose plan decides the order of rows, equal
+    amounts are counted, and their exact sum is rounded once.
     """
     columns = list(keys.selected_columns)
     if dialect_of(connection).sums_in_order:
@@ -226,8 +226,8 @@ def events(
 ) -> Iterator[Event]:
     """The events after number `after` that match all given values, in order.
 
-    With `in_effect`, without those of operations that were undone, and of those that undid them.
-    `among` selects the numbers of events that count; None: all.
+    With `in_effect`, undone operations and their undo operations are left out. `among` selects the
+    numbers of events that count; None: all.
     """
     wanted = (
         (IMAGES.c.name, image_id),
@@ -297,7 +297,7 @@ def last_time(connection: Connection, state: State) -> str:
 def pool_hash(connection: Connection) -> str:
     """A hash that changes with any move, any new task, and any image added or updated.
 
-    When an operation is undone, it is again what it was before that.
+    Undoing an operation restores the earlier hash.
     """
     newest = select(EVENTS.c.id).order_by(EVENTS.c.id.desc()).limit(1)
     last = connection.scalar(_restrict_to_effect(connection, newest)) or 0

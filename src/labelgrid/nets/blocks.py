@@ -116,10 +116,10 @@ def known_prediction(task: Task, target: Target, size: Size) -> tuple[Tensor, Te
     return task.from_mean(total / share.clamp(min=1e-6)), share >= 0.5
 
 
-def insert_known_labels(tasks: Tasks, predictions: Raw, known: Targets | None) -> Raw:
+def insert_known_labels(tasks: Tasks, predictions: Raw, known_labels: Targets | None) -> Raw:
     """Replace initial predictions by known labels where these are valid (PartAL section 3.3)."""
     replaced = dict(predictions)
-    for name, target in (known or {}).items():
+    for name, target in (known_labels or {}).items():
         height, width = predictions[name].shape[-2:]
         value, valid = known_prediction(tasks[name], target, (height, width))
         replaced[name] = torch.where(valid, value.to(predictions[name].dtype), predictions[name])

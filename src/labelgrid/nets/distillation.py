@@ -43,7 +43,7 @@ class Exchange(nn.Module):
         self.embed = embeddings(tasks if embeds else {}, width)
         self.distil = Distil(list(tasks), width, options.gate)
 
-    def refine(self, heads: Raw, initial: Raw, known: Targets | None) -> Raw:
+    def refine(self, heads: Raw, initial: Raw, known_labels: Targets | None) -> Raw:
         """Each task's own feature with the messages of the others.
 
         In messages from predictions known labels replace these.
@@ -51,15 +51,17 @@ class Exchange(nn.Module):
         Args:
             heads: the initial heads' features.
             initial: their raw outputs.
-            known: the known labels.
+            known_labels: the known labels.
         """
         predictions = activate(self.tasks, initial)
         sources = heads
         if self.sent == "predictions":
-            sources = run_each(self.embed, insert_known_labels(self.tasks, predictions, known))
+            sources = run_each(
+                self.embed, insert_known_labels(self.tasks, predictions, known_labels)
+            )
         features = heads
         if self.own == "prediction":
-            same = self.sent == "predictions" and not known
+            same = self.sent == "predictions" and not known_labels
             features = sources if same else run_each(self.embed, predictions)
         return self.distil(features, sources)
 

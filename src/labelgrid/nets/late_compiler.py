@@ -1,9 +1,9 @@
 """Loads timm and torchvision without torch's compiler and its exporters, which few networks need.
 
-Both load the compiler for a few functions that nearly no network calls: it took a third of the time
-of loading a network. torchvision tells its operators to the exporter of TorchScript to ONNX, which
-`export-model` does not use. Whoever exports a detection network in this process that way imports
-`torchvision.ops._register_onnx_ops` first, and calls its `_register_custom_op()`.
+Both load the compiler for a few functions that nearly no network calls, which took a third of the
+time of loading a network. torchvision also registers its operators for the TorchScript exporter to
+ONNX, which `export-model` does not use. Whoever exports a detection network in this process that
+way imports `torchvision.ops._register_onnx_ops` first, and calls its `_register_custom_op()`.
 """
 
 import sys

@@ -18,7 +18,7 @@ CALLER = "timm.models._hub"
 
 @contextmanager
 def stand_in(name: str, **given: Any) -> Iterator[Callable[[str], Any]]:
-    """Put a module with the given attributes in the place of another one, inside the block.
+    """Replace a module by a stand-in with the given attributes, inside the block.
 
     Yields the function that gets any other attribute from the replaced module.
     """

@@ -111,8 +111,8 @@ class Output:
 class Network(nn.Module):
     """A network that predicts several tasks from images [b, 3, h, w].
 
-    `known` holds labels of any size that replace initial predictions where they are valid;
-    one-stage networks, and those that say why in `ignores_known`, ignore it. Laws
+    `known` holds labels of any size that replace initial predictions where valid; one-stage
+    networks, and networks with a reason in `ignores_known`, ignore `known`. Laws
     (labelgrid.testing.networks): in evaluation mode, known labels without a valid pixel give
     bitwise the output without `known`; an image's labels do not change the outputs of other images;
     a task's own label never reaches its own output.
@@ -183,7 +183,7 @@ def example_output(network: Network) -> Output:
 
 
 def reason_to_ignore(network: Network) -> str:
-    """Say why a network ignores known labels: it has one stage, or what `ignores_known` says.
+    """Say why a network ignores known labels: it has one stage, or a reason in `ignores_known`.
 
     "" if it does not ignore them.
     """

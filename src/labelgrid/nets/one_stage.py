@@ -17,9 +17,9 @@ class OneStage(Network):
     """Encoder, then for each task a body, dropout and a 1×1 convolution.
 
     Args:
-        tasks: by name.
+        tasks: the tasks by name.
         encoder: returns `Features`.
-        channels: of the shared map.
+        channels: the channels of the shared map.
         bodies: each task's layers, from the shared map to its features.
         width: channels of the bodies' features.
         options: the rates of dropout.

@@ -1,6 +1,6 @@
-"""Translates the operators of networks that sizes depend on to ONNX.
+"""Translates network operators whose results depend on sizes to ONNX.
 
-Those of `nets.padding` and `nets.area_means`. Needs onnxscript.
+The operators are defined in `nets.padding` and `nets.area_means`. Needs onnxscript.
 """
 
 from collections.abc import Callable, Mapping
@@ -92,7 +92,7 @@ def _as_list(number: Any) -> Any:
 
 
 def _count_to(count: Any) -> Any:
-    """The whole numbers from 0 on, so many as a list of one says."""
+    """The whole numbers from 0 on; a list of one number gives the count."""
     return op.Range(op.Constant(value_int=0), op.Squeeze(count), op.Constant(value_int=1))
 
 

@@ -1,8 +1,8 @@
 """Pads images to a multiple of a network's coarsest stride, and crops its maps to the image.
 
-In a graph that `torch.export` records, both are operators of their own, whose results have sizes
-that nothing is known of: otherwise the graph would hold conditions on the size of the image that it
-was recorded with. `nets.onnx_ops` translates them.
+In a graph recorded by `torch.export`, both are separate operators with unknown output sizes:
+otherwise the graph would hold conditions on the size of the recorded image. `nets.onnx_ops`
+translates them.
 """
 
 import torch
@@ -32,9 +32,9 @@ def crop_padding(whole: Tensor, stride: int, height: int, width: int) -> Tensor:
 
     Args:
         whole: [b, c, h', w'], with one cell for each stride × stride pixels of the padded image.
-        stride: of the map.
-        height: of the image.
-        width: of the image.
+        stride: the stride of the map.
+        height: the height of the image.
+        width: the width of the image.
 
     Example:
         >>> crop_padding(torch.tensor([[[[0.0, 4.0]]]]), 4, 4, 6)

@@ -37,7 +37,7 @@ MakeNorm = Callable[[int], nn.Module]
 def per_image_norm(channels: int) -> nn.Module:
     """A norm of each map of each image by itself.
 
-    It computes what batch norm computes in training if it sees one image.
+    The result is that of batch norm in training on a single image.
 
     Example:
         >>> import torch
@@ -203,9 +203,8 @@ class EncoderDecoder(nn.Module):
     def _encode(self, image: Tensor) -> tuple[list[Tensor], ...]:
         """Run the encoder.
 
-        Returns:
-            For each stage the outputs of its first and of its last layers, the pooled map, and the
-            places of its maxima.
+        Returns: For each stage the outputs of the first and the last layers, the pooled map, and
+        the positions of its maxima.
         """
         first = []
         second = []

@@ -34,8 +34,9 @@ def cancel(
         round: all open requests of this round. Without cells and round: all except those of
             held-out images.
         requeue: select skipped cells instead of requested ones, so that they may be requested
-            again. Those of held-out images are requested at once, since no strategy picks them; so
-            are their missing cells: the given ones, or all with round 0.
+            again. Cells of held-out images are requested again at once, since no strategy picks
+            them. Missing cells of held-out images are requested as well: the given cells, or all
+            with round 0.
 
     Returns:
         the cells that became missing or, with `requeue`, were requested.

@@ -17,10 +17,12 @@ class ClassRow:
     """A class of a task.
 
     Args:
-        name: of the class.
-        iou: on the held-out labels, in percent; NaN if it is neither in these nor predicted.
-        change: of the IoU since the measured round before; None without one on the same labels.
-        area: of the held-out labels' pixels, in percent.
+        name: the name of the class.
+        iou: the IoU on the held-out labels, in percent; NaN if the class is neither there nor
+            predicted.
+        change: the change of the IoU since the measured round before; None without one on the same
+            labels.
+        area: the area of the held-out labels' pixels, in percent.
         pixels: their number.
     """
 

@@ -162,8 +162,8 @@ def _move_into_place(building: Path, folder: Path) -> None:
     """Rename the finished project to `folder`, which still must be new.
 
     Files are moved into an existing empty folder one by one, the settings last. A marker shows that
-    the files are of a call that was stopped, so that the next one may remove them. One call at a
-    time does that: the others wait, and then find its project.
+    the files belong to a stopped call, so that the next call may remove them. One call at a time
+    moves its files: other calls wait, and then find the project.
     """
     if not folder.exists():
         with suppress(OSError):  # another call made the folder since, or the disk reports why below

@@ -33,13 +33,13 @@ class TaskContents:
     """The labels of a task in the images of a data set that were read.
 
     Args:
-        kind: of the task.
-        labels, empty, missing, damaged: images with a label, with one that has no valid pixel,
-            without one, and with one that is wrong.
+        kind: the kind of the task. labels, empty, missing, damaged: the number of images with a
+            label, with a label without valid pixels, without a label, and with a damaged label.
         valid: the share of the labels' pixels that is valid; 0 without labels.
-        lowest, highest: of the valid values of all channels; None without labels, or with classes.
-        mean: of the valid values of one channel; None without labels, or with classes or several
-            channels.
+        lowest, highest: the range of the valid values of all channels; None without labels, or with
+            classes.
+        mean: the mean of the valid values of one channel; None without labels, or with classes or
+            several channels.
         classes: the share of the valid pixels by class; empty for a task without classes, or
             without labels.
     """
@@ -73,12 +73,12 @@ class Contents:
     """What was found in a data set.
 
     Args:
-        images, read: of the data set; how many of them were read.
+        images, read: the number of images in the data set, and of those that were read.
         sizes: how many of these have each size, HEIGHTxWIDTH, the most frequent first.
         splits: the number of images by split.
-        tasks: by name.
+        tasks: the tasks by name.
         layout: sentences on what the layout lacks.
-        faults: of images, labels and splits that are wrong.
+        faults: the faults of images, labels and splits.
         remarks: sentences on what may be right, but is unusual.
     """
 

@@ -132,7 +132,7 @@ def _is_reachable() -> bool:
 def shape_warning(rows: Iterable[ImageRow], recipe: Recipe) -> str:
     """A sentence on images that the recipe would stretch; "" if few.
 
-    It would stretch them from upright to wide, or the other way round.
+    The size would stretch upright images to wide ones, or the other way round.
 
     Images of unknown size do not count.
     """

@@ -49,7 +49,7 @@ class Exported(Shown):
         new: how many of them were not there before.
         left: task -> the number of requests that the tool does not take.
         rest: the rest of the message: which requests were left, and the command that exports them.
-        what: what was written, for messages: requests or labels.
+        contents: the kind of what was written, for messages: requests or labels.
     """
 
     folders: tuple[Path, ...]
@@ -59,7 +59,7 @@ class Exported(Shown):
     new: int = 0
     left: Mapping[str, int] = field(default_factory=dict)
     rest: str = field(default="", repr=False)
-    what: str = field(default="requests", repr=False)
+    contents: str = field(default="requests", repr=False)
 
     def __str__(self) -> str:
         counts = _counts_text(self.tasks)
@@ -68,9 +68,11 @@ class Exported(Shown):
         if self.prelabels:
             predicted = f", {self.prelabels} of them with the model's prediction"
         if self.server:
-            return f"On {self.server} are {self.what} ({counts}{predicted}): {self.new} new.{rest}"
+            return (
+                f"On {self.server} are {self.contents} ({counts}{predicted}): {self.new} new.{rest}"
+            )
         folders = ", ".join(map(str, self.folders))
-        return f"Wrote {self.what} ({counts}{predicted}) to {folders}.{rest}"
+        return f"Wrote {self.contents} ({counts}{predicted}) to {folders}.{rest}"
 
 
 def _counts_text(tasks: Mapping[str, int]) -> str:
@@ -90,8 +92,8 @@ def export(
 ) -> Exported:
     """Write the open requests for a labelling tool; called again, it updates the folder.
 
-    Requests that the tool does not take, as nobody draws depth, are left out and said, unless it
-    takes none of them.
+    Requests that the tool does not take, such as depth, are left out with a message, unless the
+    tool takes none at all.
 
     Args:
         project: the project.
@@ -105,7 +107,8 @@ def export(
 
     Raises:
         PluginError: there is no such connector.
-        ServerError: the server cannot be reached, refuses, or stores another thing than was sent.
+        ServerError: the server cannot be reached, refuses, or stores something other than what was
+            sent.
         UsageError: the tool takes none of the requests, or only receives, or has no server.
         ProjectError: no request is open, the folder holds something else, or the disk reports an
             error.
@@ -296,7 +299,7 @@ def _image_file(image: ImageRow, held: ExitStack) -> Path:
     """The image's file; that of an object stays as long as `held` is open.
 
     Raises:
-        ImageError: it is no image, or its content changed since it was added.
+        ImageError: the file is no image, or its content has changed since `add`.
     """
     if image.is_remote:
         return held.enter_context(held_image_file(image.root, image.image_id, image.digest))
@@ -340,7 +343,7 @@ def export_labels(
             files.copy_file(source, out / str(row["path"]))
             progress.advance()
     tasks = Counter(str(row["task"]) for row, *_ in rows)
-    return Exported(folders=(out,), tasks=tasks, what="labels")
+    return Exported(folders=(out,), tasks=tasks, contents="labels")
 
 
 def _labels(project: ProjectFolder) -> list[tuple[dict[str, object], Path, str]]:

@@ -144,7 +144,7 @@ def with_change(measured: Sequence[Measurement], task: str, result: Result) -> H
 
 
 def comparable_round(measured: Sequence[Measurement]) -> Measurement | None:
-    """The round before the newest; None without one, or if it was measured on other labels."""
+    """The round before the newest; None without one, or if its labels differ."""
     if len(measured) < 2:
         return None
     previous, last = measured[-2:]

@@ -56,7 +56,7 @@ class LedgerCopy:
 def copy_ledger(folder: Path, to: str, progress: Progress) -> LedgerCopy:
     """Copy a project's ledger to a database, or back to the project's file.
 
-    Other processes wait with their changes until this is done, and are then refused: they must
+    Other processes wait with their changes until the copy is done, and are then refused: they must
     open the project again.
 
     `to` is a URL, or "labelgrid.db".

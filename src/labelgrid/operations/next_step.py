@@ -25,12 +25,12 @@ class NextStep:
 
     Args:
         command: the name of the command that takes it.
-        typed: what to type, one command after the other.
+        typed: the commands to type, one after the other.
         why: the step in a sentence.
         after: words that follow the last command.
-        budget: of a query: that of the last one or, before it, labels; no more than is left; 0 of
-            other commands.
-        unit: of the budget.
+        budget: the budget of a query: as in the last query or, for the first, in labels; at most
+            what is left; 0 for other commands.
+        unit: the unit of the budget.
     """
 
     command: str

@@ -53,8 +53,8 @@ class Restored(Shown):
 def remove(project: ProjectFolder, image_ids: Sequence[str]) -> Removed:
     """Take images out of the project, all or none.
 
-    Neither their files nor those of their labels are touched. Open requests are cancelled. What was
-    spent on the images counts as spent. `restore` brings images back.
+    Neither image files nor label files are touched. Open requests are cancelled. What was spent on
+    the images counts as spent. `restore` brings images back.
 
     Raises:
         LedgerError: the project has no such image; the error lists them. Nothing was removed.
@@ -88,7 +88,7 @@ def restore(
 ) -> Restored:
     """Bring removed images back, all or none, with their labels.
 
-    Missing ones of held-out images are requested again.
+    Missing labels of held-out images are requested again.
 
     Raises:
         LedgerError: an image was not removed, or an image of its group or with its content is in
@@ -136,7 +136,7 @@ def _labels_of(store: Store, image_ids: Sequence[str]) -> list[CellRow]:
 def refuse_other_split(rows: Sequence[ImageRow], restored: Sequence[ImageRow]) -> None:
     """Refuse to restore an image if its family is in another split now.
 
-    Its family are its copies and the images of its group.
+    The family of an image are its copies and the images of its group.
 
     Raises:
         LedgerError: one was.

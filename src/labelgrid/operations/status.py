@@ -32,13 +32,13 @@ def status_of(
     `tasks` counts all images including held-out ones, `heldout` only these. `spent` is the cost of
     all answers, those of dropped tasks too. `times` says how long a task's labels took, and the
     cost that is learned from that; None if no import said so. `derived` is the number of missing
-    cells of training images whose label follows from others, and `saved` what these would have
-    cost; only of tasks of which a relation gives labels. `set_aside` holds the images that the last
-    commands left out and that still cannot be used, with the reasons.
-    `suppliers` says of each how many labels it gave, what they cost, how far the recipe trusts
-    them, and what trust was measured and written last, if no label came since.
-    `camera` says of how many images the camera is known; None without a `camera.toml` or a relation
-    that needs one. `unknown_splits` names the images that are in no split; "" without one.
+    cells of training images whose label follows from other labels, and `saved` is the cost of such
+    labels; only for tasks with a relation. `set_aside` holds the images that the last commands left
+    out and that still cannot be used, with the reasons. `suppliers` says for each supplier the
+    number of labels, their cost, the trust of the recipe, and the trust that was last measured and
+    written, if no label came since. `camera` says of how many images the camera is known; None
+    without a `camera.toml` or a relation that needs one. `unknown_splits` names the images that are
+    in no split; "" without one.
     """
     counts = project.store.counts() if counts is None else counts
     step = step or next_step(project, counts)

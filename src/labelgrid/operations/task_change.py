@@ -53,7 +53,7 @@ class TaskChange:
             files; None removes an option, so that its default counts.
         classes: names of classes to add at the end.
         merge: class -> the class that it becomes a part of.
-        complete: the labels that are there show all classes, also those that were added later.
+        complete: the existing labels show all classes, including classes that were added later.
     """
 
     values: Values
@@ -152,7 +152,8 @@ def drop_task(project: ProjectFolder, name: str) -> int:
 
     Raises:
         LedgerError: there is no such task.
-        ProjectError: it is the only one, or the recipe declares a relation that needs it.
+        ProjectError: the task is the only one, or the recipe declares a relation that needs the
+            task.
     """
     store = project.store
     with store.transaction("task"):
@@ -178,7 +179,7 @@ def restore_task(project: ProjectFolder, name: str) -> None:
     Raises:
         LedgerError: no task of this name was dropped.
         ImageError: its stride does not divide an image's sides.
-        LabelError: labels do not fit what it declares; lists them.
+        LabelError: labels do not fit the declaration; lists them.
     """
     store = project.store
     with store.as_restored("tasks", [name]):  # read before the ledger is locked

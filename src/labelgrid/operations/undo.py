@@ -131,7 +131,7 @@ def undo(
 
     Args:
         project: the project.
-        progress: reports each label that is read, of those that are labels again.
+        progress: counts the restored labels as they are read.
         dry_run: change nothing; say what would be undone, or why it would be refused.
         operation: the number of the operation that must be the last one; None: whichever is.
 
@@ -139,7 +139,7 @@ def undo(
         ProjectError: there is nothing to undo, or the operation cannot be undone.
         StateError: another operation is the last one.
         LedgerError: the ledger has changed so that it cannot be undone any more.
-        LabelError: labels that would be there again do not fit what their tasks declare today.
+        LabelError: restored labels do not fit their tasks' current declaration.
     """
     if not dry_run:
         _remove_undone_picks(project)  # of an undo that was killed

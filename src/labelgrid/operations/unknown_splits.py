@@ -1,6 +1,6 @@
 """Finds images without a split, and puts them into a split. Loads no torch.
 
-A labelgrid of before let Python put images into splits that no command reads.
+Older versions let Python code put images into splits that no command reads.
 """
 
 from collections.abc import Sequence
@@ -52,8 +52,8 @@ def set_split(
         their ids, ordered.
 
     Raises:
-        LedgerError: an image is unknown, or in a split; or others of its group, or with its
-            content, are in another one.
+        LedgerError: an image is unknown or already in a split; or an image of its group or with its
+            content is in another split.
     """
     from labelgrid.operations.remove import refuse_other_split  # slow to load
 

@@ -32,8 +32,8 @@ def boundary_counts(
     """Count the boundary pixels of an image that match, at each threshold.
 
     The pixels at or above each threshold and the true boundaries are thinned, then matched one to
-    one. With several annotators, the true pixels of each count, and a predicted pixel has a partner
-    if it has one in any of their maps.
+    one. With several annotators, the true pixels of all maps count, and a predicted pixel has a
+    partner if any map has a partner for it.
 
     Args:
         prediction: probabilities [h, w].

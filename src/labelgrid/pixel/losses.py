@@ -37,7 +37,7 @@ def cross_entropy(raw: Tensor, target: Target) -> Tensor:
 def balanced_bce(raw: Tensor, target: Target, positive: float | Tensor = 0.95) -> Tensor:
     """Binary cross entropy of logits [b, 1, h, w], with more weight on positive pixels.
 
-    Labels of 0.5 and more are positive. Their weight is `positive`; that of others is 1 -
+    Labels of 0.5 and more are positive. Positive pixels weigh `positive`; others weigh 1 -
     `positive`.
 
     Source: the survey's edge loss (Vandenhende et al. 2021), positive weight 0.95 as in its code.

@@ -76,8 +76,8 @@ def class_target(prediction: Tensor) -> Target:
 def first_argmax(values: Tensor) -> Tensor:
     """The index [b, 1, h, w] of the largest of finite values [b, c, h, w], the first of equal ones.
 
-    The result is that of `argmax`, which is many times slower on a CPU: this counts down over the
-    channels that equal the largest value.
+    The result is that of `argmax`, which is many times slower on a CPU: here channels that equal
+    the largest value are counted down.
 
     Example:
         >>> first_argmax(torch.tensor([1.0, 3.0, 3.0]).view(1, 3, 1, 1)).flatten()
@@ -93,8 +93,8 @@ def first_argmax(values: Tensor) -> Tensor:
 def contenders(points: Tensor, largest: float | None = None) -> Tensor:
     """The channels that can be the largest of all at a weighted mean of points: bool [c, n].
 
-    A channel is left out if one of `LEADERS` high ones exceeds it at every point by more than
-    rounding can change. All channels are kept where a value is not finite.
+    A channel is left out if one of `LEADERS` high channels exceeds it at every point by more than
+    rounding errors. All channels are kept where a value is not finite.
 
     Args:
         points: [p, c, n]: p values of c channels, at each of n places.

@@ -22,8 +22,8 @@ class SetFMetric(SumMetric):
     Args:
         beta_squared: b in F = (1 + b) P R / (b P + R).
 
-    Source: the measure of ATRC and InvPT. Their code applies the sigmoid twice, which leaves few of
-    the thresholds; this one does not.
+    Source: the measure of ATRC and InvPT. The papers' code applies the sigmoid twice, which leaves
+    few thresholds; here it is applied once.
 
     Example:
         >>> metric = SetFMetric(beta_squared=1.0)

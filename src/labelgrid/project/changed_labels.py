@@ -11,7 +11,7 @@ from labelgrid.project.records import Fit
 def changed_labels(project: ProjectFolder, fit: Fit) -> int:
     """The number of training labels that were replaced or withdrawn since a training.
 
-    A label that was replaced and is back does not count. Records of before say nothing: 0.
+    A label that was replaced and is back does not count. For records of older versions, 0.
     """
     if fit.event is None:
         return 0

@@ -41,7 +41,7 @@ def derived_counts(project: ProjectFolder) -> dict[str, DerivedCount]:
 def grid_to_buy(project: ProjectFolder) -> Grid:
     """The pool without labels that a relation derives, and so nobody needs to buy.
 
-    It is what `query` offers to strategies that skip them.
+    `query` offers this grid to strategies that skip derived cells.
     """
     grid = project.store.grid()
     relations = project.relations()
@@ -55,8 +55,8 @@ def grid_to_buy(project: ProjectFolder) -> Grid:
 def brought_labels(project: ProjectFolder, cells: Collection[Cell]) -> dict[Cell, tuple[str, ...]]:
     """The tasks whose missing labels follow from the labels of some cells, by cell.
 
-    A label follows if the others that its relation reads are there or asked for. Cells that bring
-    nothing are left out.
+    A label follows if the other labels read by its relation exist or are requested. Cells that
+    bring nothing are left out.
     """
     relations = project.relations()
     if not relations:

@@ -186,7 +186,7 @@ class ProjectFolder:
         """The folder with a round's files.
 
         Raises:
-            ProjectError: it, or a folder in it, is a link that leads out of the project.
+            ProjectError: the folder, or a folder in it, is a link that leads out of the project.
         """
         folder = self.folder / "rounds" / f"{number:04d}"
         paths = [folder]

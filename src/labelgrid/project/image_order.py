@@ -55,10 +55,10 @@ def ordered_images(
 
     Args:
         project: the project.
-        wanted: which images.
-        order: one of `image_orders`, or "": by the ids. Of a statistic of cells, the value of the
-            wanted task counts, or else the largest one. Images without a value are last.
-        labels: which labels they have; None: any.
+        wanted: a filter of images.
+        order: one of `image_orders`, or "": by the ids. For a statistic of cells, the value of the
+            wanted task counts, or else the largest value. Images without a value are last.
+        labels: a filter of their labels; None: any.
 
     Raises:
         UsageError: there is no such order, or no such class.
@@ -101,7 +101,7 @@ def image_page(
 ) -> ImagePage:
     """The matching images from number `first` on, with their cells' states.
 
-    Only these are read, so a page of a large project takes no longer than one of a small one.
+    Only these are read, so a page takes no longer in a large project than in a small one.
 
     `order` is as of `ordered_images`.
 

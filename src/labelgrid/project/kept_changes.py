@@ -21,7 +21,7 @@ def keep_changes(project: ProjectFolder, changes: Mapping[str, Any], recipe: str
         project: the project; its settings have the overrides from now on.
         changes: the overrides, table by table. A length of the training replaces one in another
             unit.
-        recipe: that was named for one training, which is not written.
+        recipe: a recipe named for a single training, which is not kept.
 
     Raises:
         UsageError: there are none, or a recipe was named.

@@ -1,4 +1,4 @@
-"""Reads the labels of a project for whoever judges labels by them. Loads no torch."""
+"""Reads the labels of a project by which other labels are judged. Loads no torch."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -36,7 +36,8 @@ class ProjectLabels:
     def relations(self) -> list[BoundRelation]:
         """As `KnownLabels.relations`.
 
-        Those of the recipe, on or off, and shipped ones that fit the tasks without any options.
+        The relations of the recipe, on or off, and shipped relations that fit the tasks without
+        options.
         """
         settings = self.project.settings
         declared: Mapping[str, RelationChoice] = {}

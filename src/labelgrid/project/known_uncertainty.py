@@ -30,7 +30,7 @@ def cell_statistics(project: ProjectFolder, cell: Cell) -> dict[str, float]:
     Empty if it was not scored then.
 
     Raises:
-        ProjectError: what reads them is not installed, or they are damaged.
+        ProjectError: the reader of score tables is not installed, or the tables are damaged.
     """
     path = newest_scores(project)
     if not path:

@@ -1,7 +1,7 @@
 """Keeps which classes each label of a project shows, by the content of the label's file.
 
-What reads all labels anyway notes it, so that nobody reads a hundred thousand files to find those
-with a class. Loads no torch.
+Whoever reads all labels anyway notes the classes, so that a search for a class need not read a
+hundred thousand files. Loads no torch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ class LabelClasses:
     """Which classes labels show.
 
     Args:
-        names: of the classes, by their bits.
+        names: the names of the classes, by their bits.
         rows: a row a label, with a bit for each class.
     """
 

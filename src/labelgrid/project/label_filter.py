@@ -22,7 +22,7 @@ class LabelFilter:
 
     Args:
         shows: the task and the name of a class, as `TASK:CLASS`; empty: any.
-        among: the paths of labels by their cells, such as those of suspects; None: all labels.
+        among: the paths of labels by cell, for example of suspects; None: all labels.
     """
 
     shows: str = ""

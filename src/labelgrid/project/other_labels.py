@@ -29,7 +29,8 @@ class OtherLabel:
     """A label of a cell that the ledger does not hold.
 
     Args:
-        key: names it among those of the cell, such as "prelabel" or "supplied/moge-2".
+        key: the label's name among the cell's other labels, such as "prelabel" or
+            "supplied/moge-2".
         name: what it is, for people.
         version: the label changes only with this text.
         read: reads it.
@@ -48,8 +49,8 @@ def other_labels(
 ) -> list[OtherLabel]:
     """The labels of a cell that the ledger does not hold.
 
-    These are the model's prediction that its request came with, what follows from the image's other
-    labels by the relations that are on, and what suppliers gave, in their own numbers.
+    These are the prediction sent with the request, labels derived by relations that are on, and
+    suppliers' labels with their own numbers.
 
     `read_label` reads a label of the ledger.
     """

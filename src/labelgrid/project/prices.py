@@ -23,7 +23,7 @@ DIGITS = 3
 class TaskTimes:
     """The labels of a task that have a time.
 
-    That is their number, their median and mean in seconds, and the learned cost.
+    These are their number, their median and mean in seconds, and the learned cost.
     """
 
     labels: int
@@ -40,8 +40,8 @@ def learned_costs(
     Its unit is that of the declared costs. The budget pays for the sum of all labels, so a task's
     mean time counts, not its median; a time is cut at `MOST_MEDIANS` medians. The mean is shrunk
     toward the declared cost: n labels of m seconds and a declared cost c give (n·r·m + 5·c) / (n +
-    5). The rate r of units a second is such that all labels with a time together cost what they
-    cost as declared, but for rounding. So only the ratios between tasks are learned: the costs of a
+    5). The rate r of units a second is chosen so that all labels with a time together keep their
+    declared cost, except for rounding. So only the ratios between tasks are learned: the costs of a
     single task with times, and of tasks without, are the declared ones; a free task stays free.
 
     Args:

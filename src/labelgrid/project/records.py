@@ -39,9 +39,9 @@ class Fit(Shown):
     Args:
         round: its number.
         checkpoint: the final checkpoint file, relative to the project folder.
-        model: its digest: of the evaluated weights and, if it has terms, of their states.
+        model: the digest of the evaluated weights and, with terms, of the terms' states.
         recipe: the whole recipe.
-        seed: of the training.
+        seed: the seed of the training.
         trained: the tasks that had a training label.
         images: the number of images that were trained on, without those that only choose the model.
         labels: the number of their labels, by task.
@@ -52,10 +52,10 @@ class Fit(Shown):
         predictions: the folder of predictions by a network outside the program, whose digest is
             `model`; "" for a training.
         filled: the number of labels that nobody bought, derived or supplied, by task.
-        derived: what those that follow from others of the image are worth in bought ones, by task.
+        derived: the worth of derived labels in bought labels, by task.
         changes: the overrides of the recipe that were given for this training alone.
         event: the ledger's newest event when the labels were read; None: unknown, in records of
-            before.
+            older versions.
     """
 
     round: int
@@ -120,12 +120,14 @@ class Measurement:
         labels: the number of labels of each task it was trained on.
         spent: the cost of these labels.
         heldout_labels: the number of labels of each task it was measured on.
-        metrics: by task, then by metric name; NaN without labels to measure on (null in the file).
+        metrics: the metrics by task, then by name; NaN without labels to measure on (null in the
+            file).
         loss_mtl: the weighted sum of the losses of the final predictions.
         heldout_set: the hash of the held-out labels; metrics on other labels are not comparable. ""
             if unknown.
-        without: by task and metric, its values with each block of held-out images left out in turn.
-        classes: by task, the score of each class on the held-out labels; empty in older files.
+        without: the values of each metric with one block of held-out images left out in turn, by
+            task.
+        classes: the score of each class on the held-out labels, by task; empty in older files.
     """
 
     round: int
@@ -368,7 +370,7 @@ def _epochs(lines: Sequence[bytes], path: Path) -> list[EpochRecord]:
 def fit_val_metrics(folder: Path, checkpoint: str) -> Mapping[str, float]:
     """As `val_metrics` of the log in a round's folder.
 
-    Of the log, only the lines that count are parsed.
+    Only the needed lines of the log are parsed.
 
     Raises:
         ProjectError: such a line is damaged.

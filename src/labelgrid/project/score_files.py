@@ -25,7 +25,7 @@ def scores_file(project: ProjectFolder, number: int) -> Path:
 def tables_of_scores(project: ProjectFolder) -> list[Path]:
     """All tables of scores: of rounds, of explained picks, and of searches.
 
-    They are ordered by round, those of one round by their age.
+    The tables are ordered by round, and within a round by age.
     """
     rounds = project.folder / "rounds"
     tables = [*rounds.glob(f"*/{SCORES}/*.parquet"), *rounds.glob(f"*/{SCORES}/*/*.parquet")]

@@ -39,12 +39,12 @@ class Settings:
 
     Args:
         recipe: a shipped recipe's name, or a path relative to the project folder.
-        seed: of all random draws.
+        seed: the seed of all random draws.
         weights: a local file of backbone weights, or "" to download them if the recipe asks for it.
         group: a regular expression on image ids; images of one group stay in one split.
         strategy: the plug-in that picks cells.
         changes: overrides of the recipe, table by table.
-        oracle: of a simulated campaign, None in a live one.
+        oracle: the source of a simulated campaign's labels; None in a live campaign.
         costs: what labels cost in queries: what is declared, or what is learned from the times of
             labels.
         explain: whether to compute features that only explain the picks; None: in a live campaign.

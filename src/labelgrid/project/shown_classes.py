@@ -22,7 +22,7 @@ class ShownClasses:
 
     Args:
         labels: the number of labels that were read.
-        counts: of these, by the name of each class.
+        counts: the number of such labels, by the name of each class.
     """
 
     labels: int

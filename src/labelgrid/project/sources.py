@@ -80,7 +80,7 @@ class ImageFiles:
         labels: the folder of labels, or the folder above its `labels/`.
         whole: the images whose labels have the image's extension in their names.
         digests: image id -> expected content digest, for images with a known one.
-        cameras: of the images, by their ids; None: unknown.
+        cameras: the cameras of the images, by their ids; None: unknown.
     """
 
     paths: Mapping[str, Path]

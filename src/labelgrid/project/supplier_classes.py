@@ -46,8 +46,8 @@ class OtherClasses:
 
     Args:
         task: whose labels they are for.
-        names: of the classes.
-        numbers: of each, the number of the task's class; below 0 where it is not labelled.
+        names: the names of the classes.
+        numbers: the number of the task's class for each of the names; below 0: not labelled.
     """
 
     task: TaskDef

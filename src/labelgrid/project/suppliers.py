@@ -1,8 +1,8 @@
 """Keeps labels of suppliers, which are cheap and untrue, beside the ledger's labels.
 
-A supplier is a folder `supplied/NAME`. Its `supplier.toml` says what its labels are, its
-`index.json` which it gave. Each label is a file whose name has a part of its content's hash; the
-index is replaced in one step once these are on the disk. Loads no torch.
+A supplier is a folder `supplied/NAME`. A supplier's `supplier.toml` describes its labels;
+`index.json` lists them. Each label is a file whose name has a part of its content's hash; the index
+is replaced in one step once these are on the disk. Loads no torch.
 """
 
 import json
@@ -62,10 +62,10 @@ class Supplier:
     """What is declared of a supplier's labels: `supplier.toml`.
 
     Args:
-        cost: of one label.
+        cost: the cost of one label.
         origin: who or what made them.
-        revision: of that.
-        licence: of the labels.
+        revision: the revision of that model or program.
+        licence: the licence of the labels.
         date: when they were made.
         up_to: what maps of a kind with a scale, such as depth, are true up to: "nothing", a "scale"
             or a scale and a shift ("scale-shift"), different in each image.
@@ -101,6 +101,7 @@ class Supplier:
             revision=self.revision,
             licence=self.licence,
             date=self.date,
+            settings=self.settings,
             classes={name: len(task.classes) for name, task in tasks.items() if task.classes},
         )
 
@@ -121,6 +122,7 @@ class Delivery:
 
     Args:
         imported: the day of the import.
+        settings: what the maker of the labels was told; empty: of labels that nobody made with one.
         classes: the number of classes that each task had, of tasks with classes.
     """
 
@@ -129,7 +131,13 @@ class Delivery:
     revision: str = ""
     licence: str = ""
     date: str = ""
+    settings: Values = field(default_factory=dict)
     classes: Mapping[str, int] = field(default_factory=dict)
+
+    def is_remade(self, earlier: "Delivery") -> bool:
+        """Whether a maker of another revision, or of other settings, than earlier made it."""
+        same = (self.revision, self.settings) == (earlier.revision, earlier.settings)
+        return bool(self.settings) and not same
 
 
 class IndexedLabel(NamedTuple):
@@ -151,7 +159,7 @@ class SupplierIndex:
 
     Args:
         deliveries: its imports.
-        labels: by task, then by image.
+        labels: the labels by task, then by image.
     """
 
     deliveries: tuple[Delivery, ...] = ()
@@ -183,7 +191,7 @@ class MeasuredTrust:
     """The trust in a supplier's labels that was measured last.
 
     Args:
-        tasks: by task.
+        tasks: the trust by task.
         deliveries: the number of its imports until then.
         rule: by which it was measured, see `RULE`.
         coverage: the share of true labels' pixels that theirs reach, by task.

@@ -38,7 +38,7 @@ class Recipe:
         balance: the balancer and its options.
         terms: the options of each term, by plug-in name.
         relations: the relations between tasks, by name.
-        suppliers: how far labels of suppliers are trusted, by the supplier's name.
+        suppliers: the trust in suppliers' labels, by the supplier's name.
         score: the options of statistics, by plug-in name.
     """
 
@@ -60,7 +60,7 @@ class Recipe:
     def effective(self) -> Json:
         """The recipe as JSON values, without keys that are off and so change nothing.
 
-        They came later than the others: what was begun without them can be resumed.
+        The named options are newer than the rest: work begun without them can be resumed.
         """
         tables: Json = json.loads(self.json())
         if not self.data.average_flips:

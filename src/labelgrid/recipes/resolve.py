@@ -1,6 +1,6 @@
 """Resolves recipes: finds and merges files, checks and builds plug-ins.
 
-It loads no torch by itself.
+The module itself loads no torch.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from labelgrid.train.train_options import LENGTHS
 def load_recipe(name: str, changes: Values | None = None, beside: Path | None = None) -> Recipe:
     """Load a recipe.
 
-    Its keys override the keys of the recipe that it extends, and `changes` override its keys.
+    The recipe's keys override the keys of the recipe that it extends; `changes` override both.
     `false` in place of a term's table drops the term. `without_tasks` in `changes` lists tasks that
     are left out of the result; see `labelgrid.recipes.task_subset`.
 
@@ -226,11 +226,11 @@ def network_words(tables: Values) -> str:
 def resolved_options(folder: str, names: Iterable[str], tables: Tables) -> dict[str, Json]:
     """All options of plug-ins as JSON values, with defaults. Loads no torch.
 
-    What is computed with options is stamped with these, so that it is stale once a default changes.
+    Results are stamped with the resolved options, so that a changed default makes them stale.
 
     Args:
-        folder: of the plug-ins.
-        names: of the plug-ins.
+        folder: the folder of the plug-ins.
+        names: the names of the plug-ins.
         tables: the given options, by plug-in name.
 
     Raises:
@@ -251,7 +251,7 @@ def resolved_options(folder: str, names: Iterable[str], tables: Tables) -> dict[
 def training_options(recipe: Recipe) -> dict[str, dict[str, Json]]:
     """All options of the plug-ins that a training uses, by folder and name.
 
-    Those at their defaults are among them.
+    Options with default values are included.
 
     Raises:
         PluginError: there is no such plug-in.

@@ -20,12 +20,12 @@ def remove_tasks(tables: Values, tasks: Collection[str]) -> Json:
     """The tables of a recipe without all values for some tasks.
 
     The objective's weights and losses lose these tasks, and so do `mix_tasks` of the training, and
-    lists and tables in the options of the network, the balancer and the terms. A term goes if a
-    list in its options is left empty, which would mean all tasks; a relation, if it connects one.
-    A supplier's trust in them goes.
+    lists and tables in the options of the network, the balancer and the terms. A term is removed if
+    a list in its options becomes empty, which would mean all tasks; a relation, if it connects a
+    removed task. A supplier's trust in them goes.
 
     Args:
-        tables: of a recipe, by name; they stay as they are.
+        tables: the tables of a recipe, by name; they stay as they are.
         tasks: the tasks to leave out.
 
     Raises:

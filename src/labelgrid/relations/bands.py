@@ -48,7 +48,7 @@ class BandedPair(TruePair):
     """The true labels of some bands of an image: `truth` holds these rows alone.
 
     Args:
-        bands: from top to bottom.
+        bands: the bands from top to bottom.
         whole: the size of the image.
     """
 

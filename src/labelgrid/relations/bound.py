@@ -25,7 +25,7 @@ class BoundRelation:
     """A relation between tasks of a project.
 
     Args:
-        name: of its table in the recipe.
+        name: the name of its table in the recipe.
         reads: the names of the tasks whose labels it reads, in its order.
         gives: the name of the task whose labels it derives.
         trust: see `RelationChoice`.
@@ -66,7 +66,7 @@ class BoundRelation:
         return self.gives not in labelled_tasks and labelled_tasks.issuperset(self.reads)
 
     def label(self, labels: Mapping[str, LabelArray], camera: Camera | None) -> LabelArray:
-        """Derive the label from those of an image, by task.
+        """Derive the label from the image's other labels, which are given by task.
 
         Raises:
             LabelError: the relation needs a camera, and it is unknown.

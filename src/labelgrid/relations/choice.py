@@ -11,17 +11,18 @@ class RelationChoice:
     """A relation of a recipe: a table [relations.NAME].
 
     Args:
-        plugin: of `labelgrid.relations.derivations`; "": the table's name.
-        reads: the tasks whose labels it reads, in its order; empty: the only ones of their kinds.
-        gives: the task of the derived label; "": the only one of its kind that is not read.
+        plugin: the plug-in in `labelgrid.relations.derivations`; "": the table's name.
+        reads: the tasks whose labels the relation reads, in its order; empty: for each kind the
+            only task of the kind.
+        gives: the task of the derived label; "": the only task of its kind that is not read.
         trust: how far derived labels are believed, from 0 to 1: their weight in training. 0: the
             relation is off.
         exact: derived labels are as good as bought ones: queries leave out the cells that follow.
-        coverage: the share of a label's pixels that the derived one reaches, from 0 to 1; queries
-            value a cell that follows by what is left.
+        coverage: the share of a label's pixels that the derived label reaches, from 0 to 1; a query
+            values a cell by the rest.
         if_possible: leave the relation out, without an error, where a task of its kinds lacks. Set
             in the recipes of runs with some of a study's tasks.
-        options: of the plug-in.
+        options: the options of the plug-in.
     """
 
     plugin: str = ""

@@ -86,7 +86,7 @@ def count_classes(
     Args:
         label: the classes.
         values: [h, w] of whole numbers, of the true label.
-        truth: that label; pixels count that are valid in both.
+        truth: the true label; only pixels that are valid in both labels count.
         size: the number of classes, and that of values.
 
     Returns:

@@ -23,9 +23,9 @@ from labelgrid.tasks.task import TaskDefs
 def offered_relations(choices: RelationChoices, tasks: TaskDefs) -> dict[str, RelationChoice]:
     """The shipped relations that may hold between the tasks and are not declared.
 
-    Beside the `undeclared_relations` these are those of which several tasks are of a kind, and,
-    where none fits by default, those whose options are to be found: see `connect`. Of these, none
-    joins tasks as another one does, offered or declared.
+    Beside the `undeclared_relations`, the result has relations for which several tasks are of a
+    kind and, where none fits by default, relations whose options `connect` finds. No relation in
+    the result joins tasks that another offered or declared relation joins.
     """
     used = {choice.plugin or name for name, choice in choices.items()}
     fitting = undeclared_relations(choices, tasks)
@@ -47,7 +47,7 @@ def offered_relations(choices: RelationChoices, tasks: TaskDefs) -> dict[str, Re
 def _among(plugin: str, tasks: TaskDefs) -> dict[str, RelationChoice]:
     """The relations of a plug-in between any tasks of fitting kinds, by table name.
 
-    Those that fit by default; if there is none, those whose options are to be found.
+    Relations that fit with default options or, if none does, relations whose options must be found.
     """
     relation = relation_of(plugin, RelationChoice())
     names: defaultdict[str, list[str]] = defaultdict(list)

@@ -41,9 +41,9 @@ class OptionFinder:
 
     Args:
         finds: the options that are proposed.
-        read: what an image says of them, such as counts of pixels.
-        propose: from what some images say: tables [options] to be tried, the preferred first; none
-            if nothing follows.
+        read: a function that takes from an image what `propose` needs, such as counts of pixels.
+        propose: a function from what some images say to the tables [options] to try, the preferred
+            first; none if nothing follows.
     """
 
     finds: tuple[str, ...]
@@ -62,8 +62,8 @@ class Relation:
         reads: the kinds of the labels that it reads, in their order.
         gives: the kind of the label that it derives.
         between: for the tasks whose labels it reads, in that order, and the task of the derived
-            label: the function that derives, on NumPy arrays. It derives a label of the size of
-            those that it reads. A pixel is valid only where it is sure; what is not valid in the
+            label: the function that derives, on NumPy arrays. The derived label has the size of the
+            labels that are read. A pixel is valid only where it is sure; what is not valid in the
             labels changes nothing. It raises `LabelError` if it needs a camera and there is none.
             `between` raises `RecipeError` if the relation does not hold between these tasks, for
             example because their classes do not fit its options.
@@ -72,14 +72,15 @@ class Relation:
             predictions, with gradients: the same values, valid also where it is less sure. Imports
             torch when it is called. None: there is none.
         margin: what it derives of a row of pixels is known from so many rows above and below it:
-            `relate` searches options and cameras on bands of rows of large images. How all of a
-            label is stored, such as its steps, may count, too. Where labels are compared by more
+            `relate` searches options and cameras on bands of rows of large images. The storage of
+            the whole label, such as its steps, may count as well. Where labels are compared by more
             than single pixels, as lines are, and by default: None, it needs the whole image.
-        guesses: whether its values are its best guess also where it is not sure, if it is sure of
-            what it reads: `predict` writes them, as a prediction is one everywhere.
+        guesses: whether the derived values are best guesses also where the relation is not sure, as
+            long as the read labels are valid: `predict` writes these values, since a prediction
+            covers every pixel.
         tries: options that `relate` tries beside the defaults, those of a table [options] each.
-            Tables of the same options are compared with one another; then those that follow them
-            are tried together with the best one.
+            Tables with the same options are compared with one another; then the tables after them
+            are tried together with the best.
         finder: for the tasks as in `between`: proposes further options by labels, before `tries`.
             It raises `RecipeError` if the relation holds between these tasks with no options at
             all. So a relation is offered, too, whose defaults do not fit the tasks.

@@ -35,11 +35,11 @@ class OptionSearch:
     """A search for the options of a relation between tasks of a project.
 
     Args:
-        relation: with the options to begin with; they stay where none is better.
+        relation: the relation with its first options, which stay unless others are better.
         start: those options.
         bind: the relation with some options.
         pairs: the images, a random sample in random order; the first `MOST` choose.
-        task: of the derived labels.
+        task: the task of the derived labels.
     """
 
     relation: BoundRelation
@@ -207,7 +207,7 @@ class _Trial:
     def outcomes(self, views: Sequence[float]) -> tuple[list[float], float]:
         """The errors with some fields of view, over the pixels reached with all views.
 
-        Other pixels would come and go, which flatters the pixels that are left.
+        Otherwise pixels would come and go, which makes the remaining pixels look better.
         """
         by_pair = []
         for pair in self.pairs:

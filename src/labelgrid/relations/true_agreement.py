@@ -43,9 +43,9 @@ class TruePair:
     """The true labels of an image that a relation connects.
 
     Args:
-        labels: those that it reads, by task.
+        labels: the labels that the relation reads, by task.
         truth: the label that it should derive.
-        camera: of the image; None: unknown.
+        camera: the camera of the image; None: unknown.
     """
 
     labels: Mapping[str, LabelArray]
@@ -84,13 +84,13 @@ class Measured:
 
     Args:
         images: the number of images in which they can be compared.
-        figures: by name; trust follows from the first.
+        figures: the figures by name; trust follows from the first.
         coverage: the share of the true labels' pixels that they reach.
         error: the first figure as an error, at the unfavourable end of its interval; the mean of a
             supplier's labels.
         chance: the error of another image's true label; for a supplier, that of its labels of other
             images, or of the best constant label if smaller.
-        trust: from 0 to 1, see `trust_of`, and `supplier_trust` for suppliers.
+        trust: the trust from 0 to 1, see `trust_of`, and `supplier_trust` for suppliers.
     """
 
     images: int

@@ -30,7 +30,7 @@ class TaskCells:
     Args:
         task: its name.
         kind: its kind.
-        cost: of one label.
+        cost: the cost of one label.
         labelled, requested, skipped, missing: the number of cells in each state; missing without
             the derived ones.
         derived: the number of cells without a label whose label follows from others of the image.
@@ -38,8 +38,8 @@ class TaskCells:
         spent: the cost of all answers so far.
         promised: the cost of the open requests.
         timed: the number of labels whose import said how long they took.
-        median: of their times, in seconds.
-        mean: of their times, in seconds.
+        median: the median of their times, in seconds.
+        mean: the mean of their times, in seconds.
         learned: the cost of one label that is learned from the times of all splits.
     """
 
@@ -78,12 +78,12 @@ class Round:
     """A round of the campaign.
 
     Args:
-        number: of the round.
+        number: the number of the round.
         state: open or closed.
         strategy: its name.
-        budget: with its unit.
+        budget: the budget with its unit.
         picks: the number of picked cells of each task.
-        cost: of all picks.
+        cost: the cost of all picks.
         now: how many of the picks are labelled, skipped or still requested today.
         trained: the number of images and of labels its network was trained on; None before fit.
     """
@@ -169,23 +169,23 @@ class ProjectReport:
     """The content of a project's report.
 
     Args:
-        name: of the project.
+        name: the name of the project.
         made: when the report was made, as text.
         about: settings and versions, one per line.
-        headlines: by task, in display order, the metric of its curve.
+        headlines: the metric of each task's curve, in display order.
         parts: the splits, the training images first.
         heldout: the held-out images, None if there are none.
-        measured, rounds: in the order of the rounds.
+        measured, rounds: the measured rounds, and all rounds, in order.
         picked: the newest picks.
         training: the newest training.
         next_step: the next command.
         hints: what each section (metrics, rounds, picks, training) lacks.
         requests: the requests for the training images, None before the first one.
-        uncertainty: of the pool.
+        uncertainty: the uncertainty of the pool.
         unread_scores: why the uncertainty is not known although there are scores.
         predictions: held-out photographs beside their labels and predictions.
         overlays: labels over their photographs, where there are no predictions.
-        changed: by round, the settings of its training that are other than in the round before.
+        changed: the settings of each round's training that differ from the round before.
         advice: the sentences of `advise`, what to buy first.
     """
 

@@ -45,7 +45,7 @@ class Column:
     Args:
         name: the heading.
         numeric: whether the column is right-aligned.
-        colour: of the legend square before its name; "" for none.
+        colour: the colour of the legend square before its name; "" for none.
     """
 
     name: str
@@ -134,10 +134,10 @@ class Page:
     """A whole page.
 
     Args:
-        name: of the project or study.
+        name: the name of the project or study.
         made: when the page was made, as text.
         lead: the blocks before the links to the sections: what is most important, and pictures.
-        sections: in reading order.
+        sections: the sections in reading order.
     """
 
     name: str

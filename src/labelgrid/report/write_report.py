@@ -52,11 +52,11 @@ def write_report(
     """Write the report of a project; see `write_project_report`.
 
     Args:
-        folder: of the project.
+        folder: the folder of the project.
         out: the HTML file.
         drawings: a folder for the drawings, or None for no files.
         pictures: predict the shown cells that have no pictures yet; loads torch.
-        progress: is told of its steps, the first of which has started; None: silent.
+        progress: shows the steps, the first of which has started; None: silent.
     """
     with ProjectFolder.open(folder, looking=True) as project, project.store.steady():
         note = project.copy_note()

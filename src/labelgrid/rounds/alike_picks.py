@@ -63,7 +63,7 @@ class AlikePicks:
 
     Args:
         compared: the number of picked images that were compared.
-        groups: those that look like each other, the largest group first.
+        groups: groups of images that look alike, the largest group first.
         labelled: those that look like an image with a label or a request.
     """
 
@@ -108,9 +108,9 @@ def say_alike(
     """Say which picked images look alike.
 
     Args:
-        store: of the project.
+        store: the store of the project.
         picks: best first.
-        progress: is told.
+        progress: shows the message.
         folder: the project's, for commands.
         picker: the name and the strategy that picked; None: a search, whose picks are to be alike.
         requested: whether the picks were requested.
@@ -125,12 +125,12 @@ def say_alike(
 def alike_picks(store: Store, picks: Sequence[Pick], progress: Progress) -> AlikePicks:
     """Compare the thumbnails of picked images, and of labelled images beside them.
 
-    Of these, only the neighbours in the order of names are compared, and the nearest by features
-    where a pick is explained by it: a picture of each is read. Small images and those that cannot
+    Only neighbours in the order of names are compared, and the nearest image by features where a
+    pick is explained by features: each compared picture is read. Small images and those that cannot
     be read are left out.
 
     Args:
-        store: of the project.
+        store: the store of the project.
         picks: best first.
         progress: receives the progress.
     """

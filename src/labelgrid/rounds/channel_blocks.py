@@ -1,8 +1,8 @@
 """Finds the largest channel of every pixel of an original image, block by block.
 
-Between four neighbouring values of a network's output the interpolation is bilinear. So in a block
-of pixels between them a channel that another one exceeds at the block's four corners is exceeded
-everywhere in it. Most blocks keep one channel, and need no more work.
+Between four neighbouring values of a network's output the interpolation is bilinear. So a channel
+that another channel exceeds at the four corners of a block of pixels is exceeded everywhere in the
+block. Most blocks keep one channel, and need no more work.
 """
 
 from dataclasses import dataclass
@@ -65,8 +65,9 @@ class Axis:
 def class_map(raw: Tensor, frame: Frame) -> LabelArray | None:
     """The index of the largest channel of an output [c, h', w'] at every original pixel.
 
-    Of equal ones it is the first. Equals `class_target` of all values that `to_original` gives.
-    None if the blocks are so small that they save nothing, or if a value is not finite.
+    Where several are equal, the first counts. Equals `class_target` of all values that
+    `to_original` gives. None if the blocks are so small that they save nothing, or if a value is
+    not finite.
 
     Example:
         >>> frame = Frame((16, 32), (2, 2), (slice(0, 2), slice(0, 2)))

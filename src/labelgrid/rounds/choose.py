@@ -35,7 +35,7 @@ class Choice:
         calibration: what the ledger keeps of the strategy.
         unspent: the rest of the budget that no further pick fits into, in its unit; 0 if the pool
             is used up.
-        seed: of the round's draws.
+        seed: the seed of the round's draws.
         pairs: the images that the query drew as pairs.
         audited: the cells that the query drew to audit suppliers.
     """
@@ -103,7 +103,7 @@ def choose(
     Args:
         name: the strategy's name.
         strategy: the strategy.
-        number: of the round.
+        number: the number of the round.
         pool: what the strategy sees.
         budget: the most that the picks may take.
         progress: receives the warnings.
@@ -182,7 +182,7 @@ def used_up_text(picks: Collection[Pick], grid: Grid) -> str:
 def scores_are_values(strategy: Strategy) -> bool:
     """Whether a strategy's scores are values, not the order of random draws only.
 
-    It says so by an attribute `valued`; without one, they are.
+    A strategy declares this by an attribute `valued`, which is true by default.
     """
     return bool(getattr(strategy, "valued", True))
 

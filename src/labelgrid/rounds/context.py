@@ -26,7 +26,7 @@ class ImageCameras:
     """Finds the camera of each image once, since it may lie in the image's file.
 
     Args:
-        images: gives the rows of the images in the ledger.
+        images: a function that reads the images' rows in the ledger.
         source: reads what those do not say.
     """
 
@@ -75,7 +75,7 @@ class ModelContext:
         recipe: the project's current recipe, or that of a training.
         definitions: the tasks as the project declares them, by name.
         tasks: the tasks with the recipe's losses, by name.
-        seed: of the project, or of a training.
+        seed: the seed of the project, or of a training.
     """
 
     recipe: Recipe

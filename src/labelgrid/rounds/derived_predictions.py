@@ -33,7 +33,7 @@ def derived_tasks(
     Args:
         relations: those that are on, the most trusted first.
         learned: the tasks that the network learned; predictions of others are not read.
-        which: of which tasks.
+        which: which tasks to derive: "missing", "mean" or "none".
     """
     derived: dict[str, BoundRelation] = {}
     if which == "none":
@@ -53,9 +53,9 @@ class ImagePredictions:
         tasks: the tasks, with heads or without.
         definitions: as the project declares them.
         raws: the network's raw outputs.
-        learned: the tasks that it learned; other outputs are not read for what is derived.
-        frame: of the image.
-        camera: that took it; None: unknown.
+        learned: the tasks that the network learned; outputs of other tasks are not read.
+        frame: the frame of the image.
+        camera: the camera of the image; None: unknown.
     """
 
     tasks: Tasks

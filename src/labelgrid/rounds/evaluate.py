@@ -46,7 +46,7 @@ def evaluate_project(
         labels: a folder of labels to evaluate on; None: those of a split.
         split: the split, held out by default.
         predictions: the folder of prediction files; None: the newest model predicts.
-        protocol: which pixels count.
+        protocol: the pixels that count.
 
     Raises:
         UsageError: a folder of labels is given beside a split or predictions, or the protocol does

@@ -49,13 +49,12 @@ def evaluate_files(
 ) -> Json:
     """Measure the predictions of images, for each task with a folder of predictions.
 
-    A prediction is `folder/TASK/IMAGE.EXT`: a label file (for depth `0001.npy` in metres, say), a
-    soft prediction as `predict --soft` writes it, or for tasks of one probability, such as edges:
-    grey of 8 or 16 bits, or `.npy` from 0 to 1; for classes also `.npy` [h, w] of their numbers, -1
-    for none. Where a file of depth or normals has
-    no value, depth counts as 0, and normals are off by 90 degrees. `Progress.say` names folders
-    that are of no task, says how many pixels have no value, and which values seem to have another
-    unit or other axes.
+    A prediction is `folder/TASK/IMAGE.EXT`: a label file (for depth `0001.npy` in metres, say), or
+    a soft prediction as written by `predict --soft`. For tasks of one probability, such as edges,
+    it may be grey of 8 or 16 bits, or `.npy` from 0 to 1; for classes also `.npy` [h, w] of class
+    numbers, -1 for none. Where a file of depth or normals has no value, depth counts as 0, and
+    normals are off by 90 degrees. `Progress.say` names folders that are of no task, says how many
+    pixels have no value, and which values seem to have another unit or other axes.
 
     Returns:
         `labels`, the number of labels by task, and `metrics` by task and name, as JSON values.

@@ -126,11 +126,11 @@ class FilledLabels:
     def following(self, relation: BoundRelation) -> list[str]:
         """The images whose label follows by a relation, if their cameras are known."""
         labelled = self._labelled.items()
-        found = []
+        image_ids = []
         for image_id, tasks in labelled:
             if relation.follows(tasks):
-                found.append(image_id)
-        return found
+                image_ids.append(image_id)
+        return image_ids
 
     @cached_property
     def _derivable(self) -> dict[str, dict[str, BoundRelation]]:
@@ -174,11 +174,11 @@ def check_cameras(fillers: FilledLabels, progress: Progress) -> None:
         height, width = cameras.size(lacking[0])
         first = f"such as that of '{lacking[0]}', {height}x{width}"
         reads = join_names([f"'{name}'" for name in relation.reads])
-        known = len(images) - len(lacking)
+        ready = len(images) - len(lacking)
         rows = context.project.store.images(("train",))  # some may have no label
-        if known or any(cameras.is_known(row.image_id) for row in rows):
+        if ready or any(cameras.is_known(row.image_id) for row in rows):
             progress.say(
-                f"'{relation.gives}' follows from {reads} in {known:,} of {len(images):,} images; "
+                f"'{relation.gives}' follows from {reads} in {ready:,} of {len(images):,} images; "
                 f"the camera of {len(lacking):,} is unknown, {first}."
             )
             continue

@@ -102,7 +102,7 @@ def plan_of(
 
     Args:
         context: the project's context.
-        network: with its initial weights.
+        network: the network with its initial weights.
         start: the digest of the model from whose weights the network starts; "" if it starts from
             initial weights.
         splits: training and val images; None: as by `splits_for_training`.
@@ -145,7 +145,7 @@ def identity_of(filled: FilledLabels, val: Sequence[str], start: str) -> str:
     A checkpoint with another identity is not resumed.
 
     Args:
-        filled: of the training images.
+        filled: the filled labels of the training images.
         val: the val images.
         start: see `plan_of`.
     """
@@ -190,8 +190,8 @@ def fit(
     """Train the open round's network on the current labels, or resume its training.
 
     Then evaluate it on the held-out labels. `recipe`, `changes` and `weights` (of the backbone)
-    replace the project's. Of several processes, `group`, this is the first one; the others
-    `take_part`.
+    replace the project's. With several processes, `group`, this process is the first; the others
+    call `take_part`.
 
     Raises:
         TrainingError: there is no label, or a loss is not finite.
@@ -265,14 +265,14 @@ def take_part(
     Args:
         folder: the project's.
         group: the processes.
-        recipe: as of `fit`.
-        weights: as of `fit`.
+        recipe: as in `fit`.
+        weights: as in `fit`.
 
     Returns:
         The record that the first process wrote.
 
     Raises:
-        TrainingError: this process finds other labels or settings than the first one.
+        TrainingError: this process reads other labels or settings than the first process.
         LabelgridError: as `fit` raises.
     """
     told = group.tell()  # from here on, the first process changes nothing that this one reads

@@ -54,14 +54,16 @@ class FoundDuplicates(Shown):
     """The images for measuring that look like training images.
 
     Args:
-        pairs: of such an image and a training image, the most alike first.
+        pairs: each measuring image with the training image that it looks like, the most alike
+            first.
         measured: the number of images for measuring that were compared.
-        training: the number of training images that they were compared with.
+        training: the number of training images in the comparison.
         unread: why images could not be read, by id.
         small: images that are too small to be compared.
-        warning: how many there are, and which groups would hold them together; empty without any.
+        warning: the number of pairs, and groups that would keep pairs together; empty without
+            pairs.
         table: the file with the pairs.
-        sheet: a picture of those that look most like a training image; None if there are none.
+        sheet: a picture of the most alike pairs; None without pairs.
     """
 
     pairs: Sequence[NearDuplicates]
@@ -110,7 +112,7 @@ def find_duplicates(
         workplace: where images are read, in which shards.
 
     Returns:
-        What was found; None if only a share of the images was read.
+        The duplicates; None if only a share of the images was read.
 
     Raises:
         ProjectError: no image is for measuring or none for training, or none of these can be

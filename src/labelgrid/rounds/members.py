@@ -85,14 +85,14 @@ class MemberOrder:
 
     Args:
         folder: the project's.
-        known: the project's tasks and images.
+        roster: the project's tasks and images.
         recipe: the project's current one.
         fit: the record of the round's training.
-        threads: with which it is trained.
+        threads: the threads with which a member is trained.
     """
 
     folder: Path
-    known: Roster
+    roster: Roster
     recipe: Recipe
     fit: Fit
     threads: int
@@ -101,7 +101,7 @@ class MemberOrder:
 def train_ordered_member(part: PassPart, order: MemberOrder, progress: Progress) -> None:
     """Train a member in a job, from its order."""
     set_threads(order.threads)
-    with ProjectFolder.open(order.folder) as project, project.store.steady(order.known):
+    with ProjectFolder.open(order.folder) as project, project.store.steady(order.roster):
         context = context_for_recipe(project, order.recipe)
         train_member(context, order.fit, part.items[0], progress)
 
@@ -110,7 +110,7 @@ def member_pass(project: ProjectFolder, order: MemberOrder, folder: Path) -> Pas
     """The pass that trains members, with its jobs below `folder`."""
     round_folder = project.round_folder(order.fit.round)
     return Pass(
-        what="Training members",
+        activity="Training members",
         folder=folder,
         function=train_ordered_member,
         arguments=lambda part: (order,),

@@ -25,7 +25,7 @@ class ModelCache:
         Two models are never in memory.
 
         Args:
-            key: says all that the model depends on.
+            key: a key of all that the model depends on.
             restore: restores it.
         """
         if self._model is None or key != self._key:
@@ -40,7 +40,7 @@ def model_key(fit: Fit, recipe: Recipe, tasks: Sequence[TaskRow], *further: Any)
 
     Args:
         fit: the record of its training, which holds a hash of its weights.
-        recipe: of its training.
+        recipe: the recipe of its training.
         tasks: as the ledger has them.
         further: what else it depends on, as JSON values.
     """

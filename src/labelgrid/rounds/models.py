@@ -62,18 +62,18 @@ def new_network(
 ) -> Network:
     """Build the network with its initial weights.
 
-    It is checked that it accepts images of the training size.
+    The network is checked to accept images of the training size.
 
     Args:
         context: the project's context.
-        progress: is told what is fetched.
+        progress: shows what is fetched.
         weights: a file of backbone weights, which replaces the project's.
         without: a sentence that says how to go on if pretrained weights cannot be had; "": by a
             training of the project.
 
     Raises:
-        ModelError: it does not accept them; its weights cannot be read or fetched; or `weights` is
-            given, and the network has an encoder of its own.
+        ModelError: the network does not accept such images; its weights cannot be read or fetched;
+            or `weights` is given, and the network has an encoder of its own.
     """
     project = context.project
     backbone = context.recipe.backbone
@@ -175,8 +175,8 @@ def load_previous_weights(
     New tensors (a new task's heads) keep their initial weights.
 
     Args:
-        checkpoint: of the earlier network.
-        name: of the earlier network, for the message.
+        checkpoint: the checkpoint of the earlier network.
+        name: the name of the earlier network, for the message.
         network: takes the weights.
         progress: receives what is continued.
     """
@@ -239,7 +239,7 @@ def restore_trained(
     """Restore the model of a training in a project's folder, without its ledger.
 
     Args:
-        context: of the training.
+        context: the context of the training.
         folder: the project's.
         fit: the record of the training.
         records: those of its members, by name.
@@ -273,10 +273,10 @@ def restore_network(context: ModelContext, path: Path, digest: str, name: str) -
     """Restore a network and its terms from a checkpoint.
 
     Args:
-        context: of the training.
-        path: of the checkpoint.
+        context: the context of the training.
+        path: the path of the checkpoint.
         digest: what the checkpoint must have.
-        name: of the model, for messages.
+        name: the name of the model, for messages.
 
     Raises:
         ModelError: the checkpoint is missing, is another one, or was trained for other tasks.
@@ -336,7 +336,8 @@ def check_known_is_used(context: RoundContext, model: TrainedModel) -> None:
     """Refuse to feed known labels into a network that ignores labels.
 
     Raises:
-        UsageError: the network does, since it has one stage or by its options.
+        UsageError: the network ignores known labels, because it has one stage or because of its
+            options.
     """
     reason = reason_to_ignore(model.network)
     if reason:

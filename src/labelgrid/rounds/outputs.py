@@ -76,12 +76,12 @@ def write_label(task: Task, definition: TaskDef, raw: Tensor, frame: Frame, path
 
 
 @contextmanager
-def skip_unwritable(progress: Progress, what: str) -> Iterator[None]:
+def skip_unwritable(progress: Progress, message: str) -> Iterator[None]:
     """Leave the block if a label's format cannot hold the values, and say so.
 
     Args:
-        progress: is told.
-        what: begins the message.
+        progress: shows the progress.
+        message: the beginning of the message.
 
     Raises:
         LabelError: the disk reports an error, which is not specific to the label.
@@ -91,7 +91,7 @@ def skip_unwritable(progress: Progress, what: str) -> Iterator[None]:
     except LabelError as error:
         if isinstance(error.__cause__, OSError):
             raise
-        progress.say(f"{what}: {error.what}")
+        progress.say(f"{message}: {error.what}")
 
 
 def write_soft_prediction(task: Task, raw: Tensor, frame: Frame, path: Path) -> None:

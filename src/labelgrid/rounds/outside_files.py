@@ -37,9 +37,9 @@ class OutsideFiles:
         paths = folder.rglob(f"*{EXTENSION}")
         names = frozenset(path.relative_to(folder).as_posix() for path in paths)
         if not names:
-            what = f"holds no {EXTENSION} file" if folder.is_dir() else "does not exist"
+            fault = f"holds no {EXTENSION} file" if folder.is_dir() else "does not exist"
             raise ProjectError(
-                f"The folder of predictions {what}.",
+                f"The folder of predictions {fault}.",
                 where=folder,
                 next_step="Write the predictions of each image into it as IMAGE.npz, with arrays "
                 "such as 'depth.values' [1, h, w].",

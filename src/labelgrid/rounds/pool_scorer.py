@@ -78,7 +78,7 @@ class ScoredImages:
 
     @property
     def example(self) -> Sequence[str]:
-        """The image that modules are shaped by, as `FitImages.example`."""
+        """The image whose shape sets the layer sizes, as in `FitImages.example`."""
         return (self.missing or self.labelled)[:1]
 
 
@@ -87,7 +87,7 @@ class PoolScorer:
     """Scores a project's pool with a trained model. The model is restored once, on first use.
 
     Args:
-        scores: says which model scores what, and where the scores are kept.
+        scores: the scores of the round: the model, the tables and their folder.
         progress: receives the progress.
     """
 
@@ -142,7 +142,7 @@ class PoolScorer:
         """Score the round's pool; a killed run resumes where it stopped.
 
         Args:
-            number: of the round.
+            number: the number of the round.
             grid: the cells.
             workplace: where the pool is scored, and in which shards.
 
@@ -285,10 +285,10 @@ class PoolScorer:
         if self.scores.suppliers is None:
             return None
         context = self.context
-        known = tasks_by_image(context.source.labels)
+        labelled_tasks = tasks_by_image(context.source.labels)
         labelled = {}
         for row in self.project.store.images(("train",)):
-            labelled[row.image_id] = known.get(row.image_id, frozenset[str]())
+            labelled[row.image_id] = labelled_tasks.get(row.image_id, frozenset[str]())
         supplied = supplied_by_task(
             self.project,
             self.scores.suppliers,
@@ -320,7 +320,7 @@ class PoolScorer:
             source=context.source,
             image_ids=image_ids,
             data=context.recipe.data,
-            known=scoring_job(context, self.model, {}, {}).reads_labels,
+            feed_known=scoring_job(context, self.model, {}, {}).reads_labels,
             progress=self.progress,
         )
 
@@ -349,7 +349,7 @@ class PoolScorer:
         """Check that the model was trained with all terms of the statistics.
 
         Raises:
-            ProjectError: it was not; names the command that trains such a model.
+            ProjectError: the model was not trained so; names the command that trains such a model.
         """
         for name in self.statistics:
             lacking = sorted(terms_of(name) - self.fit.recipe.get("terms", {}).keys())
@@ -376,7 +376,7 @@ class PoolScorer:
             return
         order = MemberOrder(
             folder=self.project.folder.absolute(),
-            known=self.project.store.known_roster(),
+            roster=self.project.store.known_roster(),
             recipe=self.recipe,
             fit=self.fit,
             threads=workplace.threads,

@@ -37,7 +37,7 @@ def predict(
     project: ProjectFolder,
     images: "Path | Address",
     out: Path,
-    known: Path | None,
+    known_labels: Path | None,
     progress: Progress,
     *,
     soft: bool = False,
@@ -48,19 +48,20 @@ def predict(
 ) -> int:
     """Write the predictions of all tasks for a folder of images, as label files at original size.
 
-    A prediction that the network did not learn, but that follows from others by a relation that is
-    on, is derived. Classes have colours, which a table and a picture in the folder name.
+    Predictions of tasks that the network did not learn are derived from other predictions, if a
+    relation is on. Classes have colours, which a table and a picture in the folder name.
 
     Args:
-        project: with a trained model.
+        project: a project with a trained model.
         images: a folder or one file.
         out: the folder for the files `<task>/<image path>.<ext>`.
-        known: a folder of labels to feed in.
+        known_labels: a folder of labels to feed in.
         progress: receives the progress.
         soft: also write the soft predictions (class probabilities, say) beside each label file;
             `formats.soft` reads them.
         overlay: also draw each photograph with each prediction over it.
-        relations: of which tasks predictions are derived; a derived one is no soft prediction.
+        relations: the relations of which tasks predictions are derived; a derived one is no soft
+            prediction.
         left_out: gets the images that cannot be read, which are listed in a file of the project,
             too; None: one is an error.
         workplace: where the images are predicted, and in which shards. In shards, such an error
@@ -75,7 +76,7 @@ def predict(
     """
     fit = model_of(project)
     cameras = read_cameras(project.folder)
-    source = replace(ImageFiles.of(images, known, left_out), cameras=cameras)
+    source = replace(ImageFiles.of(images, known_labels, left_out), cameras=cameras)
     is_here = workplace.executor is None
     if left_out is not None and is_here:
         readable = readable_images(source.paths, left_out, progress)
@@ -92,7 +93,7 @@ def predict(
         relations={**context.recipe.relations, **current.recipe.relations},
         which=relations,
         fit=fit,
-        known=known is not None,
+        feeds_known=known_labels is not None,
         out=out if is_here else out.absolute(),
         soft=soft,
         overlay=overlay,
@@ -102,8 +103,8 @@ def predict(
     model = restore_model(heads, fit)
     for task in sorted(predictor.heads.keys() - predictor.derived.keys() - set(fit.trained)):
         progress.say(f"No label of '{task}' was learned: its predictions mean nothing.")
-    if known:
-        _check_known(source, heads, model=model, folder=known, progress=progress)
+    if known_labels:
+        _check_known(source, heads, model=model, folder=known_labels, progress=progress)
     if not is_here:
         write_legends(out, context.definitions)
         return _predict_shards(

@@ -124,8 +124,8 @@ def hard_prediction(task: Task, definition: TaskDef, path: Path, size: Size) -> 
             return definition.read(path, size)
     except EmptyLabelError as error:
         if task.probabilities:
-            what = "The prediction has no class at any pixel."
-            raise LabelError(what, where=path) from error
+            message = "The prediction has no class at any pixel."
+            raise LabelError(message, where=path) from error
         value = np.zeros((*size, task.label_channels), np.float32)
         return LabelArray(value, np.zeros(size, np.bool_))
 

@@ -50,11 +50,11 @@ class PredictionOrder:
         folder: the project's, where the checkpoint is.
         tasks: as the ledger has them.
         class_lists: the ledger's, by which classes have their colours.
-        recipe: of the training.
+        recipe: the recipe of the training.
         relations: those that may derive predictions.
-        which: of which tasks predictions are derived.
+        which: which tasks to derive: "missing", "mean" or "none".
         fit: the record of the training.
-        known: whether known labels are fed in.
+        feeds_known: whether known labels are fed in.
         out: the folder for the files `<task>/<image path>.<ext>`.
         soft: also write soft predictions.
         overlay: also draw each photograph with each prediction over it.
@@ -67,7 +67,7 @@ class PredictionOrder:
     relations: Mapping[str, RelationChoice]
     which: Derived
     fit: Fit
-    known: bool
+    feeds_known: bool
     out: Path
     soft: bool
     overlay: bool
@@ -76,7 +76,14 @@ class PredictionOrder:
     def identity(self) -> str:
         """A hash of everything that changes a prediction, or the files written."""
         relations = {name: asdict(choice) for name, choice in self.relations.items()}
-        switches = [self.which, self.known, self.soft, self.overlay, self.class_lists, __version__]
+        switches = [
+            self.which,
+            self.feeds_known,
+            self.soft,
+            self.overlay,
+            self.class_lists,
+            __version__,
+        ]
         tasks = [asdict(row) for row in self.tasks]
         settings = {"relations": relations, "tasks": tasks, "switches": switches}
         return hash_of(self.fit.model, json.loads(self.recipe.json()), settings)
@@ -102,7 +109,7 @@ class Predictor:
 
     Args:
         order: the settings.
-        context: of the training, with all tasks.
+        context: the context of the training, with all tasks.
         derived: the tasks whose predictions follow from those of other tasks.
         heads: the tasks that the model has heads for.
     """
@@ -125,12 +132,12 @@ class Predictor:
         """Write the predictions of images; returns the number of label files.
 
         Args:
-            model: with the heads.
+            model: the model with the heads.
             source: the images, and the labels that are fed in.
             image_ids: the images to predict.
             whole: the images whose files keep the image's extension in their names.
             progress: counts the images, and is told of predictions that no file can hold.
-            on_fault: is told of images that cannot be read; None: they are errors.
+            on_fault: called with each image that cannot be read; None: such an image is an error.
 
         Raises:
             LabelgridError: an image or label cannot be read, or the disk reports an error.
@@ -142,7 +149,7 @@ class Predictor:
             source=source,
             image_ids=image_ids,
             data=self.context.recipe.data,
-            known=order.known,
+            feed_known=order.feeds_known,
             progress=progress,
             on_fault=on_fault,
         )

@@ -39,7 +39,7 @@ def write_previews(
 
     Args:
         scorer: holds the model of that time.
-        number: of the round.
+        number: the number of the round.
         prelabels: write the model's prediction of each pick as a label file.
         pictures: write pictures of the first picks.
 

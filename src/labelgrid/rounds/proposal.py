@@ -23,7 +23,7 @@ class DrawnOfSupplier:
     Args:
         supplier: its name.
         task: the task.
-        images: of the cells.
+        images: the images of the cells.
     """
 
     supplier: str
@@ -44,9 +44,9 @@ class Proposal:
         round: the number of the round that it closes.
         pool: a hash of the pool that the picks were chosen from.
         strategy: the strategy's name.
-        seed: of the round's draws.
+        seed: the seed of the round's draws.
         budget: the query's own, without what earlier ones left over.
-        unit: of the budget.
+        unit: the unit of the budget.
         unspent: the rest of the budget that no further pick fits into.
         picks: best first.
         key: the ledger's key of the strategy's calibration.

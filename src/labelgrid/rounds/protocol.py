@@ -21,8 +21,10 @@ class Protocol:
 
     Args:
         crop: the part of each image that counts, for all tasks; empty: the whole image.
-        least: labels of at most so many metres do not count, and predictions are raised to it.
-        most: labels of at least so many metres do not count, and predictions are lowered to it.
+        least: labels at or below this depth in metres do not count, and predictions are raised to
+            it.
+        most: labels at or above this depth in metres do not count, and predictions are lowered to
+            it.
     """
 
     crop: str = ""
@@ -138,9 +140,9 @@ class CountedSource(WrappedImages):
     """A `Source` whose labels are valid only where they count.
 
     Args:
-        source: with the whole labels.
+        source: the source of the whole labels.
         crop: the part of each image that counts; None: the whole.
-        range: of the depths that count, without its ends; None: all.
+        range: the range of the depths that count, without its ends; None: all.
         capped: the tasks whose labels are depths.
     """
 

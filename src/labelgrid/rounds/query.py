@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labelgrid.basics.array_types import Array, Floats
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import (
     LabelgridError,
     LedgerError,
@@ -49,6 +49,7 @@ from labelgrid.project.records import (
     write_picks,
 )
 from labelgrid.project.requests import ALONE, ASKED
+from labelgrid.project.suppliers import given_shares
 from labelgrid.recipes.resolve import build_plugin, hash_of, resolved_options
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.alike_picks import AlikePicks, say_alike
@@ -104,7 +105,8 @@ class QueryResult(Shown):
         strategy: the strategy that picked; before there is a model this may be a random one.
         picks: best first.
         cost: the total cost of the picks.
-        repeated: an earlier query requested these picks, and this one requested nothing.
+        repeated: whether an earlier query requested these picks, so that this query requested
+            nothing.
         class_name: the class that was searched for, as `TASK:CLASS`; empty: none.
         like: the example that was searched by; empty: none.
         alike: the picked images that look like others; None: they were not compared.
@@ -198,8 +200,8 @@ def query(
 ) -> QueryResult:
     """Pick missing cells worth at most the budget, request them and close the round.
 
-    Previews of the picks are written last. What an earlier budget in the same unit left over,
-    because no further pick fitted, is added to this one.
+    Previews of the picks are written last. The rest of an earlier budget in the same unit, into
+    which no pick fitted, is added to this budget.
 
     A query that repeats the last one requests nothing (see `_repeated_result`) and writes the
     previews that are missing. Previews that an earlier query was stopped before are written first,
@@ -220,10 +222,11 @@ def query(
         control: the share of the rest of the budget that is spent on random cells.
         prelabels: write the model's prediction of each pick as a label file.
         pictures: write pictures of the first picks; None: as `prelabels`.
-        save: keep the picks in this file, for `request_kept`; not those that are requested already.
+        save: keep the picks in this file, for `request_kept`, except picks that are already
+            requested.
         class_name: pick images of which the model predicts most as this class, or `TASK:CLASS`;
             empty: none. Without `tasks`, labels of the class's task are asked for.
-        like: pick images that are most like this one, an image's id or a path; empty: none.
+        like: pick the images most similar to this image, given as an id or a path; empty: none.
 
     Raises:
         LabelgridError: the budget buys nothing, or the scores are stale.
@@ -317,9 +320,9 @@ class _Query:
     Args:
         project: the project.
         asked: the name of the strategy that the user or the settings named.
-        name: of the strategy that picks.
-        strategy: that picks.
-        scores: of the model; None: there is no model.
+        name: the name of the strategy that picks.
+        strategy: the strategy that picks.
+        scores: the scores of the model; None: there is no model.
         draws: what is drawn at random beside.
         progress: receives the progress.
         tasks: whose cells may be picked; empty: all.
@@ -550,7 +553,7 @@ class _Pool:
     """The pool that the cells are chosen from.
 
     Args:
-        number: of the open round.
+        number: the number of the open round.
         stamp: a hash of the pool, by which a change made meanwhile is noticed.
         grid: the cells, with what they cost in this round.
         table: the scores; None if the strategy needs none.
@@ -673,8 +676,8 @@ def _faulty_others(
     """Further unusable images of the pool, so that few choices fail.
 
     Missing files are noticed after the first choice that failed. Objects are asked for after the
-    second one, as that takes long where there are many: a whole bucket may be gone. What only
-    reading finds is found where it is picked.
+    second one, as that takes long where there are many: a whole bucket may be gone. Faults that
+    only show on reading are found when the image is picked.
 
     Args:
         project: the project.
@@ -694,7 +697,9 @@ def _choose_beside(job: _Query, pool: _Pool, drawn: Drawn, budget: Budget) -> Ch
     statistics = {}
     if pool.table and job.scores:
         statistics = pool_statistics(pool.table, job.scores.fit, drawn.grid)
-    given = None if job.search.choice else _given_shares(project, drawn.grid)
+    given = None
+    if project.suppliers() and not job.search.choice:
+        given = given_shares(project, drawn.grid)
     view = PoolView(
         grid=drawn.grid,
         statistics=statistics,
@@ -733,15 +738,6 @@ def _choose_beside(job: _Query, pool: _Pool, drawn: Drawn, budget: Budget) -> Ch
         )
     picks = [*choice.picks, *drawn.picks]
     return replace(choice, picks=picks, pairs=drawn.images, audited=drawn.audited)
-
-
-def _given_shares(project: ProjectFolder, grid: Grid) -> Floats | None:
-    """The share of each cell's label that suppliers give; None without a trusted one."""
-    if not project.suppliers():
-        return None
-    from labelgrid.project.suppliers import given_shares  # most projects need none of it
-
-    return given_shares(project, grid)
 
 
 def _say_drawn(job: _Query, drawn: Drawn) -> None:
@@ -827,7 +823,7 @@ def request_kept(
         project: the project.
         path: the file.
         progress: receives the progress.
-        prelabels: as of `query`.
+        prelabels: as in `query`.
 
     Raises:
         ProjectError: it is no file of picks, or a training of the round is unfinished.

@@ -39,7 +39,7 @@ def strategy_of(project: ProjectFolder, name: str = "") -> tuple[str, Strategy]:
 def score_tables(strategy: Strategy, tables: Tables) -> dict[str, Values]:
     """The recipe's [score] tables, with the options that a strategy relies on.
 
-    Those that the recipe names stay as they are.
+    Statistics that the recipe names stay as they are.
     """
     expected: Tables = _expected_options(strategy).get("statistics", {})
     complete = dict(tables)
@@ -118,13 +118,13 @@ def check_expected_options(
 
     Args:
         who: begins the message, such as "The strategy 'clasp_pe'".
-        strategy: declares them in its attribute `expects`; those of statistics are added by
-            `score_tables`.
+        strategy: the strategy with the attribute `expects`; expected options of statistics are
+            added by `score_tables`.
         recipe_tables: the recipe's tables, by folder: those of "statistics" and of "terms".
 
     Raises:
         RecipeError: a plug-in has another option, or cannot have this one.
-        PluginError: it has none of this name, or there is no such folder.
+        PluginError: there is no plug-in of this name, or no such folder.
     """
     for folder, expected in _expected_options(strategy).items():
         if folder not in recipe_tables:
@@ -174,8 +174,8 @@ def _check_option_values(who: str, table: str, expected: Tables, resolved: Table
 def scoring_model(project: ProjectFolder, strategy: Strategy) -> Fit | None:
     """The record of the model that scores for a strategy, mostly of the newest training.
 
-    Before the first training, it is a record without a checkpoint if the strategy is `cold`: that
-    of the network with its initial weights. None for other strategies.
+    Before the first training, the model of a `cold` strategy is a record without a checkpoint: the
+    network with its initial weights. None for other strategies.
     """
     fit = newest_fit(project.folder)
     if fit or not getattr(strategy, "cold", False):
@@ -209,8 +209,8 @@ class RoundScores:
         project: the project.
         fit: the record of the training whose model scores.
         strategy: the strategy that needs the scores.
-        apart: the folder of a search below that of the round's scores, which it leaves as they are;
-            empty: these are the round's scores.
+        apart: the folder of a search's scores, below the folder of the round's scores, which stay
+            unchanged; empty: these are the round's scores.
     """
 
     project: ProjectFolder
@@ -222,8 +222,8 @@ class RoundScores:
     def tables(self) -> Values:
         """The recipe's tables, unchecked, since fresh scores need no check of the rest.
 
-        They are those of the project's current recipe or, if the training named its own, those of
-        that recipe as it was trained, with the project's current overrides of [score].
+        The tables belong to the project's current recipe. If the training named a recipe, they
+        belong to that recipe as it was trained, with the project's current overrides of [score].
         """
         settings = self.project.settings
         if self.fit.named:
@@ -316,7 +316,7 @@ class RoundScores:
         The round's picks are explained by them.
 
         Args:
-            number: of the round.
+            number: the number of the round.
             table: its fresh scores.
 
         Raises:
@@ -325,11 +325,11 @@ class RoundScores:
         return self.holding({FEATURES}, number, table)
 
     def holding(self, names: Set[str], number: int, table: Table) -> Table | None:
-        """The table of a round that holds some statistics: of the scores, or of the explanations.
+        """The table of a round that holds some statistics: the scores or the explanations.
 
         Args:
-            names: of the statistics.
-            number: of the round.
+            names: the names of the statistics.
+            number: the number of the round.
             table: its fresh scores.
         """
         if names <= table.statistics.keys():
@@ -348,7 +348,7 @@ class RoundScores:
         return None
 
     def members_stamp(self) -> dict[str, str]:
-        """The entry of the stamp for the model's members; none without members."""
+        """The stamp's entry for the members of an ensemble; empty without members."""
         members = read_members(self.project.round_folder(self.fit.round))
         if not members or self.fit.predictions:
             return {}

@@ -54,7 +54,7 @@ class ExampleImage:
     Args:
         name: its id, or the name of its file.
         root: the folder of that file; empty for an image of the project.
-        digest: of the file's content; empty for an image of the project.
+        digest: the digest of the file's content; empty for an image of the project.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Search:
         example: the example.
         tasks: whose labels are asked for, unless the user names others; empty: all.
         note: what the ledger keeps of it.
-        folder: of its own scores, below that of the round's.
+        folder: the folder of its own scores, below that of the round's.
     """
 
     choice: PluginChoice | None = None
@@ -176,11 +176,11 @@ def find_search(
         project: the project.
         class_name: a class, or `TASK:CLASS`; empty: an example is given.
         like: the id of an image, or the path of one; empty: a class is given.
-        strategy: that the user named.
+        strategy: the strategy that the user named.
         draws: what is drawn at random beside.
 
     Raises:
-        UsageError: one is given beside what it excludes, or there is no such class.
+        UsageError: an option is given beside an option that it excludes, or there is no such class.
         ProjectError: the model does not know the class.
         ImageError: there is no such image.
     """
@@ -243,17 +243,17 @@ def full_name(task: TaskDef, name: str) -> str:
 
 
 def _no_class(definitions: TaskDefs, asked: str) -> UsageError:
-    known = set[str]()
+    names = set[str]()
     shown = []
     for task in definitions.values():
-        known.update(task.class_names)
-        known.update(full_name(task, name) for name in task.class_names)
+        names.update(task.class_names)
+        names.update(full_name(task, name) for name in task.class_names)
         if task.class_names:
             shown.append(f"{task.name} has {join_names(task.class_names, SHOWN)}")
     classes = "No task of the project has classes."
     if shown:
         classes = f"The classes: {'; '.join(shown)}."
-    hint = spelling_hint(asked, sorted(known))
+    hint = spelling_hint(asked, sorted(names))
     return UsageError(
         f"No task has a class '{asked:.80}'.",
         next_step=f"{hint} {classes} What is no class is found by an example: "
@@ -299,8 +299,8 @@ def refuse_unseen(
         project: the project.
         table: the scores.
         grid: the pool.
-        task: of the class.
-        name: of the class.
+        task: the task of the class.
+        name: the name of the class.
 
     Raises:
         NothingToBuyError: it predicts none.
@@ -334,20 +334,20 @@ def check_asked_tasks(project: ProjectFolder, tasks: Sequence[str], draws: Rando
 
     Args:
         project: the project.
-        tasks: that were named; empty: all.
+        tasks: the tasks that the user named; empty: all.
         draws: what is drawn at random beside.
 
     Raises:
         UsageError: a task is unknown, or pairs or audits are drawn, which need labels of other
             tasks.
     """
-    known = [row.name for row in project.store.tasks()]
-    unknown = [task for task in tasks if task not in known]
+    task_names = [row.name for row in project.store.tasks()]
+    unknown = [task for task in tasks if task not in task_names]
     if unknown:
         raise UsageError(
             f"The project has no task '{unknown[0]}'.",
             where=project.folder,
-            next_step=f"Its tasks are: {', '.join(known)}.",
+            next_step=f"Its tasks are: {', '.join(task_names)}.",
             unchanged="Nothing was requested.",
         )
     if tasks and (draws.pairs or draws.audit):
@@ -361,12 +361,12 @@ def check_asked_tasks(project: ProjectFolder, tasks: Sequence[str], draws: Rando
 def kept_scores(search: RoundScores, number: int) -> Table | None:
     """The statistics that a search needs, from whatever scores of the round are fresh.
 
-    These are the round's scores, with what explains its picks, and those of searches. None if there
-    are none: they are computed then.
+    These are the round's scores, the explanations of its picks, and the scores of searches. None if
+    there are none: they are computed then.
 
     Args:
         search: the scores of the search.
-        number: of the round.
+        number: the number of the round.
     """
     needs = search.strategy.needs
     for scores in _scores_of(search, number):

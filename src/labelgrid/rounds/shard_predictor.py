@@ -68,7 +68,7 @@ def prediction_pass(order: PredictionOrder, source: ImageFiles) -> RecordPass[Pr
     identity = order.identity
     versions = file_versions(source.paths)
     return RecordPass(
-        what="Predicting",
+        activity="Predicting",
         folder=order.out / FOLDER,
         kind=PredictedShard,
         items=list(source.images()),

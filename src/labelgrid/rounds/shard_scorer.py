@@ -39,7 +39,7 @@ def build_statistics(options: StatisticOptions, seed: int) -> dict[str, Statisti
     """Build statistics by name; each draws random weights from a stream of its name.
 
     Args:
-        options: by name.
+        options: the options by name.
         seed: the model's.
     """
     statistics = {}
@@ -55,7 +55,7 @@ class ShardImages:
     """The files of a shard's images and of their labels.
 
     Args:
-        source: of these images alone.
+        source: the source of these images alone.
         supplied: the labels of suppliers, by task; None: no statistic reads any.
         labelled: the tasks of which each image has a true label.
     """
@@ -72,7 +72,7 @@ class ScoringOrder:
     Args:
         folder: the project's, where the checkpoints are.
         tasks: as the ledger has them.
-        recipe: of the training, with the current [score].
+        recipe: the recipe of the training, with the current [score].
         fit: the record of the training.
         members: the records of its members, by name.
         weights: the file of backbone weights for a network that was never trained; None: none.
@@ -145,8 +145,8 @@ class PoolFiles:
     """The files of a pool, to be cut into the files of shards.
 
     Args:
-        source: of all images.
-        supplier_labels: of all images; None: no statistic reads any.
+        source: the source of all images.
+        supplier_labels: suppliers' labels of all images; None: no statistic reads any.
         tasks: the names of all tasks.
         always: images that every shard gets.
     """

@@ -1,7 +1,7 @@
 """Makes the thumbnails of a project's images in shards, in any place. Loads no torch.
 
-A shard is some of the images. Its thumbnails are one file; a record says when that is whole, and
-which images have none. Whoever makes them never opens the ledger.
+A shard is some of the images. A shard's thumbnails are one file; a record says that the file is
+complete, and which images have no thumbnail. Making a shard never opens the ledger.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ class ThumbnailRecord(Stamped):
     """What is said of a shard's thumbnails.
 
     Args:
-        digest: of their file.
+        digest: the digest of their file.
         faults: why images could not be read, by id; their thumbnails are 0.
         small: images that are too small to be compared; theirs are 0, too.
     """
@@ -147,7 +147,7 @@ def sharded_thumbnails(
 
     Args:
         rows: the images, in the order of their names.
-        folder: of the files.
+        folder: the folder of the files.
         progress: counts the images.
         workplace: where.
 
@@ -165,7 +165,7 @@ def sharded_thumbnails(
         contents[row.image_id] = (row.root, row.image_id, row.digest or versions[row.image_id])
     threads = 1 if workplace.executor else cores()
     reading = RecordPass(
-        what="Reading images",
+        activity="Reading images",
         folder=folder,
         kind=ThumbnailRecord,
         items=list(images),

@@ -36,7 +36,7 @@ class FitImages:
         pool: the ids of the images with a missing cell.
         seed: the model's seed.
         train_member: as `FitContext.train_member`.
-        objective: of the model's recipe.
+        objective: the objective of the model's recipe.
     """
 
     labelled: Sequence[str]

@@ -42,7 +42,7 @@ class ScoringJob:
 
     Args:
         model: the trained model, in evaluation mode.
-        statistics: by name; those with modules are already trained, see `score.fit`.
+        statistics: the statistics by name; those with modules are already trained, see `score.fit`.
         stamp: identifies the model, the recipe and the pool.
         batch: the number of images in a batch.
         leaves_out: whether an image that cannot be read is left out; otherwise it is an error.
@@ -101,7 +101,7 @@ class Explaining:
     """Statistics that only explain the picks, computed in the same pass or of further images.
 
     Args:
-        statistics: by name, other than the statistics of the job.
+        statistics: the statistics by name, other than the statistics of the job.
         images: the further images; their labels are not read.
         stamp: identifies the statistics, beside the stamp of the job.
     """
@@ -122,8 +122,8 @@ def gather(
 ) -> Table:
     """Compute the statistics of images, in the order of their ids; write `folder/scores.parquet`.
 
-    It is done shard by shard in this process, see `PoolShards`; what explains the picks is written
-    to a file of its own, `folder/explaining.parquet`. The batches of the pool, and so the scores,
+    The work is done shard by shard in this process, see `PoolShards`; explanations of the picks go
+    into a separate file, `folder/explaining.parquet`. The batches of the pool, and so the scores,
     are the same without it, and with any `size` of shards that is a multiple of the batch.
 
     Raises:
@@ -175,7 +175,7 @@ def scoring_pass(
 ) -> Pass[PoolShard]:
     """The pass that writes the files of shards by a function, see `Pass`."""
     return Pass(
-        what="Scoring",
+        activity="Scoring",
         folder=shards.folder,
         function=function,
         arguments=arguments,
@@ -217,7 +217,7 @@ def pool_batches(
 ) -> Iterator[PoolBatch]:
     """Yield the images in batches, encoded without gradients, in the given order.
 
-    `on_fault` is told of images that cannot be read; without it such an image is an error.
+    `on_fault` is called with each image that cannot be read; without it, such an image is an error.
     """
     network = job.model.network.eval()
     device = next(network.parameters()).device
@@ -228,7 +228,7 @@ def pool_batches(
         job.data,
         batch=job.batch,
         workers=job.workers,
-        known=partial(labels_of, job.source, job.definitions),
+        known_labels=partial(labels_of, job.source, job.definitions),
         on_fault=on_fault,
     )
     for cpu_batch in loaded:

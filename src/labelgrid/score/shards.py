@@ -1,7 +1,7 @@
 """Cuts a pool into shards, each scored into a file, and joins the files into one table.
 
-Which shards there are changes no score: a shard is a run of the sorted ids, whose length is a
-multiple of a batch's. Loads no torch.
+The division into shards changes no score: a shard is a run of the sorted ids, and its length is a
+multiple of the batch size. Loads no torch.
 """
 
 from bisect import bisect_left
@@ -29,7 +29,7 @@ class PoolShard(PassPart):
     """Sorted images whose scores are one file.
 
     Args:
-        path: of the file.
+        path: the path of the file.
         stamp: what the file depends on beside its images.
         in_pool: whether the images are of the pool; of others, only what explains is computed.
     """
@@ -67,13 +67,13 @@ class PoolShards:
     images. Memory does not grow with the pool before the shards are joined.
 
     Args:
-        folder: of the files.
+        folder: the folder of the files.
         pool: the sorted ids of the images that are scored.
         further: the sorted ids of other images.
         size: the number of images in a shard, at most.
         statistics: the names of the statistics that score.
         explaining: the names of the statistics that only explain.
-        stamp: of the scores.
+        stamp: the stamp of the scores.
         explaining_stamp: what is stamped beside it, if a statistic explains.
     """
 

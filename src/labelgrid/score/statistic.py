@@ -41,7 +41,7 @@ class PoolBatch:
         tasks: the tasks by name.
         definitions: the tasks as they are defined, by name; their `transform` says how a mirrored
             view's values differ.
-        supplier_labels: of suppliers, by task, for cells without a true label; empty unless a
+        supplier_labels: suppliers' labels by task, for cells without a true label; empty unless a
             statistic reads them.
     """
 
@@ -96,8 +96,8 @@ class Statistic:
         scope: "pool" for the images with a missing cell, or "all" for all images of the train
             split.
         axis: what a value belongs to, which determines the shape; see `Axis`.
-        reads: all that it reads of the model; without "network", it is also computed from
-            predictions that another program wrote.
+        reads: all that the statistic reads of the model; without "network", the statistic can also
+            be computed from predictions that another program wrote.
     """
 
     scope: Scope = "pool"
@@ -116,7 +116,7 @@ class FitContext:
     Args:
         model: frozen, in evaluation mode. Neither its parameters nor its buffers may change.
         tasks: the tasks by name.
-        weights: of the tasks' losses, as the model was trained.
+        weights: the weights of the tasks' losses, as the model was trained.
         labelled: maps an epoch to batches of the train split's images with a label, in random
             order.
         pool: maps an epoch to batches of the images with a missing cell, in random order.

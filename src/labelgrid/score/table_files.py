@@ -51,7 +51,7 @@ def table_parts(path: Path, rows: int) -> Iterator["TableParts"]:
     """Write a table part by part; the file is there when the block succeeds.
 
     Args:
-        path: of the file.
+        path: the path of the file.
         rows: the number of rows that are together in the file, whatever the parts are.
     """
     with atomic_write(path, durable=True) as temporary:
@@ -264,11 +264,11 @@ def statistic_names(path: Path) -> list[str]:
         head = _read_head(path)
         entries = head["statistics"].items()
         count = len(head["tasks"])
-        found = []
+        names = []
         for name, entry in entries:
             if _shape(entry, count)[0] != "feature":
-                found.append(name)
-        return found
+                names.append(name)
+        return names
 
 
 def _read_head(path: Path) -> Json:
@@ -317,8 +317,8 @@ def read_component(path: Path, name: str, task: str, number: int) -> dict[str, f
     """Read one number of each image, by id, from a statistic with equally many for each task.
 
     Args:
-        path: of the table.
-        name: of the statistic, whose axis is "feature".
+        path: the path of the table.
+        name: the name of the statistic, whose axis is "feature".
         task: the task; a task that the table lacks has no numbers.
         number: the place of the number in the task's; the rest is not kept in memory.
 

@@ -86,7 +86,7 @@ def replay_passes(
     Args:
         batches: `FitContext.labelled` or `FitContext.pool`.
         read: makes the rows of a batch.
-        seed: of the order of each pass; images of one shape form a batch.
+        seed: the seed of the order of each pass; images of one shape form a batch.
         memory: the most bytes to keep.
     """
     images: list[Rows] = []
@@ -136,8 +136,8 @@ def train(
     Args:
         title: names the training, for the progress.
         modules: the modules.
-        context: with the folder for the state of a stopped training.
-        schedule: of the training.
+        context: the context, with the folder for the state of a stopped training.
+        schedule: the schedule of the training.
         passes: the batches of an epoch.
         losses: the parts of a batch's loss; each is differentiated before the next is computed, to
             save memory.

@@ -19,7 +19,7 @@ def k_means(features: AnyFloats, keys: Keys, count: int, seed: int) -> Places:
         features: [n, d], finite.
         keys: uint64 [n], distinct; the draws depend on their order, not on the order of the rows.
         count: the number of clusters; fewer where fewer rows differ.
-        seed: of the draws.
+        seed: the seed of the draws.
 
     Source: Lloyd 1982; Arthur & Vassilvitskii 2007 (k-means++).
 

@@ -33,8 +33,8 @@ def is_pick(request: Move) -> bool:
 def is_random(request: Move) -> bool:
     """Whether the cell of a request was drawn at random, from all training images.
 
-    A strategy's draws are among these; its picks by scores are not, nor audits, which are drawn
-    from the images that a supplier gave labels of.
+    True for a strategy's random draws. False for picks by scores, and for audits, which are drawn
+    from the images with a supplier's labels.
     """
     return request.round > 0 and request.score is None and request.why != AUDIT
 
@@ -46,7 +46,7 @@ class SuppliedCells:
     Args:
         supplier: its name.
         task: the task.
-        images: of the cells.
+        images: the images of the cells.
         earlier: the images of those that earlier queries drew.
     """
 
@@ -88,7 +88,7 @@ class Drawn:
         images: the images of the pairs, also those without a missing cell.
         audited: the cells that were drawn of suppliers, also those with a true label.
         picks: the drawn cells; their score is None.
-        spent: what they take of the budget, in its unit.
+        spent: the part of the budget used, in its unit.
     """
 
     grid: Grid
@@ -159,14 +159,14 @@ def draw_beside(draws: RandomDraws, grid: Grid, budget: Budget, *, seed: int, ro
 
     All training images stand in one random order. The pairs are its first images that no earlier
     query drew; so all images drawn so far are a random sample of the training images. An image that
-    was drawn earlier is drawn again if it lacks a label that nobody was asked for. The same holds
+    was drawn earlier is drawn again if it lacks a label that was never requested. The same holds
     for the cells of each supplier and task: the label of a pair is often that of an audit, too.
 
     Args:
         draws: what to draw.
         grid: all training images.
         budget: the most that the drawn cells may take, in all.
-        seed: of the project.
+        seed: the seed of the project.
         round: its number. The control is drawn anew in each.
 
     Raises:

@@ -93,9 +93,9 @@ def quantiles_of(values: Array, grid: Grid, rows: Places, columns: Places) -> Fl
     """The share of the candidates whose value is smaller than a cell's, equal ones counted half.
 
     Args:
-        values: of cells [n, t]: the candidates are the task's missing cells; or of images [n]: the
-            candidates are the images with a missing cell. Candidates with NaN, an unknown value, do
-            not count.
+        values: the values of cells [n, t]: the candidates are the task's missing cells; or of
+            images [n]: the candidates are the images with a missing cell. Candidates with NaN, an
+            unknown value, do not count.
         grid: the pool.
         rows: the rows of the cells [m].
         columns: their columns [m].

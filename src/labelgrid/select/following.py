@@ -48,11 +48,11 @@ def leave_out_following(
 
     Args:
         grid: the pool.
-        relations: that are on, the most trusted first.
-        seed: of the project.
-        mostly: leave out the cells that follow mostly, too (`mostly_following`): what does not
-            follow, 1 - trust * coverage, is the share of the images that keeps them.
-        asked: tasks of which cells that follow mostly stay, as somebody asks for them.
+        relations: the relations that are on, the most trusted first.
+        seed: the seed of the project.
+        mostly: also leave out cells that mostly follow (`mostly_following`): a share of 1 - trust *
+            coverage of the images keeps them.
+        asked: tasks that the user asked for, whose mostly following cells stay.
     """
     kept = [(relation, STILL_BOUGHT) for relation in relations if relation.exact]
     if mostly:
@@ -73,8 +73,8 @@ def leave_out_following(
 def mostly_following(relations: Sequence[BoundRelation]) -> list[BoundRelation]:
     """The relations, none exact, whose labels need mostly not be bought (`MOSTLY`).
 
-    No task is both read and given by these relations and the exact ones: of two tasks that follow
-    from each other, the task that the most trusted relation gives is left out.
+    No task is both read and given by these relations and the exact ones: if two tasks follow from
+    each other, the task given by the most trusted relation is left out.
     """
     following: list[BoundRelation] = []
     exact = [relation for relation in relations if relation.exact]
@@ -113,9 +113,9 @@ def left_out_text(grid: Grid, relations: Sequence[BoundRelation], seed: int) -> 
 def value_with_following(scores: Scores, grid: Grid, brings: Brings) -> Scores:
     """The scores [n, t] of cells, with the share of a following label moved to its source.
 
-    A score counts above the lowest of the pool. A cell that another one brings along loses that
-    share of its score, and the other one gains it, if it can be picked. The loss counts as soon as
-    the other label is there or can be bought: a label that brings more is the better buy.
+    A score counts above the lowest of the pool. If cell A brings along a share of cell B, B loses
+    that share of its score, and A gains it if A can be picked. The loss counts as soon as the other
+    label is there or can be bought: a label that brings more is the better buy.
 
     Example:
         >>> grid = Grid(

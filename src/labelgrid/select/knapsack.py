@@ -23,8 +23,8 @@ def buy_value(scores: Floats, keys: Keys, costs: Floats, amount: float) -> list[
 
     An item's value is its score, above the lowest score if any is below 0. Where costs are
     multiples of `STEP` and the problem is small (`MOST_SUMS`, `MOST_KEPT`), the total value is the
-    largest possible. Otherwise it is at least half of that: the items are taken by value per cost,
-    or the most valuable item alone if it is worth more than all these.
+    largest possible. Otherwise the result is at least half of the best value: items are taken by
+    value per cost, or the most valuable item alone if it is worth more than all of them.
 
     Args:
         scores: float64 [n]; NaN items are never taken.
@@ -90,8 +90,8 @@ def _buy_exactly(
 ) -> list[int] | None:
     """The items of the largest total value, or None if that takes too long.
 
-    Of items that cost the same, the most valuable are taken, so that only their number is open for
-    each cost. The best value of each amount is computed cost by cost (dynamic programming).
+    Among items of equal cost the most valuable are taken, so only their number is open for each
+    cost. The best value of each amount is computed cost by cost (dynamic programming).
     """
     weights = _count_steps(costs[items])
     if weights is None:
@@ -121,7 +121,7 @@ def _fill(groups: dict[int, Places], values: Floats, capacity: int) -> list[int]
 
     Args:
         groups: items by weight, each group's most valuable first.
-        values: of all items.
+        values: the values of all items.
         capacity: the largest total weight.
     """
     best = np.zeros(capacity + 1)

@@ -1,9 +1,9 @@
 """Foresees a metric from the measured rounds, by a curve over their numbers of labels.
 
 The odds of a percentage, or the logarithm of another metric, rise with each doubling of the task's
-own labels and with the square root of the labels of all tasks, which training grows with. How fast,
-and how far a round lies beside the curve, is known from campaigns of the past before the first
-round is: so two rounds give an interval already.
+own labels. They also rise with the square root of the labels of all tasks, because the training
+gets longer. Past campaigns give a prior of the slopes and of the scatter around the curve, so two
+rounds already give an interval.
 """
 
 import math
@@ -33,7 +33,7 @@ class CurvePrior:
         task: the mean gain by a doubling of the task's labels.
         all: by the labels of all tasks, in twice their square root over that of the first round.
         task_spread: the variance of `task` from curve to curve, as a multiple of that of the noise.
-        all_spread: of `all`.
+        all_spread: the spread of `all`.
         shared_spread: their covariance.
         noise: the standard deviation of a round beside the curve.
     """
@@ -65,7 +65,7 @@ class CurvePoint:
     Args:
         labels: the labels of the task that its network was trained on.
         all: the labels of all tasks.
-        value: of the metric.
+        value: the value of the metric.
     """
 
     labels: float
@@ -87,7 +87,7 @@ class MetricScale:
     """Makes gains of a metric comparable: odds of percentages, logarithms of all others.
 
     Args:
-        unit: of the metric; "%" is a percentage.
+        unit: the unit of the metric; "%" is a percentage.
         better: whether higher or lower values are better.
 
     Example:
@@ -147,7 +147,7 @@ class LabelCurve:
     """A metric's curve, fitted to the measured rounds and the prior.
 
     Args:
-        scale: of the metric.
+        scale: the scale of the metric.
         first: the first round.
         newest: the newest round.
         centre: the mean of the rounds' inputs [2].
@@ -177,7 +177,8 @@ class LabelCurve:
     def fitted(self) -> Forecast:
         """Where the curve itself lies with the labels of the newest round.
 
-        A round lies beside its curve by chance, so that the measured metric is another one.
+        A round lies beside the curve by chance, so the curve's value differs from the measured
+        metric.
         """
         around = self._around
         variance = float(around @ self.spread @ around) + 1 / self.rounds
@@ -198,7 +199,7 @@ class LabelCurve:
         return self.noise * math.sqrt(2)
 
     def forecast(self, labels: float, all: float) -> Forecast:
-        """Foresee the next measurement with so many labels of the task, and of all tasks.
+        """Forecast the next measurement for given numbers of labels of the task, and of all tasks.
 
         The interval includes the noise of both measurements. The slopes rest on the newest of them.
         """
@@ -208,7 +209,7 @@ class LabelCurve:
         return self._interval(self._gained(further), variance)
 
     def change(self, labels: float, all: float) -> Forecast:
-        """Foresee the metric from `now` if only the labels became so many.
+        """Forecast the metric from `now` if only the number of labels changes.
 
         The interval is without the noise of a measurement: the change is due to labels alone.
         """
@@ -249,7 +250,7 @@ def fit_curve(
     Args:
         points: the measured rounds, the newest last, of the same held-out labels; those without a
             label of the task, or with a value beyond the scale, do not count.
-        scale: of the metric.
+        scale: the scale of the metric.
         prior: what is known before.
 
     Example:

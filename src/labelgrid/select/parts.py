@@ -202,8 +202,8 @@ class ComposedStrategy:
     """A strategy composed of parts.
 
     A missing cell without a score (its task had no label when the network was trained) gets the
-    score of a random other cell (`fill_unknown`), so that such a task gets its share of the picks,
-    at random images.
+    score of a random other cell (`fill_unknown`), so that the task gets its share of the picks, at
+    random images.
 
     Picks are explained by their rank without the normalisation. Picks of images are also explained
     by their rank without each task.
@@ -216,8 +216,8 @@ class ComposedStrategy:
         needs: the statistics it reads.
         normaliser: makes the scores of different tasks comparable.
         valued: whether scores are values, of which a budget of costs buys the most (`buy_value`).
-            Otherwise they are an order only, such as the order of random draws, in which a budget
-            is spent.
+            Otherwise scores are only an order in which a budget is spent, such as the order of
+            random draws.
         tasks: the tasks that its options name.
         expects, skips_following: as in `Strategy`.
     """

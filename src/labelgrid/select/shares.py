@@ -73,7 +73,7 @@ def alternate(groups: Sequence[int]) -> Turns:
 def interleave(parts: Sequence[Turns], shares: Sequence[float]) -> Turns:
     """Merge the turns of several parts in proportion to their shares (Webster's rule).
 
-    Of equal shares, the first begins. When the turns of a part end, the others continue.
+    Among equal shares, the first begins. When the turns of a part end, the others continue.
 
     Example:
         >>> from itertools import islice
@@ -116,7 +116,7 @@ def deal(
 ) -> list[tuple[int, int, float]]:
     """Let the groups take turns until the amount pays for no further item.
 
-    In its turn a group takes its best item that is left and that the rest of the amount pays for.
+    When its turn comes, a group takes its best remaining item that the remaining amount pays for.
 
     Args:
         groups: the groups.

@@ -48,8 +48,7 @@ class TrainedRound:
         cost: the cost of all labels in the splits train and val at that time.
         val: metrics on the val images by `task/metric`, losses by `task/loss`, and `loss_mtl`;
             empty if there are none.
-        derived: what labels that nobody bought, but that follow from others of the same image, were
-            worth beside these, in labels by task.
+        derived: the worth of derived labels that nobody bought, in bought labels, by task.
     """
 
     round: int
@@ -124,9 +123,9 @@ class Selection:
             and what was added in this round.
         scores: what the picks are ordered by, prices aside, [n, t] for cells or [n] for images;
             None if no scores order them.
-        without: the scores without one thing each, such as a term or a task, by the name of that
-            thing; all [n, t] or all [n]; NaN where nothing is left. The picks' ranks by these
-            scores are stored with them. Empty if there is one term only.
+        without: the scores without one part each, such as a term or a task, by the name of the
+            part; all [n, t] or all [n]; NaN where nothing is left. The picks' ranks by these scores
+            are stored with them. Empty if there is one term only.
         notes: what is said to the user of the picks, a sentence or two each.
     """
 
@@ -156,14 +155,14 @@ class Strategy(Protocol):
     mostly from others (`labelgrid.select.following.MOSTLY`): it spreads a budget over tasks by no
     score of their cells, and would pay twice. Strategies of publications have none.
 
-    A strategy that relies on options of its statistics, or of terms that these read, has them in an
-    attribute `expects`, by folder and name: `{"statistics": {"dropout": {"measure": "entropy"}}}`.
-    A recipe with other options is refused. Options of statistics are used where the recipe names
-    none.
+    A strategy that relies on options of its statistics, or of the terms behind them, declares the
+    options in an attribute `expects`, by folder and name: `{"statistics": {"dropout": {"measure":
+    "entropy"}}}`. A recipe with other options is refused. Options of statistics are used where the
+    recipe names none.
 
-    A strategy whose options name tasks has them in an attribute `tasks`; a study without one of
-    them is refused before it runs. If it picks from some tasks only, the last two laws hold for
-    their cells.
+    A strategy whose options name tasks lists them in an attribute `tasks`; a study without such a
+    task is refused at once. If it picks from some tasks only, the last two laws hold for their
+    cells.
     """
 
     @property

@@ -46,9 +46,8 @@ class Cover:
 def _pick_among(pool: Candidates, rows: Places, amount: float) -> tuple[Places, Floats, float]:
     """Pick from some rows, none of them a centre, beside all centres.
 
-    Returns:
-        The picks in order, their distances when they were picked, and the largest distance of the
-        rows that were not.
+    Returns: The picks in order, their distances when picked, and the largest distance of the other
+    rows.
     """
     both = np.concatenate([np.flatnonzero(pool.centres), rows])
     positions, distances = farthest_first(pool.at(both), amount)
@@ -64,8 +63,8 @@ def cover_in_parts(pool: Candidates, amount: float, size: int) -> Cover:
 
     Each round is `farthest_first` with the first centres. The parts are drawn by key, never by
     place, so that each is like the pool. Where all rows cost the same, the radius is at most four
-    times the least that as many rows can have: half the largest distance that a round left is no
-    more than that least radius, as one more pick than there may be would be so far apart.
+    times the smallest possible radius: half the largest distance left by a round is at most that
+    smallest radius, as otherwise one row more than allowed would be that far apart.
 
     Args:
         pool: the rows; those that are not finite are neither picked nor centres.

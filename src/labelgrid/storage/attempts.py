@@ -52,12 +52,13 @@ _SECRET = ("SECRET", "TOKEN", "KEY", "PASSWORD", "CREDENTIAL", "CONNECTION_STRIN
 def within(seconds: float, action: Callable[[], T], grown: Callable[[], int] | None = None) -> T:
     """Do an action that must end, or show progress, within some seconds.
 
-    One that does not is left alone, in a thread that ends with the program.
+    An action that does not end is left alone, in a thread that ends with the program.
 
     Args:
         seconds: how long it may take, if it does not go on.
-        action: is done once.
-        grown: how many bytes it has fetched; it goes on while these are `LEAST_RATE` a second.
+        action: the action, which is done once.
+        grown: a function that returns the number of fetched bytes; the action goes on at
+            `LEAST_RATE` a second or more.
 
     Raises:
         TimeoutError: it did not.

@@ -1,7 +1,7 @@
 """Keeps contents of objects on disk by hash, up to a size; several processes share the folder.
 
-A file gets its name only when it is complete, and its content is compared with its name each time
-it is read. Files leave in the order in which they were last used.
+A file gets its name only when it is complete, and every read compares the content with the name.
+Files leave in the order in which they were last used.
 """
 
 import errno

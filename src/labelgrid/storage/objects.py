@@ -32,7 +32,7 @@ def fetch(
     still what it was.
 
     Args:
-        address: of the object.
+        address: the address of the object.
         digest: the content hash that it must have; "" accepts any content.
         limit: an object of more bytes is refused; None: none is.
         check: compare what is in the cache with the digest; otherwise the caller does.
@@ -77,12 +77,12 @@ def fetch_version(
 def fetch_all(
     wanted: Mapping[Address, str], stamps: Mapping[Address, Stamp], progress: Progress
 ) -> None:
-    """Fetch the missing ones of many objects, many at a time, if all fit into the cache.
+    """Fetch the missing objects, many at a time, if all fit into the cache.
 
     `wanted` are the content hashes that they must have.
 
     Otherwise this is said, and each is fetched when it is read. An object that is missing or has
-    changed is left to whoever reads it.
+    changed is left to the later reader.
     """
     cache = Cache.of_environment()
     missing = [address for address in wanted if not cache.holds(wanted[address], address.suffix)]

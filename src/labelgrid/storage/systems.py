@@ -47,7 +47,7 @@ def can_list(address: Address) -> bool:
 def system_of(address: Address) -> Any:
     """The client of an address's store, one for each process and environment.
 
-    A notebook that sets other credentials or another endpoint gets a client that uses them.
+    A notebook that sets other credentials or another endpoint gets a new client.
 
     Raises:
         StorageError: the package that reads such stores is not installed, or it does not take the

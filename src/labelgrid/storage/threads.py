@@ -17,7 +17,7 @@ AHEAD = 8 * THREADS
 def each_in_threads(action: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """The results of an action on each item, in their order.
 
-    If one fails, or the caller stops, those that wait are not begun.
+    If one call fails, or the caller stops, waiting calls are not begun.
 
     Example:
         >>> list(each_in_threads(str.upper, "abc"))

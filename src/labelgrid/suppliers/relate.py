@@ -109,7 +109,7 @@ def relate(
         workplace: where they are measured.
 
     Returns:
-        What was measured; no row, and nothing written, if that was only a share.
+        The measured rows; no row, and nothing written, if only a share was measured.
 
     Raises:
         RecipeError: the recipe is wrong, or there is neither a relation nor a supplier.

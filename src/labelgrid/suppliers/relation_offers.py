@@ -19,7 +19,7 @@ class RelationOffer:
     """A shipped relation between a project's tasks that the recipe does not declare.
 
     Args:
-        name: of the relation.
+        name: the name of the relation.
         reads: the tasks whose labels it reads.
         gives: the task whose labels it derives, of which some are missing.
         labelled: whether each of these tasks has labels of training images.
@@ -38,7 +38,7 @@ class RelationOffer:
 def relation_offers(project: ProjectFolder) -> list[RelationOffer]:
     """The undeclared shipped relations that may save labels of a project.
 
-    Those too whose options are to be found: they may turn out not to hold.
+    Relations whose options must be found are included; such a relation may turn out not to hold.
 
     Raises:
         RecipeError: the recipe is wrong.
@@ -65,7 +65,7 @@ def relation_offers(project: ProjectFolder) -> list[RelationOffer]:
 def offers_text(offers: Sequence[RelationOffer], folder: Path) -> str:
     """Say which labels may follow, and how to measure how well; "" without an offer.
 
-    A sentence for the relations that can be measured at once, and one for the others.
+    A sentence for the relations that can be measured now, and a sentence for the others.
     """
     ready = [offer for offer in offers if offer.labelled]
     later = [offer for offer in offers if not offer.labelled]

@@ -1,7 +1,7 @@
 """Measures the relations between a project's tasks on its training images. Loads no torch.
 
-They are measured on a random sample of these alone, see `RandomLabels`. Trust is that of options
-which other images chose: each image that chooses is left out once.
+They are measured on a random sample of these alone, see `RandomLabels`. Trust is measured with
+options that other images chose: each image that chooses options is left out once.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,7 +36,7 @@ class RelationRow:
     """A relation between tasks of a project, and what was measured.
 
     Args:
-        name: of its table in the recipe.
+        name: the name of its table in the recipe.
         reads: the tasks whose labels it reads.
         gives: the task whose labels it derives.
         declared: whether the recipe declares it, on or off.
@@ -44,10 +44,11 @@ class RelationRow:
         sample: the images that it was measured on, in words.
         trust: what it can be trusted; None: that could not be measured.
         measured: the figures; None: there are none.
-        options: those of its plug-in that were found, as far as they are not the defaults.
-        declared_options: those of the recipe, which hold until others are written.
+        options: the options of the plug-in that were found, without defaults.
+        declared_options: the options of the recipe, which hold until others are written.
         as_declared: the figures with these, if others were found; None: there are none.
-        field_of_view: of the unknown cameras, in degrees; None: it was not needed.
+        field_of_view: the field of view of the unknown cameras, in degrees; None: it was not
+            needed.
         remark: why trust could not be measured, and the next step.
     """
 
@@ -71,7 +72,7 @@ class UnmeasuredRelation:
     """A relation that is to be measured.
 
     Args:
-        name: of the relation.
+        name: the name of the relation.
         choice: its table in the recipe.
         declared: whether the recipe has one.
         in_pairs: whether `query --pairs` asks for the labels that it connects, see `paired_tasks`.

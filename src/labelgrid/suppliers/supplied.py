@@ -47,9 +47,9 @@ class BoundSupplier:
 
     Args:
         name: its name.
-        declared: of its labels.
+        declared: what the supplier declares of its labels.
         index: its labels.
-        trust: in those of each task that is trusted.
+        trust: the trust in the supplier's labels, by trusted task.
     """
 
     name: str
@@ -235,11 +235,11 @@ def pairs(
 ) -> Iterator[tuple[str, LabelArray, LabelArray]]:
     """Images with both a true label and one of a supplier, in random order, with the two labels.
 
-    Of a map that is true up to a scale, the label has the numbers of the file and an `up_to`.
+    A map that is true up to a scale keeps the numbers of the file, and has an `up_to`.
 
     Args:
         project: the project.
-        name: of the supplier.
+        name: the name of the supplier.
         task: the task.
         source: the true labels, as of the ledger.
         image_ids: training images; of a random draw, if trust is to be measured.

@@ -1,7 +1,7 @@
 """Measures relations and suppliers of a project, here or as jobs in any place. Loads no torch.
 
-A job measures one relation, or the labels of one supplier and task. What it finds is one file,
-which depends on the ledger, the settings, and the files of labels and cameras alone.
+A job measures one relation, or the labels of one supplier and task. The findings are one file,
+which depends only on the ledger, the settings, and the files of labels and cameras.
 """
 
 from collections.abc import Sequence
@@ -83,7 +83,7 @@ def measure_trust(
     """Measure relations and suppliers, each on its own, in the place of `workplace`.
 
     Returns:
-        What was measured; None if that was only a share.
+        The measured rows; None if only a share was measured.
 
     Raises:
         ProjectError: the list of a supplier's labels is damaged, or something could not be measured
@@ -145,7 +145,7 @@ def trust_pass(project: ProjectFolder, unmeasured: UnmeasuredTrust) -> RecordPas
     files = [(row.image_id, row.root, row.digest) for row in project.store.images()]
     common = hash_of(str(folder), stamp_of_labels(project), files, _supplied(project))
     return RecordPass(
-        what="Measuring trust",
+        activity="Measuring trust",
         folder=folder / FOLDER,
         kind=TrustRecord,
         items=list(parts),

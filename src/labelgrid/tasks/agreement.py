@@ -1,7 +1,7 @@
 """Measures how well a label agrees with the true label of the image. Loads no torch.
 
-Only pixels that are valid in both count. The first result is the one that the others explain;
-percentages are better if higher.
+Only pixels that are valid in both count. The first result is the main one, which the others
+explain; percentages are better if higher.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def nothing_or_everything(_label: LabelArray, _truth: LabelArray) -> Sequence[Ar
 
 def commonest_class(_label: LabelArray, truth: LabelArray) -> Sequence[Array]:
     """The commonest class of the true label."""
-    return (np.bincount(truth.value[..., 0][truth.valid]).argmax()[None],)
+    return (np.atleast_1d(np.bincount(truth.value[..., 0][truth.valid]).argmax()),)
 
 
 def angle_agreement(label: LabelArray, truth: LabelArray, _options: object) -> Sequence[Result]:
@@ -110,7 +110,7 @@ def line_agreement(label: LabelArray, truth: LabelArray, _options: object) -> Se
     """F, precision and recall of lines in percent, within 0.0075 of the diagonal, or a pixel.
 
     In large maps, a block of pixels is one of a line if any of them is. Without a line in one of
-    the two, its share is 100 if there is none in the other.
+    the two, the share is 100 if the other has none either.
     """
     from labelgrid.pixel.boundaries import boundary_counts  # slow to load
 

@@ -44,9 +44,9 @@ class LabelCheck:
         """What is compared of a label."""
         if self.sampled or self.settled is not None:
             sample = label.sample()
-            found = self.measure(sample.value, sample.valid, options)
-            if self.sampled or found == self.settled:
-                return found
+            measured = self.measure(sample.value, sample.valid, options)
+            if self.sampled or measured == self.settled:
+                return measured
         return self.measure(label.value, label.valid, options)
 
 

@@ -112,8 +112,8 @@ def palette(count: int) -> RGB:
     """Colours [count, 3]; a longer palette begins with the colours of a shorter.
 
     Each colour is the farthest from all earlier colours and from `AVOIDED`, by the Oklab distance
-    in the worst of four kinds of vision. Colours near white, black or grey, and the shrillest, are
-    excluded. There are about 3,900 colours; then they repeat.
+    in the worst of four kinds of vision. Colours near white, black or grey, and very saturated
+    colours, are excluded. There are about 3,900 colours; then they repeat.
     """
     steps = np.linspace(0, 255, LEVELS).round().astype(np.uint8)
     colours = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)

@@ -59,10 +59,11 @@ class LabelFigure:
         tolerance: a difference between sets of labels up to this is never suspicious; with `ratio`,
             a factor up to this.
         ratio: whether values are compared by their ratio instead of their difference.
-        range: of labels of this kind, whatever they show; used while there are no earlier labels.
+        range: the range of labels of this kind, whatever they show; used while there are no earlier
+            labels.
         unit: the unit of the value.
-        others: the value if the task declared another option, by that option as a file of tasks has
-            it.
+        others: the value under another declared option of the task, by the option as written in a
+            file of tasks.
         cause: why a value may lie outside the range, a sentence.
         least: fewer labels outside the range say nothing.
     """
@@ -114,9 +115,9 @@ def class_heights(value: Array, valid: Bools, options: Any) -> LabelFigures:
 def class_details(value: Array, valid: Bools, options: Any) -> LabelFigures:
     """The `fine_figures` of class indices [h, w, 1]: traces of a change of size, or of a 0.
 
-    The first counts the classes that lie only as thin rims between a smaller and a larger number,
-    as the mean of two numbers is a third class: as a share of the classes that occur or, where
-    these are fewer, of the classes that are nowhere 3 pixels wide. The second is the share of
+    The first number is the share of classes that occur only as thin rims between a smaller and a
+    larger number, as the mean of two numbers is a third class. It is a share of all classes that
+    occur or, if fewer, of the classes that are nowhere 3 pixels wide. The second is the share of
     borders at the first class if it is thin, as pixels that nobody labelled are.
     """
     import cv2  # imported late: commands that only need a kind's options start faster

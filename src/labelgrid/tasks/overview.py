@@ -115,7 +115,7 @@ class Overview:
 
 
 class BinaryOverview(Overview):
-    """Of binary labels: the share of positive pixels, and how many labels have none."""
+    """The share of positive pixels in binary labels, and the number of labels without any."""
 
     lines = True
     yes_or_no = True
@@ -165,9 +165,9 @@ class BinaryOverview(Overview):
 class LogHistogram:
     """Counts positive numbers in bins of fixed relative width, for quantiles of any number of them.
 
-    A bin holds the floating-point numbers (32 bits) that agree in their first 15 bits after the
-    sign, so it is at most 1/128 wide, relative to its numbers, and a quantile, the middle of its
-    bin, is wrong by at most 0.4 %. The 32,768 bins reach from 1e-38 to 3e38.
+    A bin holds the floating-point numbers (32 bits) with the same first 15 bits after the sign. So
+    its relative width is at most 1/128, and a quantile, the middle of a bin, is wrong by at most
+    0.4 %. The 32,768 bins reach from 1e-38 to 3e38.
 
     Example:
         >>> histogram = LogHistogram()

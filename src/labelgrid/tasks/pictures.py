@@ -91,7 +91,7 @@ def thumbnail(
 def thicken_lines(label: LabelArray, size: Size) -> Array:
     """The values of a label with lines wide enough for another size (height, width).
 
-    Each pixel has the largest value around it, in a square that one pixel of that size stands for.
+    Each pixel gets the largest value in the square around it that a pixel of that size covers.
     """
     import cv2  # imported late: task kinds import this module for their plain data
 

@@ -31,7 +31,7 @@ class Placement:
         zoom: the factor by which objects look larger than after fitting to the canvas alone.
         flip: whether left and right are mirrored, after everything else.
         angle: the clockwise rotation of the image's content around the middle of the part that is
-            used, in degrees. If it is not 0, the canvas also shows what turns into it from outside
+            used, in degrees. Unless it is 0, the canvas also shows pixels that turn in from outside
             that part; the rest is padding.
     """
 
@@ -73,8 +73,8 @@ class Placement:
     def nearest_valid(self, value: Array, valid: Bools) -> Labels:
         """Resample [h, w, c] to the canvas as `nearest` does, but without losing sparse values.
 
-        A pixel whose nearest source pixel is not valid takes the valid source pixel nearest to its
-        middle, of those whose middles lie in it; if there is none, it is not valid.
+        If the nearest source pixel is not valid, the nearest valid source pixel whose middle lies
+        inside the pixel counts; without one, the pixel is not valid.
         """
         plain = replace(self, flip=False)
         placed = plain.nearest(value)
@@ -186,7 +186,7 @@ class Placement:
         Maps larger than the canvas are shrunk by area averaging first.
 
         Args:
-            array: of the image's size, with at most 4 channels.
+            array: an array of the image's size, with at most 4 channels.
             padding: the value of the padding by channel; 0 for channels that it does not give.
         """
         import cv2

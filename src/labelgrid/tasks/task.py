@@ -104,22 +104,22 @@ class Spec:
             them. Default: none.
         slope: how the surface recedes to the right and upward; an import compares its sign (0:
             unknown) with the sign in the image's other labels. Default: None, which says nothing.
-        other_slopes: what the slope would be if the task declared another option, by that option as
-            a file of tasks has it. Default: none.
+        other_slopes: the slope that another option of the task would give, by that option as
+            written in a file of tasks. Default: none.
         outline: where a label changes; an import compares it with the edges of the image. Default:
             None, which says nothing.
         checks: what an import measures of each label, and judges over many. Default: nothing.
         overview: gathers numbers of the labels of an import, and the legend of their pictures; the
             label files' options -> an `Overview`. Default: an import shows counts alone.
-        other_figures: further figures that can be a headline -> the metric that computes them.
-        up_to: what maps of suppliers may be true up to: "scale", as relative depth is, and
-            "scale-shift", as relative inverse depth is. Default: nothing.
+        other_figures: further figures that can be a headline -> the metric for each.
+        up_to: what suppliers' maps of the kind may be true up to: "scale" for relative depth,
+            "scale-shift" for relative inverse depth. Default: nothing.
         agreement: how well a label agrees with the true one, as results; the trust in a relation
             follows from the first. Default: none, so that it cannot be measured.
         constants: the best labels that say the same everywhere; a supplier is to be better than
             these. Default: none.
-        meaning: what the channels of a prediction are, with their unit, for programs that read
-            them; the label files' options -> a text. Default: "".
+        meaning: a function from the label files' options to a text that says what the channels of a
+            prediction are, with their unit, for programs that read predictions. Default: "".
         in_metres: whether labels are depths in metres, of which a published protocol may count a
             range; the label files' options -> yes or no. Default: no.
     """
@@ -157,8 +157,8 @@ class TaskDef:
     Args:
         metrics: the options of the metrics that are measured, by name.
         headline: the figure by which delta_mtl compares the task.
-        class_order: the names of all classes of the project, in the order in which they came up;
-            their colours depend on it, and nothing else.
+        class_order: the names of all classes of the project, in the order of their first
+            appearance; only the colours depend on it.
     """
 
     name: str
@@ -293,7 +293,7 @@ class TaskDef:
         return overview
 
     def judged(self, label: LabelArray) -> LabelArray:
-        """A sample of a large label, by which it is judged; all of one whose lines would break."""
+        """The sample by which a large label is judged; the whole label if its lines would break."""
         sample = label.sample()
         if sample is not label and self.overview().lines:
             return label
@@ -534,7 +534,7 @@ def definitions(
     """The definitions by name, in the ledger's order.
 
     Args:
-        rows: of the ledger.
+        rows: the rows of the ledger.
         class_lists: the lists that labels were made with, the oldest first, for the order in which
             the classes came up.
     """

@@ -38,7 +38,7 @@ def nothing_is_found_and_drawn_of_no_run(analysis: Any) -> None:
 
 
 def case_of(subject: Subject, _place: Path) -> Any:
-    """An analysis with the options that its author declares as `OPTIONS`, or its own."""
+    """An analysis with the `OPTIONS` that its author declares, or its defaults."""
     return build_plugin("analyses", PluginChoice(subject.name, subject.says("OPTIONS", {})))
 
 

@@ -212,7 +212,7 @@ def _close(first: Tensor | None, second: Tensor | None) -> bool:
 
 
 def case_of(subject: Subject, place: Path) -> BalancerCase:
-    """A balancer with the options that its author declares as `OPTIONS`, or its own."""
+    """A balancer with the `OPTIONS` that its author declares, or its defaults."""
     choice = PluginChoice(subject.name, subject.says("OPTIONS", {}))
     return BalancerCase(partial(build_plugin_of, choice), place)
 

@@ -291,7 +291,7 @@ def after_a_stop_of_all_no_job_runs_and_each_says_so(case: ExecutorCase) -> None
 
 
 def case_of(subject: Subject, place: Path) -> ExecutorCase:
-    """An executor with what its author declares as `ADDRESS`, such as that of a cluster."""
+    """An executor with the `ADDRESS` that its author declares, such as a cluster's."""
     address = subject.says("ADDRESS", "")
     return ExecutorCase(f"{subject.name}:{address}" if address else subject.name, place)
 

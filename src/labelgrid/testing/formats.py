@@ -61,7 +61,7 @@ class FormatCase:
     """A format and a folder for its files.
 
     Args:
-        name: of the plug-in, or "package.module:object".
+        name: the name of the plug-in, or "package.module:object".
         folder: exists.
     """
 
@@ -203,7 +203,7 @@ def written_again_a_label_stays_the_same(case: FormatCase) -> None:
 def same_label(case: FormatCase, read: LabelArray, label: LabelArray, precision: float) -> None:
     """Check that two labels are the same where they are valid.
 
-    Class indices must be equal; other values may differ by this share of the largest one.
+    Class indices must be equal; other values may differ by this share of the largest value.
     """
     shape = (HEIGHT, WIDTH, case.codec.CHANNELS)
     expect(

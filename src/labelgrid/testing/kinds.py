@@ -83,7 +83,7 @@ class KindCase:
 def labels(definition: TaskDef, rng: torch.Generator) -> Tensor:
     """Labels [b, c, h, w] that the format can hold.
 
-    Of a format that came with its kind, what predictions amount to.
+    If the format came with its kind, the label files of predictions.
     """
     if definition.spec.codec in LABELS:
         return LABELS[definition.spec.codec](rng)
@@ -619,7 +619,7 @@ def its_plain_data_loads_no_torch(case: KindCase) -> None:
 
 
 def case_of(subject: Subject, place: Path) -> KindCase:
-    """A kind, with the made world that its author declares as `TRUTH`, if there is one."""
+    """A kind, with the made world that its author declares as `TRUTH`, if any."""
     return KindCase(subject.name, place, subject.says("TRUTH"))
 
 

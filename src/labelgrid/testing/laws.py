@@ -41,7 +41,8 @@ sys.exit("torch was asked for" if Watch.asked else 0)
 """
 #: The sorts whose plug-ins are built from options.
 WITH_OPTIONS = (
-    *("relations", "networks", "balance", "terms", "statistics", "strategies", "analyses"),
+    *("relations", "networks", "balance", "terms", "statistics", "strategies", "makers"),
+    "analyses",
 )
 
 
@@ -60,7 +61,7 @@ class Subject:
     Args:
         folder: the sort, such as "strategies".
         name: the plug-in's name, or "package.module:object".
-        told: a module that tells the laws what a plug-in itself does not, such as how somebody
+        told: a module that tells the laws what the plug-in does not say, such as how somebody
             answers a request; None: the plug-in's own.
     """
 
@@ -129,7 +130,7 @@ def _default(field: "Field[Any]") -> object:
 
 
 def run_alone(code: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a Python process of its own, which imports what this one can."""
+    """Run code in a separate Python process with the same import path."""
     return subprocess.run(
         [sys.executable, "-c", code, *words],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -199,7 +200,7 @@ def laws_of(folder: str) -> list[Law]:
 
 
 def subject_of(folder: str, name: str, told: str = "") -> Subject:
-    """The plug-in that a user names, and the module that tells more, if one is named.
+    """The plug-in that a user names, and the module with further declarations, if named.
 
     Raises:
         UsageError: there is no such sort.
@@ -228,7 +229,7 @@ def hold(law: Law, subject: Subject, place: Path) -> None:
     Raises:
         AssertionError: it breaks the law.
         NotForItError: the law says nothing about it.
-        UntoldError: the laws cannot do without something that nobody tells them.
+        UntoldError: the laws need something that neither the plug-in nor `--with` declares.
     """
     if law in OF_ALL:
         law(subject)
@@ -237,12 +238,12 @@ def hold(law: Law, subject: Subject, place: Path) -> None:
 
 
 def outcomes(subject: Subject) -> Iterator[LawOutcome]:
-    """Hold a plug-in to all laws of its sort, one after the other.
+    """Check a plug-in against each law of its sort.
 
     Raises:
         PluginError: the extra `testing` is not installed.
         UsageError: Python leaves assertions out.
-        UntoldError: the laws cannot do without something that nobody tells them.
+        UntoldError: the laws need something that neither the plug-in nor `--with` declares.
     """
     laws = laws_of(subject.folder)
     with tempfile.TemporaryDirectory(prefix="labelgrid-laws-") as kept, _hypothesis_keeps_in(kept):
@@ -255,7 +256,7 @@ def outcomes(subject: Subject) -> Iterator[LawOutcome]:
 def _hypothesis_keeps_in(folder: str) -> Iterator[None]:
     """Let hypothesis keep its files in a folder, unless the user names another.
 
-    It would keep them in the folder that the command is typed in.
+    Otherwise Hypothesis would keep examples in the current folder.
     """
     configuration = sys.modules.get("hypothesis.configuration")
     if configuration is None or "HYPOTHESIS_STORAGE_DIRECTORY" in os.environ:

@@ -38,7 +38,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def labelgrid_law(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], None]:
-    """A law, which fails if it is called and the marked plug-in breaks it."""
+    """A law, which fails when called if the marked plug-in breaks the law."""
     law, subject = request.param
 
     def run() -> None:

@@ -55,7 +55,7 @@ class RelationCase:
     """A relation between made tasks.
 
     Args:
-        name: of the plug-in, or "package.module:object".
+        name: the name of the plug-in, or "package.module:object".
         values: its options.
         read_options: the options of each task that it reads; none: there are no others.
     """

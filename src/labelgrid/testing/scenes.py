@@ -133,13 +133,13 @@ def make_dataset(
     """Write scenes and their labels as files.
 
     Args:
-        folder: of `images` and `labels`.
+        folder: the folder of `images` and `labels`.
         n: the number of scenes.
         size: height and width; several sizes take turns.
-        seed: of all scenes.
+        seed: the seed of all scenes.
         tasks: the kinds of labels.
         group: so many images share a folder (`room_00/0000.jpg`); 0: all lie in `images` itself.
-        extension: of the files of images.
+        extension: the extension of the files of images.
     """
     sizes: list[Any] = [size] if isinstance(size[0], int) else list(size)
     names = tuple(

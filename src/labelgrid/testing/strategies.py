@@ -51,7 +51,7 @@ def statistics_of(
 
     Args:
         strategy: its `needs` say which.
-        grid: gives the rows.
+        grid: the grid, which gives the rows.
         draw: axis and shape -> values.
     """
     statistics = {}
@@ -331,7 +331,7 @@ def pools_at_the_edge_are_picked_from(strategy: Strategy) -> None:
 
 
 def case_of(subject: Subject, _place: Path) -> Strategy:
-    """A strategy with the options that its author declares as `OPTIONS`, or its own."""
+    """A strategy with the `OPTIONS` that its author declares, or its defaults."""
     options = subject.says("OPTIONS", {})
     strategy: Strategy = build_plugin("strategies", PluginChoice(subject.name, options))
     return strategy

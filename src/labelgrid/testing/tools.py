@@ -46,7 +46,7 @@ class Annotator(Protocol):
     """Somebody who answers requests as the users of a labelling tool do: a module, or an object."""
 
     def answer(self, sent: Path, labels: Mapping[str, Path], skips: Mapping[str, str]) -> Path:
-        """Answer requests by their ids, in what was sent; returns what is to be imported."""
+        """Answer the requests of a sent folder by their ids; returns the files to import."""
 
     def escape(self, sent: Path, request_id: str, outside: Path) -> Path:
         """Answer with a path that leads out of what was sent."""
@@ -63,7 +63,7 @@ class RequestPlace:
         connector: its name, or "package.module:object".
         annotator: answers the requests.
         tasks: what is asked for.
-        options: of imports, where a tool needs to be told something.
+        options: the options of imports, where a tool needs to be told something.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class RequestPlace:
         return self.base / out
 
     def must_send(self) -> None:
-        """Leave a law that is of requests to those connectors that send some.
+        """Skip a law about requests for connectors that send none.
 
         Raises:
             NotForItError: this one receives alone, and so knows no request and no skip.
@@ -577,7 +577,7 @@ def differing(some: Mapping[str, bytes], others: Mapping[str, bytes]) -> list[st
 def case_of(subject: Subject, place: Path) -> RequestPlace:
     """A connector with somebody who answers, as its author declares: `answer` and the others.
 
-    `TASKS` are what its tool can label, `OPTIONS` what an import is told.
+    `TASKS` are the tasks that the tool can label, `OPTIONS` the options of an import.
     """
     why = "which answers a request as the users of its tool do"
     return RequestPlace(

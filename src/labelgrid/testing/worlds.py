@@ -41,7 +41,7 @@ def region(mirrored: bool, zoom: float) -> NDArray[np.generic]:
 
 
 def depth(mirrored: bool, zoom: float) -> NDArray[np.generic]:
-    """A wall and a floor that come nearer to one side; what looks larger is nearer."""
+    """A wall and a floor that come nearer to one side; objects that look larger are nearer."""
     x, y, _ = seen(mirrored, zoom)
     return (4 / (1 + 0.3 * x + 0.2 * y) / zoom).astype(np.float32)[..., None]
 

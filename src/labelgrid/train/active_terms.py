@@ -44,7 +44,7 @@ class ActiveTerms:
 
     Attributes:
         soft: the readers of soft labels, by term.
-        whole_ids: the ids of all images of the step's batch, also of those that other processes
+        whole_ids: the ids of all images of the step's batch, including images that other processes
             compute; None: the batch has all.
     """
 

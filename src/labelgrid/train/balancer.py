@@ -25,8 +25,8 @@ class TaskLosses:
         present: bool [b, t], True where an image has a task's label; tasks in the order of
             `losses`.
         other: the sum of the terms' losses, a scalar.
-        features: the shared features [b, c, h, w] from which all tasks are predicted, with their
-            graph; b counts the images of views that were predicted in one pass with the batch, too.
+        features: the shared features [b, c, h, w] from which all tasks are predicted, with the
+            graph; b also counts images of views predicted in one pass with the batch.
         parameters: the shared parameters, on which every task's loss depends.
         step: the number of optimiser steps before this one.
         progress: 0 at the start of the training, 1 at its end.
@@ -34,9 +34,9 @@ class TaskLosses:
         epoch: the number of whole epochs before this step.
         classes: the tasks whose predictions are probabilities of classes; the others predict
             values.
-        group: the processes that train together. Losses and labels are those of all their images,
-            the graph and the features those of this one's; the gradients that `backward` leaves are
-            added up over the processes.
+        group: the processes that train together. Losses and labels cover the images of all
+            processes, the graph and the features only the images of this process; the gradients
+            left by `backward` are summed over the processes.
     """
 
     losses: Tensors
@@ -148,9 +148,9 @@ class Balancer(nn.Module):
     Attributes:
         learning_rate: the initial rate of its own parameters, which decays as the training's does;
             0: the training's rate. These parameters have no weight decay.
-        factors: by what it multiplied the labelled tasks' gradients at the shared part in the last
-            step, beside the objective's weights: scalars by task, for the log. Empty if there are
-            no such numbers.
+        factors: the factors by which the labelled tasks' gradients at the shared part were
+            multiplied in the last step, beside the objective's weights: scalars by task, for the
+            log. Empty if there are no such numbers.
         undivided: why the images of a batch cannot be divided among processes; "" if they can. Each
             process then computes the same of the losses of all images, so the gradients of its own
             parameters are averaged.
@@ -178,9 +178,9 @@ class WeightedBalancer(Balancer):
     """The base class of balancers that multiply the losses by the objective's weights first.
 
     Args:
-        weights: of the objective, by task.
+        weights: the weights of the objective, by task.
         reduce: reduces losses to a scalar, as the objective says.
-        options: of the balancer.
+        options: the options of the balancer.
     """
 
     def __init__(self, weights: Weights, reduce: Reduce, options: object = None) -> None:

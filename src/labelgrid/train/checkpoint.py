@@ -96,8 +96,8 @@ class Checkpoint:
 def same_training(kept: str, now: str) -> bool:
     """Whether a checkpoint is of the training that has the identity `now`.
 
-    Options of plug-ins that are new since the checkpoint do not count: at their defaults they
-    change nothing, and other values of them stand in the recipe, which is compared.
+    New options of plug-ins do not count if the checkpoint is older: their defaults change nothing,
+    and other values stand in the recipe, which is compared.
 
     Example:
         >>> before = '{"seed": 1, "options": {"width": 8}}'
@@ -128,7 +128,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def save_as(saved: Path, path: Path) -> None:
-    """Give a file that `save` has written a second name; a copy where the disk has no hard links.
+    """Give a file written by `save` a second name, as a hard link or else as a copy.
 
     Raises:
         ModelError: the file cannot be written.

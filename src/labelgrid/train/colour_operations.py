@@ -51,11 +51,11 @@ def change_colours(
     Args:
         images: normalised, float [b, 3, h, w].
         ids: the images' ids.
-        draws: of the view.
+        draws: the draws of the view.
         operations: their number for each image.
         levels: the number of strengths, of 31 from none to the full one.
-        mean: of the normalisation, [3].
-        std: of the normalisation, [3].
+        mean: the mean of the normalisation, [3].
+        std: the standard deviation of the normalisation, [3].
 
     Source: Cubuk et al. 2020 (RandAugment), without the operations that move pixels. Deviation:
     pixels keep their precision; RandAugment rounds to 8 bits.

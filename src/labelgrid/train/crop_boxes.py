@@ -38,10 +38,10 @@ def draw_boxes(draws: Draws, ids: Sequence[str], size: Size, zooms: Sequence[flo
     Each image has a stream of its own.
 
     Args:
-        draws: of the view.
+        draws: the draws of the view.
         ids: the images' ids.
         size: height and width of the images.
-        zooms: at least 1 each; all are equally likely.
+        zooms: the zooms, at least 1 and equally likely.
     """
     boxes = []
     for image_id in ids:

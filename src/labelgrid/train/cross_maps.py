@@ -48,12 +48,12 @@ class CrossMaps(nn.Module):
 
     Reading: batch norm normalises a mapping's maps with the statistics of the pass (the predictions
     and the labels that are compared are one pass, so that both are mapped alike) and keeps none.
-    Mappings that are trained before, and then `fixed`, keep running ones, and use these.
+    Mappings that are trained before, and then `fixed`, keep running statistics, and use these.
 
     Args:
         tasks: the tasks by name.
         allowed: bool [t, t], True for the sources (rows) and targets (columns) that have a mapping.
-        width: of each mapping.
+        width: the width of each mapping.
         fixed: the training does not change them.
         recompute: compute each mapping's activations again for its gradients, so that memory does
             not grow with the number of pairs.
@@ -130,7 +130,7 @@ class CrossMapTerm(Term):
 
     Args:
         tasks: the tasks by name.
-        options: of the mappings.
+        options: the options of the mappings.
     """
 
     #: Its plug-in's name, for messages.
@@ -180,7 +180,7 @@ def direct_losses(maps: CrossMaps, step: Step, pairs: Pairs, *, detach: bool = F
     Args:
         maps: the mappings.
         step: the training step.
-        pairs: of the step's batch; their targets are labelled.
+        pairs: the pairs of the step's batch; their targets are labelled.
         detach: give the predictions no gradient.
     """
     batch = step.batch
@@ -204,7 +204,7 @@ def mapped_distances(maps: CrossMaps, step: Step, pairs: Pairs) -> Tensor:
     Args:
         maps: the mappings.
         step: the training step.
-        pairs: of the step's batch; their sources are labelled.
+        pairs: the pairs of the step's batch; their sources are labelled.
     """
     losses = _zero_losses(step, len(pairs))
     for source, images, targets in _group_by_source(pairs):
@@ -227,9 +227,9 @@ def sum_by_image(step: Step, pairs: Pairs, losses: Tensor, *, divide: bool) -> T
 
     Args:
         step: the training step.
-        pairs: of its batch.
-        losses: of the pairs.
-        divide: by the number of the image's source tasks.
+        pairs: the pairs of its batch.
+        losses: the losses of the pairs.
+        divide: divide by the number of the image's source tasks.
     """
     weights = list(fixed_weights(step.tasks, step.objective).values())
     total = pairs.per_image(losses * losses.new_tensor(weights)[pairs.target])

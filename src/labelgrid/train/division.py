@@ -1,6 +1,6 @@
 """Refuses trainings that processes cannot divide, and says how results change for the rest.
 
-Where nothing here is said, the gradients are those of one process up to rounding.
+Otherwise the gradients equal those of one process, up to rounding.
 """
 
 from collections.abc import Iterator

@@ -36,14 +36,14 @@ class Evaluation:
     """The metrics and losses of a network on a set of labels.
 
     Args:
-        metrics: by task, then by metric name.
-        losses: by task, the loss of the final prediction, a mean over all valid pixels of the set.
+        metrics: the metrics by task, then by name.
+        losses: the loss of each task's final prediction, a mean over all valid pixels of the set.
         loss_mtl: the weighted sum of the losses, with the recipe's fixed weights.
         labels: the number of labels by task.
-        without: by task and metric, its values with each block of images left out in turn, for
+        without: the values of each metric with one block of images left out in turn, by task, for
             `project.headlines.jackknife_interval`.
         classes: the score of each class by its name, of the tasks whose metric has them.
-        by_image: by task and image id, the headline metric on this image alone.
+        by_image: the headline metric on a single image, by task and image id.
     """
 
     metrics: Mapping[str, Mapping[str, Result]]
@@ -87,14 +87,14 @@ def predictions(
     *,
     batch: int = 8,
     workers: int = 0,
-    known: bool = False,
+    feed_known: bool = False,
     progress: Progress | None = None,
     on_fault: OnFault | None = None,
 ) -> Iterator[tuple[str, Raw, Frame]]:
     """Yield each image's id, final raw outputs [channels, h', w'] and frame, in the given order.
 
     `on_fault` is told of images that cannot be read; None: they are errors. The network runs in
-    evaluation mode. With `known`, the labels of `source` are fed in (PartAL section 3.3). With
+    evaluation mode. With `feed_known`, the labels of `source` are fed in (PartAL section 3.3). With
     `average_flips` in `data`, outputs are means over an image and its mirror image.
     """
     network = model.network
@@ -102,7 +102,7 @@ def predictions(
     was_training = network.training
     tasks = build_all(definitions) if data.average_flips else {}
     network.eval()
-    labels = partial(labels_of, source, definitions) if known else None
+    labels = partial(labels_of, source, definitions) if feed_known else None
     try:
         for cpu_batch in eval_batches(
             source,
@@ -111,7 +111,7 @@ def predictions(
             data,
             batch=batch,
             workers=workers,
-            known=labels,
+            known_labels=labels,
             on_fault=on_fault,
         ):
             device_batch = cpu_batch.to(device)
@@ -137,13 +137,13 @@ def evaluate(
     *,
     batch: int = 8,
     workers: int = 0,
-    known: Source | None = None,
+    known_source: Source | None = None,
     group: Callable[[str], str] = lambda _: "",
     progress: Progress | None = None,
 ) -> Evaluation:
     """Compute metrics and losses of the final predictions on the labels of `source`.
 
-    The labels of `known` for the same images are fed in; a task's own label never reaches its own
+    The labels of `known_source` for the same images are fed in; no task's label reaches the task's
     output. `group` names the group of an image, see `blocks_of`.
     """
     progress = progress or Silent()
@@ -151,12 +151,12 @@ def evaluate(
     outputs = predictions(
         model,
         definitions,
-        source=known or source,
+        source=known_source or source,
         image_ids=image_ids,
         data=data,
         batch=batch,
         workers=workers,
-        known=known is not None,
+        feed_known=known_source is not None,
         progress=progress,
     )
     return evaluate_outputs(

@@ -38,7 +38,7 @@ class TrainingGroup:
     Attributes:
         rank: the number of this process, from 0.
         size: the number of processes.
-        local_rank: the number of this process on its machine, which chooses its GPU.
+        local_rank: the number of this process on its machine, which selects the GPU.
 
     Example:
         >>> group = TrainingGroup()
@@ -160,7 +160,7 @@ class SeveralProcesses(TrainingGroup):
     """The processes that train a network together, seen from a single process.
 
     Args:
-        process: which of them it is.
+        process: the number of this process.
         store: what all of them can read and write.
     """
 
@@ -354,7 +354,7 @@ def _buckets(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]
 def join_group() -> Iterator[TrainingGroup]:
     """Take part in the training of several processes that the environment says; else be alone.
 
-    The variables are those of torchrun, or those that `run_together` sets.
+    The variables are set by torchrun or by `run_together`.
 
     Raises:
         LostProcessError: the other processes cannot be reached.

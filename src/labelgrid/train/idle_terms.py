@@ -31,13 +31,13 @@ def say_if_idle(
 
     Args:
         term: its name, for the message.
-        data: of the training.
+        data: the data of the training.
         several: it needs several tasks; so does one with `pairs`.
         images: it compares the images of a batch with each other.
         unlabelled: the network learns from it only where an image lacks a task's label.
-        remedy: what to set so that it learns from labelled tasks, too.
-        listed: the pairs of tasks to which its options restrict it; none: it uses all.
-        pairs: finds the pairs that it uses in images with these labels.
+        remedy: the setting with which the term also learns from labelled tasks.
+        listed: the pairs of tasks that the term's options allow; None: all pairs.
+        pairs: a function that finds the pairs for the term in images with these labels.
     """
     if (several or pairs) and len(data.tasks) < 2:
         data.progress.say(

@@ -36,7 +36,7 @@ class Codes:
     """The maps of a batch's pairs in their joint spaces.
 
     Args:
-        pairs: of the batch.
+        pairs: the pairs of the batch.
         sources: [p, d, h, w], of each source's prediction.
         targets: [p, d, h, w], of each target's label.
         features: [p, d, h', w'], of each pair's image the encoder's map with which the joint space

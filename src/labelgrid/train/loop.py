@@ -46,8 +46,8 @@ def fit(plan: Plan, folder: Path, progress: Progress, group: TrainingGroup = ALO
     several processes the first one does, and it alone evaluates.
 
     Args:
-        plan: of the training.
-        folder: of the training; all processes see it.
+        plan: the plan of the training.
+        folder: the folder of the training; all processes see it.
         progress: receives the progress.
         group: the processes that train together.
 
@@ -175,7 +175,7 @@ def _use_cache(trainer: Trainer, folder: Path, progress: Progress) -> Iterator[N
     """Let a training that has not ended read decoded files from a cache, unless the options forbid.
 
     Without the option, images with derived labels alone have a cache: each label is derived once.
-    Files that are read once have none: those of an epoch that is the last.
+    Files that are read only once are not cached, such as those of a last epoch.
     """
     plan = trainer.plan
     image_ids = [image_id for image_id in plan.train if plan.derived.get(image_id)]
@@ -304,7 +304,7 @@ def divergence_warning(history: Sequence[Values], learning_rate: float) -> str:
 
     Args:
         history: the log records of its epochs.
-        learning_rate: of the training.
+        learning_rate: the learning rate of the training.
 
     Example:
         >>> divergence_warning([{"loss": {"depth": 2.0}, "start": {"depth": 3.0}}], 0.1)

@@ -168,7 +168,7 @@ class JointMapping(nn.Module):
     Args:
         inputs: the input layer of each task.
         first: the body's first layer, whose convolution and norm are shared; None: none is.
-        rest: of the body.
+        rest: the rest of the body.
     """
 
     def __init__(
@@ -229,12 +229,12 @@ def segnet_encoder(
     The maximum is that of 2×2 pixels.
 
     Args:
-        channels: of each task's maps.
+        channels: the channels of each task's maps.
         last: width of the last stage.
         conditions: their number, 0 for a mapping without condition.
         norm: how it normalises.
-        stride: of the joint space, a power of 2 from `inputs` to 32; the last stages do without
-            their maxima if it is below 32.
+        stride: the stride of the joint space, a power of 2 from `inputs` to 32; the last stages do
+            without their maxima if it is below 32.
         rectify: the last layer ends with ReLU, too.
         stages: (width, layers) of each.
         inputs: stride of the input layers.

@@ -69,10 +69,10 @@ def mix_images(batch: Batch, tasks: Tasks, options: TrainOptions, draw: Draw) ->
     """Paste a part of another image of the batch into some of its images, with all labels.
 
     Each image with a label of `mix_tasks` is mixed with the probability `mix_share`, with another
-    such image drawn at random, as this was before it was mixed. A label of only one of both is
-    valid in its own part alone. Tasks that are not among `mix_tasks` keep their labels outside of
-    the pasted part, and so do supplied labels that are not sure. The camera of a mixed image is
-    unknown, unless both have the same.
+    such image drawn at random, in its unmixed state. A label of only one of both is valid in its
+    own part alone. Tasks that are not among `mix_tasks` keep their labels outside of the pasted
+    part, and so do supplied labels that are not sure. The camera of a mixed image is unknown,
+    unless both have the same.
 
     Source: Yun et al. 2019 (CutMix); French et al. 2020 for the rectangle: half of the image, of
     random shape and place; Olsson et al. 2021 (ClassMix) for the pixels of half of the classes.
@@ -80,9 +80,9 @@ def mix_images(batch: Batch, tasks: Tasks, options: TrainOptions, draw: Draw) ->
     labels are mixed, with the gaps among them.
 
     Args:
-        batch: of the training.
-        tasks: in the order of `batch.weights`.
-        options: of the training.
+        batch: the batch of the training.
+        tasks: the tasks in the order of `batch.weights`.
+        options: the options of the training.
         draw: makes the random numbers of each image.
     """
     names = _mixed_tasks(options, tasks)

@@ -57,9 +57,9 @@ def image_losses(task: Task, raws: Sequence[Tensor], target: Target) -> list[Ten
     """Compute a task's losses [b] of each raw output [b, c, h, w] at the target's size.
 
     They are 0 for images without a label. Only images with a label are computed: in a grid with
-    gaps most have none. If none has one, the losses have no graph: parameters that nothing else
-    reaches get no gradient, and the optimiser leaves them as they are. With gradients of 0, Adam's
-    weight decay would shrink the heads of tasks that are rarely labelled.
+    gaps most have none. If no image has a label, the losses have no graph: parameters without
+    another path get no gradient, and the optimiser leaves them as they are. With gradients of 0,
+    Adam's weight decay would shrink the heads of tasks that are rarely labelled.
     """
     rows = target.present.nonzero()[:, 0]
     if len(rows) == len(target.valid):

@@ -25,7 +25,7 @@ class Plan:
     """Everything that a training needs.
 
     Args:
-        network: with its initial weights.
+        network: the network with its initial weights.
         train: the ids of the training images.
         val: the ids of the images for model selection, never test or held-out images.
         identity: the recipe, seed, tasks and data of the training, as JSON; a checkpoint with
@@ -33,9 +33,9 @@ class Plan:
         previous: restores the previous round's model, for terms that read it.
         labels: the tasks of which each training image has a label. They alone count for the length
             of the training and of its batches.
-        derived: the tasks of which a label of a training image follows from its others, or is a
-            supplier's.
-        relations: those of the recipe, on or off, for terms that read them.
+        derived: the tasks for which a training image's label is derived from its other labels, or
+            supplied.
+        relations: the relations of the recipe, on or off, for terms that read them.
         continued: the network starts from trained weights.
     """
 

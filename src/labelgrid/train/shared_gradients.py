@@ -30,9 +30,9 @@ class SharedGradients:
         at: where the gradients are taken.
 
     Attributes:
-        rows: the flattened gradients, [t, n], one row per task in the order of `losses`. Of several
-            processes they are those of all: at the parameters the sums, at the features the columns
-            of one process after the other.
+        rows: the flattened gradients, [t, n], one row per task in the order of `losses`. With
+            several processes, the gradients cover all of them: sums at the parameters, and at the
+            features the columns of one process after the other.
         heads: the parameters that the losses depend on, but for the shared ones.
         bypassed: whether the losses depend on the shared parameters in other ways than through the
             shared features. The gradients at the features then lack a part.

@@ -18,7 +18,8 @@ class Draws:
     Args:
         seed: the seed of the term's own stream.
         step: the number of optimiser steps before this one.
-        ids: the ids of the images in the step's batch, also of those that other processes compute.
+        ids: the ids of all images in the step's batch, including images that other processes
+            compute.
         pool: the ids of all training images.
         load: reads images by id and returns an augmented batch on the device; the second argument
             is a seed.

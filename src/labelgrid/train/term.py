@@ -70,7 +70,7 @@ class Preparation:
 
     Args:
         batches: maps the number of an epoch to its augmented training batches, on the device.
-        network: with its initial weights, on the device.
+        network: the network with its initial weights, on the device.
         tasks: the tasks by name.
         definitions: the tasks without torch: names, kinds, label files.
         source: the images and granted labels.
@@ -138,7 +138,7 @@ class RateGroup:
     """Parameters of a term that the training's optimiser trains at a special rate.
 
     Args:
-        learning_rate: at the start; 0: the training's.
+        learning_rate: the learning rate at the start; 0: the training's.
         halve: halve the rate after each such share of the training; 0: it decays as the training's
             does.
         decay: they have the training's weight decay; false: none.
@@ -159,9 +159,9 @@ class Term(nn.Module):
     and its whole `state_dict` is saved in the checkpoint.
 
     Attributes:
-        one_pass: predict its views in one pass of the network with the batch, so that batch norm
-            normalises them together. They must then have as many images as the batch, of the same
-            size.
+        one_pass: predict the term's views in one pass of the network with the batch, so that batch
+            norm normalises both together. They must then have as many images as the batch, of the
+            same size.
         track: also update the running statistics of batch norm from its views; false: from the
             batch alone. Without effect with `one_pass`.
         undivided: why the images of a batch cannot be divided among processes; "" if they can: no
@@ -175,15 +175,15 @@ class Term(nn.Module):
     def views(self) -> Views:
         """Return the further views of the batch, by name.
 
-        Two terms may use the same name. A view is predicted without known labels, unless it returns
-        a batch with others than those of `batch.known`.
+        Two terms may use the same name. A view is predicted without known labels, unless the
+        returned batch has `known` labels other than `batch.known`.
         """
         return {}
 
     def supervised_view(self, batch: Batch, draws: Draws) -> Batch:
         """Return the batch of the supervised loss.
 
-        The given one, or one whose images are changed, such as their colours.
+        The given view, or a view with changed images, for example in other colours.
 
         The further views are made of the given one. With several terms each is given what the one
         before returned.

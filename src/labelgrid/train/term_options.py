@@ -37,11 +37,11 @@ class CrossMapOptions:
     """The mappings, a network for each ordered pair of tasks, and the pairs with a mapping.
 
     Args:
-        weight: of the loss, beside the weight of each target task; the papers give none.
+        weight: the weight of the loss, beside the weight of each target task; the papers give none.
         width: filters of the mappings' first stage; the others have 2, 4, 8 and 8 times as many. 64
             is a whole SegNet, as in MTPSL, 25 million parameters for each ordered pair; 8 or 16
             trains on a CPU.
-        divide: by the number of the image's source tasks (1/|U| of MTPSL eq. 4).
+        divide: divide by the number of the image's source tasks (1/|U| of MTPSL eq. 4).
         listed: only these pairs of a source and a target, such as [["depth", "normals"]]; all if
             empty.
         recompute: compute activations again for the gradients, so that memory does not grow with
@@ -62,13 +62,14 @@ class JointOptions:
     Args:
         mapping: the network that maps into the joint space: SegNet's encoder (NYUv2, Cityscapes),
             ResNet-18 (PASCAL), or a light one.
-        stride: of the joint space, and of the encoder's map to which `mtpsl` compares it. 0: 32,
-            and the encoder's deepest map (the paper). At stride 32, 64×96 pixels have 2×3 places.
+        stride: the stride of the joint space, and of the encoder's map to which `mtpsl` compares
+            it. 0: 32, and the encoder's deepest map (the paper). At stride 32, 64×96 pixels have
+            2×3 places.
         rectify: the mapping ends with ReLU (the paper). `false` where the encoder's maps have
             negative values, as MobileNetV2's and ConvNeXt's have.
         condition: holds the `"input"` task and the pair (the paper); or the ordered `"pair"`
             (released); `"none"`: "w/o cond".
-        divide: by the number of the image's source tasks (1/|U|, the paper); `false`: not
+        divide: divide by the number of the image's source tasks (1/|U|, the paper); `false`: not
             (released).
         sources: whose predictions are used: the `"unlabelled"` tasks', or `"all"` (full
             supervision).
@@ -80,16 +81,16 @@ class JointOptions:
         init: the convolutions' first weights: `"torch"`'s, or `"xavier"`-normal (released).
         view: compare on the `"batch"` (the paper), or on a random `"crop"` of it, resized
             (released).
-        zooms: of the crops; all are equally likely.
+        zooms: the zooms of the crops; all are equally likely.
         flip: probability that an image is mirrored before it is cropped, beside the flips of
             `[data]`. Released: 0.5 for Cityscapes, 0 for NYUv2.
         one_pass: predict batch and crop in one pass of the network, with one batch norm (released).
         track: also update batch norm's running statistics from the crops.
-        learning_rate: of the mapping; 0: the training's.
+        learning_rate: the learning rate of the mapping; 0: the training's.
         condition_rate: learning rate of the mapping's conditional part; 0: the training's.
             Released: 1e-3 (NYUv2) or 1e-5 (Cityscapes).
-        condition_halve: halve that rate after each such share of the training; 0: it decays as the
-            training's. Released: 0.15.
+        condition_halve: halve the condition's rate after each such share of the training; 0: the
+            rate decays as the training's. Released: 0.15.
         maps: largest number of maps in one pass of the mapping. With more, each pass is computed
             again for its gradients, so that memory does not grow with the pairs.
     """

@@ -16,8 +16,8 @@ class ObjectiveOptions:
         reduction: `image_mean`, each image's mean over its labelled tasks (MTPSL eq. 1);
             `image_sum`, its sum over them; or `task_sum`, the sum over tasks of the mean over the
             images that have the label (PartAL, the survey).
-        rescale: multiply each image's losses by K/|T|, the number of all tasks over that of its
-            labelled ones, so that images with few labels count as much as others (DiffusionMTL).
+        rescale: multiply each image's losses by K/|T|, the number of all tasks over the number of
+            labelled tasks, so that images with few labels count as much as others (DiffusionMTL).
             With `image_sum`, which is DiffusionMTL's, this is K times `image_mean`.
         initial: weight of the initial predictions' losses (deep supervision; the survey and PartAL
             use 1).
@@ -70,8 +70,8 @@ class TrainOptions:
             take more memory.
         batch: images a step; an incomplete last batch is left out, unless it is the only one.
         optimiser: Adam, or AdamW, whose weight decay is decoupled from the gradient.
-        learning_rate: at the start.
-        weight_decay: of the optimiser.
+        learning_rate: the learning rate at the start.
+        weight_decay: the weight decay of the optimiser.
         power: exponent of the polynomial decay of the learning rate: (1 - e / E) ** power by
             epochs, or by optimiser steps if the length is given in steps or label visits.
         halve: halve the learning rate after each such share of the training instead, if above 0;
@@ -82,8 +82,8 @@ class TrainOptions:
         norm: "batch" normalises with each batch's statistics; "frozen" keeps the encoder's, for
             small batches.
         known: probability with which a labelled cell's label is fed in as known (two-stage
-            networks). Terms read these predictions, too; further views get no known labels, but
-            `crop`'s has those of its batch.
+            networks). Terms read these predictions, too; further views get no known labels, except
+            `crop`, whose view has the labels of its batch.
         mix: paste a part of another image of the batch into an image, with the labels: half of the
             image, a rectangle (`"cut"`); or the pixels of half of the other's labelled classes
             (`"class"`).
@@ -100,9 +100,9 @@ class TrainOptions:
         val_every: epochs between evaluations on the val split; 0 evaluates after the last epoch
             only.
         patience: early stopping: end the training after this many evaluations without a lower
-            `loss_mtl` on the val split, if above 0. The other lengths are the most that it takes.
+            `loss_mtl` on the val split, if above 0. The other lengths are then upper limits.
         workers: processes that read and augment images ahead; 0: the training process reads.
-        precision: of the computations; `"16-mixed"` and `"bf16-mixed"` are for GPUs.
+        precision: the precision of the computations; `"16-mixed"` and `"bf16-mixed"` are for GPUs.
         device: where the network is trained; `"auto"`: a GPU if there is one.
         tensorboard: also write TensorBoard files beside `log.jsonl`.
         cache: GiB on the project's disk that decoded images and labels may take while the network

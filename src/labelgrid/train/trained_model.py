@@ -20,7 +20,8 @@ class TrainedModel:
 
     Args:
         network: holds the evaluated weights, in evaluation mode.
-        terms: by name, with their trained states, in evaluation mode; statistics may read them.
+        terms: the terms by name, with their trained states, in evaluation mode; statistics may read
+            them.
         digest: a hash of the network's weights and the terms' states; stamps everything computed
             with the model.
         members: further networks of a deep ensemble, each trained under its own seed; most models

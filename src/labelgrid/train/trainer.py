@@ -38,7 +38,7 @@ class Trainer:
     """A running training: modules, optimiser and position.
 
     Args:
-        plan: of the training.
+        plan: the plan of the training.
         group: the processes that train together.
     """
 
@@ -177,7 +177,7 @@ class Trainer:
     def prepare(self, folder: Path, progress: Progress, *, resumed: bool) -> None:
         """Prepare the terms before the first step; see `ActiveTerms.prepare`.
 
-        Of several processes the first one prepares them. The others then take its states and resume
+        With several processes, the first prepares them. The others then take its states and resume
         the terms.
         """
         if self.group.is_first:
@@ -245,11 +245,11 @@ class Trainer:
         Args:
             batch: this process's share of the batch.
             index: the number of the step in the epoch.
-            ids: of the whole batch; None: `batch` is the whole one.
+            ids: the ids of the whole batch; None: `batch` is the whole one.
 
         Returns:
-            Of the whole batch: the unweighted task losses, [b] each, the mask of labels, bool
-            [b, t], and the terms' losses, [b] each.
+            For the whole batch: the unweighted task losses, [b] each, the mask of labels, bool [b,
+            t], and the terms' losses, [b] each.
         """
         ids = ids or batch.ids
         self.terms.whole_ids = ids
@@ -360,10 +360,10 @@ class Trainer:
         rng = stream(self.plan.seed, "known", self.epoch, index)
         draws = torch.from_numpy(rng.random((count, len(self.plan.tasks))) < probability)
         is_known = draws[self.group.own_rows(count)].to(self.fabric.device)
-        known = {}
+        known_labels = {}
         for column, name in enumerate(self.plan.tasks):
-            known[name] = batch.targets[name].where(is_known[:, column])
-        return known
+            known_labels[name] = batch.targets[name].where(is_known[:, column])
+        return known_labels
 
     def _batches(self, epoch: int) -> Iterator[Batch]:
         return read_epochs(self.plan, epoch, soft=self.terms.soft)
@@ -411,7 +411,7 @@ class Means:
         ({'depth': 1.5}, {'depth': 1.0})
 
     Attributes:
-        sums: of each loss, with the number of its values.
+        sums: the sums of each loss, with the number of its values.
         first: the mean of each loss in the first batch in which it counted.
     """
 
@@ -458,7 +458,7 @@ def compile_encoder(network: Network) -> None:
 def make_fabric(device: str, precision: str, group: TrainingGroup = ALONE) -> "Fabric":
     """Make a Fabric with the device and the precision of a training.
 
-    Of several processes each has a GPU of its own, or the processors.
+    With several processes, each has its own GPU, or all use the processors.
 
     Raises:
         TrainingError: there is no such device, or none for each process.
@@ -514,7 +514,7 @@ def trained_values(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     Other buffers may hold anything, such as the infinite best value so far.
 
     Args:
-        modules: by name; "" adds nothing to the names of its values.
+        modules: the modules by name; "" adds nothing to the names of its values.
 
     Example:
         >>> list(trained_values({"": nn.BatchNorm2d(1, affine=False), "term": nn.Linear(1, 1)}))

@@ -54,7 +54,7 @@ def build_app(folder: Path, access: Access | None = None) -> Guard:
     Each request opens the project anew, so it always shows what is on the disk.
 
     Args:
-        folder: of the project or the study.
+        folder: the folder of the project or the study.
         access: who may open it; None: browsers and programs of this machine.
 
     Raises:

@@ -29,7 +29,7 @@ class BrushView:
         regions: the names and colours ("#rrggbb") of what can be drawn.
         erased: what a pixel is that is not drawn on.
         layers: what a drawing can start from; the first layer is taken.
-        purpose: what the label measures, so that no other layer is shown; empty: all are.
+        purpose: what the label measures, so that other layers are hidden; empty: all are shown.
         seen: the number of the cell's last event; 0 without one.
         requested: whether the label is asked for.
         following: the next requested cell of the task; None: no other.

@@ -25,8 +25,8 @@ class Change:
 
     Args:
         cells: each as `IMAGE:TASK`.
-        seen: by cell, the number of the last event that the user saw; cells without are not
-            compared.
+        seen: the number of the last event that the user saw, by cell; cells without a number are
+            not compared.
         why: the reason of a skip.
     """
 
@@ -81,7 +81,7 @@ def cells_of_images(
         project: the project.
         action: what is to be done.
         images: their ids.
-        task: of the cells; empty: all tasks.
+        task: the task of the cells; empty: all tasks.
 
     Raises:
         LedgerError: there is no such image.

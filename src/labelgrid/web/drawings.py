@@ -126,7 +126,7 @@ def knowing(task: TaskDef, drawn: LabelArray, class_names: Sequence[str] | None)
     """A drawing that knows some classes alone; None: all.
 
     Raises:
-        UsageError: it shows another one, or there is no such class.
+        UsageError: the label shows another class, or there is no such class.
     """
     if class_names is None:
         return drawn

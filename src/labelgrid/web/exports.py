@@ -23,8 +23,8 @@ class ExportedFolder:
     """A folder of requests that can be downloaded.
 
     Args:
-        address: of the download.
-        name: of its content, for people.
+        address: the address of the download.
+        name: the name of its content, for people.
         at: when it was written (UTC).
     """
 
@@ -52,7 +52,7 @@ def export_folder(project: ProjectReader, kind: str, number: int) -> Path | None
     Args:
         project: the project.
         kind: "round": of a round's requests; "job": of an export for a tool.
-        number: of the round or the job.
+        number: the number of the round or the job.
 
     Raises:
         ProjectError: it leads out of the project.

@@ -32,7 +32,7 @@ SPLITS = {"": None, "train": ("train",), "heldout": ("heldout",)}
 
 
 class GridQuery(BaseModel):
-    """What a user looks for in the grid; the query of the page's address."""
+    """A search in the grid: the query string of the page's address."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -69,7 +69,7 @@ class GridQuery(BaseModel):
         return values
 
     def tasks(self) -> list[str]:
-        """The tasks that the query names: of the cells, of a class, and of an order."""
+        """The tasks named in the query: by cells, a class, or an order."""
         kind, _, ordered = self.order.partition("/")
         by = ordered.partition(":")[0] if f"{kind}/" in (LOSS, SHARE) else ""
         named = (self.task, self.over.partition("/")[2], self.shows.partition(":")[0], by)
@@ -117,7 +117,7 @@ class GridPage:
         annotators: who or what made labels.
         classes: the names of the classes of each task that has some.
         is_audited: whether an audit has looked for suspects.
-        orders: in which images can be listed.
+        orders: the orders in which images can be listed.
         unread_scores: why images cannot be listed by their scores although they have some.
         matches: its images, and the number of all that match.
         pages: the number of pages.
@@ -167,7 +167,7 @@ def shown_task(query: GridQuery, image: ListedImage, suspects: Sequence[str]) ->
     """The task that the page of a found image shows first; "": any.
 
     Args:
-        query: that found it.
+        query: the query of the grid that led to the image.
         image: the image.
         suspects: the tasks of its suspects.
     """

@@ -2,8 +2,8 @@
 
 A web page of somebody else can make a browser send requests here. It is kept out by the host that
 the browser was told (DNS rebinding), by the origin of requests that change something (CSRF), and by
-the headers of each answer (frames, scripts, pictures). Other users of this machine reach its
-addresses as well as its own one does; they are kept out by the token alone.
+the headers of each answer (frames, scripts, pictures). Other users of this machine can reach its
+local addresses too; only the token keeps them out.
 """
 
 import re
@@ -47,8 +47,8 @@ class Access:
     """Who may open the page.
 
     Args:
-        token: what a browser or program must show; empty: nothing, but then only names of this
-            machine are answered, to all its users.
+        token: the token that a browser or program must show; empty: none, but then only this
+            machine's names are answered, to all its users.
     """
 
     token: str = ""

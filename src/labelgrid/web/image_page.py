@@ -40,7 +40,8 @@ class ShownCell:
         unit: what follows the numbers of its labels.
         drawable: whether a brush can draw its labels.
         history: its events.
-        seen: the number of its last event: who changes the cell says what he saw. 0 without one.
+        seen: the number of the cell's last event, which a later change must name; 0 without an
+            event.
     """
 
     task: str
@@ -62,7 +63,7 @@ class ImageView:
         chosen: the task that is shown large.
         before: the image before this one in the grid that the user came from; empty: none.
         after: the one after it.
-        query: that grid.
+        query: the query of that grid.
         details: what is known of the cell that is shown large.
         layer: the layer that is shown large; None: there is none.
         legend: what its colours mean; None of classes, or if it cannot be read.

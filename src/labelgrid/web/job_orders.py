@@ -115,7 +115,7 @@ class Order(BaseModel):
         return words_of(started.request(**started.complete(said, project, folder)))
 
     def again(self, number: int) -> Json:
-        """The values of an order that does the same again; `number` is that of this one's job."""
+        """The values of an order that does the same again; `number` is the resumed job's."""
         del number
         return self.model_dump(mode="json", exclude_unset=True)
 
@@ -188,9 +188,9 @@ class Started:
         summary: what the command does.
         request: what it is asked.
         fields: what a browser may say. No path is among them.
-        complete: adds to what was said what only the page says, such as paths; it is given the
-            project and the job's folder, too.
-        base: has more fields.
+        complete: a function that adds what the page alone knows, such as paths, to the request; it
+            gets the project and the job's folder.
+        base: the class of orders, with more fields.
     """
 
     summary: str

@@ -83,7 +83,7 @@ class ShownJob:
     """A job.
 
     Args:
-        number: of the job.
+        number: the number of the job.
         command: the name of its command.
         title: what it does, for people.
         line: what one would type.
@@ -242,7 +242,7 @@ def again(project: ProjectReader, number: int) -> int:
 
     Raises:
         LedgerError: there is no such job.
-        StateError: another job goes on, or nobody knows what this one was told.
+        StateError: another job is running, or the arguments of this job are unknown.
     """
     begun = _started(_folder(project, number))
     try:
@@ -270,7 +270,7 @@ def time_span(project: ProjectReader, number: int) -> tuple[float, float] | None
 
 
 def elsewhere(project: ProjectReader) -> ShownStep | None:
-    """The step of a fit, score or query that no job of the page does, as of a terminal."""
+    """The step of a fit, score or query that runs outside the page, such as in a terminal."""
     if active(project) or project.disk.job.state != "running":
         return None
     return _step(project.disk.job)

@@ -23,10 +23,10 @@ class PicksView:
     """The picks of a dry run.
 
     Args:
-        strategy: that picked.
+        strategy: the strategy that picked.
         picks: the first of them, best first.
         counts: the number of all by task.
-        cost: of all.
+        cost: the cost of all.
         is_current: whether they can be requested: no cell changed since.
     """
 
@@ -64,7 +64,7 @@ def request_picks(project: ProjectReader, number: int) -> int:
     """Start a job to request the picks of a dry run, and return its number.
 
     Raises:
-        LedgerError: that one found none.
+        LedgerError: the dry run found no picks.
         StateError: a cell changed since, or another job goes on.
     """
     proposal = kept_picks(project, number)

@@ -18,7 +18,7 @@ def shown_layers(
 ) -> tuple[list[OtherLabel], str]:
     """The layers on screen while a label is drawn, and why others are not; empty: all are.
 
-    Of a label that measures something, these are its own versions alone.
+    For a label that measures something, only its own versions are shown.
 
     Raises:
         LabelgridError: as `layers_of`.
@@ -72,7 +72,7 @@ def layer_of(project: ProjectReader, cell: Cell, key: str, predictions: Predicti
     """One layer of a cell.
 
     Raises:
-        LedgerError: there is no such cell, or no such layer of it, or it is not to be seen yet.
+        LedgerError: there is no such cell or layer, or the layer may not be seen yet.
     """
     if key != LABEL:
         refuse_early_look(project, cell)
@@ -88,7 +88,7 @@ def refuse_early_look(project: ProjectReader, cell: Cell) -> None:
     """Refuse to show predictions of a measuring label that is not there yet.
 
     Raises:
-        LedgerError: there is no such cell, or it is one of these.
+        LedgerError: there is no such cell, or the layer may not be seen yet.
     """
     purpose = "" if own_label(project, cell) else MeasuringCells(project.disk).purpose(cell)
     if purpose:

@@ -18,9 +18,9 @@ class ProjectOverview:
 
     Args:
         status: as `Project.status` tells it.
-        quality: by task, its headline metric on the held-out images as a sentence, if measured.
-        next_step: of the campaign.
-        budget: that a query is proposed.
+        quality: the headline metric of each task on the held-out images as a sentence, if measured.
+        next_step: the next step of the campaign.
+        budget: the proposed budget of a query.
         exported: what was exported since the last request; only while requests are open.
         export_choice: what an export offers.
         undoable: what can be undone; None: nothing.

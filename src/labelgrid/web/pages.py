@@ -24,7 +24,7 @@ def render(
     Args:
         template: its file name.
         project: the project whose name each page bears; None: it is a study, or an error.
-        status: of the answer.
+        status: the status of the answer.
         values: what the template shows.
     """
     name = project.folder.resolve().name if project else ""

@@ -67,7 +67,7 @@ def router(opened: Opened, predictions: Predictions) -> APIRouter:
     ) -> Response:
         """A label as PNG in the colours of the task; pixels without a value are transparent.
 
-        `layer` is one of those that the image's page names, such as a prediction.
+        `layer` is a layer that the image's page names, such as a prediction.
         """
         cell = Cell(image, task)
         with opened() as project:

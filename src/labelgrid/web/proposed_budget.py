@@ -14,7 +14,7 @@ class ProposedBudget:
 
     Args:
         amount: how much; 0: nothing is proposed.
-        unit: of what.
+        unit: what the amount counts, such as labels.
     """
 
     amount: float
@@ -24,7 +24,7 @@ class ProposedBudget:
         """The rough cost: an image with all labels, a label as the mean missing label.
 
         Args:
-            tasks: of each task the `cost` of a label, and the number of `missing` ones.
+            tasks: the `cost` of a label and the number of `missing` labels, by task.
 
         Example:
             >>> tasks = {
@@ -48,7 +48,7 @@ def proposed_budget(rounds: Sequence[Values], step: NextStep) -> ProposedBudget:
 
     Args:
         rounds: as `status` tells them.
-        step: of the campaign.
+        step: the step of the campaign.
     """
     if step.budget:
         return ProposedBudget(step.budget, step.unit)

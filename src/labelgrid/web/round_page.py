@@ -60,14 +60,14 @@ class RoundView:
     """The page of a round.
 
     Args:
-        values: of the round, as `status` tells them.
+        values: the values of the round, as `status` tells them.
         photographs: those of the page, the one of the best pick first.
         legends: what the colours of the shown tasks mean.
         counts: the number of all picks by their answers.
         page: the number of the page.
         pages: the number of pages.
         before: the number of the round before; None without one.
-        after: that of the round after it.
+        after: the number of the round after.
         control: whether picks paid beside random ones, as measured last; None if it was not.
     """
 

@@ -36,7 +36,7 @@ class PageToken:
 
     Args:
         text: the token; empty: all users of this machine are let in.
-        query: what the printed address holds of it; a token that the user knows is not shown.
+        query: the token as a query of the printed address; empty if the user chose the token.
         words: where the user finds it.
     """
 
@@ -56,8 +56,8 @@ def serve(
 ) -> None:
     """Show a project in a browser, until Ctrl-C.
 
-    A browser or program must show a token: that of `token_file`, else of the environment's
-    `LABELGRID_TOKEN`, else a new one, which is part of the address that is said.
+    A browser or program must show a token: the token in `token_file`, else in the environment's
+    `LABELGRID_TOKEN`, else a new token, which is a part of the printed address.
 
     Args:
         folder: the project's folder.
@@ -109,10 +109,11 @@ def server_of(app: Guard, patience: int = PATIENCE) -> uvicorn.Server:
 def find_token(file: Path | None) -> PageToken:
     """The token of a page from a file or the environment, or a new token.
 
-    The environment loses it, so that no job that the page starts is told.
+    The variable is removed from the environment, so that jobs started by the page do not get the
+    token.
 
     Raises:
-        UsageError: it is none that keeps others out.
+        UsageError: the token is too weak.
     """
     given = os.environ.pop(PAGE_TOKEN, None)
     if file is not None:

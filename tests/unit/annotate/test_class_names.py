@@ -77,9 +77,9 @@ def test_an_unknown_name_is_refused_with_the_option_that_says_what_it_is() -> No
 def test_a_kept_meaning_that_is_no_class_any_longer_is_named() -> None:
     kept = "`[names]` of labelgrid.toml says that 'car' means 'vehicle'"
     with pytest.raises(LabelError, match="no task has such a class") as refused:
-        names(known={"car": "vehicle"}).targets(["car"])
+        names(kept_names={"car": "vehicle"}).targets(["car"])
     assert kept in str(refused.value)
-    assert names(known={"car": "vehicle"}, names={"car": "wall"}).knows("car")
+    assert names(kept_names={"car": "vehicle"}, names={"car": "wall"}).knows("car")
 
 
 @pytest.mark.parametrize(

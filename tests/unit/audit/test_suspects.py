@@ -26,6 +26,21 @@ def project(tmp_path, made):
         yield opened
 
 
+@pytest.fixture(scope="module")
+def audited_once(tmp_path_factory, made):
+    """The same after an audit, which each test copies."""
+    folder = shutil.copytree(made, tmp_path_factory.mktemp("audited") / "flat")
+    with ProjectReader.open(folder) as opened:
+        opened.audit()
+    return folder
+
+
+@pytest.fixture
+def audited(tmp_path, audited_once):
+    with ProjectReader.open(shutil.copytree(audited_once, tmp_path / "flat")) as opened:
+        yield opened
+
+
 def name(label):
     return f"{label.image}:{label.task}"
 
@@ -37,8 +52,8 @@ def test_suspects_are_the_doubted_labels_of_the_last_audit(project):
     assert found and [vars(label) for label in found] == [vars(label) for label in doubted]
 
 
-def test_a_label_that_somebody_dealt_with_is_none_of_them(project):
-    project.audit()
+def test_a_label_that_somebody_dealt_with_is_none_of_them(audited):
+    project = audited
     first, second, *rest = suspects(project.disk)
     project.confirm([name(first)])
     project.unlabel([name(second)])
@@ -47,8 +62,8 @@ def test_a_label_that_somebody_dealt_with_is_none_of_them(project):
     assert name(first) not in map(name, suspects(project.disk))
 
 
-def test_a_reason_holds_no_more_once_the_label_that_it_speaks_of_is_replaced(project, made):
-    project.audit()
+def test_a_reason_holds_no_more_once_the_label_that_it_speaks_of_is_replaced(audited, made):
+    project = audited
     before = {name(label): label for label in suspects(project.disk)}
     wrong, accused = "0011.jpg:depth", before["0011.jpg:normals"]
     assert set(accused.others) == set(accused.reasons)  # all speak of the wrong depth
@@ -63,8 +78,8 @@ def test_a_reason_holds_no_more_once_the_label_that_it_speaks_of_is_replaced(pro
     }
 
 
-def test_a_table_of_an_audit_of_before_tells_the_same_suspects(project):
-    project.audit()
+def test_a_table_of_an_audit_of_before_tells_the_same_suspects(audited):
+    project = audited
     found = suspects(project.disk)
     table = project.folder / "audit.csv"
     with table.open(newline="") as file:
@@ -127,8 +142,8 @@ def test_a_damaged_table_is_told(project):
 
 
 @pytest.mark.parametrize("others", ["5", '"abc"', "[1]"])
-def test_others_that_are_no_table_are_damage(project, others):
-    project.audit()
+def test_others_that_are_no_table_are_damage(audited, others):
+    project = audited
     with (project.folder / "audit.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     with (project.folder / "audit.csv").open("w", encoding="utf-8", newline="") as file:

@@ -30,6 +30,7 @@ TINY = {
     "intervals": ["--draws", "5"],
     "rounds": ["--rounds", "2", "--repeats", "1"],
     "two_rounds": ["--images", "400", "--width", "4", "--labelled", "5", "--picks", "20"],
+    "supply": ["--images", "2", "--repeats", "1", "--width", "2", "--layers", "2"],
     "shards": ["--images", "12", "--size", "24", "32", "--shard", "8", "--repeats", "1"],
     "checking": [
         "--images",

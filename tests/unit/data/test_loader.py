@@ -154,7 +154,12 @@ def test_known_labels_become_targets_and_no_other_label_is_read(source, tasks, d
     depth = {name: source.label(name, tasks["depth"]) for name in data.names[:2]}
     known = {name: {"depth": label} for name, label in depth.items()}
     (batch,) = eval_batches(
-        blind, tasks, data.names[:3], OPTIONS, batch=4, known=lambda name: known.get(name, {})
+        blind,
+        tasks,
+        data.names[:3],
+        OPTIONS,
+        batch=4,
+        known_labels=lambda name: known.get(name, {}),
     )
     assert batch.targets["depth"].present.tolist() == [True, True, False]
     assert not batch.targets["semseg"].present.any()

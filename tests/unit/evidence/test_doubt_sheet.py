@@ -36,7 +36,7 @@ def project(made: Made, tmp_path: Path) -> Iterator[ProjectFolder]:
 
 def labels_of(project: ProjectFolder, fresh: Sequence[str], earlier: Sequence[str]) -> Any:
     return DoubtedLabels(
-        known=ProjectLabels(project),
+        label_source=ProjectLabels(project),
         tasks=list(project.tasks()),
         fresh=fresh,
         earlier=earlier,

@@ -36,7 +36,7 @@ def measure(shard: Shard[Lengths], more: int, progress: Progress) -> Lengths:
 
 def lengths_of(folder: Path, more: int = 0, singly: bool = False) -> RecordPass[Lengths]:
     return RecordPass(
-        what="Measuring words",
+        activity="Measuring words",
         folder=folder,
         kind=Lengths,
         items=WORDS,
@@ -125,7 +125,7 @@ def make_file(part: PassPart, folder: Path, progress: Progress) -> None:
 
 def test_what_has_a_file_of_its_own_is_made_here_and_elsewhere(tmp_path: Path) -> None:
     making = Pass[PassPart](
-        what="Making files",
+        activity="Making files",
         folder=tmp_path,
         function=make_file,
         arguments=lambda part: (tmp_path,),

@@ -12,9 +12,9 @@ from labelgrid.ledger.store import Store
 from tests import new_ledgers, postgres
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def _each_ledger_is_migrated() -> Iterator[None]:
-    """As the program does it."""
+    """As the program does it: for the tests of how a ledger is made; others need the tables alone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database, "migrate", new_ledgers.migrate)
         yield

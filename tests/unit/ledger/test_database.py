@@ -18,6 +18,8 @@ from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.store import Store
 from tests.databases import change, changing, columns, everything
 
+#: These tests are of how a ledger is made.
+pytestmark = pytest.mark.usefixtures("_each_ledger_is_migrated")
 COVERS = ["labelgrid.ledger.creation"]
 CELL = Cell("a.png", "depth")
 NEXT = """

@@ -16,6 +16,8 @@ from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, METADATA
 from labelgrid.ledger.sqlite import SQLite
 from labelgrid.ledger.store import Store
 
+#: These tests are of how a ledger is made.
+pytestmark = pytest.mark.usefixtures("_each_ledger_is_migrated")
 COVERS = ["labelgrid.ledger.sqlite"]
 POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 

@@ -19,6 +19,8 @@ from labelgrid.ledger.roster import SplitlessImages
 from labelgrid.ledger.store import Store
 from tests.databases import change, changing, rows
 
+#: These tests are of how a ledger is made.
+pytestmark = pytest.mark.usefixtures("_each_ledger_is_migrated")
 CELL = Cell("0.png", "depth")
 SPLITS = ("train", "training", "validation", "testing", "val", "heldout", "foo", "Train", "foo")
 

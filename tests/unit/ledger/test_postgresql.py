@@ -23,6 +23,8 @@ from tests import postgres
 from tests.postgres import PostgresServer
 from tests.started import Started
 
+#: These tests are of how a ledger is made.
+pytestmark = pytest.mark.usefixtures("_each_ledger_is_migrated")
 CELLS = [Cell(f"{number:03d}.png", "depth") for number in range(30)]
 #: The connections of programs that use a ledger.
 OURS = "FROM pg_stat_activity WHERE application_name = 'labelgrid' AND pid <> pg_backend_pid()"

@@ -38,7 +38,12 @@ def test_files_of_a_model_have_the_models_metrics(tmp_path: Path) -> None:
         answer(project, made)
         fit.fit(project, Silent(), changes={"train": {"epochs": 1}})
         predict.predict(
-            project, made.images, out=tmp_path / "soft", known=None, progress=Silent(), soft=True
+            project,
+            made.images,
+            out=tmp_path / "soft",
+            known_labels=None,
+            progress=Silent(),
+            soft=True,
         )
         own = evaluate.evaluate_split(project, "heldout", Silent())
         files = evaluate.evaluate_predictions(project, tmp_path / "soft", "heldout", Silent())

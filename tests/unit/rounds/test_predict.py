@@ -25,19 +25,24 @@ def test_a_soft_prediction_has_the_images_size_and_says_what_the_label_file_says
         fit.fit(project, Silent(), changes={"train": {"epochs": 1}})
         assert (
             predict.predict(
-                project, made.images, out=tmp_path / "plain", known=None, progress=Silent()
+                project, made.images, out=tmp_path / "plain", known_labels=None, progress=Silent()
             )
             == 15
         )
         assert (
             predict.predict(
-                project, made.images, out=tmp_path / "out", known=None, progress=Silent(), soft=True
+                project,
+                made.images,
+                out=tmp_path / "out",
+                known_labels=None,
+                progress=Silent(),
+                soft=True,
             )
             == 15
         )
         photos = Path(shutil.copytree(made.images, tmp_path / "holiday"))
         (photos / "z.jpg").write_bytes(b"")
-        places = {"out": tmp_path / "rest", "known": None, "progress": Silent()}
+        places = {"out": tmp_path / "rest", "known_labels": None, "progress": Silent()}
         with pytest.raises(
             ImageError, match=r"is empty(.|\n)*leave such images out with --leave-o"
         ):
@@ -83,13 +88,15 @@ def test_known_labels_are_counted_and_refused_where_they_cannot_be_fed_in(tmp_pa
             LabelError, match=r"(?s)None of the known labels.*tasks are semseg, depth, edges"
         ) as caught:
             predict.predict(
-                project, made.images, out=tmp_path / "out", known=known, progress=Silent()
+                project, made.images, out=tmp_path / "out", known_labels=known, progress=Silent()
             )
         assert str(known) in str(caught.value) and not (tmp_path / "out").exists()
         (known / "depht").rename(known / "depth")
         (known / "edge").mkdir()
         assert (
-            predict.predict(project, made.images, out=tmp_path / "out", known=known, progress=heard)
+            predict.predict(
+                project, made.images, out=tmp_path / "out", known_labels=known, progress=heard
+            )
             == 15
         )
         assert said[:2] == [
@@ -101,5 +108,5 @@ def test_known_labels_are_counted_and_refused_where_they_cannot_be_fed_in(tmp_pa
         )
         with pytest.raises(UsageError, match="'shared_heads' has one stage"):
             predict.predict(
-                project, made.images, out=tmp_path / "out2", known=known, progress=Silent()
+                project, made.images, out=tmp_path / "out2", known_labels=known, progress=Silent()
             )

@@ -28,7 +28,7 @@ def test_predictions_show_their_classes_and_photographs_and_can_be_imported(tmp_
         answer(project, made)
         fit.fit(project, Silent(), changes={"train": {"epochs": 1}})
         written = predict.predict(
-            project, made.images, out=out, known=None, progress=Silent(), overlay=True
+            project, made.images, out=out, known_labels=None, progress=Silent(), overlay=True
         )
         assert written == 8
         answers = read_answers(out, ProjectIndex(project.store, project.tasks()))
@@ -62,7 +62,7 @@ def test_predictions_have_the_colours_of_the_order_in_which_classes_came_up(
         fit.fit(project, Silent(), changes={"train": {"epochs": 1}})
         first_labels = [tuple(reversed(project.tasks()["semseg"].class_names))]
         monkeypatch.setattr(type(project.store), "class_lists", lambda _: first_labels)
-        predict.predict(project, made.images, out=tmp_path, known=None, progress=Silent())
+        predict.predict(project, made.images, out=tmp_path, known_labels=None, progress=Silent())
         colours = project.tasks()["semseg"].region_colours
     for path in (tmp_path / "semseg").glob("*.png"):
         with Image.open(path) as picture:

@@ -220,7 +220,9 @@ def test_fit_without_a_label_and_score_without_a_fit_are_refused(tmp_path):
         ):
             score.score(project, Silent())
         with pytest.raises(ProjectError, match=r"There is no model yet(.|\n)*labelgrid fit"):
-            predict.predict(project, tmp_path, out=tmp_path / "out", known=None, progress=Silent())
+            predict.predict(
+                project, tmp_path, out=tmp_path / "out", known_labels=None, progress=Silent()
+            )
 
 
 def test_a_budget_too_small_for_a_single_choice_is_refused(project):
@@ -247,10 +249,13 @@ def test_predictions_are_label_files_at_the_images_size_and_known_labels_change_
 ):
     _, made = prepared
     plain, fed = tmp_path / "plain", tmp_path / "fed"
-    assert predict.predict(project, made.images, out=plain, known=None, progress=Silent()) == 3 * 10
+    assert (
+        predict.predict(project, made.images, out=plain, known_labels=None, progress=Silent())
+        == 3 * 10
+    )
     depth = tmp_path / "known" / "depth"
     shutil.copytree(made.labels / "depth", depth)
-    predict.predict(project, made.images, out=fed, known=depth.parent, progress=Silent())
+    predict.predict(project, made.images, out=fed, known_labels=depth.parent, progress=Silent())
     tasks = project.tasks()
     for row in project.store.images():
         for name, task in tasks.items():
@@ -403,7 +408,7 @@ def test_predictions_of_two_images_of_one_stem_do_not_overwrite_each_other(
     images.mkdir()
     shutil.copy(made.images / made.names[0], images / "a.jpg")
     cv2.imwrite(str(images / "a.png"), cv2.imread(str(made.images / made.names[1])))
-    predict.predict(project, images, out=tmp_path / "out", known=None, progress=Silent())
+    predict.predict(project, images, out=tmp_path / "out", known_labels=None, progress=Silent())
     assert sorted(p.name for p in (tmp_path / "out" / "depth").iterdir()) == [
         "a.jpg.png",
         "a.png.png",

@@ -68,14 +68,14 @@ def test_shards_write_the_files_of_one_process(
     for name, options in (("plain", {}), ("soft", {"soft": True, "overlay": True})):
         here, there = tmp_path / name / "here", tmp_path / name / "there"
         count = predict.predict(
-            project, made.images, out=here, known=None, progress=Silent(), **options
+            project, made.images, out=here, known_labels=None, progress=Silent(), **options
         )
         assert count == 40
         assert count == predict.predict(
             project,
             made.images,
             out=there,
-            known=None,
+            known_labels=None,
             progress=Silent(),
             workplace=of_processes(8),
             **options,
@@ -89,7 +89,7 @@ def test_a_stopped_prediction_goes_on_with_the_shards_that_are_left(
     trained: tuple[ProjectFolder, Made], tmp_path: Path
 ) -> None:
     project, made = trained
-    words = {"out": tmp_path / "out", "known": None}
+    words = {"out": tmp_path / "out", "known_labels": None}
     with pytest.raises(KeyboardInterrupt):
         predict.predict(
             project, made.images, progress=Notes(9), workplace=of_processes(8, 1), **words
@@ -112,7 +112,7 @@ def test_an_image_that_cannot_be_read_stops_no_other(
     photos = Path(shutil.copytree(made.images, tmp_path / "photos"))
     (photos / made.names[3]).write_bytes(b"\xff\xd8 no")
     out = tmp_path / "out"
-    words = {"out": out, "known": None, "progress": Silent(), "workplace": of_processes(8)}
+    words = {"out": out, "known_labels": None, "progress": Silent(), "workplace": of_processes(8)}
     with pytest.raises(ImageError, match=r"(?s)1 of 20 images cannot be used.*--leave-out"):
         predict.predict(project, photos, **words)
     assert len(files(out / "depth")) == 19

@@ -124,7 +124,7 @@ def test_a_disk_that_refuses_predictions_is_no_fault_of_theirs(project, monkeypa
     shutil.copy(Path(project.store.image("0000.jpg").root) / "0000.jpg", images)
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(LabelError, match="No space left on device"):
-        predict.predict(project, images, out=tmp_path / "out", known=None, progress=Silent())
+        predict.predict(project, images, out=tmp_path / "out", known_labels=None, progress=Silent())
 
 
 @pytest.mark.parametrize(

@@ -36,10 +36,12 @@ FILES = {
     "tests/unit/test_margin.py": 'LINE = "query project --strategy margin"\n',
     "tests/unit/test_resolve.py": "from labelgrid.recipes import resolve\n",
     "tests/unit/test_whole.py": "from tools.source import ROOT\nprint(list(ROOT))\n".replace("list(ROOT)", "f(ROOT)"),
+    "tests/unit/test_place.py": "from tools.source import ROOT\nrun(['python'], cwd=ROOT)\n",
     "tests/unit/test_labels_page.py": 'from tools.source import ROOT\nTEXT = (ROOT / "docs/labels.md").read_text()\n',
     "tests/unit/data.toml": "",
     "tests/contracts/test_strategies.py": "",
     "tests/docs/test_markdown.py": "",
+    "tests/browser/test_site.py": "from tools.source import ROOT\nbuild(cwd=ROOT)\n",
     "tools/source.py": "",
     "docs/labels.md": "",
     "docs/other.md": "",
@@ -105,9 +107,25 @@ def test_a_file_of_data_breaks_what_its_package_breaks(broken) -> None:
     assert "low" in broken("tests/unit/data.toml")
 
 
-def test_a_page_breaks_the_examples_and_who_reads_it(broken) -> None:
-    assert broken("docs/labels.md") == {"markdown", "labels_page"} | WHOLE
-    assert broken("docs/other.md") == {"markdown"} | WHOLE
+def test_a_page_breaks_the_examples_the_site_and_who_reads_it(broken) -> None:
+    assert broken("docs/labels.md") == {"markdown", "site", "labels_page"} | WHOLE
+    assert broken("docs/other.md") == {"markdown", "site"} | WHOLE
+
+
+def test_who_only_runs_in_the_repository_s_folder_does_not_read_all_of_it(broken) -> None:
+    assert broken("tests/unit/test_place.py") == {"place"} | WHOLE
+    assert "place" not in broken("docs/other.md")
+
+
+def test_the_nearest_tests_come_first(plant) -> None:
+    found = changed.tests_of(plant(FILES), ["src/labelgrid/basics/low.py"])
+    assert found[0] == "tests/unit/test_low.py"
+    assert found.index("tests/unit/test_code.py") < found.index("tests/unit/test_middle.py")
+
+
+def test_those_that_import_it_come_before_those_of_its_folder(plant) -> None:
+    found = changed.tests_of(plant(FILES), ["src/labelgrid/select/strategies/margin.py"])
+    assert found[0] == "tests/unit/test_margin.py"
 
 
 @pytest.mark.parametrize(
@@ -175,7 +193,7 @@ def test_the_test_files_are_printed_and_counted(repository: Path, capsys) -> Non
     assert main(repository) == 0
     printed = capsys.readouterr()
     assert printed.out.split() == ["tests/unit/test_apart.py", "tests/unit/test_whole.py"]
-    assert printed.err == "A change of 1 file can break 2 of 13 test files.\n"
+    assert printed.err == "A change of 1 file can break 2 of 15 test files.\n"
     (repository / "pyproject.toml").write_text("a = 1\n")
     assert main(repository) == 0
     printed = capsys.readouterr()
@@ -188,5 +206,5 @@ def test_of_this_repository_a_module_breaks_its_own_tests_and_not_all() -> None:
     assert "tests/unit/drawings/test_dots.py" in found
     assert "tests/unit/annotate/test_manifest.py" not in found
     found = uses.broken({"src/labelgrid/ledger/moves.py"})
-    assert {"tests/unit/ledger/test_moves.py", "tests/e2e/test_live.py"} <= found
+    assert {"tests/unit/ledger/test_moves.py", "tests/e2e/test_live.py"} <= found.keys()
     assert "tests/unit/pixel/test_losses.py" not in found

@@ -4,11 +4,10 @@ import subprocess
 import sys
 
 from labelgrid.basics import plugins
+from tests.docs import preloaded
 from tools import own_plugins
 from tools.own_plugins import OWN, broken
 from tools.source import ROOT
-
-MAIN = "import sys; from labelgrid.cli import main; sys.exit(main())"
 
 
 def test_there_is_a_plug_in_of_each_sort_and_it_is_none_of_the_package() -> None:
@@ -26,11 +25,13 @@ def test_an_installed_package_is_listed_refused_without_trust_and_held_to_its_la
     monkeypatch.setattr(own_plugins, "OWN", few)
     modules = tmp_path / "modules"
     monkeypatch.setenv("PYTHONPATH", str(modules))
+    monkeypatch.setenv(preloaded.LOADS_LABELGRID, "yes")
     pip = [sys.executable, "-m", "pip"]
     packages = [str(own.write(folder, tmp_path / "packages")) for folder, own in few.items()]
     words = ["install", "-q", "--no-deps", "--no-build-isolation", "--target", str(modules)]
     subprocess.run([*pip, *words, *packages], check=True)
-    (tmp_path / "labelgrid").write_text(f"#!/bin/sh\nexec {sys.executable} -c '{MAIN}' \"$@\"\n")
+    python = preloaded.folder() / "python"
+    (tmp_path / "labelgrid").write_text(f'#!/bin/sh\nexec {python} -m labelgrid "$@"\n')
     (tmp_path / "labelgrid").chmod(0o755)
     assert broken(tmp_path, tmp_path) == []
     (modules / "optical_flow.py").write_text("import no_such_module\n")

@@ -1,13 +1,14 @@
 """Laws of the count of modules that a cell passes."""
 
+import os
 import subprocess
-import sys
 
+from tests.docs import preloaded
 from tools.passes import MOST
 from tools.source import ROOT
 
-# In a process of its own, as the tool runs: a debugger or another profile function would take the
-# place of its own.
+# In a process of its own, as the tool runs, which has loaded the libraries: a debugger or another
+# profile function would take the place of its own.
 CODE = """
 from labelgrid.basics import plugins
 from labelgrid.basics.streams import seed_of
@@ -32,7 +33,12 @@ print(*next(modules for name, modules in counts(ROOT / "src" / "labelgrid") if n
 
 def run(code: str) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True
+        [str(preloaded.folder() / "python"), "-c", code],
+        cwd=ROOT,
+        env={**os.environ, preloaded.LOADS_LABELGRID: "yes"},
+        capture_output=True,
+        check=True,
+        text=True,
     )
     return done.stdout.splitlines()
 

@@ -11,7 +11,9 @@ from referencing import Registry, Resource
 from labelgrid.ledger.grid import Explanation
 from labelgrid.recipes.resolve import recipe_files
 from tests.campaigns import manifest
+from tests.models import depth_model
 from tests.projects import make_project
+from tests.real_models import MODELS
 from tests.unit.annotate.tools.test_folder import request_of, write
 from tools.schemas import FOLDER, faults, options_schema, schemas
 from tools.source import ROOT
@@ -51,6 +53,16 @@ def test_manifests_of_each_version_fit_their_schema(made, tmp_path) -> None:
     rows[0]["seconds"] = "31.5"
     rows[1].pop("file")  # the first version had none
     assert wrong_in("manifest.json", rows) == []
+
+
+def test_descriptions_of_models_fit_their_schema_and_wrong_ones_do_not(tmp_path) -> None:
+    text = depth_model(tmp_path).read_text()
+    texts = [text, *(path.read_text() for path in MODELS.glob("*.toml"))]
+    values = [tomllib.loads(text) for text in texts]
+    values.append(values[0] | {"output": [{"name": "a"}, {"name": "b"}]})
+    assert [wrong_in("model.json", value) for value in values] == [[]] * len(values)
+    for change in ({"fil": "x"}, {"output": {"nam": "x"}}, {"input": {"name": 3}}):
+        assert wrong_in("model.json", values[0] | change)
 
 
 @pytest.mark.parametrize("change", [{"colour": "red"}, {"path": 3}, {"explanation": {"rnk": 3}}])

@@ -5,6 +5,7 @@ from importlib.util import cache_from_source
 from pathlib import Path
 from zipfile import ZipFile
 
+from tests.docs import preloaded
 from tools import wheel
 from tools.wheel import COMMANDS, SCORED, failures, link, prepare, required
 
@@ -26,13 +27,15 @@ def test_a_command_that_fails_and_a_developers_tool_are_named(tmp_path):
     ]
 
 
-def test_the_commands_work_with_the_code_as_it_is(tmp_path):
+def test_the_commands_work_with_the_code_as_it_is(tmp_path, monkeypatch):
     programs = tmp_path / "bin"
     programs.mkdir()
     (tmp_path / "work").mkdir()
-    code = "import sys; from labelgrid.cli import main; sys.exit(main())"
+    python = str(preloaded.folder() / "python")
     program(programs / "python", "exit 1")
-    program(programs / "labelgrid", f"exec {sys.executable} -c '{code}' \"$@\"")
+    program(programs / "labelgrid", f'exec {python} -m labelgrid "$@"')
+    monkeypatch.setattr(sys, "executable", python)
+    monkeypatch.setenv(preloaded.LOADS_LABELGRID, "yes")
     prepare(tmp_path / "work")
     assert failures(programs, tmp_path / "work") == []
     assert failures(programs, tmp_path / "work", SCORED) == []

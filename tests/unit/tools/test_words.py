@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tools import words
-from tools.words import count, faults, hand_written, is_riddle, listed, repeats
+from tools.words import count, faults, hand_written, is_riddle, listed, repeats, unclear
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,18 @@ def test_a_docstring_repeats_a_name_if_it_adds_at_most_two_words() -> None:
     assert repeats("_names_of_tasks", "The names of the tasks.")
     assert not repeats("_names", "The names by task, as the ledger has sorted them.")
     assert not repeats("_names", "The names.\n\nSorted by code point, as the ledger needs.")
+
+
+def test_tangled_sentences_and_parameters_without_a_noun_are_unclear() -> None:
+    text = (
+        "Draw pairs.\n\nThose of it that its others draw are none of them. Pairs are drawn once.\n\n"
+        "Args:\n    seed: of the draw.\n    query: that found it.\n    budget: the budget of a query.\n"
+    )
+    assert list(unclear(text)) == [
+        "Those of it that its others draw are none of them.",
+        "seed: of the draw.",
+        "query: that found it.",
+    ]
 
 
 def plant(root: Path, text: str, page: str = "A sentence.\n") -> Path:
@@ -48,6 +60,17 @@ def test_riddles_and_repeated_names_above_the_limits_are_told(tmp_path: Path) ->
     told = list(listed(root, "src/labelgrid"))
     assert told[0].startswith("src/labelgrid/module.py:2: _cells_of_tasks: repeats its name")
     assert told[1].startswith("src/labelgrid/module.py:4: changed: riddle")
+
+
+def test_unclear_sentences_above_the_limit_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "MOST_UNCLEAR", 0)
+    root = plant(tmp_path, '"""Pairs.\n\nArgs:\n    seed: of the draw.\n"""\n')
+    assert faults(root)[0].startswith("sentences that are unclear: 1, at most 0")
+    assert list(listed(root, "src")) == [
+        "src/labelgrid/module.py:1: (module): unclear: seed: of the draw."
+    ]
 
 
 def test_the_figures_of_each_package_and_of_all_are_printed(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_known_labels_are_fed_in_and_change_the_other_tasks_alone(parts):
         def label(self, image_id, task):
             return source_of(made).label(image_id, task) if task.name == "depth" else None
 
-    plain, fed = run(parts).flat(), run(parts, known=DepthOnly()).flat()
+    plain, fed = run(parts).flat(), run(parts, known_source=DepthOnly()).flat()
     assert plain["depth/RMSE"] == fed["depth/RMSE"]
     assert plain["normals/mErr"] != fed["normals/mErr"]
 

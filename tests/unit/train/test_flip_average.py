@@ -66,7 +66,7 @@ def batch_of(parts, known=()):
         return {name: source.label(image_id, task) for name, task in chosen.items()}
 
     (batch,) = eval_batches(
-        source, found, made.names, DATA, batch=3, known=labels if known else None
+        source, found, made.names, DATA, batch=3, known_labels=labels if known else None
     )
     return batch
 

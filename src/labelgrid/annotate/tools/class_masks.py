@@ -48,9 +48,9 @@ class _Mask:
 class ClassMasksConnector:
     """Reads folders of masks, each of one class or instance. It only receives.
 
-    A mask is named `IMAGE_CLASS.png`, `IMAGE_CLASS_3.png`, `IMAGE/CLASS.png` or `CLASS/IMAGE.png`;
-    or `labels.csv`, with the columns `image`, `task`, `path` and, if the file's name does not end
-    in it, `class`, says what it shows, as it must for the files of Label Studio's brush.
+    A mask is named `IMAGE_CLASS.png`, `IMAGE_CLASS_3.png`, `IMAGE/CLASS.png` or `CLASS/IMAGE.png`.
+    Or a `labels.csv` with the columns `image`, `task` and `path` says what each mask shows, with
+    `class` if the file's name does not end in it; Label Studio's brush files always need that list.
 
     See `labelgrid.annotate.connector.Connector`.
     """

@@ -1,8 +1,8 @@
 """Sends requests as a COCO data set, and reads the regions of COCO's "instances" files.
 
 A region is drawn by polygons (several rings are one region) or by run lengths, compressed or not;
-later ones cover earlier ones. A crowd (`iscrowd`) is a region as any other: COCO's crowds say that
-objects of a class were not told apart, not that their pixels are of no class.
+later ones cover earlier ones. A crowd (`iscrowd`) is a region like any other: in COCO, a crowd
+means that objects of a class were not told apart, not that the pixels have no class.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Sends requests to CVAT, and reads its format "CVAT for images 1.1", with masks and polygons.
 
-Boxes and ellipses are regions, too, turned ones as well. Regions of a higher z-order cover those of
-a lower one, and later ones earlier ones. Points, lines, cuboids and skeletons cover no pixels and
-are refused, and so are tracks of videos.
+Boxes and ellipses are regions, too, turned ones as well. Regions of a higher z-order cover lower
+regions, and later regions cover earlier ones. Points, lines, cuboids and skeletons cover no pixels
+and are refused, and so are tracks of videos.
 """
 
 import json

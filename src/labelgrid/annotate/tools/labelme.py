@@ -1,8 +1,8 @@
 """Reads the regions of LabelMe's JSON files, one an image.
 
-Polygons, rectangles, circles and masks cover the pixels that LabelMe's own `shape_to_mask` gives
-them; later ones cover earlier ones. It gives lines and points a width of its own choice, which is
-no label: they are refused.
+Polygons, rectangles, circles and masks cover the pixels of LabelMe's own `shape_to_mask`; later
+shapes cover earlier ones. Lines and points are refused: LabelMe would draw them with an arbitrary
+width, which is no label.
 """
 
 import base64

@@ -1,7 +1,7 @@
 """Reads the coloured class masks of Pascal VOC and of CVAT's "Segmentation mask 1.1".
 
-The colours' names come from the file labelmap.txt; without it they are those of VOC's 20 classes.
-Black is the class "background" if a task has it, and else not labelled, as is VOC's pale border.
+The colours' names come from the file labelmap.txt, or else from VOC's 20 classes. Black is the
+class "background" if a task has it, and else not labelled, as is VOC's pale border.
 """
 
 import os
@@ -52,8 +52,8 @@ class VocConnector:
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
         """Read all masks of a folder.
 
-        Images that a list names without a mask, and those with black pixels alone, count as
-        images in which nobody drew.
+        Images in a list without a mask, and images with only black pixels, count as images in which
+        nobody drew.
         """
         root = _root(answer, MASKS)
         if root is None:

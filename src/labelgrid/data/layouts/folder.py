@@ -46,7 +46,7 @@ class FolderDataset:
             share the rest.
         image_folder: the folder of images below the root.
         label_folder: the folder of labels below the root.
-        cameras: from `camera.toml`; None: unknown.
+        cameras: the cameras in `camera.toml`; None: unknown.
     """
 
     root: Path

@@ -112,7 +112,8 @@ class Nyud(ImagesById):
     def camera(self, image_id: str, size: Size) -> Camera | None:
         """As `CameraSource.camera`: that of NYUv2's frames.
 
-        An image of their shape is taken as a whole frame, resized; that of another one is unknown.
+        An image of the frames' shape is taken as a whole frame, resized; an image of another shape
+        has an unknown camera.
         """
         height, width = size
         if height * SIZE[1] != width * SIZE[0]:

@@ -1,8 +1,8 @@
 """Runs jobs in processes of this machine.
 
-They are forks of one server process that has loaded what they need, so each of them starts at once.
-Each does one job after another, and ends with the process that started it; one whose job did not
-end well is replaced.
+The processes are forks of one server process that has loaded all modules, so each starts at once.
+Each process does one job after another, and ends with the process that started it; a process whose
+job fails is replaced.
 """
 
 import os

@@ -1,9 +1,9 @@
 """Runs jobs on Ray: on this machine, or on a running cluster (`ray:ADDRESS`).
 
-Workers are loaded once and then do one job after another. One that dies is replaced, and its job is
-begun again by whoever wanted it. Needs the extra `ray`. A cluster of this machine listens on
-loopback alone, and ends with the process that started it. Who can reach a cluster's ports can run
-any code on it: see the page on security.
+Workers are loaded once and then do one job after another. A process that dies is replaced, and
+whoever ordered its job begins the job again. Needs the extra `ray`. A cluster of this machine
+listens on loopback alone, and ends with the process that started it. Who can reach a cluster's
+ports can run any code on it: see the page on security.
 """
 
 import os
@@ -108,7 +108,7 @@ class Ray:
     Args:
         preload: the module that workers load before their first job.
         workers: their number.
-        address: of a running cluster, as Ray takes it; "" starts one on this machine.
+        address: the address of a running cluster, as Ray takes it; "" starts one on this machine.
         share: the jobs that are started here.
     """
 

@@ -1,9 +1,9 @@
 """Does a share of the jobs in each task of a SLURM array job.
 
-The same command runs in every task. It takes its share by the variables `SLURM_ARRAY_TASK_ID` and
-`SLURM_ARRAY_TASK_COUNT`, and speaks with no scheduler: any program that sets them can start it. The
-shares meet in the files of a folder that all machines see. In a task, jobs run in processes, as
-everywhere.
+The same command runs in every task. The share comes from the variables `SLURM_ARRAY_TASK_ID` and
+`SLURM_ARRAY_TASK_COUNT`. No scheduler is contacted: any program that sets the variables can start
+the job. The shares meet in the files of a folder that all machines see. In a task, jobs run in
+processes, as everywhere.
 """
 
 import os

@@ -182,7 +182,7 @@ def to_regions(label: LabelArray, _options: Options) -> RegionMap:
 def recognise(path: Path) -> Recognition | None:
     """Recognise a file of 1 bit, or of 8 bits; a PNG, if its first rows hold 0 and 255 alone.
 
-    If they hold one of the two, it may as well be another map.
+    If a file holds only one of the two values, it may also be another kind of map.
     """
     head = head_of(path, EXTENSIONS)
     if head is None or head.channels != 1 or head.palette:

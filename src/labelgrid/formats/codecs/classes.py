@@ -221,7 +221,7 @@ def _of_colours(stored: Array, path: Path, options: Options) -> NDArray[np.int32
 def _annotated_classes(text: str, path: Path, options: Options) -> Bools:
     """Bool [names]: the classes that a file's text names.
 
-    A class with others merged into it counts if all of them are named.
+    A class with other classes merged into it counts if all of them are named.
     """
     lines = [line.strip() for line in text.splitlines()]
     names = [line for line in lines if line]

@@ -51,8 +51,8 @@ class Options(Container):
             numbers; other integers are refused.
         disparity: the values grow toward the camera.
         maximum: a label with a larger valid value is refused, in metres (or the disparity's unit).
-        ignore: numbers in files, before the scale, that mean "not measured" besides those that
-            always do: 0 and below, NaN, infinite, 1e10. Such as 65504 or 65535, the largest number
+        ignore: numbers in files, before the scale, that mean "not measured" in addition to the
+            usual ones: 0 and below, NaN, infinite, 1e10. Such as 65504 or 65535, the largest number
             of a type.
     """
 
@@ -211,7 +211,8 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     """Write by the path's extension: .png rounds to 16-bit steps, .npy and .tiff hold float32.
 
     Pixels that are not valid become 0. A valid value below half a step of a PNG becomes one step,
-    so that it stays valid; so does the next number for one that is declared as not measured.
+    and stays valid. Likewise, a value that would be written as a number declared as "not measured"
+    becomes the next number.
 
     Raises:
         LabelError: a value exceeds 65535 steps of a PNG, or the disk reports an error.

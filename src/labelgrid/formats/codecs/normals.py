@@ -282,7 +282,7 @@ def normalise_vectors(
         vector: as the file has them.
         path: the file.
         axes: where its axes point, a key of `AXES`.
-        void: says which vectors are not valid, for a label without valid ones.
+        void: a function that tells which vectors are not valid, for a label without valid ones.
         shortest: the length of a vector that is not valid, at most.
 
     Raises:

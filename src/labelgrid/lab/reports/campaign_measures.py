@@ -161,8 +161,8 @@ def _measure_at(
 ) -> CampaignMeasure:
     """A measure that compares strategies at an ending.
 
-    Between rounds a pair has two further readings: one strategy on its line, the other at its next
-    round.
+    Between rounds a pair has two further readings: one strategy by interpolation, the other at its
+    next round.
     """
     values = _values(ending.networks, value_of)
     after = _values(ending.next_networks, value_of)

@@ -31,7 +31,7 @@ class MeanDifference:
         rounds_bought: the number of the strategy's rounds, from 0.
         seeds: the number of pairs.
         at: the labels or the cost where both are read, mean over seeds.
-        mean: of the paired differences, strategy minus reference.
+        mean: the mean of the paired differences, strategy minus reference.
         low, high: its 95 % bootstrap interval, or the smallest and the largest difference with too
             few pairs. Between rounds it spans that with the value after the next round, too.
     """
@@ -77,8 +77,8 @@ def mean_differences(
 
     They are over finished runs of both. Each seed is read at the labels (or cost) of the strategy's
     round, on straight lines between the rounds of the reference. A round beyond the reference's end
-    is read at that end, once. Rounds that are read between the first two points of a curve, in any
-    seed, are left out, as are those that not all seeds have.
+    is read at that end, once. Left out are rounds that are read between the first two points of a
+    curve in any seed, and rounds that some seed lacks.
     """
     runs = results.finished(strategy)
     reference_runs = results.finished(reference)
@@ -168,7 +168,7 @@ def difference_blocks(
     """The curves of the differences to the reference, against labels and against cost.
 
     An empty list if no strategy has a difference after a round. Each strategy with a curve has a
-    line, even if it has no points, so that it has the colour of its curve.
+    line, even without points, so that colours match those of the curves.
     """
     strategies = [strategy for strategy in results.strategies if results.of(strategy)]
     has_bands = len(strategies) <= MAX_BANDS

@@ -36,11 +36,11 @@ class Ending:
     """The metrics of finished runs at a place of the curves, for comparisons.
 
     Args:
-        name: of the place, such as "after the last round".
+        name: the name of the place, such as "after the last round".
         method: how the values are read there, as a sentence.
         networks: their metrics by strategy and seed.
-        next_networks: where the place lies between rounds, those of the rounds that follow it. A
-            curve that flattens lies between the two.
+        next_networks: if the place lies between rounds, the networks of the next rounds. A curve
+            that flattens lies between the two.
         rounds: the costs of the rounds around the place, by strategy and seed.
         given: whether no run bought labels: what each has was given to it.
     """
@@ -104,9 +104,9 @@ def last_round_ending(results: PointResults) -> Ending:
 def equal_cost_ending(results: PointResults) -> Ending:
     """The metrics of each seed at the largest cost that all finished runs reach.
 
-    They are linear between rounds. Runs of one network, of fewer tasks (they have no `loss_mtl`),
-    or that start above this cost are left out. No networks if all runs of each seed end at the same
-    cost: then they are those after the last round.
+    They are linear between rounds. Left out are runs of a single network with fewer tasks (they
+    have no `loss_mtl`), and runs that start above this cost. No networks if all runs of each seed
+    end at the same cost: then they are those after the last round.
     """
     networks: dict[str, dict[int, Measurement]] = {name: {} for name in results.strategies}
     next_networks: dict[str, dict[int, Measurement]] = {name: {} for name in results.strategies}
@@ -147,7 +147,7 @@ def equal_cost_ending(results: PointResults) -> Ending:
 def metrics_at_cost(measured: Sequence[Measurement], cost: float) -> Measurement:
     """The metrics of a run at a cost, on straight lines between its networks.
 
-    Those at either end beyond them.
+    Outside their range, the metrics of the nearest network.
 
     Example:
         >>> first = Measurement(

@@ -23,7 +23,8 @@ class BestArm:
     Args:
         rounds_bought: the number of rounds, from 0.
         arm: its name.
-        networks: its networks after that round, one for each seed in which all arms got this far.
+        networks: the arm's networks after that round, for each seed in which all arms reached the
+            round.
     """
 
     rounds_bought: int

@@ -17,8 +17,8 @@ class PairValues:
     """The values by which two strategies are compared.
 
     Args:
-        pair: of the same seeds in the same order.
-        further: other readings of them, where they are not known exactly; see `compare`.
+        pair: the pair of the same seeds in the same order.
+        further: other readings of the values, if these are not known exactly; see `compare`.
         why_not: why they are shown and not tested; "" if they are tested.
     """
 
@@ -38,11 +38,11 @@ class CampaignMeasure:
     """A measure of whole campaigns.
 
     Args:
-        name: of the measure.
+        name: the name of the measure.
         method: how it is computed, as a sentence.
-        unit: of its values.
+        unit: the unit of its values.
         better: whether higher or lower is better.
-        values: by strategy and seed, as they are shown.
+        values: the values as shown, by strategy and seed.
         pair_values: the values by which two strategies are compared.
     """
 

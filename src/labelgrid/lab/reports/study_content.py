@@ -22,10 +22,10 @@ class RunResult:
         key: its name, unique in the study.
         kind: start, strategy or full.
         strategy: its name.
-        seed: of the run.
+        seed: the seed of the run.
         measured: the metrics of its networks, in order; all strategies of a seed share the first
             network.
-        state: of the run.
+        state: the state of the run.
         fault: why it failed.
         expected: the number of networks it trains at most.
         point: the values of recipe keys that it depends on, as text.
@@ -65,14 +65,15 @@ class PointResults:
 
     Args:
         point: its values of recipe keys, as text; "" without a grid.
-        strategies: in display order.
+        strategies: the strategies in display order.
         runs: all runs of the point.
-        details: of one run of each strategy.
-        best_of: by name, the arms of which the best after each round is shown in hindsight.
-        single: by name and seed, networks of one task each with the same initial labels, as one:
-            each task's metrics are those of its network.
-        single_of: by strategy, the name of those with its initial labels; "full": of those with
-            every label.
+        details: facts about one run of each strategy.
+        best_of: groups of arms by name; the report shows the best arm of a group after each round,
+            in hindsight.
+        single: networks of one task each with the same initial labels, joined as one, by name and
+            seed: each task's metrics come from the task's own network.
+        single_of: for each strategy, the name of the networks with the strategy's initial labels;
+            "full": with every label.
     """
 
     point: str
@@ -126,13 +127,13 @@ class StudyReport:
     """The content of a study's report.
 
     Args:
-        name: of the study.
+        name: the name of the study.
         made: when the report was made, as text.
         about: settings and versions, one per line.
-        headlines: by task, the metric of its curve.
-        costs: by task, the cost of a label.
+        headlines: the metric of each task's curve.
+        costs: the cost of a label of each task.
         reference: the strategy that the others are compared with.
-        points: of the study's grid.
+        points: the points of the study's grid.
         hints: what each section lacks.
         notes: what limits the comparison of its runs.
     """

@@ -59,11 +59,11 @@ class StudyFolder:
     """The content of a study's folder.
 
     Args:
-        path: of the folder.
+        path: the path of the folder.
         study: its settings.
         kept: the values of `study.json`.
         endings: the entries of `runs.json`, by run key.
-        records: of all runs, by run key, for those whose folders are not here.
+        records: the records of all runs, by run key, for those whose folders are not here.
     """
 
     path: Path
@@ -164,7 +164,7 @@ def _point_results(folder: StudyFolder, point: Values) -> PointResults:
 def _single_task(
     runs: Sequence[Run], run_results: Sequence[RunResult]
 ) -> dict[str, dict[int, Measurement]]:
-    """By name and seed, the single-task networks, joined by `_join_tasks`."""
+    """The joined single-task networks by name and seed, see `_join_tasks`."""
     networks: dict[tuple[str, int], list[Measurement]] = {}
     for run, result in zip(runs, run_results, strict=True):
         if run.task and result.measured:

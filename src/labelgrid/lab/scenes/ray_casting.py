@@ -37,7 +37,7 @@ class RayHits:
 def cast(scene: Scene, size: Size) -> RayHits:
     """Cast a scene's rays for a picture of (height, width).
 
-    Of solids at the same depth, the first counts.
+    Where solids have the same depth, the first counts.
     """
     rays = ray_directions(scene.fov, size)
     solid = np.full(size, -1, np.int64)

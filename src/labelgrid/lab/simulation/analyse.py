@@ -31,7 +31,7 @@ class AnalysisResult:
     """The result of an analysis.
 
     Args:
-        name: of the analysis.
+        name: the name of the analysis.
         findings: the numbers, each of one run, in the order of the runs.
         means: their means over seeds.
         files: the written files: two tables, then drawings.
@@ -65,10 +65,10 @@ def analyse(
     The study is not changed.
 
     Args:
-        folder: of the study.
-        name: of the analysis, a plug-in of `labelgrid.lab.simulation.analyses`.
+        folder: the folder of the study.
+        name: the name of the analysis, a plug-in of `labelgrid.lab.simulation.analyses`.
         out: a folder for its tables and drawings; None writes nothing.
-        options: of the analysis.
+        options: the options of the analysis.
         progress: receives the progress.
         strategies: only the runs of these arms or strategies, with their single-task networks, are
             read and must be finished; () is all runs.

@@ -35,10 +35,10 @@ class InitialLabels:
             each task; "random": a random number of labels per image, from 1 to one less than the
             tasks, each equally likely; "shares": one label per image, tasks in the ratio of
             `shares`; "cells": the cells listed in `file`; "ledger": the labelled cells of an
-            existing project; "published": those of a split file of MTPSL.
+            existing project; "published": the cells of a split file of MTPSL.
         images: how many images; 0: the whole pool; None: the study's `initial`. Not used by plans
             with a file.
-        tasks: of the plan "images", the tasks whose labels each image has; all if empty.
+        tasks: for the plan "images", the tasks whose labels each image has; all if empty.
         shares: task -> its share, such as { semseg = 1, depth = 9 }.
         file: its path, absolute or below the data set's root: of "cells" a CSV file with the
             columns image and task, of "ledger" the folder of a project or of a study's run, of
@@ -93,7 +93,7 @@ class Arm:
 
     Args:
         strategy: a strategy, one of the study's variants, or a table with name and options.
-        tasks: which of the study's tasks; all if empty.
+        tasks: the tasks of the arm; empty: all of the study.
         initial: the labels it starts with; None: the study's `initial` images with all labels.
         rounds: how many budgets it spends; None: the study's.
         changes: overrides of the recipe; they take precedence over the study's `grid` and

@@ -173,8 +173,8 @@ def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: P
 def _planned_cells(project: ProjectFolder, run: Run, study: Study) -> list[Cell]:
     """List or draw the cells of an initial plan, unless the plan buys all labels of images.
 
-    They are drawn with all tasks of the run's arm, so that a network of one task has the same
-    labels of this task as the arm.
+    The draw uses all tasks of the run's arm, so that a network of one task has the arm's labels of
+    this task.
     """
     plan = run.initial(study)
     assert project.settings.oracle is not None

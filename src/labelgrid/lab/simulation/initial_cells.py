@@ -77,7 +77,7 @@ def _random_labels(
 ) -> list[Cell]:
     """Draw from 1 to K - 1 labels of K tasks for each image, each number equally likely.
 
-    Of one task, each image has the label.
+    With a single task, each image has the label.
 
     Source: MTPSL section 4, random labels.
     """

@@ -199,7 +199,7 @@ def _measure_each(
             source=HiddenLabels(data, question.known),
             image_ids=question.images,
             data=context.recipe.data,
-            known=bool(question.known),
+            feed_known=bool(question.known),
             progress=progress,
         )
         for image, raws, frame in outputs:
@@ -243,7 +243,7 @@ def _measure(
         data=recipe.data,
         objective=recipe.objective,
         workers=recipe.train.workers,
-        known=HiddenLabels(data, question.known) if question.known else None,
+        known_source=HiddenLabels(data, question.known) if question.known else None,
         progress=_Advance(progress),
     )
 

@@ -17,7 +17,7 @@ class OtherShares:
     """What of a study is not done here.
 
     Args:
-        jobs: of all runs, by key, in an order that is the same for all shares.
+        jobs: the jobs of all runs, by key, in an order that is the same for all shares.
         share: what is done here.
     """
 

@@ -37,7 +37,7 @@ SHOWN = 5
 def widen_study(study: Study, old: Study) -> Study:
     """Add the strategies, seeds, rounds, `full` and `single` of the folder's study to another one.
 
-    So all runs of the folder are resumed. Arms that the other one no longer has are left out.
+    So all runs of the folder are resumed. Arms that the other study no longer has are left out.
     """
     removed = old.arms.keys() - study.arms.keys()
     kept = [name for name in old.strategies if name not in removed]
@@ -77,7 +77,7 @@ def check_same(
     Args:
         request: the request of all runs of the folder.
         runs: its runs.
-        identities: of the runs, without the images.
+        identities: the identities of the runs, without the images.
         images: the digest of its images; "" if it is not known yet.
 
     Returns:

@@ -128,7 +128,7 @@ class Identities:
     def changes(self, key: str, now: "Identities") -> list[Difference]:
         """Find what has changed in the identity of a run.
 
-        What has changed alike in the run and in the one it continues is named once.
+        A change that the run shares with the run it continues is named once.
         """
         changed = []
         for difference in differences(self.of_run(key), now.of_run(key)):

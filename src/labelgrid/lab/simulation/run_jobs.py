@@ -104,7 +104,7 @@ class Job:
         folder: the folder of its project.
         start: the folder of the project it continues, or None.
         max_work: its work, at most.
-        records: of an earlier study, instead of a folder: it need not run.
+        records: the records of an earlier study, instead of a folder: the run need not be repeated.
     """
 
     run: Run

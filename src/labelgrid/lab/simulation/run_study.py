@@ -269,7 +269,8 @@ def locked_study(out: Path, share: Share) -> Iterator[StudyLock]:
 
     Args:
         out: the study's folder.
-        share: of the runs; other shares may hold the lock, too, but no call that does all runs.
+        share: the share of the runs; other shares may hold the lock, too, but no call that does all
+            runs.
 
     Raises:
         ProjectError: another process holds it, or the disk refuses the folder.

@@ -86,7 +86,7 @@ class Runner:
     """Executes jobs in parallel, each after the start, and follows the jobs' folders.
 
     Args:
-        jobs: by key; a job whose `start` is another job's folder waits for it.
+        jobs: the jobs by key; a job whose `start` is another job's folder waits for it.
         show: called a few times a second with the statuses by key.
         say: called with each message of the runs, once for each arm; messages that differ in
             numbers are one.
@@ -106,7 +106,7 @@ class Runner:
     def run(self) -> Statuses:
         """Run until every job is done, stopped or failed; returns the final statuses.
 
-        Jobs of other shares, and those that continue them in vain, stay as they are: waiting.
+        Jobs of other shares, and jobs that wait for such a job, stay in the state "waiting".
         """
         self._others = OtherShares(jobs=self.jobs, share=self.executor.share)
         for key, job in self.jobs.items():

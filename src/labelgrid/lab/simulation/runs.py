@@ -29,12 +29,12 @@ class Run:
         kind: an arm's campaign, a start, `full`, or a network of one task.
         name: the arm's name, or "start", "start.ARM", "full", "single.TASK", "single.ARM.TASK" or
             "single.full.TASK".
-        seed: of all its draws.
+        seed: the seed of all its draws.
         point: its values of recipe keys, as in the grid: `{"train.steps": 500}`.
-        start_arm: of a start, the arm with its tasks, initial labels and overrides; "" is the study
-            itself. Of a network of one task, the arm (or `FULL`) with its initial labels; it has
-            the study's overrides.
-        task: of a network of one task, this task.
+        start_arm: for a start, the arm with its tasks, initial labels and overrides; "" is the
+            study itself. For a network of one task, the arm (or `FULL`) with its initial labels,
+            and the study's overrides.
+        task: the task of a network of one task.
     """
 
     kind: Kind
@@ -58,7 +58,7 @@ class Run:
     def shown(self) -> str:
         """The name under which messages are shown.
 
-        It is the arm's, or the one that an arm's single-task networks share.
+        The name of the arm, or the name shared by single-task networks of several arms.
         """
         if self.task:
             return single_name(self.start_arm)
@@ -132,7 +132,7 @@ class Run:
     def networks(self, study: Study) -> int:
         """The number of networks that the run is measured with, at most.
 
-        These are its own and the one it continues.
+        The result holds the run's own networks and the networks of the run that it continues.
         """
         return self.rounds(study) + (self.kind == "strategy")
 

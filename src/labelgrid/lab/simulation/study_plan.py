@@ -23,7 +23,7 @@ class StudyPlan:
     Args:
         request: what is run, with the strategies, seeds and rounds of the folder.
         jobs: the job of each run, by key.
-        identities: of the runs, without the digest of the images.
+        identities: the identities of the runs, without the digest of the images.
         left: run key -> remaining work.
         note: what the request did not ask for, in words; "" if there is nothing.
         missing: the error with which the study would not run, as weights that its networks start

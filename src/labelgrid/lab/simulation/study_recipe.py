@@ -52,14 +52,14 @@ class Study:
     Args:
         data: the data set's layout, a plug-in of `labelgrid.data`; its root is given when the study
             is run.
-        tasks: by name, as in a file of tasks.
-        only: which of these tasks are used; all if empty.
+        tasks: the tasks by name, as in a file of tasks.
+        only: the tasks that are used; all if empty.
         pool: the split whose labels are hidden until they are bought.
         test: the split to measure on.
         val: the split for model choice and for `until`; "" uses none.
         initial: the number of images that have all labels from the start, the same images for all
             runs of a seed.
-        budget: of a round, in `unit`.
+        budget: the budget of a round, in `unit`.
         unit: what the budget counts: labels, images or cost.
         rounds: the number of budgets.
         pairs: the number of images of which the first budget buys all labels that relations
@@ -70,8 +70,8 @@ class Study:
         full: also train once per seed on every label of the pool.
         single: also train networks of one task each on the arms' initial labels, and with `full` on
             every label.
-        threads: of each run. Sums depend on it in their last digits, so it belongs to the study,
-            not to a machine.
+        threads: the threads of each run. Sums depend on it in their last digits, so it belongs to
+            the study, not to a machine.
         group: a regular expression on image ids; images of one group stay together.
         spend: end a run once its labels, including those of val, cost this much; 0: no limit.
         until: end a run once these val metrics are reached, such as { "semseg/mIoU" = 40.0 }.
@@ -83,8 +83,8 @@ class Study:
             run.
         changes: overrides of the recipe and of the grid, by kind of run: changes.full.train.steps
             is the length of `full`.
-        best_of: by name, the arms of which the report shows the best after each round, chosen in
-            hindsight.
+        best_of: groups of arms by name; the report shows the best arm of a group after each round,
+            chosen in hindsight.
     """
 
     data: str
@@ -335,8 +335,8 @@ def texts_of(values: Values, key: str) -> dict[str, str]:
 def study_of(recipe: str, changes: Values | None = None) -> Study:
     """Read the [simulate] table of a recipe.
 
-    It overrides the table of the recipe that this one extends, and `changes` override both. If it
-    has arms and names no strategies, its arms are compared.
+    The table overrides the table of the extended recipe; `changes` override both. If it has arms
+    and names no strategies, its arms are compared.
 
     Raises:
         RecipeError: the recipe has none, a key is unknown, or a value is wrong.

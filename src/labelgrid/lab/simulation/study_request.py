@@ -111,7 +111,7 @@ def add_dataset_classes(study: Study, root: Path) -> Study:
 
     Args:
         study: as its recipe has it.
-        root: of its data set.
+        root: the root of its data set.
 
     Raises:
         ImageError: the data set cannot be read.

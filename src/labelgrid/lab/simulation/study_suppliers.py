@@ -116,7 +116,7 @@ class SupplierReader:
 
     Args:
         supplier: the supplier.
-        dataset: has the images.
+        dataset: the data set with the images.
         tasks: those of which labels are read.
         declared: how files are read.
         whole: the images whose labels keep the image's extension.

@@ -23,7 +23,8 @@ class SuppliedDigests:
 
     Args:
         request: the request of the study.
-        earlier: of earlier calls: stamps of files whose labels were right, with their digests.
+        earlier: the result of earlier calls: stamps of files whose labels were right, with their
+            digests.
 
     Attributes:
         digests: the same of this call.

@@ -92,9 +92,10 @@ class Mtan(Network):
     `Features.shared` is the decoder's last shared map [b, width, h, w]: each task is predicted from
     its product with the task's last mask. That mask depends on the maps of all stages, too: a
     gradient at `shared` is not all that a task tells the shared layers. Balancers that weigh losses
-    by it work; one that would pass on only a combined gradient of `shared` would not train the rest
-    of the encoder through the masks, and takes `shared_parameters` instead. `levels` are the
-    encoder's five pooled maps. `task_features` are the inputs of the heads' last layers.
+    by `shared` work. A balancer that would pass on only a combined gradient of `shared` would leave
+    the rest of the encoder untrained, because of the masks, and takes `shared_parameters` instead.
+    `levels` are the encoder's five pooled maps. `task_features` are the inputs of the heads' last
+    layers.
 
     The layers between the stages, `between` and `between_up`, are the same for all tasks, but run
     on each task's maps: they are no part of `encoder`, and in training normalise each task's maps

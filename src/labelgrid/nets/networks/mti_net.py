@@ -50,10 +50,10 @@ class ScaleHeads(Exchange):
     """The initial heads and the distillation of one scale.
 
     Args:
-        tasks: by name.
+        tasks: the tasks by name.
         inputs: channels of a task's input.
         width: channels of the scale.
-        options: of the network.
+        options: the options of the network.
     """
 
     def __init__(self, tasks: Tasks, inputs: int, width: int, options: Options) -> None:
@@ -174,7 +174,7 @@ class Propagation(nn.Module):
     the concatenation. `over = "neighbours"` does the same.
 
     Args:
-        names: of the tasks.
+        names: the names of the tasks.
         width: channels of each task's features.
         over: what the softmax runs over: the `"tasks"`, or the `"neighbours"` of the public code.
 

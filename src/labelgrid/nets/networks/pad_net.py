@@ -57,7 +57,7 @@ class PadNet(Network, Exchange):
     def decode(self, features: Features, known: Targets | None = None) -> Output:
         """Run both stages.
 
-        A task's own feature does not depend on its own label; its messages use the others'.
+        A task's own feature does not depend on its own label; messages use the other tasks' labels.
         """
         fused = self.dropout(features.shared)
         heads = {name: body(fused) for name, body in self.initial_bodies.items()}

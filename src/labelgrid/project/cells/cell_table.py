@@ -44,8 +44,8 @@ def each_cell(
         task: only the cells of this task; None: all tasks.
         split: only the cells of this split's images; None: all.
         round: only the cells that this round asked for; None: all.
-        order: of the images, one of `image_orders`; empty: by their ids. Another one takes all
-            rows into memory.
+        order: the order of the images, one of `image_orders`; empty: by their ids. Another one
+            takes all rows into memory.
 
     Raises:
         LedgerError: there is no such state, task or split.

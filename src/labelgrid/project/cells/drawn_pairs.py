@@ -18,8 +18,8 @@ def drawn_pairs(project: ProjectFolder, tasks: Collection[str]) -> list[str]:
     """The training images that queries drew at random as pairs of some tasks, in order.
 
     They are a random sample of the training images, whatever strategies picked. Their labels may
-    still be missing. Images that were drawn for other tasks alone are no pairs of these: a strategy
-    may have picked their labels. Images that were removed or held out since are left out, too.
+    still be missing. Images drawn only for other tasks are no pairs of these tasks: a strategy may
+    have picked their labels. Images that were removed or held out since are left out, too.
 
     Raises:
         LedgerError: the ledger's note is damaged.
@@ -36,7 +36,7 @@ def drawn_pairs(project: ProjectFolder, tasks: Collection[str]) -> list[str]:
 def note_pairs(project: ProjectFolder, image_ids: Sequence[str], tasks: Sequence[str]) -> None:
     """Note that images were drawn as pairs of some tasks.
 
-    Call it in the transaction that requests their cells.
+    Call it in the transaction that requests the pairs' cells.
     """
     if not image_ids:
         return
@@ -82,8 +82,8 @@ def connected_tasks(project: ProjectFolder) -> list[str]:
 def paired_tasks(project: ProjectFolder) -> list[str]:
     """The tasks whose labels an image gets if it is drawn as a pair.
 
-    These are the `connected_tasks`, or, if the recipe declares no relation, the tasks that the
-    shipped relations connect that may hold between them.
+    These are the `connected_tasks`, or, if the recipe declares no relation, the tasks connected by
+    shipped relations that may hold.
 
     Raises:
         RecipeError: no relation is declared and none fits, or the recipe declares a wrong one.

@@ -1,7 +1,7 @@
 """Finds cells whose labels measure something, which annotators draw without a prediction.
 
-Who sees a prediction or a cheap label while drawing is pulled toward it, and what is measured on
-such a label looks better than it is. Loads no torch.
+An annotator who sees a prediction or a cheap label is biased toward it, and values measured on such
+a label look too good. Loads no torch.
 """
 
 from collections.abc import Iterable

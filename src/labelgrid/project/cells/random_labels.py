@@ -124,7 +124,7 @@ class RandomLabels:
         *,
         fewest: int,
     ) -> tuple[list[str], str]:
-        """Of images with labels of some tasks, the drawn ones, or if too few, those not picked."""
+        """Images with labels of all the tasks: the drawn images; if too few, those not picked."""
         both = set(whole).intersection(drawn)
         if len(both) >= fewest:
             return sorted(both, key=image_key), DRAWN

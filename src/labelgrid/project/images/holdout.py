@@ -65,9 +65,9 @@ def hold_out(
 
     Args:
         store: the ledger.
-        seed: of the draw.
+        seed: the seed of the draw.
         count: the least number of images.
-        progress: is told of copies, and if little is left to buy.
+        progress: shows copies, and a warning if little is left to buy.
         fits: the finished trainings; images that they may have used are not drawn.
         new: the images that were added after these trainings.
 
@@ -256,7 +256,7 @@ def families(rows: Sequence[ImageRow]) -> dict[str, str]:
 def images_trained_on(store: Store, rows: Sequence[ImageRow], fits: Sequence[Fit]) -> set[str]:
     """The images that a finished training may have used.
 
-    Those are the ones that ever had a label, or all if a training used all images.
+    Those are the images that ever had a label, or all images if a training used all.
     """
     if not fits:
         return set()

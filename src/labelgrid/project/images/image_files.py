@@ -61,8 +61,7 @@ def find_images(
     Args:
         paths: folders, and lists of paths relative to the list, or of addresses.
         left_out: gets the files whose names cannot be used; None: such a name is an error.
-        roots: returns the roots that images have already: ids of addresses below one of them begin
-            there.
+        roots: returns the existing roots of images: ids of addresses below such a root begin there.
 
     Raises:
         ImageError: a path does not exist or holds no images, or two paths hold different images

@@ -59,7 +59,7 @@ def camera_status(project: ProjectFolder) -> dict[str, Any] | None:
 def take_cameras(images: Path, building: Path, progress: Progress) -> None:
     """Copy the `camera.toml` beside a folder of images into a new project's folder.
 
-    A file that is wrong, or that has a table beside it, is said and not copied.
+    A wrong file, or a file next to a table, is reported and not copied.
     """
     path = images.parent / CAMERAS
     if not os.path.lexists(path):

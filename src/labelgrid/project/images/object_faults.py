@@ -1,6 +1,6 @@
 """Finds images in stores of objects that are missing, unreadable or changed.
 
-An object is read only if the store has another version of it than the one that was read before.
+An object is read only if the store has a newer version than the version read before.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -28,8 +28,8 @@ def object_faults(
     Args:
         rows: images in stores of objects.
         progress: reports the objects that are fetched.
-        ahead: fetch what the cache lacks of the others, if all of them fit into it.
-        cached: fetch no object whose image the cache lacks: whoever reads it finds its fault.
+        ahead: fetch the missing objects, if all fit into the cache.
+        cached: fetch no object that the cache lacks: its fault is found on reading.
 
     Raises:
         StorageError: a store refuses or does not answer, or the cache cannot be written.

@@ -122,7 +122,7 @@ def noted_unusable_images(project: ProjectFolder) -> dict[str, str]:
 def _remote_faults(rows: Sequence[ImageRow], progress: Progress, *, ahead: bool) -> dict[str, str]:
     """The faults of images in stores of objects, by image.
 
-    With `ahead` what the cache lacks is fetched; otherwise whoever reads it finds its fault.
+    With `ahead`, missing objects are fetched into the cache; otherwise faults are found on reading.
     """
     if not rows:
         return {}

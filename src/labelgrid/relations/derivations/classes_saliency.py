@@ -1,10 +1,10 @@
 """Derives the salient object from classes, such as people.
 
-Which classes these are, `relate` finds on true labels of both.
+`relate` finds the classes from images with true labels of both tasks.
 
-In an image without these, something else may be salient: nothing is valid. Of predicted
-probabilities, it is the sum of those of the classes; an image is without them if it is below 0.5
-everywhere.
+In an image without such classes, something else may be salient: no pixel is valid. With predicted
+probabilities, saliency is the sum of the probabilities of the salient classes; an image has none if
+the sum is below 0.5 everywhere.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Options:
     Args:
         classes: the classes whose pixels are salient; where there are some, those of all others are
             not.
-        others: the classes whose pixels are not salient, such as a background; if there are any,
-            those of all other classes are salient, and `classes` says nothing.
+        others: the classes whose pixels are not salient, such as a background; if given, all other
+            classes are salient, and `classes` is ignored.
     """
 
     classes: tuple[str, ...] = ("person",)
@@ -111,8 +111,9 @@ def _finder(reads: Sequence[TaskDef], _gives: TaskDef) -> OptionFinder:
 def _proposed(counts: Ints, names: Sequence[str]) -> list[Values]:
     """Options by counts [classes, 2] of pixels that are not salient and of salient pixels.
 
-    The first has the largest IoU over all pixels: a class adds to that if the share of its pixels
-    that is salient is larger than the IoU without it. The shorter list of classes is taken.
+    The first set of classes has the largest IoU over all pixels: adding a class raises the IoU if
+    the salient share of the class's pixels is larger than the IoU without the class. The shorter
+    list of classes is taken.
     """
     total = counts.sum(1)
     fractions = counts[:, 1] / np.maximum(total, 1)

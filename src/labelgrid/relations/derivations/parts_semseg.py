@@ -1,7 +1,7 @@
 """Derives classes from parts, such as parts of people: a pixel of a part has the owner's class.
 
-Of the other pixels nothing is known: they are not valid. Any classes may take the place of parts:
-`relate` finds on true labels of both which class each lies in.
+The other pixels are unknown, and not valid. Any classes may take the place of parts: `relate` finds
+on true labels of both which class each lies in.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ class Options:
     Args:
         person: the class, of the derived label, that parts belong to; "": only `owners` says it.
         background: the class, of parts, of the pixels without parts; "": there is none.
-        owners: part -> the class that it belongs to, of those that are not a person's.
+        owners: part -> the class that owns the part, for parts that are not a person's.
     """
 
     person: str = "person"

@@ -2,10 +2,10 @@
 
 People often leave the borders of objects unlabelled. Such thin gaps are filled first, each pixel
 with the nearest class; of equally near ones, with the first of the list. So the edge runs through
-the middle of the gap. What lies deep in wider gaps, or beside these, is not valid.
+the middle of the gap. Pixels deep in wider gaps, or beside such gaps, are not valid.
 
-Of predicted probabilities, an edge is as sure as the classes change: 1 - the overlap of the
-probabilities of a pixel and of the neighbour that is least like it. Soft borders are not valid.
+With predicted probabilities, an edge is as sure as the classes change: 1 - the overlap of the
+probabilities of a pixel and of its least similar neighbour. Soft borders are not valid.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Options:
         reach: gaps are filled up to so many pixels from the labelled ones, so those of at most
             twice this width are closed.
         side: the pixels beside a border that the task's labels mark: `"both"`; `"first"`, those
-            left of it or above; `"second"`, those right of it or below; `"either"`, one of them,
-            but not known which: then those of the class that is first in the list are edges, and
-            those across the border are not valid.
+            left of it or above; `"second"`, those right of it or below; `"either"`, an unknown one
+            of both: the pixels of the class that comes first in the list are edges, and the pixels
+            across the border are not valid.
     """
 
     reach: int = 4

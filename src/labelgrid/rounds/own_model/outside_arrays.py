@@ -29,11 +29,11 @@ def shapes_of(arrays: Arrays) -> dict[str, tuple[int, ...]]:
 
 def expected_arrays(tasks: Tasks) -> str:
     """A sentence on what a file can hold."""
-    known = []
+    expected = []
     for name, task in tasks.items():
         contents = CONTENT_NAMES[_is_soft(task)]
-        known.append(f"'{name}.{contents[0]}' [{task.channels}, h, w]")
-    return f"A file holds floats: {join_names(known)}; or [passes, …] of several passes."
+        expected.append(f"'{name}.{contents[0]}' [{task.channels}, h, w]")
+    return f"A file holds floats: {join_names(expected)}; or [passes, …] of several passes."
 
 
 def array_faults(arrays: Arrays, tasks: Tasks) -> Iterator[str]:
@@ -57,8 +57,8 @@ def _array_fault(name: str, array: Array, tasks: Tasks) -> str:
         if array.ndim != 1 or not array.size:
             fault = f"'{FEATURES}' are a vector [d]; these are {shape_text(array)}."
     elif task_name not in tasks or content not in CONTENTS:
-        known = [f"{other}.{CONTENT_NAMES[_is_soft(tasks[other])][0]}" for other in tasks]
-        return f"No array has the name '{name}'. Names are such as {join_names(known)}."
+        examples = [f"{other}.{CONTENT_NAMES[_is_soft(tasks[other])][0]}" for other in tasks]
+        return f"No array has the name '{name}'. Names are such as {join_names(examples)}."
     else:
         fault = _shape_fault(name, array, tasks[task_name])
     if fault:

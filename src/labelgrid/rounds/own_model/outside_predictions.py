@@ -79,9 +79,9 @@ class OutsidePredictions:
     """The predictions of a folder, read image by image.
 
     Args:
-        files: of the folder.
-        context: has the tasks and the images.
-        shapes: by the name of each array, what all files have in common; see `shapes_of`.
+        files: the files of the folder.
+        context: the context, with tasks and images.
+        shapes: what all files have in common, by the name of each array; see `shapes_of`.
         first: the name of the file that they are of.
         whole: the images whose files keep the image's extension; see `naming.whole_names`.
     """
@@ -162,7 +162,7 @@ class OutsidePredictions:
         for image_id in image_ids:
             name = self._name(image_id)
             texts, upright = self._faults(image_id)
-            faults += [Fault(name, what) for what in texts]
+            faults += [Fault(name, text) for text in texts]
             height, width = self._size(image_id)
             oblong += height != width
             if not upright:
@@ -214,8 +214,8 @@ class OutsidePredictions:
         lines = fault_lines(faults)
         missing = sum(fault.what == "There is no such file." for fault in faults)
         if missing:
-            known = {self._name(image_id) for image_id in self.context.source.images()}
-            others = sorted(self.files.names - known)
+            image_names = {self._name(image_id) for image_id in self.context.source.images()}
+            others = sorted(self.files.names - image_names)
             if others:
                 lines.append(f"Files that are of no image: {join_names(others, 3)}.")
         images = count_text(count, "image that is needed", "images that are needed")
@@ -338,7 +338,7 @@ def mean_raw(task: Task, raws: Sequence[Tensor]) -> Tensor:
 def as_raw(task: Task, prediction: Tensor) -> Tensor:
     """The raw output that a task turns into a prediction [b, c, h, w].
 
-    Those of probabilities are their logarithms, or the logits of a single one.
+    For probabilities, these are the logarithms, or the logit of a single probability.
     """
     if task.probabilities is None:
         return prediction
@@ -356,8 +356,9 @@ def _keeps_predictions(task: Task) -> bool:
 def _task_raws(arrays: Arrays, task: Task) -> list[Tensor]:
     """The raw outputs [1, c, h, w] of each pass of a task.
 
-    A value with a variance is two values, one standard deviation below and above: their mean and
-    their variance are the same, and so are those of all passes (law of total variance).
+    A value with a variance becomes two values, one standard deviation below and above: their mean
+    and variance are the same, and so are the mean and variance over all passes (law of total
+    variance).
     """
     if f"{task.name}.logits" in arrays:
         return list(_passes(arrays[f"{task.name}.logits"]))

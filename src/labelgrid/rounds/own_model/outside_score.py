@@ -133,8 +133,8 @@ class OutsideScorer(PoolScorer):
             statistics.pop(FEATURES, None)
         if not statistics:
             return Explaining()
-        known = [image_id for image_id in explaining.images if self.predictions.has(image_id)]
-        return Explaining(statistics, known, explaining.stamp)
+        predicted = [image_id for image_id in explaining.images if self.predictions.has(image_id)]
+        return Explaining(statistics, predicted, explaining.stamp)
 
     def batches(self, context: RoundContext, image_ids: Sequence[str]) -> Iterator[PoolBatch]:
         """As `PoolScorer.batches`; no label is fed in."""

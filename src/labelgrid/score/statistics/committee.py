@@ -39,15 +39,16 @@ class Options:
     Args:
         combine: a task's inconsistency is that of the member with the `"max"` (eq. 1), the `"mean"`
             of all, or the `"min"` (table 2).
-        divergence: of class probabilities: `"kl"`, of the refined from the initial prediction, or
-            `"js"` (Jensen–Shannon), at most log 2. Other tasks have their own distance.
+        divergence: the divergence between class probabilities: `"kl"`, of the refined from the
+            initial prediction, or `"js"` (Jensen–Shannon), at most log 2. Tasks without classes
+            have distances of their own.
         own: the network's own final prediction is a member, too.
         width: channels of a block, a multiple of 4; 0: as wide as the network's initial heads (256
             in the papers).
         gate: the task whose features compute a message's gate: the `"target"` (PAD-Net's paper) or
             the `"source"` (public code).
         epochs: passes over the labelled images.
-        learning_rate: of Adam.
+        learning_rate: the learning rate of Adam.
     """
 
     combine: Literal["max", "mean", "min"] = "max"
@@ -137,7 +138,7 @@ class Committee(TrainedStatistic):
     def fit(self, context: FitContext) -> None:
         """Train the blocks on the labelled images with the tasks' losses.
 
-        They are weighted as in the model's training.
+        The losses are weighted as in the model's training.
         """
 
         def read(batch: PoolBatch) -> Rows:

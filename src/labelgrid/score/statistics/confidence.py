@@ -21,7 +21,7 @@ class Options:
     Args:
         measure: `"entropy"`; `"least_confidence"`, 1 − the largest probability; or `"margin"`, 1 −
             the difference of the two largest.
-        at: at which pixels: as in `dropout`.
+        at: the pixels, as in `dropout`.
         known: feed the known labels of other tasks in.
     """
 

@@ -65,7 +65,7 @@ class DropoutPasses:
     seed: int
     keys: Keys
     features: Features
-    known: Targets | None
+    known_labels: Targets | None
     task_features: Raw | None
 
     @classmethod
@@ -80,16 +80,16 @@ class DropoutPasses:
             seed=seed,
             keys=pool.keys,
             features=pool.features,
-            known=pool.known if options.known else None,
+            known_labels=pool.known if options.known else None,
             task_features=task_features,
         )
 
     def only(self, rows: Sequence[int]) -> "DropoutPasses":
         """The passes over some images of the batch, with the same masks."""
         chosen = torch.tensor(rows)
-        known = None
-        if self.known:
-            known = {name: target[chosen] for name, target in self.known.items()}
+        known_labels = None
+        if self.known_labels:
+            known_labels = {name: target[chosen] for name, target in self.known_labels.items()}
         task_features = None
         if self.task_features:
             task_features = {name: maps[chosen] for name, maps in self.task_features.items()}
@@ -97,7 +97,7 @@ class DropoutPasses:
             self,
             keys=self.keys[rows],
             features=self.features[chosen],
-            known=known,
+            known_labels=known_labels,
             task_features=task_features,
         )
 
@@ -114,7 +114,7 @@ class DropoutPasses:
             for index in range(options.passes):
                 use(index)
                 if self.task_features is None:
-                    yield self.network.decode(self.features, self.known).final
+                    yield self.network.decode(self.features, self.known_labels).final
                 else:
                     yield self.network.predict(self.task_features)
 

@@ -32,10 +32,10 @@ class Options:
     """The auto-encoder and its training; the paper gives the layers only.
 
     Args:
-        dimensions: of the embedding; 32 to 1024 in the paper's figure 10.
+        dimensions: the dimensions of the embedding; 32 to 1024 in the paper's figure 10.
         width: channels of the first convolution; the others have 2, 4 and 8 times as many.
         epochs: passes over the pool.
-        learning_rate: of Adam.
+        learning_rate: the learning rate of Adam.
     """
 
     dimensions: int = 512
@@ -60,7 +60,7 @@ class AutoEncoder(nn.Module):
     map's size.
 
     Args:
-        channels: of the map.
+        channels: the channels of the map.
         size: height and width of the map.
         options: widths.
 

@@ -26,8 +26,8 @@ class Options:
 
     Args:
         members: the number of networks, the round's own among them; `normals` needs at least 4.
-        at: at which pixels: as in `dropout`.
-        measure: of the networks' predictions: as in `dropout`.
+        at: the pixels, as in `dropout`.
+        measure: the measure of the networks' predictions: as in `dropout`.
         known: feed the known labels of other tasks in.
     """
 
@@ -91,9 +91,11 @@ class Ensemble(TrainedStatistic):
                 next_step="Run `labelgrid fit` and `labelgrid score` again.",
                 unchanged="Nothing was scored.",
             )
-        known = batch.known if self.options.known else None
+        known_labels = batch.known if self.options.known else None
         raws = [batch.decoded(self.options.known).final]
-        raws += [networks[digest](batch.batch.images, known).final for digest in self.digests]
+        raws += [
+            networks[digest](batch.batch.images, known_labels).final for digest in self.digests
+        ]
         return Outputs(raws)
 
 

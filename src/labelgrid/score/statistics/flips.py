@@ -25,8 +25,8 @@ class Options:
     """Flip consistency (Golestaneh & Kitani 2020, as TCD's supplement uses it).
 
     Args:
-        at: at which pixels: as in `dropout`. The value is their mean times the number of the
-            image's original pixels.
+        at: the pixels, as in `dropout`. The value is their mean times the number of the image's
+            original pixels.
     """
 
     at: At = "half"
@@ -57,8 +57,8 @@ def unmirror_values(prediction: Tensor, task: Task, definition: TaskDef) -> Tens
     """A mirrored image's prediction [b, c, h, w] with the values of the unmirrored image.
 
     The pixels stay in place. The values change as the task's `transform` changes the values of
-    labels. The channels of a class map are moved as it moves the class numbers; other predictions
-    that do not have the channels of a label stay as they are.
+    labels. The channels of a class map are moved like the class numbers; predictions without the
+    channels of a label stay as they are.
     """
     if task.largest:
         order = flip_values(np.arange(task.channels).reshape(-1, 1, 1), definition)[:, 0, 0]

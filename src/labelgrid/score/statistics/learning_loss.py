@@ -1,7 +1,8 @@
 """Computes the loss that the trained term `learning_loss` predicts for each cell or whole image.
 
 The model must be trained with the table `[terms.learning_loss]` in the recipe. Known labels of
-other tasks are fed in. It has no options; those of the term decide what is predicted.
+other tasks are fed in. The statistic has no options; the options of the term decide what is
+predicted.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """Computes the distance between each task's prediction and the image's supplied label.
 
-It is the task's loss of the prediction on that label, a mean over the label's valid pixels. Where
-it is large, one of the two is wrong, so that a true label is worth more there. The label is that of
-the most trusted supplier. A cell without a supplied label has no value; strategies give it that of
+It is the task's loss of the prediction on that label, a mean over the label's valid pixels. A large
+value means that one of the two is wrong, so that a true label is worth more. The label is that of
+the most trusted supplier. A cell without a supplied label has no value; strategies use the value of
 a random other cell. Without a trusted supplier it is refused.
 """
 

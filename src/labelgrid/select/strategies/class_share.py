@@ -1,6 +1,6 @@
 """Class share: picks the images with the largest predicted share of a class.
 
-It finds further labels of a class that lacks some, and measures nothing: images in which the model
+The strategy finds further labels of a rare class, and measures nothing: images in which the model
 misses the class are not found. It needs the statistic `classes`. `labelgrid query --class` sets its
 options.
 """
@@ -22,8 +22,8 @@ class Options:
 
     Args:
         task: the name of its task; `""`: the first task that predicts classes.
-        number: of the class among the classes of its task, from 0.
-        name: of the class, for the reasons of picks.
+        number: the number of the class among the classes of its task, from 0.
+        name: the name of the class, for the reasons of picks.
     """
 
     task: str = ""

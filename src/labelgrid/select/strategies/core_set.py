@@ -25,8 +25,8 @@ class Options:
     """The size up to which a pool is picked from exactly.
 
     Args:
-        exact_up_to: the number of images. A larger pool is picked from in two rounds: in random
-            parts of at most about so many images, then among the picks of all parts.
+        exact_up_to: the number of images. In a larger pool, picking takes two rounds: first in
+            random parts of about that size, then among the picks of all parts.
     """
 
     exact_up_to: int = 10_000_000
@@ -40,12 +40,12 @@ class Options:
 class CoreSet:
     """Picks whole images by greedy k-centre.
 
-    Images with a label or a request of any task are the first centres. The picks are
-    exactly those of the greedy algorithm in float64; ties are broken by image key. From a pool of
-    more than `exact_up_to` candidates they are those of `cover_in_parts`, and a message says how
-    far they are from the best at most. A pick's term
-    `distance` is the Euclidean distance of its image to the nearest centre when it was picked. With
-    no centre at all, the first image is drawn at random, keyed by image, and its distance is 0.
+    Images with a label or a request of any task are the first centres. The picks are exactly those
+    of the greedy algorithm in float64; ties are broken by image key. A pool of more than
+    `exact_up_to` candidates uses `cover_in_parts`, and a message gives a bound on the distance to
+    the best choice. A pick's term `distance` is the Euclidean distance of its image to the nearest
+    centre when it was picked. With no centre at all, the first image is drawn at random, keyed by
+    image, and its distance is 0.
 
     Source: Sener & Savarese 2018, algorithm 1.
     """

@@ -1,7 +1,7 @@
 """Buys the label with the largest gain of all tasks for the cost, relations counted.
 
-Between two tasks of equal gain and cost this is an equal number of labels. A label counts for what
-follows from it, too: where depth holds the normals, it is worth both. A label that a trusted
+Between two tasks of equal gain and cost this is an equal number of labels. A label also counts for
+the labels that follow: where depth gives the normals, depth is worth both. A label that a trusted
 supplier gives is worth what that leaves to gain. Images are drawn at random.
 """
 
@@ -83,10 +83,11 @@ class _Market:
     """The worth of labels, as more and more are bought.
 
     Args:
-        gains: of each task [t].
+        gains: the gains of each task [t].
         fractions: the fraction of each column's label that a row's label gives [t, t].
         given: the share of each label that suppliers give once its image has a bought one [n, t].
-        prices: of a label of each task [t], as a part of the budget; infinite if none is left.
+        prices: the prices of a label of each task [t], as a part of the budget; infinite if none is
+            left.
         reached: the part of each cell's label that is bought or follows from bought ones [n, t];
             changes with each purchase.
     """
@@ -101,7 +102,7 @@ class _Market:
         self.labels = self.reached.sum(0)
 
     def value(self, row: int, column: int) -> float:
-        """The gain of all tasks by a cell's label, for its cost."""
+        """The gain of all tasks from a cell's label, per cost."""
         gain = self._added(row, column) @ (self.gains / (self.labels + 1))
         return float(gain / max(self.prices[column], FREE))
 

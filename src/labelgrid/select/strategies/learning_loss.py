@@ -41,7 +41,7 @@ class ScaledLosses:
 
     Args:
         whole: whether images are picked. A cell without a prediction then gets the mean score of
-            its image's other cells, so that it does not change the mean of the image.
+            the image's other cells, which leaves the mean of the image unchanged.
     """
 
     whole: bool

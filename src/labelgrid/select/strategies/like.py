@@ -24,7 +24,7 @@ class Options:
     """The example's name.
 
     Args:
-        name: of the example, for the reasons of picks.
+        name: the name of the example, for the reasons of picks.
     """
 
     name: str = ""

@@ -1,7 +1,7 @@
 """Margin: picks the cells whose two most probable classes are closest in probability.
 
-It is PartAL's strategy with another measure of the same passes. Tasks that predict values have the
-variance instead; with `statistic = "confidence"`, one pass, they have 0.
+It is PartAL's strategy with another measure of the same passes. Tasks with predicted values use the
+variance instead, or 0 with `statistic = "confidence"` (one pass).
 """
 
 from labelgrid.select.parts import ComposedStrategy, uncertainty_strategy

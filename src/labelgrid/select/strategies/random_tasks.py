@@ -27,8 +27,8 @@ class Options:
     Args:
         shares: `"equal"` numbers of labels; `"cost"`: numbers in proportion to 1 / cost; or weights
             by task, such as `{ semseg = 2, depth = 1 }`, and no label of other tasks. If a task
-            runs out of cells, its share goes to the other named tasks; if none has cells left, it
-            is not spent.
+            runs out of cells, its share goes to the other named tasks; if none of them has cells,
+            the share is not spent.
     """
 
     shares: Literal["equal", "cost"] | Mapping[str, float] = "equal"

@@ -136,9 +136,9 @@ GreedyPicks = tuple[list[tuple[int, int]], Scores, Scores]
 def pick_greedily(items: Items, nearest: NearestByColumn, rates: bool = False) -> GreedyPicks:
     """Pick the item with the highest score × distance, and repeat while the amount pays for one.
 
-    With `rates`, score × distance counts per cost; one item that alone has more of it than all
-    these picks comes first. The distances fall with each pick, so there is no bound on the most
-    that the amount could buy.
+    With `rates`, score × distance counts per cost; a single item with a larger product than all
+    these picks together comes first. The distances fall with each pick, so there is no bound on the
+    most that the amount could buy.
     """
     if not rates:
         return _pick_one_by_one(items, nearest, rates)

@@ -1,7 +1,7 @@
 """TypiClust: picks typical images from the clusters with the fewest labelled images.
 
-Of these, larger clusters come first. It covers the pool when there are few labels (Hacohen, Dekel
-& Weinshall 2022). It needs the statistic `features`.
+Among these, larger clusters come first. It covers the pool when there are few labels (Hacohen,
+Dekel & Weinshall 2022). It needs the statistic `features`.
 """
 
 from dataclasses import dataclass

@@ -68,7 +68,7 @@ class Errors:
 
 
 def zoom_depth(value: Array, valid: Bools, geometry: Placement, options: files.Options) -> Labels:
-    """Divide depth by the zoom, or multiply disparity: larger things are nearer.
+    """Divide depth by the zoom, or multiply disparity: objects that look larger are nearer.
 
     Resizing alone changes neither. Sparse measurements are kept (`Placement.nearest_valid`).
     """

@@ -35,8 +35,8 @@ class DynamicWeightAverage(WeightedBalancer):
     that did not have labels in two epochs yet has the weight 1, and the others share the softmax.
 
     Attributes:
-        sums: of the current epoch's losses, [t].
-        counts: of the current epoch's labels, [t].
+        sums: the sums of the current epoch's losses, [t].
+        counts: the counts of the current epoch's labels, [t].
         last: the mean losses of the last epoch, [t]; 0 if there is none.
         before: those of the epoch before, [t].
         epoch: the number of the current epoch.

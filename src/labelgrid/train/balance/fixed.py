@@ -20,8 +20,9 @@ class Options:
     """Weights in training beside the weights that measure.
 
     Args:
-        factors: by task, such as `{ semseg = 3.0 }`: they multiply the weights in training alone,
-            and are 1 for other tasks. Compare a balancer with weights that were searched like this.
+        factors: factors by task, such as `{ semseg = 3.0 }`, which multiply the weights only in
+            training; 1 for other tasks. Compare a balancer with weights that were searched like
+            this.
     """
 
     factors: Mapping[str, float] | None = None

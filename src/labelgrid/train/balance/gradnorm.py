@@ -31,7 +31,7 @@ class Options:
             `"features"`.
         heads: the gradients of the tasks' own parameters are `"weighted"`, as the paper's loss is;
             or `"plain"`, with the objective's weights alone, as in LibMTL.
-        learning_rate: of the weights; 0: the training's.
+        learning_rate: the learning rate of the weights; 0: the training's.
     """
 
     alpha: float = 1.5
@@ -48,8 +48,8 @@ class GradNorm(WeightedBalancer):
 
     The factor is the task's relative loss to the power alpha.
 
-    Reading: L(0) is a task's mean loss in the first batch in which it has a label. Means over tasks
-    are over those with a label in the batch; the weights of the others get no gradient.
+    Reading: L(0) is a task's mean loss in the first batch with a label of the task. Means over
+    tasks cover the tasks with a label in the batch; the weights of other tasks get no gradient.
 
     Attributes:
         initial: L(0) by task, [t]; 0 where the task had no label yet.

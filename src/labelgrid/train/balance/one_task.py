@@ -18,8 +18,8 @@ class Options:
     """The order of the tasks.
 
     Args:
-        order: `"random"` draws a task in each step, all equally likely; `"turns"` takes the one
-            that was learnt longest ago, at first in their order.
+        order: `"random"` draws a task in each step, all equally likely; `"turns"` takes the task
+            that was learnt longest ago, at first in the tasks' order.
     """
 
     order: Literal["random", "turns"] = "random"

@@ -32,7 +32,7 @@ class Options:
         aggregator: a class of `torchjd.aggregation`. Those with a state, such as `"NashMTL"`, are
             refused, since a batch may lack tasks. `"Krum"` and `"TrimmedMean"` refuse batches with
             labels of several but too few tasks. The gradient of a single task is taken as it is.
-        arguments: of this class, such as `{ trim_number = 1 }` for `"TrimmedMean"`.
+        arguments: the arguments of this class, such as `{ trim_number = 1 }` for `"TrimmedMean"`.
         at: where the gradients are taken: at the shared `"features"`, with one pass through the
             encoder, or at the shared `"parameters"`, with a pass for each task.
     """
@@ -99,8 +99,8 @@ def aggregator_of(name: str, arguments: Values, tasks: int) -> Aggregator:
 
     Raises:
         PluginError: TorchJD or a package that the aggregator needs is not installed.
-        RecipeError: there is no such aggregator, it takes other arguments, it has a state, or it
-            needs more tasks.
+        RecipeError: there is no such aggregator, or the aggregator takes other arguments, has a
+            state, or needs more tasks.
     """
     try:
         from torchjd import aggregation

@@ -1,9 +1,8 @@
 """Uncertainty: learns a log variance s for each task and weighs its loss by exp(-s).
 
 Source: Kendall, Gal & Cipolla 2018, section 3.2, and MTAN (Liu et al. 2019), which takes L / (2 exp
-s) + s / 2 for each task. It works on each image's losses, so that they are reduced as without it,
-and a variance is learnt from the images with a label. The objective's weights multiply the losses
-first.
+s) + s / 2 for each task. Each image's losses are weighted, so that reductions stay the same, and a
+variance is learnt from the images with a label. The objective's weights multiply the losses first.
 """
 
 from dataclasses import dataclass
@@ -24,7 +23,8 @@ class Options:
         form: `"mtan"`, L / (2 exp s) + s / 2 for all tasks; or `"kendall"`, with the likelihood of
             a scaled softmax for tasks of classes: L / exp s + s / 2 (equation 10).
         start: the first log variances. The papers do not give it; MTAN's released code: -0.5.
-        learning_rate: of the log variances; 0: the training's, as in MTAN's released code.
+        learning_rate: the learning rate of the log variances; 0: the training's, as in MTAN's
+            released code.
     """
 
     form: Literal["mtan", "kendall"] = "mtan"

@@ -22,9 +22,9 @@ class Options(JointOptions):
     """MTPSL's Contrastive-Loss; the paper gives neither the margin nor the weight.
 
     Args:
-        weight: of the loss.
-        margin: by which the maps of one image are to be nearer. With 0 (the paper) a constant
-            mapping is best.
+        weight: the weight of the loss.
+        margin: the margin by which the maps of one image should be nearer. With 0 (the paper) a
+            constant mapping is best.
     """
 
     weight: Weight = 1.0

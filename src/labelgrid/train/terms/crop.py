@@ -26,10 +26,11 @@ class Options:
     """The crop and the weight; the paper gives neither.
 
     Args:
-        weight: of the loss.
+        weight: the weight of the loss.
         zoom: the image's sides over the crop's.
         resize: enlarge the crop to the image's size before it is predicted. The paper crops.
-        learn: which prediction gets gradients: `"both"` (the paper's equation), or the `"crop"`'s.
+        learn: the prediction that gets gradients: `"both"` (the paper's equation), or the
+            `"crop"`'s.
         tasks: `"unlabelled"`: those of which the image has no label (the paper); or `"all"`.
         track: also update batch norm's running statistics from the crops.
     """

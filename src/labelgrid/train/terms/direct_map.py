@@ -26,7 +26,7 @@ class Options(CrossMapOptions):
     Args:
         sources: whose predictions are mapped: the `"unlabelled"` tasks', or `"all"` (full
             supervision).
-        learning_rate: of the mappings; 0: the training's.
+        learning_rate: the learning rate of the mappings; 0: the training's.
     """
 
     sources: Sources = "unlabelled"

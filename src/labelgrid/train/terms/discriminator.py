@@ -27,9 +27,9 @@ class Options(JointOptions):
     The paper gives neither the discriminator's layers nor its training.
 
     Args:
-        weight: of the loss by which network and mapping learn.
-        aim: network and mapping learn that the discriminator tells both kinds of pairs (`"both"`),
-            or that it takes the maps of one image for such (`"positive"`).
+        weight: the weight of the loss by which network and mapping learn.
+        aim: what network and mapping learn: that the discriminator tells both kinds of pairs apart
+            (`"both"`), or that it takes maps of one image for maps of one image (`"positive"`).
         width: channels of the discriminator's hidden layers.
         rate: learning rate of the discriminator's Adam.
     """
@@ -60,13 +60,12 @@ class Judge(nn.Sequential):
 
 
 class Discriminator(JointTerm):
-    """The cross entropy of a discriminator of two maps: of the same image (yes) or two (no).
+    """The cross entropy of a discriminator that tells two maps of one image from maps of two.
 
     Source: MTPSL section 3.2, "Alternative loss and regularization strategies": a convolutional
-    network predicts which it is, and its parameters and those of the network and the mapping are
-    optimised in turn.
-    Reading: it never learns from the loss of the network and the mapping, nor these from its own.
-    Pairs without another image do not count.
+    network predicts the kind of pair, and is optimised in turn with the network and the mapping.
+    Reading: the discriminator never learns from the loss of the network and the mapping, nor do
+    they learn from the discriminator's. Pairs without another image do not count.
     """
 
     plugin = "discriminator"

@@ -49,16 +49,16 @@ class Options:
     The paper itself was not seen.
 
     Args:
-        weight: of the distance of the codes of predictions and labels.
+        weight: the weight of the distance of the codes of predictions and labels.
         encoder: weight of this distance in another view, for the auto-encoder, as a multiple of
             `weight`.
         reconstruction: weight of the auto-encoder's errors.
-        errors: their `"mean"` over the pixels where all labels of the image are valid, of the maps
-            that were encoded; or as `"released"`: divided by the elements of the target that are
-            not 0, of classes that are drawn again, and with predicted depth scaled twice.
+        errors: the error of the decoded maps: `"mean"` over the pixels where all labels of the
+            image are valid, from the encoded maps; or `"released"`: divided by the target's
+            non-zero elements, with classes drawn again, and with predicted depth scaled twice.
         width: filters of the auto-encoder's first stage; 8 or 16 trains on a CPU.
         view: compare on two random `"crop"`s of the batch, resized (released), or on the `"batch"`.
-        zooms: of the crops; all are equally likely.
+        zooms: the zooms of the crops; all are equally likely.
         flip: probability that an image is mirrored before its first crop, beside the flips of
             `[data]`. Released: 0.5 for Cityscapes, 0 for NYUv2.
         operations: number of changes to the colours of each image of a crop.
@@ -69,10 +69,10 @@ class Options:
         track: also update batch norm's running statistics from the crops.
         scale: how values such as depth become maps: by the `"normal"` distribution's cumulative
             function (released), or over their image's `"maximum"` (as in `mtpsl`).
-        mean: of that distribution. Released: 2.3618, of NYUv2's depth.
+        mean: the mean of that distribution. Released: 2.3618, of NYUv2's depth.
         deviation: its standard deviation, released: 1.5876; 0: both are those of the training
             labels.
-        learning_rate: of the auto-encoder; 0: the training's.
+        learning_rate: the learning rate of the auto-encoder; 0: the training's.
     """
 
     weight: Weight = 4.0
@@ -113,7 +113,7 @@ class MapEncoder(nn.Module):
     """SegNet as an auto-encoder of stacked maps; its norms see each image by itself.
 
     Args:
-        channels: of the stack.
+        channels: the channels of the stack.
         width: filters of the first stage.
 
     Source: JTR's released code, whose batch norm sees one image at a time. Deviation: without its
@@ -148,7 +148,7 @@ class MapEncoder(nn.Module):
 
 @dataclass(frozen=True)
 class Stacks:
-    """The maps of some images of a view: of the predictions, then of the labels.
+    """The maps of some images of a view: first the predictions, then the labels.
 
     They are [2r, channels, h, w].
 
@@ -267,10 +267,10 @@ class JointRegularisation(RecolouringTerm):
         rows = present.any(1).nonzero()[:, 0]
         if not len(rows):
             return None
-        known = {name: batch.targets[name][rows] for name in self.names}
+        targets = {name: batch.targets[name][rows] for name in self.names}
         masks = []
         for i, name in enumerate(self.names):
-            masks.append(known[name].valid | ~present[rows, i, None, None, None])
+            masks.append(targets[name].valid | ~present[rows, i, None, None, None])
         mask = torch.stack(masks).all(0)
         stream = partial(step.draws.by_image, batch.ids_at(rows), "classes", view)
         predicted = []
@@ -287,7 +287,7 @@ class JointRegularisation(RecolouringTerm):
             soft = replace(task, largest=False) if view == "second" else task
             predicted.append(prediction_maps(soft, raw, stream("predicted", name), mask))
             stand_in = prediction_maps(task, raw, stream("wanted", name), mask)
-            wanted.append(torch.where(has_label, label_maps(task, known[name]), stand_in))
+            wanted.append(torch.where(has_label, label_maps(task, targets[name]), stand_in))
         return Stacks(torch.cat([torch.cat(predicted, 1), torch.cat(wanted, 1)]), rows, mask)
 
     def _scaled(self, column: int, task: Task) -> Task:

@@ -28,8 +28,8 @@ class Options:
         predict: the loss of each of the `"tasks"`, by a module of its own (TCD's LL4AL); or the
             summed loss of the `"image"`, from the encoder's maps (PartAL's LLoss).
         width: outputs of each hidden layer.
-        margin: by which the predictions of a pair are to differ.
-        weight: of the ranking loss.
+        margin: the margin by which the predictions of a pair should differ.
+        weight: the weight of the ranking loss.
         detach: share of the training after which the ranking loss trains the module alone; 0:
             never.
     """
@@ -49,7 +49,7 @@ class LossModule(nn.Module):
     Source: Yoo & Kweon 2019, section 3.2.
 
     Args:
-        channels: of each map.
+        channels: the channels of each map.
         width: outputs of each map's layer.
 
     Example:
@@ -118,7 +118,7 @@ class LearningLoss(Term):
     def loss(self, step: Step) -> Tensors:
         """Compute the ranking losses [b], one per module.
 
-        Pairs are compared by the tasks of which both images have a label.
+        A pair is compared by the tasks for which both images have a label.
         """
         options = self.options
         names = list(self.tasks)
@@ -144,15 +144,15 @@ def _detach(maps: Sequence[Tensor]) -> list[Tensor]:
 def ranking_loss(predicted: Tensor, losses: Tensor, present: Tensor, margin: float) -> Tensor:
     """Compute the ranking loss of the pairs (i, b - 1 - i) of a batch.
 
-    The middle image of an odd batch has no partner. A pair is compared by the sums of its losses
-    over the tasks of which both images have a label; without such a task it does not count. Equal
+    The middle image of an odd batch has no partner. A pair is compared by the sums of losses over
+    the tasks that are labelled in both images; a pair without such a task does not count. Equal
     sums count as if the first were the smaller.
 
     Args:
         predicted: [b].
         losses: [b, k] of k tasks, weighted.
         present: bool [b, k], True where the label is.
-        margin: by which the predictions of a pair are to differ.
+        margin: the margin by which the predictions of a pair should differ.
 
     Returns:
         [b], whose mean is the mean over the pairs that count; 0 if there is none.

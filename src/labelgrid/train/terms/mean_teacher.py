@@ -36,12 +36,12 @@ class Options:
     """The teacher, the trusted pixels, and the input of the network.
 
     Args:
-        weight: of the loss, beside the weight of each task.
+        weight: the weight of the loss, beside the weight of each task.
         decay: the share of its weights that the teacher keeps in a step, at most: 1 - 1 / (n + 1)
             in step n. 0.996 in UniMatch V2, 0.999 in Tarvainen & Valpola.
         confidence: for class and binary tasks, a pixel counts from this largest probability on.
-        certain: for values such as depth, this share of an image's pixels counts: those at which
-            the predictions of the image and of its mirror image agree most; 1: all.
+        certain: for values such as depth, the share of an image's pixels that counts: the pixels
+            where the predictions of the image and of its mirror image agree most; 1: all.
         known: the teacher predicts given the labels of the image's other tasks.
         operations: number of changes to the colours of each image that the network sees.
         levels: the number of their strengths, of 31.
@@ -135,7 +135,7 @@ class MeanTeacher(RecolouringTerm):
         """Let the teacher label the missing tasks; pixels that count are valid.
 
         Args:
-            step: of the training.
+            step: the step of the training.
             missing: bool [b, t], True for the tasks that an image lacks.
         """
         options = self.options
@@ -146,12 +146,12 @@ class MeanTeacher(RecolouringTerm):
         only_classes = all(step.tasks[name].probabilities for name in lacking)
         images = step.batch.images
         size = step.batch.image_size
-        known = step.batch.targets if options.known else None
-        raws: Raw = self.teacher.eval()(images, known).final
+        known_labels = step.batch.targets if options.known else None
+        raws: Raw = self.teacher.eval()(images, known_labels).final
         plain = raws
         mirrored: Raw = {}
         if options.certain < 1 and not only_classes:
-            if known is not None:
+            if known_labels is not None:
                 plain = self.teacher(images).final
             mirrored = self.teacher(images.flip(-1)).final
         targets = {}
@@ -208,7 +208,7 @@ def smallest_gaps(gaps: Tensor, valid: Tensor, fraction: float) -> Tensor:
     Args:
         gaps: [b, 1, h, w].
         valid: bool [b, 1, h, w].
-        fraction: in 0..1.
+        fraction: a fraction in 0..1.
 
     Example:
         >>> gaps = torch.tensor([3.0, 1.0, 0.0, 2.0]).view(1, 1, 1, 4)

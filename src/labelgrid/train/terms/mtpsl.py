@@ -26,7 +26,7 @@ class Options(JointOptions):
     """The equations of the paper; the recipe `mtpsl-released` has the values of the released code.
 
     Args:
-        weight: of the consistency; the paper has none, the released code 2 (NYUv2) or 1
+        weight: the weight of the consistency; the paper has none, the released code 2 (NYUv2) or 1
             (Cityscapes).
         regulariser: weight of each of a pair's two distances to the image's features; 0: "w/o reg".
             Released: half of `weight`.

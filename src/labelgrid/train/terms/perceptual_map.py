@@ -34,7 +34,8 @@ class Options(CrossMapOptions):
     Args:
         learn: the mappings learn from the direct losses with their `"own"` optimiser; or from
             `"both"` these and the distance, jointly with the network.
-        learning_rate: of the mappings, with Adam; constant, except with `learn = "both"`.
+        learning_rate: the learning rate of the mappings, with Adam; constant, except with `learn =
+            "both"`.
     """
 
     learn: Literal["own", "both"] = "own"
@@ -50,9 +51,9 @@ class PerceptualMap(CrossMapTerm):
     Readings: the labels of s must be there, so the sum is over labelled s and all other t, divided
     by the number of labelled tasks. The distance is the `disagreement` of t, with its weight in the
     objective (L_ct, a cosine distance, is constant for maps of one channel). The mappings do not
-    learn from it, as constant ones would be best: they learn beside from direct losses,
-    m_{s->t}(prediction of s) to the label of t where there is one, of which the network gets no
-    gradient. A mapping to a task without any label keeps its random weights.
+    learn from this loss, since constant mappings would be best. They learn from direct losses,
+    m_{s->t}(prediction of s) to the label of t where there is one, without gradient to the network.
+    A mapping to a task without any label keeps its random weights.
     """
 
     plugin = "perceptual_map"

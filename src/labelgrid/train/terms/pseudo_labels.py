@@ -41,10 +41,10 @@ class Options:
     """The trusted pixels, and how much they count.
 
     Args:
-        weight: of the pseudo-labels' losses, beside the weight of each task.
+        weight: the weight of the pseudo-labels' losses, beside the weight of each task.
         confidence: for class and binary tasks, a pixel counts from this largest probability on.
-        certain: for values such as depth, this share of an image's pixels counts: those at which
-            the predictions of the image and of its mirror image agree most.
+        certain: for values such as depth, the share of an image's pixels that counts: the pixels
+            where the predictions of the image and of its mirror image agree most.
         known: predict given the known labels of the image's other tasks.
         tasks: the tasks that get pseudo-labels; all if empty.
     """
@@ -141,15 +141,17 @@ class PseudoLabels(Term):
         """Yield each image, its frame and the outputs for a batch of the image alone.
 
         The output is a mean over flips if the recipe's `[data] average_flips` says so. If a task
-        predicts values, there are two further outputs: without known labels, and of the
-        mirror image. Images are predicted one by one, so that a preparation that was killed ends
-        with the same files.
+        predicts values, there are two further outputs: without known labels, and of the mirror
+        image. Images are predicted one by one, so that a killed and repeated preparation writes the
+        same files.
         """
         network = model.network
-        known = partial(labels_of, data.source, data.definitions) if self.options.known else None
+        known_labels = (
+            partial(labels_of, data.source, data.definitions) if self.options.known else None
+        )
         only_classes = all(data.tasks[name].probabilities for name in self.names)
         for cpu_batch in eval_batches(
-            data.source, data.definitions, images, data.data, batch=1, known=known
+            data.source, data.definitions, images, data.data, batch=1, known_labels=known_labels
         ):
             batch = cpu_batch.to(data.device)
             outputs = []
@@ -197,7 +199,7 @@ def soft_label(task: Task, definition: TaskDef, raws: Sequence[Tensor], frame: F
         definition: the task's.
         raws: the outputs [c, h', w'] for the image; for tasks that predict values also those
             without known labels, and for the mirror image.
-        frame: of the image.
+        frame: the frame of the image.
     """
     probabilities_of = task.probabilities or torch.ones_like
     parts = []
@@ -224,10 +226,10 @@ def agreement(
 
     Args:
         task: predicts values.
-        definition: says what becomes of the values in a mirror.
+        definition: the definition of the task, which tells how values change in a mirror.
         raw: the output for the image, [c, h', w'].
         mirrored: the output for its mirror image.
-        frame: of the image.
+        frame: the frame of the image.
         valid: bool [h, w], where the label is valid.
     """
     rows, columns = frame.content

@@ -28,12 +28,12 @@ class Options:
     """The relations, and the predictions that learn.
 
     Args:
-        weight: of the loss, beside the weight of the task that a relation gives.
+        weight: the weight of the loss, beside the weight of the task that a relation gives.
         relations: by their names in the recipe, also where they are off (`trust = 0`); empty: all
             that are on and can be differentiated.
-        learn: which predictions get gradients: those of the task that is given and of the tasks
-            that are read (`"both"`), or only those of one side (`"gives"`, `"reads"`). Where a loss
-            counts classes, as those of edges and saliency do, the tasks that are read get none.
+        learn: the predictions that get gradients: of the given task and of the tasks that are read
+            (`"both"`), or only those of one side (`"gives"`, `"reads"`). Where a loss counts
+            classes, as those of edges and saliency do, the tasks that are read get none.
         images: `"all"`, or those without a label of the given task (`"unlabelled"`).
     """
 

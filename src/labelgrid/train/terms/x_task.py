@@ -52,9 +52,9 @@ class Options(CrossMapOptions):
     The sources are the image's labelled tasks.
 
     Args:
-        steps: of the mappings' training, one batch each; 0: as many as the network's. A mapping
-            learns from images with labels of both of its tasks.
-        learning_rate: of that training, with Adam.
+        steps: the steps of the mappings' training, one batch each; 0: as many as the network's. A
+            mapping learns from images with labels of both of its tasks.
+        learning_rate: the learning rate of that training, with Adam.
     """
 
     steps: Annotated[int, Field(ge=0, le=10**9)] = 0
@@ -236,7 +236,7 @@ class Unfinished:
     The file holds tensors and plain values only.
 
     Args:
-        path: of the file.
+        path: the path of the file.
         parts: the modules and optimisers by name.
 
     Example:

@@ -73,7 +73,7 @@ def slow(parts, options, data=DATA, measure=entropy):
     source = source_of(made)
     known = partial(labels_of, source, found)
     for name in made.names:
-        (batch,) = list(eval_batches(source, found, [name], data, batch=1, known=known))
+        (batch,) = list(eval_batches(source, found, [name], data, batch=1, known_labels=known))
         samples = {task: [] for task in tasks}
         with (
             torch.no_grad(),

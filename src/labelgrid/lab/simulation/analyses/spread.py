@@ -1,8 +1,8 @@
 """Counts the images, and groups of images, over which the labels of each arm are spread, by round.
 
-It counts the training images with at least one label, and their groups if the images have any:
-near-duplicates that share a scene say little more than one of them. The labels of a round are those
-that its network is trained on, as in `outcomes.csv`.
+The analysis counts the training images with at least one label and, if the images have groups, the
+groups: near-duplicates of a scene say little more than a single image. A round's labels are the
+labels that its network is trained on, as in `outcomes.csv`.
 """
 
 from collections.abc import Iterator, Sequence

@@ -44,7 +44,7 @@ def outputs(
         data, tasks = dataset_of(project.settings.oracle), context.definitions
         labels = {task: data.label(image, tasks[task]) for task in known}
         (batch,) = eval_batches(
-            data, tasks, [image], context.recipe.data, batch=1, known=lambda _: labels
+            data, tasks, [image], context.recipe.data, batch=1, known_labels=lambda _: labels
         )
         targets = {
             name: replace(target, value=wide(target.value))
