@@ -118,8 +118,8 @@ def cache_source(
 
     The file has at most `limit` bytes. It has no name, so that nothing is left of it, even after a
     kill. Images and labels that do not fit, also because the disk is full, are read from their own
-    files. Files that cannot be read are left to the reader that needs them, and so are labels with
-    only some classes annotated, and labels of which a supplier is not sure.
+    files. Files that cannot be read are left to the reader that needs them. Labels with only some
+    classes annotated, or of which a supplier is not sure, are not kept.
 
     Args:
         source: the images and labels.

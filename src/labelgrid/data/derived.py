@@ -19,7 +19,8 @@ class SuppliedRelation:
 
     Args:
         relation: derives the label.
-        supplied: the labels of suppliers that it reads, by task; it reads true ones of the others.
+        supplied: the suppliers' labels that the relation reads, by task; other tasks' labels are
+            true.
     """
 
     relation: BoundRelation
@@ -143,16 +144,16 @@ def add_supplied_relations(
 
     Args:
         fillers: by image and task; get the labels.
-        relations: that are on.
-        supplied: by task.
+        relations: the relations that are on.
+        supplied: suppliers' labels by task.
         labelled: the tasks of which each image that may be filled has a label.
         has_camera: whether an image's camera is known.
         is_sparse: whether an image's true label of a task is valid in so few pixels that nothing
             follows from it.
 
     Returns:
-        The number of images by supplier, task that it gives, and task that does not follow since
-        its maps are true up to a shift.
+        The number of images without a derived label because a map is true up to a shift: by
+        supplier, task of the map, and task that would follow.
     """
     refused = Counter[tuple[str, str, str]]()
     for image_id, tasks in labelled.items():

@@ -274,8 +274,8 @@ def _with_delivery(
 ) -> SupplierIndex:
     """The labels of a supplier after an import.
 
-    An equal label stays with the earlier delivery, unless the maker has another revision or other
-    settings now: `supply` leaves out labels of the same two.
+    An equal label stays with the earlier delivery, unless the maker's revision or settings have
+    changed: `supply` makes labels of other revisions and settings again.
     """
     kept = {task: dict(earlier) for task, earlier in index.labels.items()}
     number = len(index.deliveries)

@@ -61,7 +61,7 @@ def _line(values: AnyFloats, aim: AnyFloats, kept: Bools, shift: bool) -> Fitted
     square, product, of_values, of_aim = sums.tolist()
     if not shift:
         return FittedLine(max(product / max(square, np.finfo(float).tiny), 0), 0)
-    count = np.count_nonzero(kept)
+    count = int(np.count_nonzero(kept))
     middle = of_values / count
     level = of_aim / count
     square -= count * middle**2

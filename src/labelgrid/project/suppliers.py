@@ -367,8 +367,8 @@ def supplier_values(
 def given_shares(project: ProjectFolder, grid: Grid) -> Floats | None:
     """The share of each cell's label [n, t] that the recipe's suppliers give; None without trust.
 
-    It is the trust in the most trusted one times its coverage, as measured last; also of what
-    relations derive from its labels.
+    A share is the trust in the most trusted supplier times the coverage, as measured last. Labels
+    that relations derive from supplied labels count, too.
 
     Raises:
         RecipeError: the recipe is wrong.

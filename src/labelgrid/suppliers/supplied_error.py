@@ -1,7 +1,7 @@
 """Measures labels of suppliers beside true labels, and how far to trust them. Loads no torch.
 
-A supplier has to be better than three that know nothing of the image: the best label that says the
-same everywhere, and labels of other images, its own and the true ones. The unit is the image.
+A supplier has to be better than the best constant label, the supplier's labels of other images, and
+the true labels of other images: none of these knows the image. The unit is the image.
 """
 
 from collections.abc import Iterable, Sequence

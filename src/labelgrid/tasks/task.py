@@ -118,8 +118,8 @@ class Spec:
             follows from the first. Default: none, so that it cannot be measured.
         constants: the best labels that say the same everywhere; a supplier is to be better than
             these. Default: none.
-        meaning: a function from the label files' options to a text that says what the channels of a
-            prediction are, with their unit, for programs that read predictions. Default: "".
+        meaning: the channels of a prediction with their unit, for programs that read predictions; a
+            function of the label files' options. Default: "".
         in_metres: whether labels are depths in metres, of which a published protocol may count a
             range; the label files' options -> yes or no. Default: no.
     """
