@@ -7,8 +7,10 @@ any map. What `map_fit` does for one map is done here for a batch, with gradient
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.linalg import vecdot
 
 from labelgrid.pixel.map_fit import FEWEST_PIXELS, FLAT, KEPT
 from labelgrid.pixel.target import Target, TensorMap, mean_per_image
@@ -103,30 +105,44 @@ def _fitted_error(prediction: Tensor, supplied: SuppliedTarget) -> Tensor:
 
 
 def fit_line(values: Tensor, aim: Tensor, valid: Tensor, *, shift: Tensor) -> Tensor:
-    """Numbers [b, n] after `map_fit.fit` to those of maps [b, n]; `shift` is bool [b]."""
+    """Numbers [b, n] after `map_fit.fit` to those of maps [b, n]; `shift` is bool [b].
+
+    Both are 0 where they are not valid.
+    """
     with torch.no_grad():
-        error = (_line(values, aim, valid, shift) - aim).abs().masked_fill(~valid, torch.inf)
-        last = (valid.sum(1) * KEPT).ceil().long().clamp(min=1) - 1
-        limit = error.sort(1).values.gather(1, last[:, None])
-        kept = valid & (error <= limit)
+        error = (_line(values, aim, valid, shift) - aim).abs_().masked_fill_(~valid, torch.inf)
+        counts = (valid.sum(1) * KEPT).ceil().long().clamp(min=1)
+        kept = valid & (error <= _smallest(error, counts)[:, None])
     return _line(values, aim, kept, shift)
 
 
 def _line(values: Tensor, aim: Tensor, kept: Tensor, shift: Tensor) -> Tensor:
-    count = kept.sum(1).clamp(min=1)
-    middle = (values * kept).sum(1) / count * shift
-    level = (aim * kept).sum(1) / count * shift
-    centred = (values - middle[:, None]) * kept
-    square = (centred**2).sum(1)
-    product = (centred * (aim - level[:, None])).sum(1)
+    weight = kept.to(values.dtype)
+    count = weight.sum(1).clamp(min=1)
+    middle = vecdot(values, weight) / count * shift
+    level = vecdot(aim, weight) / count * shift
+    centred = (values - middle[:, None]) * weight
+    square = vecdot(centred, centred)
+    product = vecdot(centred, aim - level[:, None])
     least = torch.where(shift, count * (FLAT * middle) ** 2, 0)
     usable = (square > least) & (product > 0)
     scale = torch.where(usable, product / torch.where(usable, square, 1), 0)
-    return scale[:, None] * (values - middle[:, None]) + level[:, None]
+    return torch.addcmul((level - scale * middle)[:, None], scale[:, None], values)
 
 
 def map_spread(aim: Tensor, valid: Tensor) -> Tensor:
     """The spread [b] of maps [b, n], see `map_fit.spread`."""
-    aim = aim.masked_fill(~valid, torch.nan)
-    away = (aim - aim.nanmedian(1, keepdim=True).values).abs()
-    return away.masked_fill(~valid, 0).sum(1) / valid.sum(1).clamp(min=1)
+    count = valid.sum(1).clamp(min=1)
+    middle = _smallest(aim.masked_fill(~valid, torch.inf), (count + 1) // 2)
+    return (aim - middle[:, None]).abs_().masked_fill_(~valid, 0).sum(1) / count
+
+
+def _smallest(rows: Tensor, places: Tensor) -> Tensor:
+    """The number [b] of each row [b, n] that has a place, from 1 up, in ascending order."""
+    numbers = []
+    for row, place in zip(rows, places.tolist(), strict=True):
+        if row.device.type == "cpu":  # NumPy is ten times faster there
+            numbers.append(torch.from_numpy(np.partition(row.numpy(), place - 1))[place - 1])
+        else:
+            numbers.append(row.kthvalue(place).values)
+    return torch.stack(numbers)
