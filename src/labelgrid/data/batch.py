@@ -273,7 +273,7 @@ def stack_supplied(
 ) -> SuppliedTarget:
     """The target of suppliers' labels of the same size; a missing label is nowhere valid."""
     confidence = np.ones((len(labels), 1, *size), np.float32)
-    up_to = np.zeros((len(labels), len(UpTo._fields)), np.float32)
+    up_to = np.ones((len(labels), len(UpTo._fields)), np.float32)
     fitted = np.zeros(len(labels), np.bool_)
     for i, label in enumerate(labels):
         if label is None:

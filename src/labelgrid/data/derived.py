@@ -162,6 +162,11 @@ def add_supplied_relations(
         for relation in relations:
             if relation.gives in tasks or (relation.needs_camera and not has_camera(image_id)):
                 continue
+            filler = fillers.get(image_id, {}).get(relation.gives)
+            if isinstance(filler, BoundRelation) and not any(
+                is_sparse(image_id, read) for read in filler.reads
+            ):
+                continue  # it follows from true labels
             following = _on_supplied(relation, given, tasks, partial(is_sparse, image_id))
             if isinstance(following, SuppliedLabels):
                 refused[following.supplier, relation.reads[0], relation.gives] += 1

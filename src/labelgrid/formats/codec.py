@@ -40,7 +40,7 @@ class UpTo(NamedTuple):
         shift: whether the shift is unknown, too; otherwise it is 0.
         inverse: whether the map holds the inverse of the task's numbers.
         spread: the usual spread of true labels, in the task's numbers.
-        least: predictions below this count as this before they are inverted.
+        least: below this the inverse goes on along its tangent.
     """
 
     shift: bool
@@ -49,9 +49,15 @@ class UpTo(NamedTuple):
     least: float
 
     def in_map(self, values: Array) -> AnyFloats:
-        """Numbers of the task as those of the map are, but for a scale and a shift."""
+        """Numbers of the task as those of the map are, but for a scale and a shift.
+
+        Below `least`, the inverse goes on along its tangent there.
+        """
         values = values.astype(np.float64)
-        return np.reciprocal(np.maximum(values, self.least)) if self.inverse else values
+        if not self.inverse:
+            return values
+        near = np.maximum(values, self.least)
+        return 1 / near + np.maximum(self.least - values, 0) / self.least**2
 
 
 class Unsure(NamedTuple):

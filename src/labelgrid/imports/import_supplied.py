@@ -11,6 +11,7 @@ from labelgrid.annotate.answers import Answer, Answers, Fault
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.basics import files
+from labelgrid.basics.config import as_toml
 from labelgrid.basics.errors import LabelError, UsageError
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.type_names import Size
@@ -124,6 +125,14 @@ def _declared(places: Iterable[Source]) -> Supplier:
     return Supplier()
 
 
+def _numbers(declared: Supplier) -> str:
+    """What the numbers of a supplier's maps are."""
+    text = f"up_to = {as_toml(declared.up_to)}"
+    if declared.larger_is_nearer is None:
+        return text
+    return f"{text}, larger_is_nearer = {as_toml(declared.larger_is_nearer)}"
+
+
 def _unread(_size: Size) -> None:
     """Of a label without a confidence nothing is read."""
 
@@ -218,8 +227,28 @@ class SuppliedImport(LabelImport):
             rows={cell: self.index_before.row(cell) for cell in cells},
             leave_out=self.index.options.leave_out,
         )
+        self._refuse_other_numbers(cells)
         faults = [*validated.faults, *self._confidence_faults(validated.labels)]
         return dataclasses.replace(validated, faults=faults)
+
+    def _refuse_other_numbers(self, cells: Sequence[Cell]) -> None:
+        """Refuse maps that are declared otherwise than earlier ones that stay."""
+        path = supplier_folder(self.project, self.name) / DECLARATION
+        earlier = read_declaration(path) if path.is_file() else self.declared
+        if _numbers(earlier) == _numbers(self.declared):
+            return
+        new = {(cell.task, cell.image_id) for cell in cells}
+        for task in self.index.tasks.values():
+            images = self.index_before.labels.get(task.name, {}) if task.spec.up_to else {}
+            count = sum((task.name, image_id) not in new for image_id in images)
+            if count:
+                raise LabelError(
+                    f"{count_text(count, 'earlier label')} of '{task.name}' by '{self.name}' would "
+                    f"be read as {_numbers(self.declared)}, but came as {_numbers(earlier)}.",
+                    where=self.where,
+                    next_step="Import these labels as those of another supplier.",
+                    unchanged=UNCHANGED,
+                )
 
     def _confidence_faults(self, labels: Iterable[AcceptedLabel]) -> Iterator[Fault]:
         for label in labels:

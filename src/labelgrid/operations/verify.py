@@ -83,7 +83,7 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
         for path, content in confidence_files(project):
             try:
                 check_digest(project.inside(path), content)
-            except LabelError as error:
+            except (LabelError, ProjectError) as error:
                 faults.append(Fault(path, error.what, error.next_step))
     ledger = project.settings.ledger or FILE
     fault = "The cell's state in the ledger is not what its history says."

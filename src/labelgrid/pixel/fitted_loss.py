@@ -96,7 +96,8 @@ def _fitted_error(prediction: Tensor, supplied: SuppliedTarget) -> Tensor:
     valid = target.valid.flatten(1)
     aim = target.safe()[:, :1].flatten(1).to(prediction.dtype)
     values = prediction[:, :1].flatten(1)
-    inverted = torch.maximum(values, least[:, None]).reciprocal()
+    near = torch.maximum(values, least[:, None])
+    inverted = near.reciprocal() + (near - values) / least[:, None] ** 2
     values = torch.where(inverse[:, None] > 0, inverted, values).masked_fill(~valid, 0)
     fitted = fit_line(values, aim, valid, shift=shift > 0)
     width = map_spread(aim, valid)

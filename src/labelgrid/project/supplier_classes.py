@@ -13,7 +13,7 @@ from labelgrid.annotate.class_names import ClassNames
 from labelgrid.basics.array_types import Floats32
 from labelgrid.basics.config import check_tasks
 from labelgrid.basics.errors import LabelError
-from labelgrid.basics.files import digest
+from labelgrid.basics.files import digest, digest_of
 from labelgrid.basics.type_names import Size
 from labelgrid.formats.arrays import save_png
 from labelgrid.formats.codec import LabelArray, codec, options_of
@@ -112,9 +112,10 @@ def keep_confidence(
     """Write the confidence of a label beside the label at `path`; None if there is none."""
     if read is None:
         return None
-    name = f"{stem(path)}.confidence.png"
+    numbers = as_bytes(read(size))
+    name = f"{stem(path)}.{digest_of(numbers.tobytes())[:8]}.confidence.png"
     file = project.inside(name)
-    save_png(file, as_bytes(read(size)))
+    save_png(file, numbers)
     return Confidence(name, digest(file))
 
 

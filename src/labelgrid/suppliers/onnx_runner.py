@@ -46,6 +46,7 @@ class ModelSetup:
 
     Args:
         path: the model's file.
+        digest: the hash of the file.
         input: the input, as described.
         interpolation: the way in which images are resized.
         outputs: name, shape, channels, activation and meaning (a key of `ARRAYS`) of each.
@@ -55,6 +56,7 @@ class ModelSetup:
     """
 
     path: str
+    digest: str
     input: Mapping[str, Any]
     interpolation: str
     outputs: Sequence[Mapping[str, Any]]

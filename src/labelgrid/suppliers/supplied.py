@@ -30,6 +30,8 @@ from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: So many labels of a task, drawn from those of the training images, say what is usual.
 SAMPLE = 32
+#: The share of a label's pixels that are nearer than what is usually the nearest.
+NEAREST = 0.01
 #: Predictions below this are never inverted.
 SMALLEST = 1e-6
 
@@ -174,7 +176,7 @@ def is_fitted(supplier: BoundSupplier, task: TaskDef) -> bool:
 
 
 def usual_values(source: Source, task: TaskDef, image_ids: Collection[str]) -> UsualValues | None:
-    """The usual spread of a sample of a task's true labels, and half of their smallest number.
+    """The usual spread and the usual smallest number of a sample of a task's true labels.
 
     None if there is no label.
     """
@@ -185,10 +187,10 @@ def usual_values(source: Source, task: TaskDef, image_ids: Collection[str]) -> U
         if label:
             values = label.value[..., 0][label.valid].astype(np.float64)
             spreads.append(spread(values))
-            smallest.append(float(values.min()))
+            smallest.append(float(np.quantile(values, NEAREST)))
     if not spreads:
         return None
-    return UsualValues(float(np.median(spreads)), max(min(smallest) / 2, SMALLEST))
+    return UsualValues(float(np.median(spreads)), max(float(np.median(smallest)), SMALLEST))
 
 
 def _shuffled(image_ids: Collection[str], *names: str) -> list[str]:
@@ -264,7 +266,8 @@ def supplied_identity(
     parts: list[tuple[object, ...]] = []
     for supplier in suppliers:
         declared = supplier.declared
-        up_to = "none" if declared.up_to == "nothing" else declared.up_to  # as before, see Supplier
+        # Exact labels are trained on as by versions with `align`; other maps are fitted now.
+        up_to = "none" if declared.up_to == "nothing" else f"up to {declared.up_to}"
         parts.append((supplier.name, up_to, declared.larger_is_nearer))
         for task in supplier.trust:
             labels = supplier.index.labels.get(task, {})

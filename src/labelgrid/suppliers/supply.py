@@ -71,7 +71,7 @@ class SupplyOrder:
 
     def declared(self, earlier: Supplier) -> Supplier:
         """What is declared of the labels: what was declared before, and what the maker says."""
-        said = dict(self.maker.declared)
+        said = {"up_to": "nothing", "larger_is_nearer": None, **self.maker.declared}
         by_maker = said.get("map", {})
         meanings = {**earlier.map, **self.map}
         chosen = {name: mean for name, mean in meanings.items() if by_maker.get(name) != mean}
@@ -85,6 +85,11 @@ class SupplyOrder:
         if self.cost is not None:
             said["cost"] = self.cost
         return replace(earlier, **said)
+
+
+def _folder_of(project: ProjectFolder, order: SupplyOrder) -> Path:
+    """The folder of labels until they are imported; other revisions and settings have others."""
+    return project.folder / FOLDER / order.name / identity_of(order.maker.declared)[:16]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -234,7 +239,7 @@ def make_labels(
     licence = _say_licence(project, order, progress)
     rows = _limited(missing_images(project, order, declared), order)
     place = LabelPlace(
-        folder=(project.folder / FOLDER / order.name / MADE).absolute(),
+        folder=(_folder_of(project, order) / MADE).absolute(),
         whole=whole_names([row.image_id for row in rows], _all_images(project)),
         threads=workplace.threads,
     )
@@ -258,7 +263,7 @@ def take_labels(
 ) -> Supplied:
     """Import the labels that were made, and note the images that have none."""
     declared = _checked(project, order)
-    folder = project.folder / FOLDER / order.name
+    folder = _folder_of(project, order)
     tasks: Mapping[str, Tally] = {}
     if made.images:
         write_text(folder / MADE / DECLARATION, declared.text(), UNCHANGED)
@@ -267,9 +272,9 @@ def take_labels(
         )
         tasks = {task: done.tasks[task] for task in order.maker.files}
     _note_empty(project, order, declared, made.images)
-    remove_folder(folder)
+    remove_folder(folder.parent)  # with labels of other revisions that were never imported
     with suppress(OSError):  # another supplier's labels may be there
-        folder.parent.rmdir()
+        folder.parents[1].rmdir()
     return Supplied(
         supplier=order.name,
         tasks=tasks,

@@ -71,8 +71,8 @@ def mix_images(batch: Batch, tasks: Tasks, options: TrainOptions, draw: Draw) ->
     Each image with a label of `mix_tasks` is mixed with the probability `mix_share`, with another
     such image drawn at random, in its unmixed state. A label of only one of both is valid in its
     own part alone. Tasks that are not among `mix_tasks` keep their labels outside of the pasted
-    part, and so do supplied labels that are not sure. The camera of a mixed image is unknown,
-    unless both have the same.
+    part. A mixed image has no supplied labels that are not sure. The camera of a mixed image is
+    unknown, unless both have the same.
 
     Source: Yun et al. 2019 (CutMix); French et al. 2020 for the rectangle: half of the image, of
     random shape and place; Olsson et al. 2021 (ClassMix) for the pixels of half of the classes.
@@ -106,7 +106,8 @@ def mix_images(batch: Batch, tasks: Tasks, options: TrainOptions, draw: Draw) ->
                 confidence = label.confidence * ~pastes.masks
                 mixed = pastes.clear(label.target)
             soft[term][name] = SoftTarget(mixed, confidence)
-    supplied = {name: labels.where(~pastes.masks) for name, labels in batch.supplied.items()}
+    whole = ~pastes.masks.flatten(1).any(1).view(-1, 1, 1, 1)
+    supplied = {name: labels.where(whole) for name, labels in batch.supplied.items()}
     camera = batch.camera
     if camera is not None:
         same = (camera == camera[pastes.partners]).all(1, keepdim=True)

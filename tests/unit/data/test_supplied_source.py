@@ -78,6 +78,18 @@ def test_classes_that_were_added_later_are_not_annotated(tmp_path: Path) -> None
     assert found.annotated.tolist() == [True, True, False]
 
 
+def test_pixels_of_no_confidence_are_not_valid(tmp_path: Path) -> None:
+    confidence = np.ones(SIZE, np.float32)
+    confidence[:2] = 0
+    save_png(tmp_path / "sure.png", as_bytes(confidence))
+    file = stored(tmp_path, "depth", np.ones((*SIZE, 1), np.float32))
+    sure = (tmp_path / "sure.png", digest(tmp_path / "sure.png"))
+    labels = SuppliedLabels(supplier="s", trust=0.5, files={"a": file._replace(confidence=sure)})
+    found = labels.label("a", TASKS["depth"])
+    assert found is not None
+    np.testing.assert_array_equal(found.valid, confidence > 0)
+
+
 def test_a_file_that_changed_is_refused(tmp_path: Path) -> None:
     file = stored(tmp_path, "depth", np.ones((*SIZE, 1), np.float32))
     labels = SuppliedLabels(supplier="s", trust=0.5, files={"a": file._replace(digest="0" * 32)})

@@ -438,6 +438,21 @@ def test_a_wrong_confidence_refuses_the_import(
     assert snapshot(project) == before
 
 
+def test_maps_of_another_sort_than_earlier_ones_that_stay_are_refused(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    give(project, data.labels)
+    before = snapshot(project)
+    (tmp_path / "new/depth").mkdir(parents=True)
+    shutil.copy(data.label("0000.jpg", "depth"), tmp_path / "new/depth")
+    (tmp_path / "new/supplier.toml").write_text('up_to = "scale"\n')
+    with pytest.raises(LabelError, match="earlier labels of 'depth' by 'moge' would be read as"):
+        give(project, tmp_path / "new")
+    assert snapshot(project) == before
+    shutil.copytree(data.labels / "depth", tmp_path / "new/depth", dirs_exist_ok=True)
+    give(project, tmp_path / "new")  # none is left of the other sort
+
+
 def test_verify_reads_the_confidence(edges: tuple[ProjectFolder, Made], tmp_path: Path) -> None:
     project, made = edges
     give(project, graded(tmp_path / "given", made, np.uint8))

@@ -51,7 +51,8 @@ def slow_loss(
     aim = given.target.value[row, 0].numpy()[valid]
     values = prediction[row, 0][valid]
     if inverse:
-        values = 1 / np.maximum(values, 0.05)
+        near = np.maximum(values, 0.05)
+        values = 1 / near + (near - values) / 0.05**2
     line = map_fit.fit(values, aim, shift=shift)
     error = np.abs(line.scale * values + line.shift - aim)
     middle = np.sort(aim)[(len(aim) - 1) // 2]
@@ -125,6 +126,41 @@ def test_a_constant_prediction_is_worse_than_the_right_shape() -> None:
     raw = torch.full_like(shape, 2.0, requires_grad=True)
     loss_of(raw, given).sum().backward()
     assert raw.grad is not None and raw.grad.isfinite().all()
+
+
+def test_few_predictions_that_cannot_be_inverted_change_the_loss_by_little() -> None:
+    rng = np.random.default_rng(3)
+    shape = torch.from_numpy(rng.uniform(1, 5, (1, 1, 40, 40)))
+    given = SuppliedTarget(
+        Target(1 / shape, torch.ones(shape.shape, dtype=torch.bool)),
+        torch.ones_like(shape),
+        torch.ones(1, dtype=torch.bool),
+        torch.tensor([[1.0, 1.0, 1.5, 1.0]], dtype=torch.float64),
+    )
+    raw = shape.clone()
+    raw[0, 0, 0, :16] = 0.0  # 1 %
+    loss, gradient = with_gradient(raw, given)
+    assert float(loss) < 0.25  # a constant: 1.5
+    assert (gradient[0, 0, 0, :16] != 0).all()
+
+
+def test_a_prediction_that_starts_near_0_learns_the_inverse_of_a_map() -> None:
+    rng = np.random.default_rng(4)
+    shape = torch.from_numpy(rng.uniform(1, 5, (1, 1, 40, 40)))
+    given = replace(
+        supplied(1 / shape, shift=True, inverse=True), confidence=torch.ones_like(shape)
+    )
+    given = replace(given, target=Target(1 / shape, torch.ones(shape.shape, dtype=torch.bool)))
+    given = replace(given, up_to=torch.tensor([[1.0, 1.0, 1.5, 0.5]], dtype=torch.float64))
+    raw = (0.01 * torch.from_numpy(rng.normal(0, 1, shape.shape))).requires_grad_()
+    optimiser = torch.optim.Adam([raw], lr=0.05)
+    first = float(loss_of(raw.detach(), given))
+    for _ in range(300):
+        optimiser.zero_grad()
+        loss = loss_of(raw, given).sum()
+        loss.backward()
+        optimiser.step()
+    assert float(loss.detach()) < 0.3 * first
 
 
 @pytest.mark.parametrize("values", [0.0, -3.0])

@@ -38,6 +38,7 @@ def setup(path: Path, **changes: Any) -> ModelSetup:
         "std": [1.0, 1.0, 1.0],
     }
     return ModelSetup(
+        digest="",
         path=str(path.with_suffix(".onnx")),
         input=described | changes.pop("input", {}),
         interpolation="bilinear",
