@@ -70,7 +70,7 @@ class ReadsTheInvalidOfSuppliers(Statistic):
     axis = "image"
 
     def __call__(self, batch):
-        return batch.supplier_labels["depth"].value.mean((1, 2, 3)).numpy()
+        return batch.supplier_labels["depth"].target.value.mean((1, 2, 3)).numpy()
 
 
 class MovesBuffers(Statistic):

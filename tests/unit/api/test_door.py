@@ -293,6 +293,16 @@ CASES: dict[str, list[dict[str, Any]]] = {
     ],
     "report": [{"plots": 3}, {"pictures": "yes"}, {"out": 3}, {"out": "."}, {"pictures": None}],
     "duplicates": [{"on": "no"}, {"on": None}, {"workers": -1}, {"shard": -1}, {"workers": "2"}],
+    "supply": [
+        {"supplier": "", "model": "no.toml"},
+        {"supplier": "../s", "model": "no.toml"},
+        {"supplier": "s", "model": "no.toml"},
+        {"supplier": "s", "model": 3},
+        {"supplier": "s", "model": "no.toml", "maker": "no"},
+        {"supplier": "s", "model": "no.toml", "limit": -1},
+        {"supplier": "s", "model": "no.toml", "cost": float("nan")},
+        {"supplier": "s", "model": "no.toml", "settings": 3},
+    ],
     "relate": [{"on": "no"}, {"on": None}, {"workers": -1}, {"write": 1}, {"workers": "2"}],
     "time": [{"own_recipe": value} for value in ("yes", 1, None, 0.5, [])],
 }

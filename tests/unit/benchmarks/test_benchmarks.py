@@ -269,8 +269,8 @@ def small(module, monkeypatch):
         monkeypatch.setattr(module, name, value)
 
 
-#: They read records of the repository, which have one size, or are tried at another place.
-WITHOUT_TINY = {"interpolation", "report", "recipe_step"}
+#: They read records of the repository or real frames, which have one size, or are tried elsewhere.
+WITHOUT_TINY = {"interpolation", "report", "recipe_step", "supplier_trust"}
 #: They start servers, or processes which they kill: the tests of what they measure do the same.
 WITH_SERVERS = {"migrating", "object_store", "postgres", "several_processes", "worker_deaths"}
 WITH_TESTS = [

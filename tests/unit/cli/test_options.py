@@ -114,7 +114,7 @@ def test_help_is_the_first_sentence_in_words_of_the_command_line() -> None:
         texts["budget"] == "How much to spend, in --unit; by default what --pairs and --audit take."
     )
     assert texts["tasks"] == "The tasks whose cells may be picked; by default all. Repeatable."
-    assert texts["class_name"].startswith("Pick images of which the newest model predicts most as")
+    assert texts["class_name"].startswith("Pick images with the largest share of this class")
 
 
 def test_help_says_the_bounds_of_numbers() -> None:

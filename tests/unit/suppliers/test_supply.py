@@ -24,6 +24,7 @@ from labelgrid.suppliers import label_maker, supply
 from labelgrid.suppliers.makers.onnx import OnnxMaker
 from tests.models import class_model, depth_model, grade_model
 from tests.projects import Said, make_project
+from tests.started import Started
 
 COVERS = ["labelgrid.suppliers.label_maker", "labelgrid.suppliers.maker"]
 
@@ -277,13 +278,13 @@ def test_a_command_that_is_killed_by_the_system_goes_on(folder: Path, tmp_path: 
     words = [sys.executable, "-m", "labelgrid", "supply", str(folder), "made"]
     words += ["--model", str(model)]
     for count in (1, 4):
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        limit = time.monotonic() + 250
-        while process.poll() is None and time.monotonic() < limit:
-            if len(list((folder / supply.FOLDER).rglob("*.npy"))) >= count:
-                process.kill()
-            time.sleep(0.002)
-        process.wait()
+        with Started(*words, stdout=subprocess.DEVNULL) as process:
+            limit = time.monotonic() + 250
+            while process.poll() is None and time.monotonic() < limit:
+                if len(list((folder / supply.FOLDER).rglob("*.npy"))) >= count:
+                    process.kill()
+                time.sleep(0.002)
+            process.wait()
     supplied(folder, model)
     assert labels(folder) == labels(tmp_path / "whole/flat")
 
@@ -340,3 +341,30 @@ def test_a_damaged_list_of_empty_images_says_what_to_do(folder: Path, tmp_path: 
     (folder / "supplied/made" / supply.EMPTY).write_text("[1]")
     with pytest.raises(LabelgridError, match="Remove it"):
         supplied(folder, model)
+
+
+def test_labels_that_a_killed_run_of_another_model_left_are_not_imported(
+    folder: Path, tmp_path: Path
+) -> None:
+    one = depth_model(tmp_path / "one", factor=4.0)
+    other = depth_model(tmp_path / "other", factor=2.0)
+    with patch.object(supply, "import_supplied", side_effect=Killed), pytest.raises(Killed):
+        supplied(folder, one)
+    done = supplied(folder, other, limit=3)
+    assert done.made == 3 and done.left == len(train(folder)) - 3
+    assert len(labelled(folder)) == 3
+    supplied(folder, other)
+    fresh = labels(folder)
+    shutil.rmtree(folder / "supplied")
+    supplied(folder, other)
+    assert labels(folder) == fresh
+    assert not (folder / supply.FOLDER).exists()
+
+
+def test_a_model_that_changes_in_place_is_run_as_it_is_now(folder: Path, tmp_path: Path) -> None:
+    supplied(folder, depth_model(tmp_path / "model", factor=4.0))
+    supplied(folder, depth_model(tmp_path / "model", factor=2.0))
+    changed = labels(folder)
+    shutil.rmtree(folder / "supplied")
+    supplied(folder, depth_model(tmp_path / "other", factor=2.0))
+    assert labels(folder) == changed

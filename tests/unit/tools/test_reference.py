@@ -190,7 +190,10 @@ def test_the_pages_ask_for_every_command_and_every_folder_of_plug_ins():
 def test_keys_of_recipes_settings_and_studies_are_described_by_their_docstrings():
     wanted = pages()
     assert "| `flip` | `0.5` | probability" in wanted["docs/recipes.md"]["[data]"]
-    assert "| `seed` | `0` | of all random draws |" in wanted["docs/recipes.md"]["labelgrid.toml"]
+    assert (
+        "| `seed` | `0` | the seed of all random draws |"
+        in wanted["docs/recipes.md"]["labelgrid.toml"]
+    )
     assert set(wanted["docs/recipes.md"]) >= {"[backbone]", "[objective]"}
     train = wanted["docs/recipes.md"]["[train]"]
     assert "| `clip` | `0.0` |" in train and "| `batch` | `8` |" in train

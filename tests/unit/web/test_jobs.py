@@ -38,7 +38,14 @@ def test_a_training_shows_its_progress_and_log_until_it_is_stopped(project):
     with pytest.raises(StateError, match="Job 1 goes on"):
         jobs.start(project, order_of({"command": "audit"}))
     maker = JobMaker(JobFolder(project.folder / "jobs" / f"{number:04d}"))
-    wait_until(lambda: (shown := jobs.shown(project, number)).now and shown.now.eta, by=maker)
+    wait_until(
+        lambda: (
+            (shown := jobs.shown(project, number)).now
+            and shown.now.eta
+            and shown.now.step.what == "Training"  # after images are cached
+        ),
+        by=maker,
+    )
     job = jobs.active(project)
     assert job.state == "running" and job.now.step.what == "Training" and not job.fault
     assert job.line == f"labelgrid fit {project.folder} --epochs 100000"
