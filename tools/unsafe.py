@@ -30,6 +30,7 @@ MESSAGES = frozenset(
         ("src/labelgrid/executors/ray_worker.py", "pickle.loads"),
         ("src/labelgrid/testing/kinds.py", "pickle.loads"),
         ("src/labelgrid/testing/layouts.py", "pickle.loads"),
+        ("src/labelgrid/testing/makers.py", "pickle.loads"),
     }
 )
 #: Keywords with the only value that they may have.
