@@ -89,7 +89,7 @@ def import_supplied(
         project.store.steady(),
         open_sources(source, progress) as sources,
     ):
-        declared = _declared([*(answer for _, answer in sources), folder])
+        declared = _declared([answer for _, answer in sources], folder)
         if cost is not None:
             try:
                 declared = dataclasses.replace(declared, cost=cost)
@@ -118,11 +118,17 @@ def import_supplied(
         return run.carry_out()
 
 
-def _declared(places: Iterable[Source]) -> Supplier:
+def _declared(places: Iterable[Source], folder: Path) -> Supplier:
+    """What the sources declare, or what was declared before, but for how the labels were made."""
     for place in places:
         if isinstance(place, Path) and (place / DECLARATION).is_file():
             return read_declaration(place / DECLARATION)
-    return Supplier()
+    if not (folder / DECLARATION).is_file():
+        return Supplier()
+    earlier = read_declaration(folder / DECLARATION)
+    if not earlier.settings:  # no maker's
+        return earlier
+    return dataclasses.replace(earlier, revision="", settings={}, date="")
 
 
 def _numbers(declared: Supplier) -> str:

@@ -368,3 +368,19 @@ def test_a_model_that_changes_in_place_is_run_as_it_is_now(folder: Path, tmp_pat
     shutil.rmtree(folder / "supplied")
     supplied(folder, depth_model(tmp_path / "other", factor=2.0))
     assert labels(folder) == changed
+
+
+def test_a_label_that_was_imported_by_hand_is_not_taken_for_the_model_s(
+    folder: Path, tmp_path: Path
+) -> None:
+    model = depth_model(tmp_path / "models")
+    supplied(folder, model)
+    before = labels(folder)
+    image_id = min(labelled(folder))
+    (tmp_path / "given/depth").mkdir(parents=True)
+    np.save(tmp_path / f"given/depth/{Path(image_id).stem}.npy", np.full((32, 64), 3, np.float32))
+    with Project.open(folder, progress=Said()) as project:
+        project.import_supplied(tmp_path / "given", supplier="made")
+    assert labels(folder) != before
+    assert supplied(folder, model).made == 1
+    assert labels(folder) == before
