@@ -68,9 +68,8 @@ class SuppliedLabels:
             label = task.limit_classes(label, file.classes)
         if file.confidence is not None:
             check_digest(*file.confidence)
-            confidence = read_confidence(file.confidence[0], label.size)
-            label = replace(label, valid=label.valid & (confidence > 0))
-            label = label.with_confidence(confidence)
+            label = label.with_confidence(read_confidence(file.confidence[0], label.size))
+            label = label.where_confident()
         if self.up_to:
             return replace(label, unsure=Unsure(label.confidence, self.up_to))
         if self.inverted:

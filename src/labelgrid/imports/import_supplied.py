@@ -14,7 +14,6 @@ from labelgrid.basics import files
 from labelgrid.basics.config import as_toml
 from labelgrid.basics.errors import LabelError, UsageError
 from labelgrid.basics.progress import Progress, Silent
-from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import count_text
 from labelgrid.imports.import_doubts import DoubtedImport
 from labelgrid.imports.import_labels import LabelImport
@@ -139,10 +138,6 @@ def _numbers(declared: Supplier) -> str:
     return f"{text}, larger_is_nearer = {as_toml(declared.larger_is_nearer)}"
 
 
-def _unread(_size: Size) -> None:
-    """Of a label without a confidence nothing is read."""
-
-
 @dataclass(kw_only=True)
 class SuppliedImport(LabelImport):
     """An import of a supplier's labels.
@@ -177,7 +172,7 @@ class SuppliedImport(LabelImport):
         declared = self.declared
         if not task.spec.up_to:
             return "", False
-        inverted = declared.larger_is_nearer not in (None, task.grows_toward_camera)
+        inverted = declared.inverts(task)
         if declared.up_to == "nothing":
             return "inverse" if inverted else "", inverted
         parts = {"scale": "a scale", "scale-shift": "a scale and a shift"}
@@ -259,8 +254,11 @@ class SuppliedImport(LabelImport):
     def _confidence_faults(self, labels: Iterable[AcceptedLabel]) -> Iterator[Fault]:
         for label in labels:
             cell = label.row.cell
+            read = self.confidence.get(cell)
+            if read is None:
+                continue
             try:
-                self.confidence.get(cell, _unread)(label.size)
+                read(label.size)
             except LabelError as error:
                 yield Fault.of_error(str(error.where or label.answer.where), error, cell)
 

@@ -31,10 +31,10 @@ from labelgrid.project.folder import SUPPLIED, ProjectFolder
 
 if TYPE_CHECKING:
     from labelgrid.relations.bound import BoundRelation
-    from labelgrid.tasks.task import TaskDefs
+    from labelgrid.tasks.task import TaskDef, TaskDefs
 
 INDEX = "index.json"
-#: What of a map is unknown.
+#: The values of `up_to`.
 UpToChoice = Literal["nothing", "scale", "scale-shift"]
 #: The measured trust in a supplier's labels.
 MEASURED = "measured.json"
@@ -92,6 +92,10 @@ class Supplier:
     def __post_init__(self) -> None:
         if not 0 <= self.cost < math.inf:
             raise ValueError(f"cost must be a number from 0 up; it is {self.cost:g}")
+
+    def inverts(self, task: "TaskDef") -> bool:
+        """Whether the numbers are inverse to those of a task of distances."""
+        return self.larger_is_nearer not in (None, task.grows_toward_camera)
 
     def delivery(self, tasks: "TaskDefs") -> "Delivery":
         """What is kept of an import of today."""

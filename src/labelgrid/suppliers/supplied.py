@@ -164,10 +164,7 @@ def _file_of(
 
 def is_inverted(supplier: BoundSupplier, task: TaskDef) -> bool:
     """Whether a supplier's numbers are inverse to those of the task."""
-    larger_is_nearer = supplier.declared.larger_is_nearer
-    if larger_is_nearer is None or not task.spec.up_to:
-        return False
-    return larger_is_nearer != task.grows_toward_camera
+    return bool(task.spec.up_to) and supplier.declared.inverts(task)
 
 
 def is_fitted(supplier: BoundSupplier, task: TaskDef) -> bool:
