@@ -14,6 +14,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from labelgrid.basics.processes import keep_freed_memory
+
+keep_freed_memory()  # as commands do
 
 def machine() -> str:
     """A description of the machine; its load shows whether other work disturbed the figures."""

@@ -1,6 +1,7 @@
 """Sets up processes: workers end with their parent and use a given number of threads.
 
-SIGTERM stops as Ctrl-C. Threads that wait leave the cores to other programs. Libraries load fast.
+SIGTERM stops as Ctrl-C. Threads that wait leave the cores to other programs. Libraries load fast,
+and arrays find memory that others left.
 """
 
 import ctypes
@@ -30,6 +31,11 @@ TICKS = "OPENBLAS_THREAD_TIMEOUT"
 LOAD = Path("/proc/loadavg")
 #: After how many new objects, and how many such times, Python looks for garbage.
 RARELY = (20_000, 20, 50)
+#: glibc's options (malloc.h) and their values: blocks of up to 32 MiB, glibc's own bound, come from
+#: memory that stays with the process, of which at most 128 MiB are unused.
+KEPT = {-3: 2**25, -1: 2**27}
+#: With one of these environment variables the user has chosen.
+CHOSEN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 #: What `limit_spinning` set.
 _chosen: dict[str, str] = {}
 #: The environment variable with the token of `labelgrid serve`; no other machine is told.
@@ -118,6 +124,20 @@ def look_rarely_for_garbage() -> None:
     700 took a tenth of the time.
     """
     gc.set_threshold(*RARELY)
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep the memory of arrays for the next ones, unless the user chose otherwise.
+
+    By default, each label of a loop gets new pages of memory from the system, and gives them back:
+    a third of the time of reading normals, and of a training's losses (benchmarks/decoding.py).
+    """
+    if sys.platform != "linux" or any(name in os.environ for name in CHOSEN):
+        return
+    library = ctypes.CDLL(None)
+    for option, size in KEPT.items():
+        if hasattr(library, "mallopt"):  # other C libraries have none
+            library.mallopt(option, size)
 
 
 @contextmanager

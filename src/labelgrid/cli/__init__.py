@@ -12,6 +12,7 @@ from labelgrid.basics.errors import LabelgridError
 from labelgrid.basics.files import of_system
 from labelgrid.basics.processes import (
     TOGETHER,
+    keep_freed_memory,
     limit_spinning,
     look_rarely_for_garbage,
     stop_on_sigterm,
@@ -75,6 +76,7 @@ def main() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     limit_spinning()
     look_rarely_for_garbage()
+    keep_freed_memory()
     try:
         with stop_on_sigterm():
             code = app(prog_name="labelgrid", standalone_mode=False)

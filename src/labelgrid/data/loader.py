@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from labelgrid.basics.array_types import Bytes, Floats32
 from labelgrid.basics.errors import ImageError, LabelgridError, TrainingError
-from labelgrid.basics.processes import end_with_parent
+from labelgrid.basics.processes import end_with_parent, keep_freed_memory
 from labelgrid.basics.streams import seed_of, stream
 from labelgrid.data.batch import Batch, Item, SoftLabel, SoftLabels, collate
 from labelgrid.data.data_options import DataOptions
@@ -359,6 +359,7 @@ def _init_worker(_: int) -> None:
     alive, it would block its parent for ever.
     """
     cv2.setNumThreads(1)
+    keep_freed_memory()
     end_with_parent()
     Queue._on_queue_feeder_error = staticmethod(_end_undelivered)  # type: ignore[attr-defined]
 

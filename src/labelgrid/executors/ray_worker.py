@@ -15,6 +15,7 @@ from typing import Any
 from labelgrid.basics.processes import (
     PAGE_TOKEN,
     die_with_parent,
+    keep_freed_memory,
     limit_spinning,
     look_rarely_for_garbage,
 )
@@ -79,6 +80,7 @@ class RayWorker:
             os.environ.pop(THREADS, None)
         limit_spinning()
         look_rarely_for_garbage()
+        keep_freed_memory()
         try:
             import_module(self.preload)
         except Exception as error:  # noqa: BLE001 (a broken installation may raise anything)

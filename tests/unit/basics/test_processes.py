@@ -129,6 +129,42 @@ def test_a_command_looks_for_no_garbage_while_it_loads_libraries_and_a_users_pro
     assert done.returncode == 0, done.stderr
 
 
+KEEPING = """
+import resource
+import sys
+
+import numpy as np
+
+from labelgrid.basics.processes import keep_freed_memory
+
+keep_freed_memory()
+
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def fill():
+    for _ in range(20):
+        arrays = [np.ones(2**20) for _ in range(4)]
+
+
+fill()
+before = faults()
+fill()
+sys.exit(faults() - before > 20 * 1000)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's memory")
+@pytest.mark.parametrize(("chosen", "expected"), [({}, 0), ({"MALLOC_TRIM_THRESHOLD_": "0"}, 1)])
+def test_arrays_use_the_memory_that_others_left_unless_the_user_chose_otherwise(
+    chosen: dict[str, str], expected: int
+) -> None:
+    done = subprocess.run([sys.executable, "-c", KEEPING], env=os.environ | chosen)
+    assert done.returncode == expected
+
+
 def _wait_as_worker(ready: Event) -> None:
     processes.end_with_parent()
     ready.set()

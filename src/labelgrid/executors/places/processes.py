@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from labelgrid.basics.processes import end_with_parent
+from labelgrid.basics.processes import end_with_parent, keep_freed_memory
 from labelgrid.basics.progress import Silent
 from labelgrid.executors.job import END, STOPPED, JobEnd, JobFolder, end_by, record_job
 from labelgrid.executors.share import EVERYTHING, Share
@@ -174,6 +174,7 @@ class Processes:
 def _work(connection: Connection) -> None:
     """Do jobs, each in its folder, until a job does not end well."""
     end_with_parent()
+    keep_freed_memory()
     # Whoever gave the jobs wants no more, or Ctrl-C, which all get, came between two jobs.
     with suppress(EOFError, KeyboardInterrupt):
         while True:
