@@ -23,6 +23,8 @@ SOME = {name: TASKS[name] for name in ("semseg", "normals")}
 UNPORTABLE = {"segnet", "mtan"}
 #: Exported with `average_flips`: its graph runs images and mirror images as one batch.
 MIRRORED = "pad_net"
+#: Exported with a frozen encoder: its graph rounds the encoder's maps.
+FROZEN = "shared_heads"
 CASES = [(name, name == MIRRORED) for name in plugins.names("networks") if name not in UNPORTABLE]
 
 
@@ -30,9 +32,12 @@ def make(name: str) -> Network:
     plugin = plugins.module("networks", name)
 
     def build(tasks: Any, encoder: Callable[..., Encoder], options: Any) -> Network:
-        network: Network = plugin.build(
-            tasks, lambda **how: with_two_scales(encoder(**how)), options
-        )
+        def smaller(**how: Any) -> Encoder:
+            made = with_two_scales(encoder(**how))
+            made.frozen = name == FROZEN
+            return made
+
+        network: Network = plugin.build(tasks, smaller, options)
         return network
 
     return made(build, plugin.Options(width=16), SOME)

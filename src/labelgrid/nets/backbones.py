@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from safetensors.torch import load
@@ -54,6 +54,10 @@ class Encoder(nn.Module):
     rounded separately), and the maps are cropped to the image: the cells of every map span exactly
     the image, as losses, labels and predictions at original size assume.
 
+    A frozen encoder trains only what starts at random: the 1×1 convolution, and the layers of a
+    `TransformerPyramid`. timm's module stays in evaluation mode without gradients, and its maps are
+    rounded to half precision, so that stored maps are the same numbers.
+
     Args:
         options: the backbone.
         weights: a local file of the backbone's weights.
@@ -101,13 +105,45 @@ class Encoder(nn.Module):
         mixed = fuse == "mixed" or (fuse == "concatenated" and options.fused > 0)
         self.mix = mix if mixed else None
 
+        self.rate = options.rate
+        self.frozen = options.train == "frozen"
+        if self.frozen:
+            self.given.requires_grad_(False)
+
+    @property
+    def pyramid(self) -> "TransformerPyramid | None":
+        """The layers between a vision transformer and the scales; None for other backbones."""
+        return self.backbone if isinstance(self.backbone, TransformerPyramid) else None
+
+    @property
+    def given(self) -> nn.Module:
+        """timm's module, for which there are weights; everything else starts at random."""
+        return self.pyramid.transformer if self.pyramid else self.backbone
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training or evaluation mode; a frozen module of timm stays in the latter."""
+        super().train(mode)
+        self.given.train(mode and not self.frozen)
+        return self
+
     def forward(self, image: Tensor) -> Features:
         """Encode images [b, 3, h, w]: the fused map at the finest used scale, and all scales."""
         height, width = image.shape[-2:]
-        scales = self.backbone(pad_to_multiple(image, self.reduction))
+        return self.features_of(self.maps(image), height, width)
+
+    def maps(self, image: Tensor) -> list[Tensor]:
+        """The used maps of timm's module for padded images, before any other layer."""
+        read = self.pyramid.read if self.pyramid else self.backbone
+        scales = read(pad_to_multiple(image, self.reduction))
         maps = [scales[i] for i in self.used]
         if self.channels_last:
             maps = [scale.movedim(-1, 1) for scale in maps]
+        return [rounded(scale) for scale in maps] if self.frozen else maps
+
+    def features_of(self, maps: list[Tensor], height: int, width: int) -> Features:
+        """The features of images of a height and a width, from the result of `maps`."""
+        if self.pyramid:
+            maps = self.pyramid.raised(maps)
         levels = []
         for scale, stride in zip(maps, self.strides, strict=True):
             levels.append(crop_padding(scale, stride, height, width))
@@ -133,6 +169,17 @@ class Encoder(nn.Module):
         for scale, part in zip(maps[1:], parts[1:], strict=True):
             total = total + resize(functional.conv2d(scale, part), size)
         return self.mix[1:](crop_padding(total, stride, height, width))
+
+
+def rounded(maps: Tensor) -> Tensor:
+    """The nearest numbers of half precision, in the precision of `maps`.
+
+    Example:
+        >>> rounded(torch.tensor([0.1, 1e6]))
+        tensor([9.9976e-02, 6.5504e+04])
+    """
+    largest = torch.finfo(torch.float16).max
+    return maps.clamp(-largest, largest).half().to(maps.dtype)
 
 
 def _create(options: BackboneOptions, load: bool) -> Any:
@@ -307,15 +354,23 @@ class TransformerPyramid(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """The maps of images [b, 3, h, w], finest first."""
+        return self.raised(self.read(image))
+
+    def read(self, image: Tensor) -> list[Tensor]:
+        """The maps of the four blocks, at the patches' resolution."""
         if self.patch != PATCH:
             height, width = image.shape[-2:]
             size = (height * self.patch // PATCH, width * self.patch // PATCH)
             image = functional.interpolate(
                 image, size=size, mode="bilinear", align_corners=False, antialias=True
             )
-        maps = self.transformer.forward_intermediates(
+        maps: list[Tensor] = self.transformer.forward_intermediates(
             image, indices=self.blocks, norm=True, intermediates_only=True
         )
+        return maps
+
+    def raised(self, maps: list[Tensor]) -> list[Tensor]:
+        """The maps of the four scales, from those of the four blocks."""
         return [layer(x) for layer, x in zip(self.layers, maps, strict=True)]
 
 

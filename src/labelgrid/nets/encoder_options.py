@@ -34,6 +34,11 @@ class BackboneOptions:
             1/8 or 1/16; 0: the backbone's own strides.
         pyramid: channels of each of the four maps that are made from a vision transformer's; not
             used by others.
+        train: what a training changes: the `"full"` encoder; or, if `"frozen"`, only layers beside
+            timm's module, which keeps its weights and statistics. A frozen module's maps are
+            rounded to half precision.
+        rate: the learning rate of timm's module, times that of all other layers; has no effect on
+            a frozen one.
     """
 
     name: str = "hrnet_w18_small_v2"
@@ -42,9 +47,11 @@ class BackboneOptions:
     upsample: Literal["nearest", "bilinear"] = "nearest"
     output_stride: Literal[0, 8, 16] = 0
     pyramid: int = 128
+    train: Literal["full", "frozen"] = "full"
+    rate: float = 1.0
 
     def __post_init__(self) -> None:
-        check_ranges(self, fused=(0, WIDEST), pyramid=(1, WIDEST))
+        check_ranges(self, fused=(0, WIDEST), pyramid=(1, WIDEST), rate=(1e-6, 1e3))
         source, colon, _ = self.name.partition(":")
         trust = source.replace("_", "-")
         if colon and not is_trusted(trust):
@@ -52,6 +59,12 @@ class BackboneOptions:
                 f"the source '{source}' of a backbone is used only if you trust it; "
                 f"if you know the author of the recipe, add `--trust {trust}` to the command"
             )
+
+    def unused(self) -> list[str]:
+        """The options that change nothing, newer than the rest: see `Recipe.effective`."""
+        if self.train == "frozen":
+            return ["rate"]
+        return ["train", "rate"] if self.rate == 1 else ["train"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -75,6 +75,21 @@ def _change(maps: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(maps, Mapping):
         return {key: _change(value, change) for key, value in maps.items()}
     return tuple(_change(value, change) for value in maps)
+
+
+@runtime_checkable
+class WithGivenPart(Protocol):
+    """An encoder with a part that starts from given weights.
+
+    Attributes:
+        rate: the learning rate of the part, times that of all other layers.
+    """
+
+    rate: float
+
+    @property
+    def given(self) -> nn.Module:
+        """The part."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,6 +67,8 @@ class Recipe:
             del tables["data"]["average_flips"]
         for name in self.train.unused():
             del tables["train"][name]
+        for name in self.backbone.unused():
+            del tables["backbone"][name]
         # Terms may read a relation that is off.
         names = [name for name, choice in self.relations.items() if choice.trust or self.terms]
         tables["relations"] = {name: tables["relations"][name] for name in names}

@@ -165,9 +165,16 @@ def check_recipe(recipe: Recipe) -> None:
 
     Raises:
         PluginError: there is no such plug-in.
-        RecipeError: an option is unknown or wrong.
+        RecipeError: an option is unknown or wrong, or the network has no encoder of timm to freeze.
     """
     check_options("networks", recipe.network)
+    set_options = sorted({"train", "rate"} - set(recipe.backbone.unused()))
+    if set_options and has_own_encoder(recipe.network.name):
+        raise RecipeError(
+            f"The network '{recipe.network.name}' has an encoder of its own, which learns from the "
+            f"start: [backbone] {' and '.join(set_options)} would have no effect.",
+            next_step="Remove it, or name a network that uses [backbone], such as shared_heads.",
+        )
     check_options("balance", recipe.balance)
     for folder, tables in (("terms", recipe.terms), ("statistics", recipe.score)):
         for name, options in tables.items():

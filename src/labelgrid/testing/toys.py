@@ -28,12 +28,17 @@ def source_of(made: Made) -> Any:
 
 
 def toy_network(
-    tasks: Mapping[str, Task], name: str = "pad_net", seed: int = 0, backbone: str = ENCODER
+    tasks: Mapping[str, Task],
+    name: str = "pad_net",
+    seed: int = 0,
+    backbone: str = ENCODER,
+    **options: Any,
 ) -> Network:
     module = plugins.module("networks", name)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        encoder = partial(Encoder, BackboneOptions(name=backbone, pretrained=False, fused=16))
+        values = {"pretrained": False, "fused": 16, **options}
+        encoder = partial(Encoder, BackboneOptions(name=backbone, **values))
         network: Network = module.build(tasks, encoder, module.Options(width=16))
     return network
 

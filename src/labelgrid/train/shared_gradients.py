@@ -66,6 +66,13 @@ class SharedGradients:
         self.step = step
         self.losses = losses
         self.at = at
+        if not step.features.requires_grad:
+            raise TrainingError(
+                "The tasks share no layer that learns: the encoder is frozen, and no layer mixes its "
+                "maps.",
+                next_step='Set `fused` in [backbone], or name = "fixed" in [balance].',
+                unchanged="Nothing was trained.",
+            )
         probe = torch.ones((), device=step.features.device, requires_grad=True)
         step.backward(probe)
         self.scale = 1.0 if probe.grad is None else float(probe.grad)

@@ -16,7 +16,7 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import seed_of, stream
 from labelgrid.basics.type_names import Json
 from labelgrid.data.batch import Batch, network_inputs
-from labelgrid.nets.network import Network, Output
+from labelgrid.nets.network import Network, Output, WithGivenPart
 from labelgrid.pixel.target import Target, Tensors
 from labelgrid.train.active_terms import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
@@ -82,7 +82,7 @@ class Trainer:
 
         A rate or share of 0 is the training's. The balancer's group has no weight decay.
         """
-        term_groups: list[RateGroup] = []
+        term_groups = self._given_part()
         for term in self.plan.terms.values():
             term_groups.extend(term.groups())
         grouped = {id(p) for p in self.terms.own.parameters}
@@ -106,6 +106,15 @@ class Trainer:
             groups.append({"params": trained, "weight_decay": 0.0})
             rates.append((balancer.learning_rate, 0.0))
         return groups, rates
+
+    def _given_part(self) -> list[RateGroup]:
+        """The encoder's part with given weights, unless it learns as fast as the rest."""
+        encoder = self.network.encoder
+        if not isinstance(encoder, WithGivenPart) or encoder.rate == 1:
+            return []
+        trained = [p for p in encoder.given.parameters() if p.requires_grad]
+        rate = encoder.rate * self.plan.options.learning_rate
+        return [RateGroup(trained, learning_rate=rate)] if trained else []
 
     def resume(self, path: Path) -> bool:
         """Load the checkpoint at `path`, if there is one.

@@ -437,3 +437,43 @@ def test_every_network_with_a_backbone_takes_a_transformer(name: str) -> None:
     assert {tuple(raw.shape[-2:]) for raw in output.final.values()} == {
         (-(-45 // stride), -(-71 // stride))
     }
+
+
+FROZEN = ("mobilenetv2_035", "hrnet_w18_small_v2", "test_convnext", "test_vit", "vit_small_patch16_dinov3")
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_a_frozen_module_learns_nothing_and_keeps_its_statistics(name: str) -> None:
+    torch.manual_seed(0)
+    made = Encoder(
+        BackboneOptions(name=name, pretrained=False, pyramid=12, fused=8, train="frozen")
+    )
+    before = {key: value.clone() for key, value in made.state_dict().items()}
+    made.train()
+    optimiser = torch.optim.SGD([p for p in made.parameters() if p.requires_grad], lr=1.0)
+    for _ in range(2):
+        made(torch.rand(2, 3, 64, 64)).shared.square().sum().backward()
+        optimiser.step()
+    given = {id(value) for value in (*made.given.parameters(), *made.given.buffers())}
+    changed = set()
+    for key, value in made.state_dict(keep_vars=True).items():
+        if torch.equal(value, before[key]):
+            continue
+        assert id(value) not in given, key
+        changed.add(key)
+    # All that is beside it learns, and counts its statistics.
+    assert changed == {key for key, value in made.state_dict(keep_vars=True).items() if id(value) not in given}
+
+
+def test_a_frozen_modules_maps_are_rounded_to_half_precision_and_full_ones_are_not() -> None:
+    image = torch.rand(1, 3, 64, 96)
+    for name in ("mobilenetv2_035", NAME):
+        torch.manual_seed(0)
+        full = encoder(name).eval()
+        frozen = encoder(name, train="frozen").eval()
+        frozen.load_state_dict(full.state_dict())
+        for exact, coarse in zip(full.maps(image), frozen.maps(image), strict=True):
+            assert torch.equal(coarse, exact.half().float()) and not torch.equal(coarse, exact)
+        assert torch.equal(
+            frozen(image).shared, frozen.features_of(frozen.maps(image), 64, 96).shared
+        )

@@ -11,9 +11,11 @@ from labelgrid.data.data_options import SupplierChoice
 from labelgrid.data.layouts import pascal
 from labelgrid.lab.simulation.study_recipe import study_of
 from labelgrid.lab.simulation.validate import check_arms
+from labelgrid.nets.encoder_options import BackboneOptions
 from labelgrid.recipes.recipe import PluginChoice, Recipe
 from labelgrid.recipes.resolve import (
     build_plugin,
+    check_recipe,
     has_own_encoder,
     hash_of,
     load_recipe,
@@ -31,6 +33,26 @@ COVERS = ["labelgrid.recipes.resolve"]
 @pytest.mark.parametrize("name", sorted(shipped_recipes()))
 def test_every_shipped_recipe_loads(name):
     assert load_recipe(name).network.name in plugins.names("networks")
+
+
+def test_a_full_encoder_at_one_rate_is_as_before_there_were_options_for_it() -> None:
+    before = {"name", "pretrained", "fused", "upsample", "output_stride", "pyramid"}
+
+    def named(**options: object) -> set[str]:
+        recipe = Recipe(backbone=BackboneOptions(**options))  # type: ignore[arg-type]
+        return set(recipe.effective()["backbone"]) - before
+
+    assert named() == set()
+    assert named(rate=0.025) == {"rate"}
+    assert named(train="frozen", rate=0.025) == {"train"}
+
+
+@pytest.mark.parametrize("changes", [{"train": "frozen"}, {"rate": 0.1}])
+def test_a_network_with_an_encoder_of_its_own_has_none_to_freeze(changes: dict[str, object]) -> None:
+    backbone = BackboneOptions(**changes)  # type: ignore[arg-type]
+    check_recipe(Recipe(backbone=backbone))
+    with pytest.raises(RecipeError, match=f"'segnet' has an encoder of its own.*{[*changes][0]}"):
+        check_recipe(Recipe(backbone=backbone, network=PluginChoice("segnet")))
 
 
 def test_a_network_says_in_its_options_whether_its_encoder_is_its_own():

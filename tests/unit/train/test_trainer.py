@@ -16,6 +16,7 @@ from labelgrid.data.batch import SoftLabel
 from labelgrid.data.loader import train_batches
 from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Target
+from labelgrid.train.balance import mgda
 from labelgrid.train.balance.fixed import Fixed
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.objective import fixed_weights, supervised_loss, task_losses
@@ -23,7 +24,7 @@ from labelgrid.train.term import OwnOptimiser, Term
 from labelgrid.train.train_options import ObjectiveOptions, TrainOptions
 from labelgrid.train.trainer import Trainer, compile_encoder, non_finite_values, trained_values
 from tests.support import make_dataset
-from tests.toys import toy_plan
+from tests.toys import toy_network, toy_plan
 
 QUICK = TrainOptions(epochs=2, batch=3, learning_rate=1e-3, device="cpu")
 
@@ -547,3 +548,40 @@ def test_an_encoder_in_parts_is_not_compiled(data):
     plan = toy_plan(data, TrainOptions(compile=True), net="mtan")
     with pytest.raises(TrainingError, match="compiles an encoder, and Mtan"):
         Trainer(plan)
+
+
+@pytest.mark.parametrize("name", ["pad_net", "mti_net", "shared_heads", "aspp_heads"])
+def test_a_frozen_encoder_stays_bitwise_the_same_and_all_else_learns(data, name):
+    tasks = toy_plan(data, QUICK).tasks
+    network = toy_network(tasks, name, train="frozen")
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    trainer = Trainer(toy_plan(data, QUICK, network=network))
+    trainer.run_epoch(Silent())
+    frozen = {id(value) for value in network.encoder.given.state_dict(keep_vars=True).values()}
+    assert frozen
+    for key, value in network.state_dict(keep_vars=True).items():
+        assert torch.equal(value, before[key]) == (id(value) in frozen), key
+
+
+def test_the_given_part_of_an_encoder_learns_at_its_own_rate(data):
+    tasks = toy_plan(data, QUICK).tasks
+    network = toy_network(tasks, rate=0.025)
+    trainer = Trainer(toy_plan(data, QUICK, network=network))
+    trainer.run_epoch(Silent())
+    rest, given = trainer.optimiser.param_groups
+    assert {id(p) for p in given["params"]} == {id(p) for p in network.encoder.given.parameters()}
+    assert len(rest["params"]) + len(given["params"]) == len(list(network.parameters()))
+    assert given["lr"] == pytest.approx(0.025 * rest["lr"]) and rest["lr"] == trainer.rate
+    for rate in (1, 0.5):
+        frozen = toy_network(tasks, train="frozen", rate=rate)
+        assert len(Trainer(toy_plan(data, QUICK, network=frozen)).optimiser.param_groups) == 1
+
+
+def test_a_balancer_of_shared_gradients_says_that_nothing_shared_learns(data):
+    plan = toy_plan(data, QUICK)
+    network = toy_network(plan.tasks, "shared_heads", train="frozen", fused=0)
+    weights = fixed_weights(plan.tasks, ObjectiveOptions())
+    balancer = mgda.build(weights, plan.balancer.reduce, mgda.Options())
+    trainer = Trainer(replace(plan, network=network, balancer=balancer))
+    with pytest.raises(TrainingError, match="encoder is frozen"):
+        trainer.run_epoch(Silent())
