@@ -18,6 +18,7 @@ from labelgrid.basics.processes import keep_freed_memory
 
 keep_freed_memory()  # as commands do
 
+
 def machine() -> str:
     """A description of the machine; its load shows whether other work disturbed the figures."""
     torch = sys.modules.get("torch")

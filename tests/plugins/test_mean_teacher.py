@@ -9,7 +9,8 @@ import torch
 from labelgrid.basics.progress import Silent
 from labelgrid.project.records import newest_fit
 from labelgrid.rounds.models import restore
-from labelgrid.train.checkpoint import load, weights_hash
+from labelgrid.train.checkpoint import load
+from labelgrid.nets.hashes import weights_hash
 from labelgrid.train.evaluation import evaluate
 from labelgrid.train.loop import fit
 from labelgrid.train.train_options import TrainOptions

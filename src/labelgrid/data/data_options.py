@@ -9,6 +9,8 @@ from labelgrid.basics.type_names import Size
 Fit = Literal["resize", "crop", "pad"]
 #: The largest side of a network's input.
 LARGEST_SIDE = 8192
+#: The most kept views of an image.
+MOST_VIEWS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,8 @@ class DataOptions:
         at: position of crops in training: "random", or always the "centre" (the survey's zoom).
         jitter: brightness, contrast and saturation change by up to this share in training; 0: no
             change.
+        kept_views: draw each image's view in training from so many that stay the same: the whole
+            image, its mirror image, and further ones by the options above; 0: a new view each time.
         mean, std: the mean and standard deviation by which each input channel (RGB in 0..1) is
             normalised; the defaults are ImageNet's.
         average_flips: predict whole images twice, once mirrored, and average the raw outputs:
@@ -44,6 +48,7 @@ class DataOptions:
     rotate: float = 0.0
     at: Literal["random", "centre"] = "random"
     jitter: float = 0.0
+    kept_views: int = 0
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     average_flips: bool = False
@@ -60,6 +65,8 @@ class DataOptions:
             raise ValueError(
                 f"flip and jitter lie between 0 and 1; they are {self.flip} and {self.jitter}"
             )
+        if not 0 <= self.kept_views <= MOST_VIEWS:
+            raise ValueError(f"kept_views lies between 0 and {MOST_VIEWS}; it is {self.kept_views}")
         if not self.zoom or min(self.zoom) <= 0 or max(self.zoom) > 100:
             raise ValueError(
                 f"zoom needs factors larger than 0 and at most 100; it is {list(self.zoom)}"
@@ -72,6 +79,20 @@ class DataOptions:
             )
         if min(self.std) <= 0:
             raise ValueError(f"std must be larger than 0; it is {list(self.std)}")
+
+    @property
+    def views(self) -> int:
+        """In how many views training shows an image; 0: in a new one each time.
+
+        Example:
+            >>> DataOptions(flip=0.5).views, DataOptions(zoom=(1.0, 1.2)).views
+            (2, 0)
+        """
+        if self.kept_views:
+            return self.kept_views
+        if self.fit == "crop" or set(self.zoom) != {1.0} or self.rotate or self.jitter:
+            return 0
+        return 2 if 0 < self.flip < 1 else 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from labelgrid.data.batch import Batch, Item, SoftLabel, SoftLabels, collate
 from labelgrid.data.data_options import DataOptions
 from labelgrid.data.dataset import ImageSource, Source, camera_of, labels_of, weight_of
 from labelgrid.data.frame import Frame
-from labelgrid.data.transforms import Example, augment, fit_placement, place
+from labelgrid.data.transforms import Example, augment, fit_placement, kept_view, place
 from labelgrid.formats.codec import RESIZED, LabelArray, size_error
 from labelgrid.tasks.task import TaskDefs
 
@@ -223,7 +223,11 @@ class _TrainReader(_Reader):
                     tasks[key] = task
         example = self.example(image_id, image, labels, confidences)
         rng = stream(self.seed, "augment", self.epoch, image_id)
-        view = augment(example, tasks, self.options, rng)
+        if self.options.kept_views:
+            number = int(rng.integers(self.options.kept_views))
+            view = kept_view(example, tasks, self.options, image_id=image_id, number=number)
+        else:
+            view = augment(example, tasks, self.options, rng)
         soft = {key: SoftLabel(view.labels[key], view.maps[key]) for key in confidences}
         return self.item(image_id, view, soft=soft)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from labelgrid.basics.array_types import Floats32
 from labelgrid.basics.camera import Camera
+from labelgrid.basics.streams import stream
 from labelgrid.basics.type_names import Size
 from labelgrid.data.data_options import DataOptions
 from labelgrid.formats.codec import LabelArray
@@ -21,6 +22,8 @@ from labelgrid.tasks.task import TaskDef, TaskDefs
 Pixels = NDArray[np.uint8]
 #: Factors of brightness, contrast and saturation.
 Jitter = tuple[float, float, float]
+#: Whether the first kept views are mirrored.
+FIRST_VIEWS = (False, True)
 
 
 @dataclass(frozen=True)
@@ -178,6 +181,27 @@ def place(
     if camera is not None:
         camera = placement.camera(camera)
     return Example(place_image(example.image, placement, options, jitter), labels, maps, camera)
+
+
+def kept_view(
+    example: Example, tasks: TaskDefs, options: DataOptions, *, image_id: str, number: int
+) -> Example:
+    """One of the views of an image that stay the same in all trainings.
+
+    Args:
+        example: the image and what belongs to it.
+        tasks: the tasks of the labels.
+        options: the network input and its augmentation.
+        image_id: the id of the image.
+        number: 0: the whole image, with `fit = "crop"` the middle; 1: the same, mirrored; others: a
+            view by the options.
+    """
+    if number >= len(FIRST_VIEWS):
+        return augment(example, tasks, options, stream(0, "view", number, image_id))
+    height, width = example.image.shape[:2]
+    whole = _placement((height, width), options, 1.0, (0.5, 0.5))
+    placement = replace(whole, flip=FIRST_VIEWS[number])
+    return place(example, placement, tasks, options)
 
 
 def augment(

@@ -14,6 +14,8 @@ from labelgrid.basics.files import open_regular, read_bytes
 from labelgrid.basics.type_names import Json, Tables
 from labelgrid.nets.blocks import pointwise, resize
 from labelgrid.nets.encoder_options import BackboneOptions
+from labelgrid.nets.hashes import key_of, weights_hash
+from labelgrid.nets.kept_maps import KeptMaps
 from labelgrid.nets.late_compiler import timm
 from labelgrid.nets.network import Features
 from labelgrid.nets.padding import crop_padding, pad_to_multiple
@@ -107,8 +109,13 @@ class Encoder(nn.Module):
 
         self.rate = options.rate
         self.frozen = options.train == "frozen"
+        self.shape = f"{options.name} {options.upsample} {options.output_stride}"
+        self.kept: KeptMaps | None = None
+        self.keeps_in_training = False
+        self._digest = ""
         if self.frozen:
             self.given.requires_grad_(False)
+            self.given.register_load_state_dict_post_hook(self._forget)  # type: ignore[no-untyped-call]
 
     @property
     def pyramid(self) -> "TransformerPyramid | None":
@@ -132,13 +139,48 @@ class Encoder(nn.Module):
         return self.features_of(self.maps(image), height, width)
 
     def maps(self, image: Tensor) -> list[Tensor]:
-        """The used maps of timm's module for padded images, before any other layer."""
+        """The used maps of timm's module for padded images, before any other layer.
+
+        A frozen module reads one image at a time, and so computes the same from any batch.
+        """
+        if not self.frozen:
+            return self._given_maps(image)
+        if torch.compiler.is_exporting():
+            return [in_half(part).to(image.dtype) for part in self._given_maps(image)]
+        of_images = [self._frozen_maps(one[None]) for one in image]
+        return [torch.cat(parts) for parts in zip(*of_images, strict=True)]
+
+    def _frozen_maps(self, image: Tensor) -> list[Tensor]:
+        kept = self.kept if self.keeps_in_training or not self.training else None
+        key = key_of(image, self._identity(image.device.type)) if kept else ""
+        halves = kept.read(key) if kept else None
+        if halves is None:
+            halves = [in_half(part) for part in self._given_maps(image)]
+            if kept:
+                kept.write(key, halves)
+        return [part.to(image.device, image.dtype) for part in halves]
+
+    def _identity(self, device: str) -> str:
+        """What the maps of an image depend on: weights, libraries, device and precision."""
+        if not self._digest:
+            self._digest = weights_hash(self.given.state_dict())
+        precision = "full"
+        if torch.is_autocast_enabled(device):
+            precision = str(torch.get_autocast_dtype(device))
+        place = f"{device} {torch.backends.cpu.get_cpu_capability()} {precision}"
+        return f"{self._digest} {self.shape} {self.used} torch {torch.__version__} {place}"
+
+    def _forget(self, *_: object) -> None:
+        """The weights changed."""
+        self._digest = ""
+
+    def _given_maps(self, image: Tensor) -> list[Tensor]:
         read = self.pyramid.read if self.pyramid else self.backbone
         scales = read(pad_to_multiple(image, self.reduction))
         maps = [scales[i] for i in self.used]
         if self.channels_last:
             maps = [scale.movedim(-1, 1) for scale in maps]
-        return [rounded(scale) for scale in maps] if self.frozen else maps
+        return maps
 
     def features_of(self, maps: list[Tensor], height: int, width: int) -> Features:
         """The features of images of a height and a width, from the result of `maps`."""
@@ -171,15 +213,15 @@ class Encoder(nn.Module):
         return self.mix[1:](crop_padding(total, stride, height, width))
 
 
-def rounded(maps: Tensor) -> Tensor:
-    """The nearest numbers of half precision, in the precision of `maps`.
+def in_half(maps: Tensor) -> Tensor:
+    """The nearest numbers of half precision; those beyond are its largest.
 
     Example:
-        >>> rounded(torch.tensor([0.1, 1e6]))
-        tensor([9.9976e-02, 6.5504e+04])
+        >>> in_half(torch.tensor([0.1, 1e6]))
+        tensor([9.9976e-02, 6.5504e+04], dtype=torch.float16)
     """
     largest = torch.finfo(torch.float16).max
-    return maps.clamp(-largest, largest).half().to(maps.dtype)
+    return maps.clamp(-largest, largest).half()
 
 
 def _create(options: BackboneOptions, load: bool) -> Any:

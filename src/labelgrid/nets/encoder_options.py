@@ -39,6 +39,8 @@ class BackboneOptions:
             rounded to half precision.
         rate: the learning rate of timm's module, times that of all other layers; has no effect on
             a frozen one.
+        kept: GiB that the kept maps of a frozen module may take in the project's folder `features`,
+            so that each is computed once; 0: none are kept.
     """
 
     name: str = "hrnet_w18_small_v2"
@@ -49,9 +51,12 @@ class BackboneOptions:
     pyramid: int = 128
     train: Literal["full", "frozen"] = "full"
     rate: float = 1.0
+    kept: float = 20.0
 
     def __post_init__(self) -> None:
-        check_ranges(self, fused=(0, WIDEST), pyramid=(1, WIDEST), rate=(1e-6, 1e3))
+        check_ranges(
+            self, fused=(0, WIDEST), pyramid=(1, WIDEST), rate=(1e-6, 1e3), kept=(0, 10**6)
+        )
         source, colon, _ = self.name.partition(":")
         trust = source.replace("_", "-")
         if colon and not is_trusted(trust):
@@ -63,8 +68,8 @@ class BackboneOptions:
     def unused(self) -> list[str]:
         """The options that change nothing, newer than the rest: see `Recipe.effective`."""
         if self.train == "frozen":
-            return ["rate"]
-        return ["train", "rate"] if self.rate == 1 else ["train"]
+            return ["rate", "kept"]
+        return ["train", "rate", "kept"] if self.rate == 1 else ["train", "kept"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -222,6 +222,11 @@ class ProjectFolder:
             return None
         return self.folder / self.settings.weights  # an absolute path is unchanged
 
+    @property
+    def features(self) -> Path:
+        """The folder of the maps of frozen encoders."""
+        return self.folder / self.settings.features
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Lock the project for fit, score or query: one process at a time.

@@ -16,6 +16,10 @@ from labelgrid.ledger.place import FILE, KEY, database_url, schema_name
 #: The default strategy and recipe, by what was measured: docs/choosing.md.
 STRATEGY = "joint"
 RECIPE = "small-shared-heads"
+Features = Literal["features", "../../features"]
+#: Where maps of frozen encoders are kept, in a project and in a run of a study.
+FEATURES: Features = "features"
+SHARED_FEATURES: Features = "../../features"
 #: Where the ledger is that a URL names, in words.
 _IN_DATABASE = f"the database that `{KEY}` names"
 
@@ -51,6 +55,8 @@ class Settings:
         names: what tools' names of classes mean in imports: a class of a task, or "ignore".
         rest: the class of pixels that no region covers, by task and labelling tool.
         ledger: the URL of the ledger's database, without a password; empty: `labelgrid.db`.
+        features: the folder of the maps of frozen encoders, from the project's folder; runs of a
+            study share one.
     """
 
     recipe: str = RECIPE
@@ -65,6 +71,7 @@ class Settings:
     names: Mapping[str, str] = field(default_factory=dict)
     rest: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     ledger: str = ""
+    features: Features = FEATURES
 
     @property
     def explains(self) -> bool:
@@ -208,6 +215,8 @@ def settings_text(settings: Settings) -> str:
     ]
     if settings.ledger:
         lines.append(f"{KEY} = {as_toml(settings.ledger)}    # without a password")
+    if settings.features != FEATURES:
+        lines.append(f"features = {as_toml(settings.features)}    # maps of frozen encoders")
     if settings.explain is not None:
         lines.append(f"explain = {as_toml(settings.explain)}")
     lines += ["", "[strategy]", f"name = {as_toml(strategy.name)}"]

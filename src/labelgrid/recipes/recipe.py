@@ -65,6 +65,8 @@ class Recipe:
         tables: Json = json.loads(self.json())
         if not self.data.average_flips:
             del tables["data"]["average_flips"]
+        if not self.data.kept_views:
+            del tables["data"]["kept_views"]
         for name in self.train.unused():
             del tables["train"][name]
         for name in self.backbone.unused():

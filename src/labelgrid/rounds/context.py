@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.config import parse
@@ -76,20 +77,28 @@ class ModelContext:
         definitions: the tasks as the project declares them, by name.
         tasks: the tasks with the recipe's losses, by name.
         seed: the seed of the project, or of a training.
+        features: the folder of the maps of frozen encoders; None: maps are not kept.
     """
 
     recipe: Recipe
     definitions: dict[str, TaskDef]
     tasks: dict[str, Task]
     seed: int
+    features: Path | None = None
 
     @classmethod
     def of_training(
-        cls, recipe: Recipe, definitions: dict[str, TaskDef], seed: int
+        cls,
+        recipe: Recipe,
+        definitions: dict[str, TaskDef],
+        seed: int,
+        features: Path | None = None,
     ) -> "ModelContext":
         """The context of a training, whose recipe may name losses of tasks that were dropped."""
         tasks = tasks_of(recipe, definitions)
-        return cls(recipe=recipe, definitions=definitions, tasks=tasks, seed=seed)
+        return cls(
+            recipe=recipe, definitions=definitions, tasks=tasks, seed=seed, features=features
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +167,7 @@ def context_for_recipe(project: ProjectFolder, recipe: Recipe) -> RoundContext:
         tasks=tasks,
         source=source_of(project),
         seed=project.settings.seed,
+        features=project.features,
     )
 
 

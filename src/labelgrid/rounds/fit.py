@@ -26,7 +26,13 @@ from labelgrid.relations.bound import declared_relations
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images, tasks_by_image
 from labelgrid.rounds.filled_labels import FilledLabels, check_cameras, say_refused
 from labelgrid.rounds.model_record import measure_heldout, record_model
-from labelgrid.rounds.models import load_previous_weights, new_network, previous_model, terms_of
+from labelgrid.rounds.models import (
+    kept_maps_words,
+    load_previous_weights,
+    new_network,
+    previous_model,
+    terms_of,
+)
 from labelgrid.rounds.round_scores import check_expected_options, lacking_term, strategy_of
 from labelgrid.suppliers.supplied import supplied_identity
 from labelgrid.train.checkpoint import load, same_training
@@ -213,6 +219,9 @@ def fit(
     number = project.open_round().number
     plan = _whole_plan(context, network, splits=splits, number=number, progress=progress)
     refuse_undivided(plan, group)
+    kept = kept_maps_words(network, plan.data, len(plan.train))
+    if kept:
+        progress.say(kept)
     spent = project.store.spent(("train", "val"))
     _remove_outdated_fit(project.round_folder(number), plan.identity, progress)
     group.tell({"round": number, "splits": splits, "identity": plan.identity, "changes": changes})

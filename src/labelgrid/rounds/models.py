@@ -12,7 +12,10 @@ from labelgrid.basics.files import inside
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import seed_of
 from labelgrid.basics.type_names import Size
+from labelgrid.basics.words import count_text
+from labelgrid.data.data_options import DataOptions
 from labelgrid.nets.backbones import Encoder, UnfetchedWeightsError
+from labelgrid.nets.kept_maps import KeptMaps
 from labelgrid.nets.network import Network, reason_to_ignore
 from labelgrid.operations.early_warnings import (
     missing_weights_warning,
@@ -49,6 +52,10 @@ def network_of(context: ModelContext, weights: Path | None, *, pretrained: bool 
     with seed_torch(context.seed, "init"):
         encoder = partial(Encoder, options, weights)
         network: Network = build_plugin("networks", context.recipe.network, context.tasks, encoder)
+    part = network.encoder
+    if isinstance(part, Encoder) and part.frozen and context.features:
+        part.kept = KeptMaps(context.features, round(options.kept * 2**30))
+        part.keeps_in_training = context.recipe.data.views > 0
     # Cheaper on a CPU: see benchmarks/training_step.py.
     return network.to(memory_format=torch.channels_last)
 
@@ -146,6 +153,34 @@ def untrained_model(context: RoundContext, progress: Progress) -> TrainedModel:
     )
     network = new_network(context, progress, without=without).eval()
     return TrainedModel(network=network, trained=frozenset())
+
+
+def kept_maps_words(network: Network, data: DataOptions, images: int) -> str:
+    """What the maps of a frozen encoder take on the disk, or why they are not kept; "" else.
+
+    Args:
+        network: the network to train.
+        data: what the training shows of an image.
+        images: the number of training images.
+    """
+    encoder = network.encoder
+    if not isinstance(encoder, Encoder) or encoder.kept is None or not encoder.kept.limit:
+        return ""
+    if not data.views:
+        return (
+            "The encoder is frozen, but zoom, rotate, jitter and crops show a new view of an image "
+            "each time: its maps are computed each time. `kept_views = 8` in [data] draws from "
+            "eight views that stay, whose maps are computed once."
+        )
+    with torch.inference_mode():
+        maps = encoder.maps(torch.zeros(1, 3, *data.size))
+    size = images * data.views * sum(part.numel() * 2 for part in maps) / 2**30
+    views = count_text(data.views, "view")
+    return (
+        f"The encoder is frozen: its maps of {count_text(images, 'image')} in {views} take "
+        f"{size:.2g} GiB in {encoder.kept.folder}, and are computed once. At most "
+        f"{encoder.kept.limit / 2**30:.3g} GiB are kept."
+    )
 
 
 def check_size(network: Network, size: Size) -> None:

@@ -207,6 +207,7 @@ class PoolScorer:
         tasks = tuple(self.project.store.tasks())
         order = ScoringOrder(
             folder=self.project.folder.absolute(),
+            features=self.project.features.absolute(),
             tasks=tasks,
             recipe=self.context.recipe,
             fit=self.fit,

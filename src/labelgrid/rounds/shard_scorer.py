@@ -71,6 +71,7 @@ class ScoringOrder:
 
     Args:
         folder: the project's, where the checkpoints are.
+        features: the folder of the maps of frozen encoders.
         tasks: as the ledger has them.
         recipe: the recipe of the training, with the current [score].
         fit: the record of the training.
@@ -83,6 +84,7 @@ class ScoringOrder:
     """
 
     folder: Path
+    features: Path
     tasks: tuple[TaskRow, ...]
     recipe: Recipe
     fit: Fit
@@ -97,7 +99,9 @@ class ScoringOrder:
         """Score a shard into its file."""
         explaining = Explaining(build_statistics(self.explaining, self.fit.seed))
         tasks = definitions(self.tasks)
-        context = ModelContext.of_training(self.recipe, tasks, self.fit.seed)
+        context = ModelContext.of_training(
+            self.recipe, tasks, self.fit.seed, features=self.features
+        )
         supplier_labels = None
         if images.supplied is not None:
             supplier_labels = MostTrusted(images.supplied, tasks, images.labelled)

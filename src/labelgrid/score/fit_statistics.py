@@ -20,7 +20,7 @@ from labelgrid.score.pool import ScoringJob, pool_batches
 from labelgrid.score.statistic import FitContext, PoolBatch, TrainedStatistic
 from labelgrid.score.table import weights_path, weights_stamp
 from labelgrid.score.weights import read_weights, write_weights
-from labelgrid.train.checkpoint import weights_hash
+from labelgrid.nets.hashes import weights_hash
 from labelgrid.train.objective import fixed_weights
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.train_options import ObjectiveOptions

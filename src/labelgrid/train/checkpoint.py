@@ -16,6 +16,7 @@ from labelgrid.basics.errors import ModelError
 from labelgrid.basics.files import atomic_write, link_or_copy, open_regular
 from labelgrid.basics.processes import stops_held
 from labelgrid.basics.type_names import Json, Values
+from labelgrid.nets.hashes import weights_hash
 from labelgrid.train.packing import pack, unpack
 
 FORMAT = 4
@@ -269,24 +270,3 @@ def _tensors(state: Values, prefix: str = "") -> Iterator[tuple[str, torch.Tenso
         else:
             text = bytearray(repr(value).encode())
             yield f"{prefix}{key}", torch.frombuffer(text, dtype=torch.uint8)
-
-
-def weights_hash(weights: Mapping[str, torch.Tensor]) -> str:
-    """Compute the hash of named tensors.
-
-    It does not depend on their order, so two equal trainings have the same hash.
-
-    Example:
-        >>> a = torch.zeros(2)
-        >>> b = torch.ones(1)
-        >>> weights_hash({"a": a, "b": b}) == weights_hash({"b": b, "a": a})
-        True
-        >>> weights_hash({"a": a, "b": b}) == weights_hash({"a": b, "b": b})
-        False
-    """
-    digest = hashlib.blake2b(digest_size=8)
-    for name in sorted(weights):
-        value = weights[name].cpu()
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

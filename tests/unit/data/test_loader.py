@@ -8,6 +8,7 @@ import pickle
 import resource
 import signal
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -353,3 +354,40 @@ def test_an_image_that_cannot_be_read_leaves_the_others_in_their_batches(source,
     assert [batch.ids for batch in batches] == [(names[0],), tuple(names[2:4]), (names[4],)]
     with pytest.raises(ImageError, match="It is cut off"):
         list(eval_batches(damaged, {}, names, options, batch=2, workers=workers))
+
+
+@pytest.mark.parametrize("fit", ["resize", "crop", "pad"])
+def test_kept_views_are_the_same_in_every_epoch_and_under_every_seed(source, tasks, fit):
+    options = replace(OPTIONS, fit=fit, rotate=10.0, kept_views=5)
+
+    def seen(seed):
+        found = {}
+        batches = train_batches(
+            source, tasks, source.images(), options, batch=4, seed=seed, epoch=0, epochs=40
+        )
+        for batch in batches:
+            for row, image_id in enumerate(batch.ids):
+                views = found.setdefault(image_id, {})
+                depth = batch.targets["depth"].value[row]
+                views.setdefault(batch.images[row].numpy().tobytes(), set()).add(
+                    depth.numpy().tobytes()
+                )
+        return found
+
+    first = seen(seed=1)
+    assert {len(views) for views in first.values()} == {5}
+    assert all(len(labels) == 1 for views in first.values() for labels in views.values())
+    assert seen(seed=2) == first
+
+
+def test_the_first_kept_views_are_those_of_evaluation_and_their_mirror_images(source, tasks):
+    options = replace(OPTIONS, kept_views=2)
+    found = {image_id: set() for image_id in source.images()}
+    for batch in train_batches(
+        source, tasks, source.images(), options, batch=4, seed=1, epoch=0, epochs=20
+    ):
+        for row, image_id in enumerate(batch.ids):
+            found[image_id].add(batch.images[row].numpy().tobytes())
+    for batch in eval_batches(source, {}, source.images(), options, batch=1):
+        views = {batch.images[0].numpy().tobytes(), batch.images[0].flip(-1).numpy().tobytes()}
+        assert found[batch.ids[0]] == views

@@ -13,6 +13,7 @@ from labelgrid.basics.errors import ModelError
 from labelgrid.nets import backbones
 from labelgrid.nets.backbones import Encoder, TransformerPyramid, is_transformer, load_weights
 from labelgrid.nets.encoder_options import BackboneOptions
+from labelgrid.nets.kept_maps import KeptMaps
 from labelgrid.testing.networks import TASKS
 
 COVERS = ["labelgrid.nets.encoder_options", "labelgrid.nets.padding"]
@@ -439,7 +440,13 @@ def test_every_network_with_a_backbone_takes_a_transformer(name: str) -> None:
     }
 
 
-FROZEN = ("mobilenetv2_035", "hrnet_w18_small_v2", "test_convnext", "test_vit", "vit_small_patch16_dinov3")
+FROZEN = (
+    "mobilenetv2_035",
+    "hrnet_w18_small_v2",
+    "test_convnext",
+    "test_vit",
+    "vit_small_patch16_dinov3",
+)
 
 
 @pytest.mark.parametrize("name", FROZEN)
@@ -462,7 +469,9 @@ def test_a_frozen_module_learns_nothing_and_keeps_its_statistics(name: str) -> N
         assert id(value) not in given, key
         changed.add(key)
     # All that is beside it learns, and counts its statistics.
-    assert changed == {key for key, value in made.state_dict(keep_vars=True).items() if id(value) not in given}
+    assert changed == {
+        key for key, value in made.state_dict(keep_vars=True).items() if id(value) not in given
+    }
 
 
 def test_a_frozen_modules_maps_are_rounded_to_half_precision_and_full_ones_are_not() -> None:
@@ -477,3 +486,30 @@ def test_a_frozen_modules_maps_are_rounded_to_half_precision_and_full_ones_are_n
         assert torch.equal(
             frozen(image).shared, frozen.features_of(frozen.maps(image), 64, 96).shared
         )
+
+
+def test_kept_maps_are_bitwise_the_computed_ones_of_any_batch(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    images = torch.rand(3, 3, 64, 96)
+    for name in ("mobilenetv2_035", NAME):
+        torch.manual_seed(0)
+        plain = encoder(name, train="frozen").eval()
+        keeping = encoder(name, train="frozen").eval()
+        keeping.load_state_dict(plain.state_dict())
+        keeping.kept = KeptMaps(tmp_path / name, 2**30)
+        expected = plain(images).shared
+        assert torch.equal(keeping(images).shared, expected)  # computed
+        keeping.given.register_forward_pre_hook(refuse)
+        if name == NAME:
+            keeping.given.forward_intermediates = refuse
+        assert torch.equal(keeping(images).shared, expected)  # read
+        assert torch.equal(keeping(images[[2, 0]]).shared, plain(images[[2, 0]]).shared)
+        with pytest.raises(AssertionError):
+            keeping(images.flip(-1))
+        changed = {key: value + 1 for key, value in plain.state_dict().items()}
+        keeping.load_state_dict(changed)
+        with pytest.raises(AssertionError):
+            keeping(images)
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise AssertionError("the module is run")

@@ -48,7 +48,9 @@ def test_a_full_encoder_at_one_rate_is_as_before_there_were_options_for_it() -> 
 
 
 @pytest.mark.parametrize("changes", [{"train": "frozen"}, {"rate": 0.1}])
-def test_a_network_with_an_encoder_of_its_own_has_none_to_freeze(changes: dict[str, object]) -> None:
+def test_a_network_with_an_encoder_of_its_own_has_none_to_freeze(
+    changes: dict[str, object],
+) -> None:
     backbone = BackboneOptions(**changes)  # type: ignore[arg-type]
     check_recipe(Recipe(backbone=backbone))
     with pytest.raises(RecipeError, match=f"'segnet' has an encoder of its own.*{[*changes][0]}"):

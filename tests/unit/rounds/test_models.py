@@ -30,7 +30,8 @@ from labelgrid.rounds.members import train_member
 from labelgrid.rounds.models import new_network, previous_model, restore, restore_model
 from labelgrid.select.strategy import Budget
 from labelgrid.train.balancer import Balancer
-from labelgrid.train.checkpoint import load, save, weights_hash
+from labelgrid.train.checkpoint import load, save
+from labelgrid.nets.hashes import weights_hash
 from labelgrid.train.term import Term
 from tests.e2e.killing import preloaded_context
 from tests.projects import Said, answer

@@ -14,7 +14,7 @@ from labelgrid.lab.simulation.study_recipe import Study
 from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.lab.simulation.study_results import Outcome, recorded_runs
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.project.settings import Oracle, Settings
+from labelgrid.project.settings import SHARED_FEATURES, Oracle, Settings
 from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin, load_recipe
 
@@ -146,6 +146,7 @@ def settings_of(run: Run, recipe: str, weights: str, study: Study, root: Path) -
         changes=run.overrides(study),
         oracle=Oracle(study.data, str(root.absolute())),
         explain=study.explain or None,
+        features=SHARED_FEATURES,
     )
 
 

@@ -24,7 +24,7 @@ from labelgrid.data.dataset import nonempty_label
 from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
-from labelgrid.train.checkpoint import weights_hash
+from labelgrid.nets.hashes import weights_hash
 from labelgrid.train.cross_maps import (
     CrossMapTerm,
     labelled_sources,

@@ -1,0 +1,86 @@
+"""Frozen encoders in a project: maps are computed once, and no result depends on what is kept."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from labelgrid.basics.progress import Silent
+from labelgrid.nets.backbones import Encoder
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.rounds import fit, score
+from tests.projects import Said
+from tests.rounds import QUICK, copied, fit_killed, labelled
+
+FROZEN = {"train": "frozen", "pretrained": False, "name": "test_efficientnet"}
+
+
+def changes(kept: float = 20.0, **data: Any) -> dict[str, Any]:
+    return {
+        **QUICK,
+        "train": {"epochs": 4, "batch": 2},
+        "backbone": {**FROZEN, "kept": kept},
+        "data": {"kept_views": 2, **data},
+    }
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProjectFolder]:
+    project, _ = labelled(tmp_path_factory.mktemp("made"), n=8, tasks=("depth", "semseg"))
+    with project:
+        yield project
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Notes each image that an encoder's module sees."""
+    seen: list[int] = []
+    plain = Encoder._given_maps
+
+    def noting(encoder: Encoder, image: Any) -> Any:
+        seen.append(len(image))
+        return plain(encoder, image)
+
+    monkeypatch.setattr(Encoder, "_given_maps", noting)
+    return seen
+
+
+def test_trainings_and_scores_are_the_same_with_kept_maps_and_each_map_is_computed_once(
+    made: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = counted(monkeypatch)
+    with copied(made, tmp_path / "none") as none:
+        without = fit.fit(none, Silent(), changes=changes(kept=0))
+        scores = score.score(none, Silent(), "partal").statistics
+        assert not none.features.exists()
+    each_time = len(seen)
+    seen.clear()
+    with copied(made, tmp_path / "kept") as kept:
+        assert fit_killed(kept, changes(), step=5).model == without.model
+        again = score.score(kept, Silent(), "partal").statistics
+        files = [path for path in kept.features.rglob("*") if path.is_file()]
+        # Every image in two views at most, and what the size of the input is tried with.
+        assert len(seen) == len(files) <= 2 * 8 + 1 < each_time
+        seen.clear()
+        shutil.rmtree(kept.round_folder(without.round))
+        assert fit.fit(kept, Silent(), changes=changes()).model == without.model
+        assert not seen
+    assert scores.keys() == again.keys()
+    for name, values in scores.items():
+        assert np.array_equal(values, again[name], equal_nan=True), name
+
+
+def test_a_training_says_what_its_maps_take_and_why_views_that_change_are_not_kept(
+    made: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = counted(monkeypatch)
+    with copied(made, tmp_path / "kept") as project:
+        said = Said()
+        fit.fit(project, said, changes=changes(kept_views=3))
+        assert "its maps of 5 images in 3 views take" in " ".join(said.lines)
+        seen.clear()
+        said = Said()
+        fit.fit(project, said, changes=changes(kept_views=0, zoom=[1.0, 1.2]))
+        assert "`kept_views = 8`" in " ".join(said.lines) and len(seen) > 10
