@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from labelgrid.basics.progress import Silent
+from labelgrid.nets.hashes import weights_hash
 from labelgrid.project.records import newest_fit
 from labelgrid.rounds.models import restore
 from labelgrid.train.checkpoint import load
-from labelgrid.nets.hashes import weights_hash
 from labelgrid.train.evaluation import evaluate
 from labelgrid.train.loop import fit
 from labelgrid.train.train_options import TrainOptions

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from labelgrid.basics.config import check_ranges
 from labelgrid.basics.type_names import Size
 
 Fit = Literal["resize", "crop", "pad"]
@@ -65,8 +66,7 @@ class DataOptions:
             raise ValueError(
                 f"flip and jitter lie between 0 and 1; they are {self.flip} and {self.jitter}"
             )
-        if not 0 <= self.kept_views <= MOST_VIEWS:
-            raise ValueError(f"kept_views lies between 0 and {MOST_VIEWS}; it is {self.kept_views}")
+        check_ranges(self, kept_views=(0, MOST_VIEWS))
         if not self.zoom or min(self.zoom) <= 0 or max(self.zoom) > 100:
             raise ValueError(
                 f"zoom needs factors larger than 0 and at most 100; it is {list(self.zoom)}"

@@ -124,7 +124,7 @@ class Encoder(nn.Module):
 
     @property
     def given(self) -> nn.Module:
-        """timm's module, for which there are weights; everything else starts at random."""
+        """The module of timm, for which there are weights; everything else starts at random."""
         return self.pyramid.transformer if self.pyramid else self.backbone
 
     def train(self, mode: bool = True) -> Self:

@@ -1,4 +1,4 @@
-"""Keeps the maps of frozen encoders in files, one for each image, so that maps are computed once."""
+"""Keeps the maps of frozen encoders in files, so that an image is encoded once."""
 
 import os
 import zlib
@@ -89,4 +89,4 @@ class KeptMaps:
 def _sizes(folder: Path) -> Iterator[int]:
     for parent, _, names in os.walk(folder):
         for name in names:
-            yield os.stat(os.path.join(parent, name)).st_size
+            yield Path(parent, name).stat().st_size

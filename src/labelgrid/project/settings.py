@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -213,12 +213,7 @@ def settings_text(settings: Settings) -> str:
         "# a pattern on image ids; images of one group stay in one split",
         f'costs = {as_toml(settings.costs)}    # or "times": learned from how long labels took',
     ]
-    if settings.ledger:
-        lines.append(f"{KEY} = {as_toml(settings.ledger)}    # without a password")
-    if settings.features != FEATURES:
-        lines.append(f"features = {as_toml(settings.features)}    # maps of frozen encoders")
-    if settings.explain is not None:
-        lines.append(f"explain = {as_toml(settings.explain)}")
+    lines += _rare_lines(settings)
     lines += ["", "[strategy]", f"name = {as_toml(strategy.name)}"]
     if strategy.options:
         lines.append(f"options = {as_toml(strategy.options)}")
@@ -233,6 +228,15 @@ def settings_text(settings: Settings) -> str:
     else:
         lines += ["", "# [changes.train]         # overrides of the recipe", "# steps = 2000"]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _rare_lines(settings: Settings) -> Iterator[str]:
+    if settings.ledger:
+        yield f"{KEY} = {as_toml(settings.ledger)}    # without a password"
+    if settings.features != FEATURES:
+        yield f"features = {as_toml(settings.features)}    # maps of frozen encoders"
+    if settings.explain is not None:
+        yield f"explain = {as_toml(settings.explain)}"
 
 
 def table_lines(header: str, table: Mapping[str, Any]) -> list[str]:

@@ -16,11 +16,11 @@ from labelgrid.basics.files import remove_folder
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import seed_of, stream
 from labelgrid.basics.type_names import Json, Values
+from labelgrid.nets.hashes import weights_hash
 from labelgrid.score.pool import ScoringJob, pool_batches
 from labelgrid.score.statistic import FitContext, PoolBatch, TrainedStatistic
 from labelgrid.score.table import weights_path, weights_stamp
 from labelgrid.score.weights import read_weights, write_weights
-from labelgrid.nets.hashes import weights_hash
 from labelgrid.train.objective import fixed_weights
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.train_options import ObjectiveOptions

@@ -68,8 +68,8 @@ class SharedGradients:
         self.at = at
         if not step.features.requires_grad:
             raise TrainingError(
-                "The tasks share no layer that learns: the encoder is frozen, and no layer mixes its "
-                "maps.",
+                "The tasks share no layer that learns: the encoder is frozen, and no layer "
+                "mixes its maps.",
                 next_step='Set `fused` in [backbone], or name = "fixed" in [balance].',
                 unchanged="Nothing was trained.",
             )

@@ -8,6 +8,8 @@ import torch
 from labelgrid.nets import kept_maps
 from labelgrid.nets.kept_maps import KeptMaps
 
+COVERS = ["labelgrid.nets.hashes"]
+
 MAPS = [torch.rand(1, 4, 3, 2).half(), torch.rand(1, 2, 1, 1).half()]
 
 

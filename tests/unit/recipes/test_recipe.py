@@ -53,7 +53,9 @@ def test_a_network_with_an_encoder_of_its_own_has_none_to_freeze(
 ) -> None:
     backbone = BackboneOptions(**changes)  # type: ignore[arg-type]
     check_recipe(Recipe(backbone=backbone))
-    with pytest.raises(RecipeError, match=f"'segnet' has an encoder of its own.*{[*changes][0]}"):
+    with pytest.raises(
+        RecipeError, match=f"'segnet' has an encoder of its own.*{next(iter(changes))}"
+    ):
         check_recipe(Recipe(backbone=backbone, network=PluginChoice("segnet")))
 
 

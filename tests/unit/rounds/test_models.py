@@ -21,6 +21,7 @@ from labelgrid.basics.errors import ModelError, RecipeError
 from labelgrid.basics.progress import Silent
 from labelgrid.cli import app
 from labelgrid.ledger.grid import TaskRow
+from labelgrid.nets.hashes import weights_hash
 from labelgrid.pixel import losses
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit
@@ -31,7 +32,6 @@ from labelgrid.rounds.models import new_network, previous_model, restore, restor
 from labelgrid.select.strategy import Budget
 from labelgrid.train.balancer import Balancer
 from labelgrid.train.checkpoint import load, save
-from labelgrid.nets.hashes import weights_hash
 from labelgrid.train.term import Term
 from tests.e2e.killing import preloaded_context
 from tests.projects import Said, answer

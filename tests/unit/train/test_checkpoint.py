@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from labelgrid.basics.errors import ModelError
-from labelgrid.train.checkpoint import Checkpoint, load, same_training, save, save_as
 from labelgrid.nets.hashes import weights_hash
+from labelgrid.train.checkpoint import Checkpoint, load, same_training, save, save_as
 
 STATE = Checkpoint(
     epoch=3,

@@ -21,10 +21,10 @@ from labelgrid.basics.files import open_regular, write_bytes
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import nonempty_label
+from labelgrid.nets.hashes import weights_hash
 from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
-from labelgrid.nets.hashes import weights_hash
 from labelgrid.train.cross_maps import (
     CrossMapTerm,
     labelled_sources,
