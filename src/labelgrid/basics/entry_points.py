@@ -70,8 +70,8 @@ def installed_plugins(folder: str) -> dict[str, list[InstalledPlugin]]:
     A name has several plug-ins if several packages bring it.
     """
     plugins: dict[str, list[InstalledPlugin]] = {}
-    found = _by_group(tuple(sys.path)).get(f"{PREFIX}{folder}", ())
-    for plugin in sorted(found, key=lambda plugin: (plugin.name, plugin.package)):
+    installed = _by_group(tuple(sys.path)).get(f"{PREFIX}{folder}", ())
+    for plugin in sorted(installed, key=lambda plugin: (plugin.name, plugin.package)):
         plugins.setdefault(plugin.name, []).append(plugin)
     return plugins
 
