@@ -14,6 +14,7 @@ from labelgrid.ledger import database
 from tests.e2e.killing import PRELOADED
 from tests.garbage import pytest_collection, pytest_unconfigure
 from tests.laboratory import pytest_configure
+from tests.made_once import make_once
 from tests.new_ledgers import make_tables
 from tests.ray_clusters import need_ray, ray_cluster
 from tests.skips import pytest_addoption, pytest_sessionfinish, pytest_terminal_summary
@@ -29,8 +30,11 @@ __all__ = [
 ]
 
 look_rarely_for_garbage()
+make_once()
 # Before torch is loaded: test workers that each use all cores wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A project that is made asks whether the weights' server is there, and waits for its answer.
+os.environ["HF_HUB_OFFLINE"] = "1"
 # The plug-ins of the tests and of the examples, also in the processes that tests start.
 OWN = (
     "tests",

@@ -23,7 +23,7 @@ LABORATORY = ("labelgrid.lab.simulation.campaign", "labelgrid.lab.simulation.run
 
 
 def load_commands() -> None:
-    """Load what most commands use, and every plug-in."""
+    """Load what most commands use, and every plug-in; make what each command would make for itself."""
     for name in MODULES:
         importlib.import_module(name)
     with suppress(ModuleNotFoundError):  # the laboratory can be left out
@@ -33,3 +33,6 @@ def load_commands() -> None:
     for key, folder in plugins.FOLDERS.items():
         for name in plugins.names(key):
             importlib.import_module(f"labelgrid.{folder.package}.{name}")
+    made_once = importlib.import_module("tests.made_once")
+    made_once.make_once()
+    made_once.parser_of(importlib.import_module("labelgrid.cli").app)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from labelgrid.basics.trusted_code import NAME, is_never_trusted, is_trusted
 
+#: What the groups of labelgrid's entry points begin with.
+PREFIX = "labelgrid."
 #: A name that recipes, commands and paths of files can hold.
 PLAIN = re.compile(r"\w[\w.-]*")
 
@@ -68,18 +70,24 @@ def installed_plugins(folder: str) -> dict[str, list[InstalledPlugin]]:
     A name has several plug-ins if several packages bring it.
     """
     plugins: dict[str, list[InstalledPlugin]] = {}
-    for plugin in _of_group(f"labelgrid.{folder}", tuple(sys.path)):
+    installed = _by_group(tuple(sys.path)).get(f"{PREFIX}{folder}", ())
+    for plugin in sorted(installed, key=lambda plugin: (plugin.name, plugin.package)):
         plugins.setdefault(plugin.name, []).append(plugin)
     return plugins
 
 
 @lru_cache
-def _of_group(group: str, _path: tuple[str, ...]) -> tuple[InstalledPlugin, ...]:
-    plugins = []
-    for point in entry_points(group=group):
-        package = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown"
-        plugins.append(InstalledPlugin(point.name, point.value, package))
-    return tuple(sorted(plugins, key=lambda plugin: (plugin.name, plugin.package)))
+def _by_group(_path: tuple[str, ...]) -> dict[str, list[InstalledPlugin]]:
+    """Read the metadata of all packages, which takes as long for one sort as for all."""
+    points = entry_points()
+    groups: dict[str, list[InstalledPlugin]] = {}
+    for group in points.groups:
+        if not group.startswith(PREFIX):
+            continue
+        for point in points.select(group=group):
+            package = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown"
+            groups.setdefault(group, []).append(InstalledPlugin(point.name, point.value, package))
+    return groups
 
 
 def source_file(module: str) -> Path | None:

@@ -17,6 +17,7 @@ from labelgrid.basics.streams import seed_of
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.data.batch import Batch, SoftLabels
 from labelgrid.data.loader import train_batch
+from labelgrid.nets.late_compiler import plain_step
 from labelgrid.nets.network import Network, Output
 from labelgrid.pixel.target import Tensors
 from labelgrid.train.batch_norm import track_statistics
@@ -311,7 +312,8 @@ class OwnOptimisers:
             total = torch.stack([value.mean() for value in losses.values()]).sum()
             self.fabric.backward(total, inputs=declared.parameters)
             self.group.add_gradients(declared.parameters)
-            optimiser.step()
+            with plain_step():
+                optimiser.step()
             optimiser.zero_grad(set_to_none=True)
 
     def state(self) -> Json:

@@ -16,6 +16,7 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import seed_of, stream
 from labelgrid.basics.type_names import Json
 from labelgrid.data.batch import Batch, network_inputs
+from labelgrid.nets.late_compiler import late_fabric, plain_step
 from labelgrid.nets.network import Network, Output, WithGivenPart
 from labelgrid.pixel.target import Target, Tensors
 from labelgrid.train.active_terms import ActiveTerms
@@ -344,7 +345,8 @@ class Trainer:
                 max_norm=self.plan.options.clip,
                 error_if_nonfinite=False,
             )
-        self.optimiser.step()
+        with plain_step():
+            self.optimiser.step()
 
     def _set_rates(self) -> None:
         for group, (start, halve) in zip(self.optimiser.param_groups, self.rates, strict=True):
@@ -472,7 +474,8 @@ def make_fabric(device: str, precision: str, group: TrainingGroup = ALONE) -> "F
     Raises:
         TrainingError: there is no such device, or none for each process.
     """
-    from lightning_fabric import Fabric  # slow to load, and only trainings need it
+    with late_fabric():
+        from lightning_fabric import Fabric  # slow to load, and only trainings need it
 
     accelerator, devices = _device_of(device, group)
     try:

@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
-from labelgrid.basics import plugins
+from labelgrid.basics import entry_points, plugins
+from labelgrid.basics.entry_points import installed_plugins
 from labelgrid.basics.errors import LabelError, PluginError, UsageError
 from labelgrid.basics.trusted_code import VARIABLE
 from labelgrid.cli import exchange
@@ -52,6 +54,20 @@ def place(tmp_path, monkeypatch):
 def install_cheapest(place, files=None):
     texts = {"of_package/__init__.py": "", "of_package/cheapest.py": CHEAPEST} | (files or {})
     install(place, "of-package", texts, {"strategies": STRATEGY})
+
+
+def test_packages_are_looked_through_once_for_all_sorts_of_plug_ins(place, monkeypatch):
+    install_cheapest(place)
+    scans = []
+
+    def count(**wanted):
+        scans.append(wanted)
+        return metadata.entry_points(**wanted)
+
+    monkeypatch.setattr(entry_points, "entry_points", count)
+    assert [*installed_plugins("strategies")] == ["cheapest"]
+    assert not installed_plugins("networks") and not installed_plugins("terms")
+    assert len(scans) == 1
 
 
 def test_a_plug_in_of_a_package_is_found_and_runs_once_it_is_trusted(place, monkeypatch):

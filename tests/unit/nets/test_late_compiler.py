@@ -46,6 +46,50 @@ with late_compiler():
     import torch._dynamo
     assert sys.modules[UTILS] is not stand_in and torch._dynamo.utils.counters is not None
 """
+TRAINED = """
+import inspect
+import sys
+import torch
+from labelgrid.nets.late_compiler import CLASSES, COMPILER, DISABLED, plain_step
+from labelgrid.train.trainer import make_fabric
+
+def train(optimiser):
+    optimiser = fabric.setup_optimizers(optimiser)
+    optimiser.zero_grad()
+    layer(torch.ones(1, 2)).sum().backward()
+    with plain_step():
+        optimiser.step()
+        optimiser.zero_grad()
+    optimiser.load_state_dict(optimiser.state_dict())
+
+layer = torch.nn.Linear(2, 1)
+fabric = make_fabric("cpu", "32-true")
+before = layer.weight.detach().clone()
+train(torch.optim.Adam(layer.parameters(), lr=1.0))
+train(torch.optim.AdamW([{"params": [each]} for each in layer.parameters()]))
+assert not torch.equal(before, layer.weight)
+assert COMPILER not in sys.modules and "sympy" not in sys.modules
+from lightning_fabric import wrappers
+assert not isinstance(layer, wrappers.OptimizedModule) and not wrappers.is_wrapped(layer)
+
+import torch._dynamo  # from here on all is as without a stand-in
+compiled = torch.compile(layer, backend="eager")
+assert CLASSES in sys.modules and isinstance(compiled, wrappers.OptimizedModule)
+assert wrappers.is_wrapped(torch.compile(fabric.setup_module(layer), backend="eager"))
+assert not isinstance(layer, wrappers.OptimizedModule)
+train(torch.optim.Adam(layer.parameters()))
+for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
+    disabled = getattr(vars(torch.optim.Optimizer)[name].__wrapped__, DISABLED)
+    assert disabled._torchdynamo_disable is True, name
+graph_break = torch._dynamo.graph_break
+with plain_step():
+    assert torch._dynamo.graph_break is graph_break
+optimiser = torch.optim.SGD(layer.parameters(), lr=1.0)
+layer(torch.ones(1, 2)).sum().backward()
+before = layer.weight.detach().clone()
+torch.compile(optimiser.step, backend="eager")()
+assert torch.equal(layer.weight, before - 1)
+"""
 EXPORTED = """
 import sys
 import torch
@@ -84,7 +128,7 @@ def test_the_compiler_compiles_after_timm_was_loaded_without_it() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("code", [LOADED, WORKS, ASKED, EXPORTED])
+@pytest.mark.parametrize("code", [LOADED, WORKS, ASKED, TRAINED, EXPORTED])
 def test_the_compiler_is_loaded_where_it_is_needed_alone(code: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -29,6 +29,7 @@ BACKBONE = BackboneOptions(name="mobilenetv2_035")
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, and a server that is away."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setenv("HF_ENDPOINT", "https://weights.invalid")
     monkeypatch.setattr(urllib.request, "urlopen", answering(urllib.error.URLError("no such host")))
     return tmp_path / "cache"

@@ -247,6 +247,21 @@ def test_the_gate_runs_all_parts_with_the_tests_last_and_fails_when_one_does(gat
     assert gate(fail) == (int(bool(fail)), parts)
 
 
+def test_the_tests_of_the_gate_wait_for_servers_and_not_for_the_checks(plant, tmp_path):
+    dev = """#!/bin/sh
+case $1 in
+    servers) sleep 0.5; touch installed ;;
+    check) until [ -e tested ]; do sleep 0.1; done; echo checked ;;
+    test) [ -e installed ] && touch tested && echo tested ;;
+esac
+"""
+    plant({"dev": dev, ".ci/run": (ROOT / ".ci/run").read_text()})
+    (tmp_path / "dev").chmod(0o755)
+    command = ["bash", str(tmp_path / ".ci/run")]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == ["checked", "tested"]
+
+
 #: What the stand-ins fail at, and what is said then.
 UNINSTALLED = {
     ".venv-label-studio": "Label Studio could not be installed: the tests that need it are skipped.",

@@ -13,7 +13,6 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
-import lightning_fabric  # noqa: F401 (a study's processes are forks of one that has loaded this module)
 import numpy as np
 
 from labelgrid.basics.errors import NothingToBuyError, RecipeError
@@ -29,6 +28,7 @@ from labelgrid.lab.simulation.runs import DONE, Run
 from labelgrid.lab.simulation.study_recipe import Study
 from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow, request_id
 from labelgrid.ledger.store import Store
+from labelgrid.nets.late_compiler import late_fabric
 from labelgrid.operations.create import atomic_project, new_project
 from labelgrid.project.cells.drawn_pairs import connected_tasks
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
@@ -39,6 +39,9 @@ from labelgrid.rounds import fit, query
 from labelgrid.rounds.round_scores import strategy_of
 from labelgrid.select.budget import pool_size
 from labelgrid.select.strategy import Budget
+
+with late_fabric():  # a study's processes are forks of one that has loaded this module
+    import lightning_fabric  # noqa: F401
 
 #: Why a requested cell is skipped.
 NO_LABEL = "the data set has no label here, or one without a valid pixel"

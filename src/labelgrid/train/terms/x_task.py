@@ -22,6 +22,7 @@ from labelgrid.basics.type_names import Json, Values
 from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import nonempty_label
 from labelgrid.nets.hashes import weights_hash
+from labelgrid.nets.late_compiler import plain_step
 from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
@@ -202,7 +203,8 @@ class CrossTask(CrossMapTerm):
                 )
             torch.autograd.backward(loss)  # before the next is computed, to save memory
             self.trained[source, target] = True
-        optimiser.step()
+        with plain_step():
+            optimiser.step()
 
     def loss(self, step: Step) -> Tensors:
         """Compute the distance [b]; 0 for images without a label."""
