@@ -31,8 +31,8 @@ class Answer:
     Args:
         cell: the cell that it labels.
         where: the file or line, for messages.
-        label: the label's file, or a function that reads the label and returns None if there is
-            none.
+        label: the label's file, or a function that returns the label or the label's file, and None
+            if there is none.
         seconds: how long the label took, above 0 and at most a day; None if it is not known.
         annotator: who or what made the label: a person, a supplier, a program; empty if it is not
             known.
@@ -42,7 +42,7 @@ class Answer:
 
     cell: Cell
     where: str
-    label: Path | Callable[[], LabelArray | None]
+    label: Path | Callable[[], LabelArray | Path | None]
     seconds: float | None = None
     annotator: str = ""
     made: str = ""

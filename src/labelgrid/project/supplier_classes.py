@@ -27,6 +27,7 @@ from labelgrid.formats.confidence import (
 from labelgrid.formats.naming import stem
 from labelgrid.formats.regions import UNCOVERED
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.suppliers import Supplier
 from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: Reads the confidence [h, w] of a label of a size.
@@ -83,17 +84,45 @@ class DeclaredFiles:
     Args:
         classes: the supplier's classes, of tasks of which it has others.
         grades: the tasks whose files hold grades.
+        relative: the tasks whose files hold maps that are true up to something.
+        shift: whether these have a shift, too.
     """
 
     classes: Mapping[str, OtherClasses]
     grades: Collection[str]
+    relative: TaskDefs
+    shift: bool
 
-    def label(self, task: str, path: Path) -> Path | Callable[[], LabelArray | None]:
+    @classmethod
+    def of(
+        cls, declared: Supplier, tasks: TaskDefs, class_names: Callable[[], ClassNames]
+    ) -> "DeclaredFiles":
+        """How a supplier's files are read.
+
+        `class_names` gives the names that the tasks know, and other names' meanings.
+
+        Raises:
+            RecipeError: a task of declared classes is unknown.
+            LabelError: it has no classes, or a name is of none of its classes.
+        """
+        classes = {}
+        if declared.classes:
+            classes = other_classes(declared.classes, tasks, class_names())
+        return cls(
+            classes=classes,
+            grades=declared.grades,
+            relative={name: task for name, task in tasks.items() if declared.is_relative(task)},
+            shift=declared.up_to == "scale-shift",
+        )
+
+    def label(self, task: str, path: Path) -> Path | Callable[[], LabelArray | Path | None]:
         """A file of the task as it is, or what reads the label in it."""
         if task in self.grades:
             return partial(read_grades, path)
         if task in self.classes:
             return partial(self.classes[task].read, path)
+        if task in self.relative:
+            return lambda: self.relative[task].read_relative(path, self.shift) or path
         return path
 
     def confidence(self, task: str, path: Path) -> ReadConfidence | None:

@@ -97,6 +97,10 @@ class Supplier:
         """Whether the numbers are inverse to those of a task of distances."""
         return self.larger_is_nearer not in (None, task.grows_toward_camera)
 
+    def is_relative(self, task: "TaskDef") -> bool:
+        """Whether maps of a task are true up to a scale at best."""
+        return self.up_to in task.spec.up_to
+
     def delivery(self, tasks: "TaskDefs") -> "Delivery":
         """What is kept of an import of today."""
         return Delivery(
