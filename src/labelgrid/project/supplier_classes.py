@@ -86,12 +86,14 @@ class DeclaredFiles:
         grades: the tasks whose files hold grades.
         relative: the tasks whose files hold maps that are true up to something.
         shift: whether these have a shift, too.
+        by_hand: no maker wrote the files.
     """
 
     classes: Mapping[str, OtherClasses]
     grades: Collection[str]
     relative: TaskDefs
     shift: bool
+    by_hand: bool
 
     @classmethod
     def of(
@@ -113,6 +115,7 @@ class DeclaredFiles:
             grades=declared.grades,
             relative={name: task for name, task in tasks.items() if declared.is_relative(task)},
             shift=declared.up_to == "scale-shift",
+            by_hand=not declared.settings,
         )
 
     def label(self, task: str, path: Path) -> Path | Callable[[], LabelArray | Path | None]:
@@ -129,9 +132,9 @@ class DeclaredFiles:
         """What reads the confidence of a file's label at a size; None if there is none."""
         file = confidence_of(path, task)
         if file is not None:
-            return partial(read_confidence, file)
+            return partial(read_confidence, file, no_mask=self.by_hand)
         if task in self.grades:
-            return partial(grades_confidence, path)
+            return partial(grades_confidence, path, no_mask=self.by_hand)
         return None
 
 

@@ -498,6 +498,20 @@ def test_maps_of_8_bits_up_to_a_scale_need_no_declared_step(
     np.testing.assert_array_equal(label.value[..., 0], pixels)
 
 
+def test_a_mask_of_0_and_1_is_no_confidence_unless_a_maker_wrote_it(
+    edges: tuple[ProjectFolder, Made], tmp_path: Path
+) -> None:
+    project, made = edges
+    folder = graded(tmp_path / "given", made, np.uint8)
+    mask = np.arange(32 * 48).reshape(32, 48) % 2
+    cv2.imwrite(str(folder / "edges/0001.png"), mask.astype(np.uint8))
+    with pytest.raises(ImportRefused, match="holds only 0 and 1, of 255"):
+        give(project, folder)
+    with (folder / "supplier.toml").open("a") as file:
+        file.write('settings = { maker = "onnx" }\n')
+    assert give(project, folder).tasks["edges"] == Tally(new=3)
+
+
 def test_verify_reads_the_confidence(edges: tuple[ProjectFolder, Made], tmp_path: Path) -> None:
     project, made = edges
     give(project, graded(tmp_path / "given", made, np.uint8))
