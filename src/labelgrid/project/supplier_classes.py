@@ -77,7 +77,7 @@ class OtherClasses:
         return self.task.form.upsample(label)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DeclaredFiles:
     """How the files of a supplier are read.
 

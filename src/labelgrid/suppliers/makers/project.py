@@ -175,10 +175,10 @@ def build(model: Path, tasks: TaskDefs, chosen: Texts, options: Options) -> Proj
             _tasks_of(others),
         )
     sorts = {}
-    for name, other in common.items():
-        is_same = other.grows_toward_camera == tasks[name].grows_toward_camera
-        if other.spec.up_to:
-            sorts[name] = None if is_same else other.grows_toward_camera
+    for name, task in common.items():
+        is_same = task.grows_toward_camera == tasks[name].grows_toward_camera
+        if task.spec.up_to:
+            sorts[name] = None if is_same else task.grows_toward_camera
     refuse_two_sorts(sorts, model)
     return ProjectMaker(
         folder=model.absolute(),
