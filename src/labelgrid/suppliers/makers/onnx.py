@@ -20,13 +20,13 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.type_names import Size, Texts, Values
 from labelgrid.basics.words import join_names
 from labelgrid.project.sources import ImageFiles
+from labelgrid.project.suppliers import UpToChoice
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.suppliers.maker import LabelPlace, refuse_two_sorts, unknown_classes
 from labelgrid.suppliers.model_file import (
     UNCHANGED,
     ModelFile,
     ModelOutput,
-    UpTo,
     model_digest,
     model_path,
     read_model_file,
@@ -43,13 +43,13 @@ class Options:
     """How a model is run, and what its description leaves out.
 
     Args:
-        up_to: what depth is true up to: nothing, scale or scale-shift; "": as described.
+        up_to: what depth is true up to: nothing, scale or scale-shift; None: as described.
         larger_is_nearer: whether numbers grow toward the camera; None: as described.
         seconds: the most time for an image.
         memory: the most memory of the model's process, in GB.
     """
 
-    up_to: UpTo = ""
+    up_to: UpToChoice | None = None
     larger_is_nearer: bool | None = None
     seconds: int = 60
     memory: float = 8.0
