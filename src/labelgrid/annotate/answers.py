@@ -38,6 +38,7 @@ class Answer:
             known.
         made: when it was made, as the tool writes times; empty if it does not say.
         hint: what was shown while it was drawn; None if it is not known.
+        suffix: the suffix of the file that a label without one gets; "": the format's first.
     """
 
     cell: Cell
@@ -47,6 +48,7 @@ class Answer:
     annotator: str = ""
     made: str = ""
     hint: Hint | None = None
+    suffix: str = ""
 
 
 @dataclass(frozen=True)

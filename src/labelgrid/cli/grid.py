@@ -252,9 +252,9 @@ def _show_times(values: Json) -> None:
 
 
 def _show_suppliers(suppliers: Values) -> None:
-    from labelgrid.project.suppliers import SUPPLIER_COLUMNS, supplier_rows
-
     if suppliers:
+        from labelgrid.project.suppliers import SUPPLIER_COLUMNS, supplier_rows
+
         screen.print_table("", SUPPLIER_COLUMNS, supplier_rows(suppliers))
 
 

@@ -206,7 +206,7 @@ class SuppliedImport(LabelImport):
         confidence = declared.confidence(task, file)
         if confidence:
             self.confidence[answer.cell] = confidence
-        return dataclasses.replace(answer, label=declared.label(task, file))
+        return declared.answer(answer, file)
 
     def _validate(self, answers: Answers) -> ValidatedLabels:
         cells = [answer.cell for answer in answers.labels]

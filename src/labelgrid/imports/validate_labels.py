@@ -288,8 +288,7 @@ def as_file(answer: Answer, task: TaskDef, size: Size) -> Iterator[Path | None]:
             yield None
             return
         label = task.form.at_size(given, size)
-        if task.spec.up_to:
-            suffix = ".npy"  # a PNG would round distances
+        suffix = answer.suffix or suffix
     with (
         files.disk_errors(Path(gettempdir()), UNCHANGED),
         TemporaryDirectory(prefix="labelgrid-") as folder,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.annotate.answers import Answer
 from labelgrid.annotate.class_names import ClassNames
 from labelgrid.basics.array_types import Floats32
 from labelgrid.basics.config import check_tasks
@@ -118,15 +119,17 @@ class DeclaredFiles:
             by_hand=not declared.settings,
         )
 
-    def label(self, task: str, path: Path) -> Path | Callable[[], LabelArray | Path | None]:
-        """A file of the task as it is, or what reads the label in it."""
+    def answer(self, answer: Answer, path: Path) -> Answer:
+        """The answer whose label is in a file, with how that is read."""
+        task = answer.cell.task
         if task in self.grades:
-            return partial(read_grades, path)
+            return replace(answer, label=partial(read_grades, path))
         if task in self.classes:
-            return partial(self.classes[task].read, path)
+            return replace(answer, label=partial(self.classes[task].read, path))
         if task in self.relative:
-            return lambda: self.relative[task].read_relative(path, self.shift) or path
-        return path
+            read = partial(self.relative[task].read_relative, path, self.shift)
+            return replace(answer, label=lambda: read() or path, suffix=".npy")
+        return replace(answer, label=path)
 
     def confidence(self, task: str, path: Path) -> ReadConfidence | None:
         """What reads the confidence of a file's label at a size; None if there is none."""

@@ -186,9 +186,8 @@ class SupplierReader:
             yield None
             return
         size = size_of(self.dataset, cell.image_id)
-        label = self.declared.label(cell.task, path)
         confidence = self.declared.confidence(cell.task, path)
-        answer = Answer(cell=cell, where=str(path), label=label)
+        answer = self.declared.answer(Answer(cell=cell, where=str(path), label=path), path)
         with as_file(answer, task, size) as file:
             if file is None or not _is_label(file, task, size, path):
                 yield None
