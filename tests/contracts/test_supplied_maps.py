@@ -1,8 +1,13 @@
 """Maps that are true up to a scale reach the supervised loss, and nothing else."""
 
+import os
+import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +15,14 @@ import pytest
 import torch
 
 from labelgrid.basics import plugins
+from labelgrid.basics.processes import TOGETHER
 from labelgrid.basics.progress import Silent
 from labelgrid.data.dataset import WrappedImages
 from labelgrid.formats.codec import LabelArray, Unsure, UpTo
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.crop_boxes import crop_at_random
+from labelgrid.train.group import join_group
 from labelgrid.train.mixed_images import mix_images
 from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.plan import Plan
@@ -117,6 +124,40 @@ def test_a_scale_and_a_shift_of_the_map_change_no_loss(data: Made) -> None:
         batch = next(batches(plan))
         found.append(trainer.train_step(batch, 0)[0]["depth"].detach())
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-5)
+
+
+def step_of_share(data: Made, found: Path) -> None:
+    """Do a step with this process's share of the images, and keep its losses and gradients."""
+    torch.manual_seed(0)
+    plan = plan_of(data, replace(QUICK, batch=8))
+    (batch, *_) = batches(plan)
+    with join_group() as group:
+        share = batch.rows(group.own_rows(len(batch.ids)))
+        assert is_relative(share.ids).any() and not is_relative(share.ids).all()
+        trainer = Trainer(plan, group)
+        trainer.network.eval()  # batch norm is of each process's images
+        losses, present, _ = trainer.train_step(share, 0, batch.ids)
+    gradients = [value.grad for value in plan.network.parameters() if value.grad is not None]
+    torch.save([losses["depth"].detach(), present, *gradients], found)
+
+
+def test_two_processes_do_the_step_of_one(data: Made, tmp_path: Path) -> None:
+    step_of_share(data, tmp_path / "alone")
+    code = "import pickle, sys; from tests.contracts.test_supplied_maps import step_of_share; "
+    code += "step_of_share(pickle.load(sys.stdin.buffer), sys.argv[1])"
+    shared = {**os.environ, "WORLD_SIZE": "2", TOGETHER: str(tmp_path), "OMP_NUM_THREADS": "1"}
+    processes = []
+    for rank in ("0", "1"):
+        words = [sys.executable, "-c", code, str(tmp_path / rank)]
+        process = subprocess.Popen(words, env={**shared, "RANK": rank}, stdin=subprocess.PIPE)
+        assert process.stdin
+        process.stdin.write(pickle.dumps(data))
+        process.stdin.close()
+        processes.append(process)
+    assert [process.wait() for process in processes] == [0, 0]
+    expected = torch.load(tmp_path / "alone")
+    for rank in ("0", "1"):
+        torch.testing.assert_close(torch.load(tmp_path / rank), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_it_is_never_fed_in_as_known(data: Made) -> None:

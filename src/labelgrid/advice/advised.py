@@ -41,6 +41,7 @@ class Advice:
         rounds: the newest rounds of a task that show no gain: nothing is foreseen from its curve.
         price: the price of the labels, in the unit of costs.
         seconds: the expected time of the labels, from labels with times.
+        left: what trusted suppliers leave to gain by a label of a purchase, as a share of a label.
         command: the command that follows the advice; "" for none.
     """
 
@@ -61,4 +62,5 @@ class Advice:
     rounds: int | None = None
     price: float | None = None
     seconds: float | None = None
+    left: float | None = None
     command: str = ""

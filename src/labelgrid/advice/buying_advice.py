@@ -312,6 +312,7 @@ def _buy(purchase: _Purchase, folder: Path) -> Advice:
         count=purchase.count,
         price=price,
         seconds=seconds,
+        left=purchase.offer.left,
         gain=100 * purchase.gain,
         command=line,
     )

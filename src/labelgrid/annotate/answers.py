@@ -31,22 +31,24 @@ class Answer:
     Args:
         cell: the cell that it labels.
         where: the file or line, for messages.
-        label: the label's file, or a function that reads the label and returns None if there is
-            none.
+        label: the label's file, or a function that returns the label or the label's file, and None
+            if there is none.
         seconds: how long the label took, above 0 and at most a day; None if it is not known.
         annotator: who or what made the label: a person, a supplier, a program; empty if it is not
             known.
         made: when it was made, as the tool writes times; empty if it does not say.
         hint: what was shown while it was drawn; None if it is not known.
+        suffix: the suffix of the file that a label without one gets; "": the format's first.
     """
 
     cell: Cell
     where: str
-    label: Path | Callable[[], LabelArray | None]
+    label: Path | Callable[[], LabelArray | Path | None]
     seconds: float | None = None
     annotator: str = ""
     made: str = ""
     hint: Hint | None = None
+    suffix: str = ""
 
 
 @dataclass(frozen=True)

@@ -252,19 +252,10 @@ def _show_times(values: Json) -> None:
 
 
 def _show_suppliers(suppliers: Values) -> None:
-    rows = []
-    for name, values in suppliers.items():
-        for task, count in values["labels"].items():
-            cost = values["cost"] * count
-            measured = values["measured"].get(task, "")
-            if task in values["earlier_rule"]:
-                measured = "by an earlier rule: `relate` measures again"
-            rows.append([name, task, count, cost, values["trust"][task], measured])
-        for task, trust in values["derives"].items():
-            rows.append([name, f"{task}, derived", "", "", round(trust, 2), ""])
-    if rows:
-        columns = ["supplier", "task", "labels", "cost", "trust", "measured"]
-        screen.print_table("", columns, rows)
+    if suppliers:
+        from labelgrid.project.suppliers import SUPPLIER_COLUMNS, supplier_rows
+
+        screen.print_table("", SUPPLIER_COLUMNS, supplier_rows(suppliers))
 
 
 def _show_rounds(rounds: Sequence[Values]) -> None:

@@ -15,7 +15,7 @@ from labelgrid.data.data_options import DataOptions
 from labelgrid.data.frame import Frame
 from labelgrid.formats.codec import LabelArray, UpTo
 from labelgrid.pixel.fitted_loss import SuppliedTarget
-from labelgrid.pixel.target import Target
+from labelgrid.pixel.target import SoftTarget, Target
 from labelgrid.tasks.task import TaskDef, TaskDefs
 
 
@@ -32,25 +32,6 @@ class SoftLabel:
 
 #: Reads the soft label of an image and a task; None if there is none.
 SoftLabels = Callable[[str, TaskDef], SoftLabel | None]
-
-
-@dataclass(frozen=True)
-class SoftTarget:
-    """The soft labels of a batch: a target [b, c, h, w] and its confidence.
-
-    The confidence, float32 [b, 1, h, w], is 0 where the target is invalid.
-    """
-
-    target: Target
-    confidence: Tensor
-
-    def to(self, device: torch.device | str) -> "SoftTarget":
-        """The target on another device."""
-        return SoftTarget(self.target.to(device), self.confidence.to(device, non_blocking=True))
-
-    def rows(self, rows: Tensor) -> "SoftTarget":
-        """The soft targets of some images of the batch, by their places, int64."""
-        return SoftTarget(self.target[rows], self.confidence[rows])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +98,7 @@ class Batch:
         """Some images of the batch, by their places, int64; the known labels are left out."""
         soft = {}
         for term, soft_targets in self.soft.items():
-            soft[term] = {name: target.rows(rows) for name, target in soft_targets.items()}
+            soft[term] = {name: target[rows] for name, target in soft_targets.items()}
         return Batch(
             ids=tuple(self.ids_at(rows)),
             images=self.images[rows],

@@ -159,10 +159,13 @@ def _change_colours(image: Pixels, brightness: float, contrast: float, saturatio
 def place_label(label: LabelArray, placement: Placement, task: TaskDef) -> LabelArray:
     """Place a label on a canvas with the kind's `transform`; padding is not valid."""
     value, valid = task.transform(label.value, label.valid, placement)
-    label = replace(label, value=value, valid=valid)
-    if label.confidence is not None:
-        return label.with_confidence(placement.nearest(label.confidence))
-    return label
+    placed = replace(label, value=value, valid=valid)
+    if label.confidence is None:
+        return placed
+    confidence = placement.nearest(label.confidence)
+    if (valid & ~placement.nearest(label.valid)).any():  # sparse pixels were moved
+        confidence = placement.nearest_valid(label.confidence, label.valid)[0]
+    return placed.with_confidence(confidence)
 
 
 def place(

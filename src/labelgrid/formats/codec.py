@@ -344,7 +344,9 @@ class Codec(Protocol[O_contra]):
     A module may also have `stored_size(path)`, the height and width in a file's header or None:
     then a label of another size than its image is refused before it is decoded. And
     `read_prediction(path, options)`, if a prediction in such a file may have values that a
-    label may not have. And `recognise(path)`: a `labelgrid.basics.recognition.Recognition` of a
+    label may not have. And, for kinds with `up_to`, `read_relative(path, options, shift)`: a map
+    that is true up to a scale, or a shift, too, in numbers that a label may have; None if `read`
+    reads the same. And `recognise(path)`: a `labelgrid.basics.recognition.Recognition` of a
     file that may be of the format, by its head (`labelgrid.formats.heads`), or None; it reads
     little and raises nothing. And, for labels that a tool can draw as regions,
     `region_names(options)`: the names of regions, none if these are named after the task;

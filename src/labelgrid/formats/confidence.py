@@ -30,18 +30,20 @@ def confidence_of(label: Path, task: str) -> Path | None:
         if place.name == task:
             folder = place.with_name(confidence_folder(task))
             beside = folder / label.relative_to(place)
-            files = [beside.with_suffix(extension) for extension in EXTENSIONS]
-            return next((file for file in files if file.is_file()), None)
+            for extension in EXTENSIONS:
+                if beside.with_suffix(extension).is_file():
+                    return beside.with_suffix(extension)
     return None
 
 
-def read_confidence(path: Path, size: Size) -> Floats32:
+def read_confidence(path: Path, size: Size, no_mask: bool = False) -> Floats32:
     """The confidence [h, w], from 0 to 1, in a file of 8 or 16 bits or of floating point.
 
     Raises:
-        LabelError: it cannot be read, has another size, or numbers outside of 0 to 1.
+        LabelError: it cannot be read, has another size, or numbers outside of 0 to 1; or, with
+            `no_mask`, of 8 or 16 bits only 0 and 1, which mean next to nothing.
     """
-    confidence = _shares(path, "A confidence map")
+    confidence = _shares(path, "A confidence map", no_mask)
     if confidence.shape != size:
         raise LabelError(
             f"The confidence map is {shape_text(confidence)}; the label is {size[0]}x{size[1]}.",
@@ -62,9 +64,9 @@ def read_grades(path: Path) -> LabelArray:
     return LabelArray(positive[..., None], np.ones(grades.shape, np.bool_))
 
 
-def grades_confidence(path: Path, size: Size) -> Floats32:
+def grades_confidence(path: Path, size: Size, no_mask: bool = False) -> Floats32:
     """The confidence [h, w] of a binary map of grades: how near each is to 0 or 1."""
-    return np.abs(2 * read_confidence(path, size) - 1)
+    return np.abs(2 * read_confidence(path, size, no_mask) - 1)
 
 
 def as_bytes(shares: Floats32) -> Bytes:
@@ -72,11 +74,17 @@ def as_bytes(shares: Floats32) -> Bytes:
     return np.rint(255 * shares).astype(np.uint8)
 
 
-def _shares(path: Path, noun: str) -> Floats32:
+def _shares(path: Path, noun: str, no_mask: bool = False) -> Floats32:
     stored: Array = one_channel(samples(path), path, noun)
     if stored.dtype == np.bool_:
         return stored.astype(np.float32)
     if stored.dtype.kind == "u":
+        if no_mask and stored.max() == 1:
+            raise LabelError(
+                f"{noun} holds only 0 and 1, of {np.iinfo(stored.dtype).max}.",
+                where=path,
+                next_step="Write the largest number where it is sure, or floating point.",
+            )
         return stored.astype(np.float32) / np.float32(np.iinfo(stored.dtype).max)
     values = stored.astype(np.float32)
     if stored.dtype.kind != "f" or not ((values >= 0) & (values <= 1)).all():

@@ -33,7 +33,6 @@ from labelgrid.project.supplier_classes import (
     DeclaredFiles,
     ReadConfidence,
     keep_confidence,
-    other_classes,
 )
 from labelgrid.project.suppliers import (
     Delivery,
@@ -183,12 +182,8 @@ class SuppliedImport(LabelImport):
         named = {answer.cell.image_id for answer in answers.labels}
         images = self.project.store.images(("train",), named)
         train = {row.image_id for row in images}
-        others = {}
-        if self.declared.classes:
-            class_names = self.index.class_names()
-            others = other_classes(self.declared.classes, self.index.tasks, class_names)
         of_train = [answer for answer in answers.labels if answer.cell.image_id in train]
-        declared = DeclaredFiles(others, self.declared.grades)
+        declared = DeclaredFiles.of(self.declared, self.index.tasks, self.index.class_names)
         labels = [self._as_declared(answer, declared) for answer in of_train]
         left_out = len(answers.labels) - len(labels)
         notes = list(answers.notes)
@@ -211,7 +206,7 @@ class SuppliedImport(LabelImport):
         confidence = declared.confidence(task, file)
         if confidence:
             self.confidence[answer.cell] = confidence
-        return dataclasses.replace(answer, label=declared.label(task, file))
+        return declared.answer(answer, file)
 
     def _validate(self, answers: Answers) -> ValidatedLabels:
         cells = [answer.cell for answer in answers.labels]

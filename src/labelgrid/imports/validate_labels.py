@@ -275,19 +275,20 @@ def as_file(answer: Answer, task: TaskDef, size: Size) -> Iterator[Path | None]:
         LabelError: the label cannot be read, or is not a label of this task.
         ProjectError: the disk reports an error.
     """
+    given = answer.label if isinstance(answer.label, Path) else answer.label()
     suffix = task.codec.EXTENSIONS[0]
-    if isinstance(answer.label, Path):
-        label = _resampled(answer.label, task, size)
+    if isinstance(given, Path):
+        label = _resampled(given, task, size)
         if label is None:
-            yield answer.label
+            yield given
             return
-        suffix = _suffix_of_copy(answer.label, task)
+        suffix = _suffix_of_copy(given, task)
     else:
-        label = answer.label()
-        if label is None:
+        if given is None:
             yield None
             return
-        label = task.form.at_size(label, size)
+        label = task.form.at_size(given, size)
+        suffix = answer.suffix or suffix
     with (
         files.disk_errors(Path(gettempdir()), UNCHANGED),
         TemporaryDirectory(prefix="labelgrid-") as folder,

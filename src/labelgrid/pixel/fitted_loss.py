@@ -5,7 +5,7 @@ any map. What `map_fit` does for one map is done here for a batch, with gradient
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,27 +13,23 @@ from torch import Tensor
 from torch.linalg import vecdot
 
 from labelgrid.pixel.map_fit import FEWEST_PIXELS, FLAT, KEPT
-from labelgrid.pixel.target import Target, TensorMap, mean_per_image
+from labelgrid.pixel.target import SoftTarget, Target, TensorMap, mean_per_image
 
 #: Raw outputs and a target of one size -> [b, 1, h, w].
 PixelLoss = Callable[[Tensor, Target], Tensor]
 
 
 @dataclass(frozen=True)
-class SuppliedTarget:
+class SuppliedTarget(SoftTarget):
     """Labels of one task that suppliers gave, for a batch.
 
     They are neither fed into a network nor part of a metric, and terms read none.
 
     Args:
-        target: the labels; values [b, c, h, w].
-        confidence: float32 [b, 1, h, w], 0 to 1.
         fitted: bool [b]: true up to a scale at best; the others are in the task's numbers.
         up_to: float32 [b, 4], of the fitted ones: the fields of `labelgrid.formats.codec.UpTo`.
     """
 
-    target: Target
-    confidence: Tensor
     fitted: Tensor
     up_to: Tensor
 
@@ -54,15 +50,6 @@ class SuppliedTarget:
     def where(self, keep: Tensor) -> "SuppliedTarget":
         """The same labels, valid only at the pixels with `keep` (bool [b, 1, h, w])."""
         return replace(self, target=replace(self.target, valid=self.target.valid & keep))
-
-    def to(self, device: torch.device | str) -> "SuppliedTarget":
-        """The labels on another device."""
-        moved = [getattr(self, part.name).to(device) for part in fields(self)]
-        return SuppliedTarget(*moved)
-
-    def __getitem__(self, rows: slice | Tensor) -> "SuppliedTarget":
-        chosen = [getattr(self, part.name)[rows] for part in fields(self)]
-        return SuppliedTarget(*chosen)
 
 
 #: By the names of tasks.

@@ -1,7 +1,8 @@
 """Holds the labels of a batch: values, and a mask of where they are valid."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -79,6 +80,29 @@ class Target:
             every = masks[0].new_ones((len(part.value), masks[0].shape[1]))
             rows.append(every if part.annotated is None else part.annotated)
         return Target(value, valid, torch.cat(rows))
+
+
+@dataclass(frozen=True)
+class SoftTarget:
+    """Labels of one task for a batch that are not sure everywhere.
+
+    Args:
+        target: the labels; values [b, c, h, w].
+        confidence: float32 [b, 1, h, w], 0 to 1.
+    """
+
+    target: Target
+    confidence: Tensor
+
+    def to(self, device: torch.device | str) -> Self:
+        """The labels on another device."""
+        return self._each(lambda part: part.to(device))
+
+    def __getitem__(self, rows: slice | Tensor) -> Self:
+        return self._each(lambda part: part[rows])
+
+    def _each(self, change: Callable[[Any], Any]) -> Self:
+        return type(self)(*[change(getattr(self, part.name)) for part in fields(self)])
 
 
 #: By the names of tasks, losses or statistics.

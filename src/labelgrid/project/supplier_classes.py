@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.annotate.answers import Answer
 from labelgrid.annotate.class_names import ClassNames
 from labelgrid.basics.array_types import Floats32
 from labelgrid.basics.config import check_tasks
@@ -27,6 +28,7 @@ from labelgrid.formats.confidence import (
 from labelgrid.formats.naming import stem
 from labelgrid.formats.regions import UNCOVERED
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.suppliers import Supplier
 from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: Reads the confidence [h, w] of a label of a size.
@@ -76,33 +78,66 @@ class OtherClasses:
         return self.task.form.upsample(label)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DeclaredFiles:
     """How the files of a supplier are read.
 
     Args:
         classes: the supplier's classes, of tasks of which it has others.
         grades: the tasks whose files hold grades.
+        relative: the tasks whose files hold maps that are true up to something.
+        shift: whether these have a shift, too.
+        by_hand: no maker wrote the files.
     """
 
     classes: Mapping[str, OtherClasses]
     grades: Collection[str]
+    relative: TaskDefs
+    shift: bool
+    by_hand: bool
 
-    def label(self, task: str, path: Path) -> Path | Callable[[], LabelArray | None]:
-        """A file of the task as it is, or what reads the label in it."""
+    @classmethod
+    def of(
+        cls, declared: Supplier, tasks: TaskDefs, class_names: Callable[[], ClassNames]
+    ) -> "DeclaredFiles":
+        """How a supplier's files are read.
+
+        `class_names` gives the names that the tasks know, and other names' meanings.
+
+        Raises:
+            RecipeError: a task of declared classes is unknown.
+            LabelError: it has no classes, or a name is of none of its classes.
+        """
+        classes = {}
+        if declared.classes:
+            classes = other_classes(declared.classes, tasks, class_names())
+        return cls(
+            classes=classes,
+            grades=declared.grades,
+            relative={name: task for name, task in tasks.items() if declared.is_relative(task)},
+            shift=declared.up_to == "scale-shift",
+            by_hand=not declared.settings,
+        )
+
+    def answer(self, answer: Answer, path: Path) -> Answer:
+        """The answer whose label is in a file, with how that is read."""
+        task = answer.cell.task
         if task in self.grades:
-            return partial(read_grades, path)
+            return replace(answer, label=partial(read_grades, path))
         if task in self.classes:
-            return partial(self.classes[task].read, path)
-        return path
+            return replace(answer, label=partial(self.classes[task].read, path))
+        if task in self.relative:
+            read = partial(self.relative[task].read_relative, path, self.shift)
+            return replace(answer, label=lambda: read() or path, suffix=".npy")
+        return replace(answer, label=path)
 
     def confidence(self, task: str, path: Path) -> ReadConfidence | None:
         """What reads the confidence of a file's label at a size; None if there is none."""
         file = confidence_of(path, task)
         if file is not None:
-            return partial(read_confidence, file)
+            return partial(read_confidence, file, no_mask=self.by_hand)
         if task in self.grades:
-            return partial(grades_confidence, path)
+            return partial(grades_confidence, path, no_mask=self.by_hand)
         return None
 
 

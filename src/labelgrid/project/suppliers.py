@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -40,6 +40,8 @@ UpToChoice = Literal["nothing", "scale", "scale-shift"]
 MEASURED = "measured.json"
 #: The rule by which trust is measured; by the first, depth up to a scale earned none.
 RULE = 2
+#: The columns of `supplier_rows`.
+SUPPLIER_COLUMNS = ("supplier", "task", "labels", "cost", "trust", "measured")
 T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _WHAT_IS_DECLARED = {
@@ -96,6 +98,10 @@ class Supplier:
     def inverts(self, task: "TaskDef") -> bool:
         """Whether the numbers are inverse to those of a task of distances."""
         return self.larger_is_nearer not in (None, task.grows_toward_camera)
+
+    def is_relative(self, task: "TaskDef") -> bool:
+        """Whether maps of a task are true up to a scale at best."""
+        return self.up_to in task.spec.up_to
 
     def delivery(self, tasks: "TaskDefs") -> "Delivery":
         """What is kept of an import of today."""
@@ -366,6 +372,22 @@ def supplier_values(
             "licence": supplier.licence,
         }
     return values
+
+
+def supplier_rows(suppliers: Values) -> list[list[Any]]:
+    """The rows of a table of `supplier_values`: for a supplier and task, also a derived one."""
+    rows = []
+    for name, values in suppliers.items():
+        for task, count in values["labels"].items():
+            measured = values["measured"].get(task, "")
+            if task in values["earlier_rule"]:
+                measured = "by an earlier rule: `relate` measures again"
+            rows.append(
+                [name, task, count, values["cost"] * count, values["trust"][task], measured]
+            )
+        for task, trust in values["derives"].items():
+            rows.append([name, f"{task}, derived", "", "", round(trust, 2), ""])
+    return rows
 
 
 def given_shares(project: ProjectFolder, grid: Grid) -> Floats | None:

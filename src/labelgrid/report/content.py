@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from labelgrid.drawings.request_history import RequestHistory
 from labelgrid.ledger.grid import Pick
@@ -187,6 +187,7 @@ class ProjectReport:
         overlays: labels over their photographs, where there are no predictions.
         changed: the settings of each round's training that differ from the round before.
         advice: the sentences of `advise`, what to buy first.
+        suppliers: the rows of `supplier_rows`.
     """
 
     name: str
@@ -208,3 +209,4 @@ class ProjectReport:
     overlays: Sequence[TaskPictures] = ()
     changed: Mapping[int, Sequence[str]] = field(default_factory=dict)
     advice: Sequence[str] = ()
+    suppliers: Sequence[Sequence[Any]] = ()

@@ -29,6 +29,7 @@ from labelgrid.project.records import (
 )
 from labelgrid.project.score_files import unreadable_scores
 from labelgrid.project.setting_changes import changes_by_round
+from labelgrid.project.suppliers import supplier_rows, supplier_values
 from labelgrid.recipes.resolve import network_words
 from labelgrid.report.content import Hint, ProjectReport, Round, SplitCells, TaskCells, Training
 from labelgrid.report.project_view import data_hash, request_history, round_picks, uncertainty_of
@@ -88,6 +89,7 @@ def project_report(project: ProjectFolder) -> ProjectReport:
         overlays=[] if predictions else overlays_of(project),
         changed=changes_by_round([fits[number] for number in sorted(fits)]),
         advice=[advice.text for advice in advise(project).advice] if fits else [],
+        suppliers=supplier_rows(supplier_values(project, project.suppliers())),
     )
     return replace(content, hints=_hints(project.folder, content, fits))
 

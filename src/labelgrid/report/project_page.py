@@ -2,6 +2,7 @@
 
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.charts import Bars, Chart, Line
+from labelgrid.project.suppliers import SUPPLIER_COLUMNS
 from labelgrid.report.content import ProjectReport, SplitCells
 from labelgrid.report.measured_blocks import measured_blocks
 from labelgrid.report.page_blocks import (
@@ -92,6 +93,10 @@ def _status(report: ProjectReport) -> Blocks:
             Heading(f"{part.name}: {count_text(part.images, 'image')}"),
             cells_figure(part, f"cells-{index}"),
         ]
+    if report.suppliers:
+        first, second, *others = SUPPLIER_COLUMNS
+        columns = [Column(first), Column(second), *number_columns(*others)]
+        blocks += [Heading("Labels of suppliers"), DataTable(columns, report.suppliers)]
     if report.requests is not None:
         blocks += [
             Heading("Requests by round"),

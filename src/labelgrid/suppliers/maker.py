@@ -7,12 +7,15 @@ from typing import Protocol
 
 from labelgrid.annotate.answers import plain_spelling
 from labelgrid.annotate.import_options import IGNORE
+from labelgrid.basics.errors import ModelError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.type_names import Texts, Values
+from labelgrid.basics.words import join_names
 from labelgrid.formats.confidence import confidence_folder
 from labelgrid.formats.naming import label_name
 from labelgrid.project.sources import ImageFiles
 from labelgrid.recipes.resolve import hash_of
+from labelgrid.suppliers.model_file import UNCHANGED
 from labelgrid.tasks.task import TaskDef
 
 
@@ -84,6 +87,26 @@ def identity_of(declared: Values) -> str:
     """A hash of what labels depend on: the revision and the settings that their maker declared."""
     settings = {key: str(value) for key, value in declared.get("settings", {}).items()}
     return hash_of(declared.get("revision", ""), settings)
+
+
+def refuse_two_sorts(sorts: Mapping[str, object], where: Path) -> None:
+    """Refuse distances that differ in what is declared of them, once for a supplier.
+
+    Args:
+        sorts: what is declared, by task.
+        where: the model.
+
+    Raises:
+        ModelError: two differ.
+    """
+    if len(set(sorts.values())) > 1:
+        raise ModelError(
+            f"The numbers of {join_names(list(sorts))} differ in what they are true up to, or in "
+            "direction.",
+            where=where,
+            next_step="Supply them under two names, each with --task.",
+            unchanged=UNCHANGED,
+        )
 
 
 def unknown_classes(task: TaskDef, classes: Sequence[str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from labelgrid.basics import files
 from labelgrid.basics.config import parse, read_toml
 from labelgrid.basics.errors import LabelgridError, ModelError, RecipeError
 from labelgrid.basics.type_names import Size, Values
+from labelgrid.project.suppliers import UpToChoice
 from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: The most bytes of a description, and of a model: a protobuf has no more.
@@ -27,7 +28,6 @@ UNCHANGED = "No label was made."
 Shape = tuple[int | str, ...]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "area"]
 Activation = Literal["none", "sigmoid", "softmax"]
-UpTo = Literal["", "nothing", "scale", "scale-shift"]
 _STRETCH = re.compile(r"stretch to height (\d{1,5}), width (\d{1,5})\b")
 _LONGER = re.compile(
     r"longer side to (\d{1,5}), the other in proportion(?:, rounded to (\d{1,4})k(?:\+(\d{1,4}))?)?"
@@ -155,7 +155,7 @@ class ModelOutput:
     task: str = ""
     activation: Activation = "none"
     classes: tuple[str, ...] = ()
-    up_to: UpTo = ""
+    up_to: UpToChoice | None = None
     larger_is_nearer: bool | None = None
     axes: str = "x right, y up, z toward the camera"
     meaning: str = ""

@@ -169,7 +169,7 @@ def is_inverted(supplier: BoundSupplier, task: TaskDef) -> bool:
 
 def is_fitted(supplier: BoundSupplier, task: TaskDef) -> bool:
     """Whether a supplier's labels of a task are true up to a scale at best."""
-    return supplier.declared.up_to in task.spec.up_to
+    return supplier.declared.is_relative(task)
 
 
 def usual_values(source: Source, task: TaskDef, image_ids: Collection[str]) -> UsualValues | None:

@@ -73,9 +73,12 @@ class SupplyOrder:
         """What is declared of the labels: what was declared before, and what the maker says."""
         said = {"up_to": "nothing", "larger_is_nearer": None, **self.maker.declared}
         by_maker = said.get("map", {})
-        meanings = {**earlier.map, **self.map}
+        meanings = {**_chosen_before(earlier), **self.map}
         chosen = {name: mean for name, mean in meanings.items() if by_maker.get(name) != mean}
         said["map"] = {**by_maker, **chosen}
+        ignored = sorted(name for name, mean in said["map"].items() if mean == IGNORE)
+        if ignored:  # a class that the project gets later is labelled from then on
+            said["settings"] = {**said["settings"], "ignored": ",".join(ignored)}
         said["classes"] = {**earlier.classes, **said.get("classes", {})}
         said["grades"] = tuple(dict.fromkeys([*earlier.grades, *said.get("grades", ())]))
         if chosen:
@@ -85,6 +88,15 @@ class SupplyOrder:
         if self.cost is not None:
             said["cost"] = self.cost
         return replace(earlier, **said)
+
+
+def _chosen_before(earlier: Supplier) -> Texts:
+    """The meanings of names but for those that a maker left out: the project may have them now."""
+    chosen = str(earlier.settings.get("map", "")).split(",")
+    if not earlier.settings:  # no maker's
+        return earlier.map
+    pairs = earlier.map.items()
+    return {name: mean for name, mean in pairs if mean != IGNORE or f"{name}={mean}" in chosen}
 
 
 def _folder_of(project: ProjectFolder, order: SupplyOrder) -> Path:
@@ -265,7 +277,7 @@ def take_labels(
     declared = _checked(project, order)
     folder = _folder_of(project, order)
     tasks: Mapping[str, Tally] = {}
-    if made.images:
+    if made.images and (folder / MADE).is_dir():  # else another run has just imported them
         write_text(folder / MADE / DECLARATION, declared.text(), UNCHANGED)
         done = import_supplied(
             project, folder / MADE, supplier=order.name, format="folder", progress=progress

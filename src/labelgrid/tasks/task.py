@@ -348,6 +348,14 @@ class TaskDef:
         with self._bounded(size):
             return self.form.upsample(read(path, self.options))
 
+    def read_relative(self, path: Path, shift: bool) -> LabelArray | None:
+        """Read a map of a kind with `up_to` in numbers that `read` allows.
+
+        None if `read` reads it just so.
+        """
+        label = cast("Any", self.codec).read_relative(path, self.options, shift)
+        return self.form.upsample(label) if label else None
+
     def stored_size(self, path: Path) -> Size | None:
         """The size of a label file's image, by the file's header; None if the format cannot tell.
 

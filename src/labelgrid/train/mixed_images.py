@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from labelgrid.basics.type_names import Size
-from labelgrid.data.batch import Batch, SoftTarget
-from labelgrid.pixel.target import Target
+from labelgrid.data.batch import Batch
+from labelgrid.pixel.target import SoftTarget, Target
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.crop_boxes import Box
 from labelgrid.train.objective import targets_present

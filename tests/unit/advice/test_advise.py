@@ -468,6 +468,17 @@ def test_a_purchase_and_the_next_round_start_from_what_the_newest_round_measured
     assert "(price 30, all that are left)" in buy.text
 
 
+def test_what_suppliers_leave_to_gain_by_a_purchase_is_told_to_programs_too() -> None:
+    offers = {"depth": Offer(missing=30, price=1.0)}
+    found = curve("depth", (1.2, 1.18, 1.13))
+    (full,) = buying_advice([found], offers, {}, 240, folder=Path("room"))
+    offers = {"depth": Offer(missing=30, price=1.0, left=0.4)}
+    (part,) = buying_advice([found], offers, {}, 240, folder=Path("room"))
+    assert "suppliers leave 40 % of it to gain" in part.text
+    assert (full.left, part.left) == (1.0, 0.4)
+    assert part.gain is not None and full.gain is not None and 0 < part.gain < full.gain
+
+
 def test_where_the_curve_misses_the_newest_round_nothing_is_foreseen() -> None:
     """The rounds of the demo: depth fell from 2.3 to 1.02 m, and its curve lies at 1.47 m."""
     missed = curve("depth", (2.3, 1.02))

@@ -45,6 +45,17 @@ def example(size: tuple[int, int] = (48, 64)) -> Example:
     return Example(scene.image, labels)
 
 
+def test_the_confidence_of_a_sparse_label_is_that_of_the_pixels_it_takes():
+    rng = np.random.default_rng(5)
+    valid = rng.random((64, 64)) < 0.1
+    numbers = rng.random((64, 64)).astype(np.float32) * 0.8 + 0.1
+    label = LabelArray(numbers[..., None], valid).with_confidence(numbers)
+    placement = replace(fit_placement((64, 64), DataOptions(size=(16, 16))), flip=True)
+    placed = place_label(label, placement, TASKS["depth"])
+    assert placed.valid.mean() > 0.5 and placed.confidence is not None
+    np.testing.assert_array_equal(placed.confidence[placed.valid], placed.value[placed.valid][:, 0])
+
+
 def test_an_image_of_the_training_size_is_left_as_it_is():
     before = example((48, 64))
     options = DataOptions(size=(48, 64))

@@ -43,6 +43,24 @@ def test_other_numbers_are_refused(tmp_path: Path, values: np.ndarray) -> None:
         read_grades(tmp_path / "a.npy")
 
 
+def test_whole_numbers_of_0_and_1_are_small_shares_or_refused_as_a_mask(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.uint8([[0, 1], [1, 0]]))
+    assert read_confidence(tmp_path / "a.png", (2, 2)).max() == np.float32(1 / 255)
+    for read in (read_confidence, grades_confidence):
+        with pytest.raises(LabelError, match="holds only 0 and 1, of 255"):
+            read(tmp_path / "a.png", (2, 2), no_mask=True)
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((2, 2), np.uint8))
+    assert not read_confidence(tmp_path / "a.png", (2, 2), no_mask=True).any()
+
+
+def test_a_folder_of_images_may_be_named_as_the_task(tmp_path: Path) -> None:
+    for name in ("depth/depth/0.png", "depth.confidence/depth/0.png"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert confidence_of(tmp_path / "depth/depth/0.png", "depth") == path  # the last one
+
+
 def test_the_confidence_lies_beside_the_folder_of_the_task(tmp_path: Path) -> None:
     for name in ("given/depth/room/0.exr", "given/depth.confidence/room/0.npy", "depth/0.png"):
         path = tmp_path / name

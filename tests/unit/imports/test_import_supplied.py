@@ -15,6 +15,7 @@ from labelgrid.basics.progress import Silent
 from labelgrid.imports import import_supplied as module
 from labelgrid.imports.import_labels import Tally, import_labels
 from labelgrid.imports.import_supplied import import_supplied
+from labelgrid.operations.task_change import TaskChange, change_task
 from labelgrid.operations.verify import verify
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.suppliers import read_index, supplied_rows, supplier_folder
@@ -451,6 +452,64 @@ def test_maps_of_another_sort_than_earlier_ones_that_stay_are_refused(
     assert snapshot(project) == before
     shutil.copytree(data.labels / "depth", tmp_path / "new/depth", dirs_exist_ok=True)
     give(project, tmp_path / "new")  # none is left of the other sort
+
+
+@pytest.mark.parametrize("up_to", ["scale", "scale-shift"])
+def test_numbers_of_maps_up_to_something_come_into_the_range_of_the_task(
+    project: ProjectFolder, tmp_path: Path, up_to: str
+) -> None:
+    change_task(project, "depth", TaskChange({"maximum": 10.0}), Silent())
+    folder = tmp_path / "given"
+    (folder / "depth").mkdir(parents=True)
+    given = np.linspace(-40.0, 60.0, 16 * 24, dtype=np.float32).reshape(16, 24)
+    given[3, 4:6] = 0.0, np.nan
+    np.save(folder / "depth/0000.npy", given)
+    whole = np.linspace(1.0, 9.0, 16 * 24, dtype=np.float32).reshape(16, 24)
+    np.save(folder / "depth/0001.npy", whole)
+    (folder / "supplier.toml").write_text(f'up_to = "{up_to}"\n')
+    give(project, folder)
+    paths = {row.cell.image_id: project.inside(row.path) for row in supplied_rows(project)}
+    label = project.tasks()["depth"].read(paths["0000.jpg"])
+    np.testing.assert_array_equal(np.load(paths["0001.jpg"]), whole)
+    measured = np.isfinite(given) if up_to == "scale-shift" else given > 0
+    np.testing.assert_array_equal(label.valid, measured)
+    values = label.value[..., 0][measured].astype(np.float64)
+    assert values.min() > 0 and values.max() <= 10
+    columns = [given[measured]]
+    if up_to == "scale-shift":
+        columns.append(np.ones(measured.sum()))
+    _, misfit, *_ = np.linalg.lstsq(np.stack(columns, 1), values, rcond=None)
+    assert misfit.item() < 1e-8
+
+
+def test_maps_of_8_bits_up_to_a_scale_need_no_declared_step(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    (tmp_path / "given/depth").mkdir(parents=True)
+    pixels = np.arange(16 * 24, dtype=np.uint32).reshape(16, 24).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "given/depth/0000.png"), pixels)
+    with pytest.raises(ImportRefused, match="its scale is not declared"):
+        give(project, tmp_path / "given")
+    (tmp_path / "given/supplier.toml").write_text('up_to = "scale-shift"\n')
+    give(project, tmp_path / "given")
+    (row,) = supplied_rows(project)
+    label = project.tasks()["depth"].read(project.inside(row.path))
+    np.testing.assert_array_equal(label.valid, pixels > 0)  # 0 is "not measured" in whole numbers
+    np.testing.assert_array_equal(label.value[..., 0], pixels)
+
+
+def test_a_mask_of_0_and_1_is_no_confidence_unless_a_maker_wrote_it(
+    edges: tuple[ProjectFolder, Made], tmp_path: Path
+) -> None:
+    project, made = edges
+    folder = graded(tmp_path / "given", made, np.uint8)
+    mask = np.arange(32 * 48).reshape(32, 48) % 2
+    cv2.imwrite(str(folder / "edges/0001.png"), mask.astype(np.uint8))
+    with pytest.raises(ImportRefused, match="holds only 0 and 1, of 255"):
+        give(project, folder)
+    with (folder / "supplier.toml").open("a") as file:
+        file.write('settings = { maker = "onnx" }\n')
+    assert give(project, folder).tasks["edges"] == Tally(new=3)
 
 
 def test_verify_reads_the_confidence(edges: tuple[ProjectFolder, Made], tmp_path: Path) -> None:

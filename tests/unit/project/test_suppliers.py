@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.basics.errors import ProjectError, RecipeError
+from labelgrid.data.data_options import SupplierChoice
 from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
@@ -26,6 +27,8 @@ from labelgrid.project.suppliers import (
     supplied_rows,
     supplier_folder,
     supplier_names,
+    supplier_rows,
+    supplier_values,
     write_index,
 )
 from tests.support import Made
@@ -100,6 +103,20 @@ def test_a_trusted_supplier_gives_its_trust_times_its_coverage(
     assert shares is not None
     assert set(shares[:, grid.columns["depth"]]) == {0.4}
     assert not shares[:, grid.columns["semseg"]].any()
+
+
+def test_a_row_says_what_a_supplier_gives_of_a_task_and_what_follows(
+    project: ProjectFolder, data: Made
+) -> None:
+    import_supplied(project, data.labels, supplier="s", cost=0.5)
+    note_trust(project, "s", {"depth": 0.25}, {})
+    values = supplier_values(project, {"s": SupplierChoice(trust=0.5)})
+    values["s"]["derives"] = {"normals": 0.123}
+    assert supplier_rows(values) == [
+        ["s", "depth", 3, 1.5, 0.5, 0.25],
+        ["s", "semseg", 3, 1.5, 0.5, ""],
+        ["s", "normals, derived", "", "", 0.12, ""],
+    ]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"tasks": {"depth": "much"}}', '{"more": 1}'])

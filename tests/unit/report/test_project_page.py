@@ -41,6 +41,15 @@ def test_each_curve_has_two_charts_and_its_numbers_beside_them() -> None:
     ]
 
 
+def test_labels_of_suppliers_and_what_follows_from_them_are_shown_where_there_are_any() -> None:
+    rows = [["net", "depth", 12, 0.0, 0.5, 0.5], ["net", "normals, derived", "", "", 0.4, ""]]
+    section = Page(html(a_report(suppliers=rows))).section("status")
+    assert "Labels of suppliers" in section.words
+    (table,) = [table for table in section.tables if table[0][0] == "supplier"]
+    assert table[2] == ["net", "normals, derived", "", "", "0.4", ""]
+    assert "suppliers" not in Page(html(a_report())).section("status").words
+
+
 def test_units_and_the_direction_of_better_are_said() -> None:
     words = Page(html(a_report(measured=TWO))).section("curves").words
     assert "semseg: mIoU in %, higher is better" in words

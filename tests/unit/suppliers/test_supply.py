@@ -16,8 +16,10 @@ import pytest
 from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.api.project import Project
 from labelgrid.basics.errors import LabelgridError, UsageError
+from labelgrid.basics.progress import Silent
 from labelgrid.imports import import_supplied as importing
 from labelgrid.imports.import_labels import LabelImport
+from labelgrid.operations.task_change import TaskChange, change_task
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.suppliers import read_declaration, read_index, supplied_rows
 from labelgrid.suppliers import label_maker, supply
@@ -191,6 +193,36 @@ def test_classes_come_by_their_names_and_others_are_not_labelled(
     assert declared.settings["map"] == f"lamp={task.class_names[2]}"
     assert shown and shown <= {0, 1, 2}
     assert supplied(folder, model).made == 0  # those without any known class are noted
+
+
+def test_a_class_that_the_project_gets_later_is_labelled_from_then_on(
+    folder: Path, tmp_path: Path
+) -> None:
+    with ProjectFolder.open(folder) as project:
+        known = project.tasks()["semseg"].class_names
+    model = class_model(tmp_path / "models", ["zebra", known[0], "lamp"])
+    supplied(folder, model, map={"lamp": known[1]})
+    with ProjectFolder.open(folder) as project:
+        change_task(project, "semseg", TaskChange({}, classes=["zebra"]), Silent())
+    assert supplied(folder, model).made == 10
+    assert read_declaration(folder / "supplied/made" / DECLARATION).map == {"lamp": known[1]}
+
+
+def test_labels_that_another_run_imported_meanwhile_are_no_error(
+    folder: Path, tmp_path: Path
+) -> None:
+    model = depth_model(tmp_path / "models")
+    true = supply.take_labels
+    taken = []
+
+    def twice(*arguments: Any) -> supply.Supplied:
+        taken.append(true(*arguments))
+        return true(*arguments)
+
+    with patch.object(supply, "take_labels", twice):
+        done = supplied(folder, model)
+    assert (taken[0].left, done.left) == (0, 0) and "depth" in taken[0].tasks
+    assert not (folder / ".supply").exists()
 
 
 def test_a_model_without_a_class_of_the_project_is_refused_before_it_runs(

@@ -10,9 +10,9 @@ import torch
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.progress import Silent
 from labelgrid.basics.streams import stream
-from labelgrid.data.batch import Batch, SoftTarget
+from labelgrid.data.batch import Batch
 from labelgrid.data.loader import train_batch
-from labelgrid.pixel.target import Target
+from labelgrid.pixel.target import SoftTarget, Target
 from labelgrid.testing.trainings import different, states
 from labelgrid.train.checkpoint import save
 from labelgrid.train.loop import fit

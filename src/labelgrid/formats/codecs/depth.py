@@ -97,15 +97,8 @@ def read(path: Path, options: Options) -> LabelArray:
         LabelError: 8-bit numbers without a declared scale, several channels, no valid pixel, a
             value above the declared maximum, or a damaged file.
     """
-    numbers = _one_grey(stored_numbers(path, options, read_depth), path)
-    if numbers.ndim == 3 and len(numbers) == 1 and numbers.shape[-1] != 1:
-        numbers = numbers[0]  # of an array [1, h, w]
-    stored = one_channel(numbers, path, "A depth map")
-    scale = options.step
-    if scale is None and stored.dtype == np.uint16:
-        scale = MILLIMETRE
-    elif scale is None and stored.dtype.kind == "f":
-        scale = 1.0
+    stored = _stored(path, options)
+    scale = _scale(stored, options)
     if scale is None:
         raise LabelError(
             f"The depth is {shape_text(stored)}, and its scale is not declared.",
@@ -115,7 +108,7 @@ def read(path: Path, options: Options) -> LabelArray:
             declare={"scale": 0.01},
         )
     with np.errstate(over="ignore", invalid="ignore"):
-        value = np.multiply(stored, np.float32(scale), dtype=np.float32, casting="same_kind")
+        value = _scaled(stored, scale)
         valid = _measured(stored, value, options)
     *unmeasured, last = ["numbers <= 0", "NaN", "infinite", *map(number_text, options.ignore)]
     check_any_valid(valid, path, f"{join_names(unmeasured)} and {last} are not")
@@ -126,6 +119,60 @@ def read(path: Path, options: Options) -> LabelArray:
         _refuse_unmeasured(stored[valid], scale, options, path)
         _refuse_larger(largest, scale, options.maximum, path)
     return LabelArray(value[..., None], valid)
+
+
+def read_relative(path: Path, options: Options, shift: bool) -> LabelArray | None:
+    """Read a map that is true up to a scale, or a scale and a shift, as numbers that `read` allows.
+
+    With a shift, all finite floating-point numbers are measured if some are below 0.
+
+    Returns:
+        The map; None if `read` reads it just so.
+
+    Raises:
+        LabelError: several channels, no valid pixel, or a damaged file.
+    """
+    stored = _stored(path, options)
+    scale = _scale(stored, options)
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = _scaled(stored, scale or 1.0)
+        valid = _measured(stored, value, options)
+        finite = (np.abs(stored) < FARTHEST) & ~_is_ignored(stored, options)
+        if shift and (finite & (value < 0)).any():
+            valid = finite
+    check_any_valid(valid, path, "only finite numbers, and without a shift numbers > 0, are")
+    lowest, highest = (float(end(value[valid])) for end in (np.min, np.max))
+    largest = options.maximum or math.inf
+    if scale and lowest > 0 and highest <= largest:
+        return None
+    numbers = np.where(valid, value, 0).astype(np.float64)
+    if lowest <= 0:
+        raised = (highest - lowest) / 1000 or 1.0
+        numbers += raised - lowest
+        highest += raised - lowest
+    numbers *= min(1.0, largest / highest * (1 - 1e-6))
+    return LabelArray(np.where(valid, numbers, 0).astype(np.float32)[..., None], valid)
+
+
+def _stored(path: Path, options: Options) -> Array:
+    """The numbers [h, w] in a file."""
+    numbers = _one_grey(stored_numbers(path, options, read_depth), path)
+    if numbers.ndim == 3 and len(numbers) == 1 and numbers.shape[-1] != 1:
+        numbers = numbers[0]  # of an array [1, h, w]
+    return one_channel(numbers, path, "A depth map")
+
+
+def _scale(stored: Array, options: Options) -> float | None:
+    """The declared scale, or the usual one of a type; None if there is none."""
+    if options.step is None and stored.dtype == np.uint16:
+        return MILLIMETRE
+    if options.step is None and stored.dtype.kind == "f":
+        return 1.0
+    return options.step
+
+
+def _scaled(stored: Array, scale: float) -> Floats32:
+    return np.multiply(stored, np.float32(scale), dtype=np.float32, casting="same_kind")
 
 
 def _one_grey(numbers: Array, path: Path) -> Array:

@@ -5,7 +5,8 @@ A run's project then has them as after an import: of images of the pool alone.
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from labelgrid.annotate.answer_folder import DECLARATION
@@ -31,7 +32,6 @@ from labelgrid.project.supplier_classes import (
     DeclaredFiles,
     ReadConfidence,
     keep_confidence,
-    other_classes,
 )
 from labelgrid.project.suppliers import (
     IndexedLabel,
@@ -136,17 +136,14 @@ class SupplierReader:
             LabelError: a class that the supplier declares is of no task.
         """
         declared = supplier.declared()
-        present = {name: names for name, names in declared.classes.items() if name in tasks}
-        classes = {}
-        if present:
-            class_names = ClassNames(tasks, ImportOptions(names=declared.map), {})
-            classes = other_classes(present, tasks, class_names)
+        classes = {name: names for name, names in declared.classes.items() if name in tasks}
+        class_names = partial(ClassNames, tasks, ImportOptions(names=declared.map))
         image_ids = dataset.images()
         return cls(
             supplier=supplier,
             dataset=dataset,
             tasks=tasks,
-            declared=DeclaredFiles(classes, declared.grades),
+            declared=DeclaredFiles.of(replace(declared, classes=classes), tasks, class_names),
             whole=whole_names(image_ids, image_ids),
         )
 
@@ -189,9 +186,8 @@ class SupplierReader:
             yield None
             return
         size = size_of(self.dataset, cell.image_id)
-        label = self.declared.label(cell.task, path)
         confidence = self.declared.confidence(cell.task, path)
-        answer = Answer(cell=cell, where=str(path), label=label)
+        answer = self.declared.answer(Answer(cell=cell, where=str(path), label=path), path)
         with as_file(answer, task, size) as file:
             if file is None or not _is_label(file, task, size, path):
                 yield None

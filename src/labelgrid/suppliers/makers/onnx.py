@@ -20,13 +20,13 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.type_names import Size, Texts, Values
 from labelgrid.basics.words import join_names
 from labelgrid.project.sources import ImageFiles
+from labelgrid.project.suppliers import UpToChoice
 from labelgrid.recipes.resolve import hash_of
-from labelgrid.suppliers.maker import LabelPlace, unknown_classes
+from labelgrid.suppliers.maker import LabelPlace, refuse_two_sorts, unknown_classes
 from labelgrid.suppliers.model_file import (
     UNCHANGED,
     ModelFile,
     ModelOutput,
-    UpTo,
     model_digest,
     model_path,
     read_model_file,
@@ -43,13 +43,13 @@ class Options:
     """How a model is run, and what its description leaves out.
 
     Args:
-        up_to: what depth is true up to: nothing, scale or scale-shift; "": as described.
+        up_to: what depth is true up to: nothing, scale or scale-shift; None: as described.
         larger_is_nearer: whether numbers grow toward the camera; None: as described.
         seconds: the most time for an image.
         memory: the most memory of the model's process, in GB.
     """
 
-    up_to: UpTo = ""
+    up_to: UpToChoice | None = None
     larger_is_nearer: bool | None = None
     seconds: int = 60
     memory: float = 8.0
@@ -303,7 +303,11 @@ def build(model: Path, tasks: TaskDefs, chosen: Texts, options: Options) -> Onnx
     """A maker of the labels that a model's outputs are."""
     described = read_model_file(model)
     plans = [_described(plan, model, options) for plan in _planned(described, tasks, chosen, model)]
-    _refuse_two_sorts(plans, model)
+    distances = [plan for plan in plans if plan.task.spec.up_to]
+    sorts = {
+        plan.task.name: (plan.output.up_to, plan.output.larger_is_nearer) for plan in distances
+    }
+    refuse_two_sorts(sorts, model)
     path = model_path(model, described)
     digest = model_digest(path, model, described)
     need_runtime()
@@ -371,18 +375,6 @@ def _described(plan: OutputPlan, where: Path, options: Options) -> OutputPlan:
             'Write classes = ["…", "…"] into [output], in the order of its channels.',
         )
     return replace(plan, output=output)
-
-
-def _refuse_two_sorts(plans: Sequence[OutputPlan], where: Path) -> None:
-    """Refuse distances of two sorts, of which a supplier declares one."""
-    scaled = [plan.output for plan in plans if plan.task.spec.up_to]
-    if len({(output.up_to, output.larger_is_nearer) for output in scaled}) > 1:
-        names = join_names([output.name for output in scaled])
-        raise _refused(
-            f"The numbers of {names} differ in what they are true up to, or in direction",
-            where,
-            "Supply them under two names, each with --task TASK=OUTPUT.",
-        )
 
 
 def _refused(fault: str, where: Path, next_step: str) -> ModelError:

@@ -28,7 +28,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit
 from labelgrid.project.sources import ImageFiles
 from labelgrid.recipes.resolve import hash_of
-from labelgrid.suppliers.maker import LabelPlace, unknown_classes
+from labelgrid.suppliers.maker import LabelPlace, refuse_two_sorts, unknown_classes
 from labelgrid.suppliers.model_file import UNCHANGED
 from labelgrid.tasks.task import TaskDef, TaskDefs
 
@@ -174,6 +174,12 @@ def build(model: Path, tasks: TaskDefs, chosen: Texts, options: Options) -> Proj
             model,
             _tasks_of(others),
         )
+    sorts = {}
+    for name, task in common.items():
+        is_same = task.grows_toward_camera == tasks[name].grows_toward_camera
+        if task.spec.up_to:
+            sorts[name] = None if is_same else task.grows_toward_camera
+    refuse_two_sorts(sorts, model)
     return ProjectMaker(
         folder=model.absolute(),
         model=fit.model,

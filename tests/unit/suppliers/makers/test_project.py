@@ -13,7 +13,7 @@ from labelgrid.suppliers.maker import LabelPlace
 from labelgrid.suppliers.makers.project import Options, build
 from labelgrid.tasks.task import TaskDefs, definitions
 from labelgrid.testing.scenes import CLASSES, make_dataset
-from tests.makers.project import trained
+from tests.makers.project import trained, with_distances
 from tests.projects import make_project
 
 
@@ -42,6 +42,17 @@ def test_another_task_is_taken_if_a_person_says_so() -> None:
         build(trained(), tasks, {}, Options())
     with pytest.raises(ModelError, match="no pair of tasks directions = x"):
         build(trained(), tasks, {"directions": "x"}, Options())
+
+
+def test_distances_of_two_sorts_are_two_suppliers() -> None:
+    folder = with_distances()
+    far = TaskRow("far", "depth", 1.0)
+    tasks = tasks_of(far, TaskRow("near", "depth", 1.0, {"disparity": True}))
+    for chosen in ({"far": "depth"}, {"near": "depth"}):
+        assert list(build(folder, tasks, chosen, Options()).files) == list(chosen)
+    with pytest.raises(ModelError, match="The numbers of far, near differ") as refused:
+        build(folder, tasks, {"far": "depth", "near": "depth"}, Options())
+    assert "under two names" in refused.value.next_step
 
 
 def test_labels_are_what_the_other_project_predicts(tmp_path: Path) -> None:

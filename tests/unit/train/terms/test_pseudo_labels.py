@@ -9,11 +9,12 @@ from torch.nn import functional
 
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.progress import Silent
-from labelgrid.data.batch import SoftLabel, SoftTarget
+from labelgrid.data.batch import SoftLabel
 from labelgrid.data.data_options import DataOptions
 from labelgrid.data.frame import Frame
 from labelgrid.data.loader import train_batch
 from labelgrid.formats.codec import LabelArray
+from labelgrid.pixel.target import SoftTarget
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.objective import task_losses
 from labelgrid.train.seeding import seed_torch
