@@ -10,6 +10,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 from tests.docs import preloaded
+from tests.laboratory import need_laboratory
 from tools.notebook import FOLDER, executed
 from tools.source import ROOT
 
@@ -62,6 +63,7 @@ def write(path: Path, *sources: str) -> Path:
 @pytest.mark.usefixtures("_kernels_have_loaded_the_libraries")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_a_notebook_runs_and_prints_what_it_shows(path: Path) -> None:
+    need_laboratory()  # whose rooms are rendered
     shown = outputs(nbformat.read(path, as_version=4))
     assert any(shown)
     assert outputs(executed(path)) == shown
