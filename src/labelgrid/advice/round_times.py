@@ -228,6 +228,7 @@ def _time(name: str, context: RoundContext) -> RecipeTime:
 
 def _plan(context: RoundContext) -> Plan:
     """The plan of a training with passes of a single step, after a round with random weights."""
+    context = replace(context, features=None)  # maps of random weights are of no use later
     recipe = context.recipe
     options = replace(
         recipe.train,

@@ -1,7 +1,7 @@
 """Writes a project's network as a file that programs without labelgrid run."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,7 +74,8 @@ def export_model(
     from labelgrid.rounds.models import check_known_is_used, model_of, restore_model
 
     fit = model_of(project)
-    context = training_context(context_of(project), fit)
+    # Maps of the images that the file is tried with are of no use later.
+    context = replace(training_context(context_of(project), fit), features=None)
     for name in known_tasks:
         if name not in context.definitions:
             raise UsageError(

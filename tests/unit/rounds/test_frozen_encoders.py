@@ -2,13 +2,16 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from labelgrid.advice.round_times import round_times
 from labelgrid.basics.progress import Silent
+from labelgrid.exporting.export_model import export_model
 from labelgrid.nets.backbones import Encoder
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds import fit, score
@@ -84,3 +87,13 @@ def test_a_training_says_what_its_maps_take_and_why_views_that_change_are_not_ke
         said = Said()
         fit.fit(project, said, changes=changes(kept_views=0, zoom=[1.0, 1.2]))
         assert "`kept_views = 8`" in " ".join(said.lines) and len(seen) > 10
+
+
+def test_forecasts_and_exports_keep_no_maps(made: ProjectFolder, tmp_path: Path) -> None:
+    with copied(made, tmp_path / "kept") as project:
+        project.settings = replace(project.settings, changes=changes())
+        fit.fit(project, Silent())
+        before = sorted(project.features.rglob("*"))
+        round_times(project, Silent(), own_recipe=True)
+        export_model(project, tmp_path / "model.onnx", [], Silent())
+        assert sorted(project.features.rglob("*")) == before
