@@ -24,6 +24,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import shipped_recipes
 from tests.campaigns import ask, cells_of, copy, make_project
 from tests.e2e.commands import done, refused, typed
+from tests.made_once import parser_of
 from tests.support import Made, make_dataset
 from tools.source import ROOT
 
@@ -122,6 +123,7 @@ def test_the_completion_is_installed_for_a_shell(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    monkeypatch.setattr(typer.main, "get_command", parser_of.__wrapped__)  # it reads this variable
     assert "completion installed in" in done("--install-completion", "bash").out
     assert (
         "_LABELGRID_COMPLETE=complete_bash"

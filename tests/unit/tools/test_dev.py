@@ -242,7 +242,7 @@ def test_the_gate_checks_and_tests_with_files_in_memory_where_there_is_room_and_
 
 @pytest.mark.parametrize("fail", ["", "check", "wheel", "test", "check test"])
 def test_the_gate_runs_all_parts_with_the_tests_last_and_fails_when_one_does(gate, fail):
-    tests = "test --with servers --only-known-skips --ignore=tests/docs"
+    tests = "test --with servers -n 3 --only-known-skips --ignore=tests/docs"
     parts = ["install", "check", "servers", "wheel --try", tests]
     assert gate(fail) == (int(bool(fail)), parts)
 
