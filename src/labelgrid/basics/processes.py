@@ -32,7 +32,7 @@ LOAD = Path("/proc/loadavg")
 #: After how many new objects, and how many such times, Python looks for garbage.
 RARELY = (20_000, 20, 50)
 #: glibc's options (malloc.h) and their values: blocks of up to 32 MiB, glibc's own bound, come from
-#: memory that stays with the process, of which at most 128 MiB are unused.
+#: memory that stays with the process, of whose end at most 128 MiB are unused.
 KEPT = {-3: 2**25, -1: 2**27}
 #: With one of these environment variables the user has chosen.
 CHOSEN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")

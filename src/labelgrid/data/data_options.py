@@ -34,7 +34,8 @@ class DataOptions:
         jitter: brightness, contrast and saturation change by up to this share in training; 0: no
             change.
         kept_views: draw each image's view in training from so many that stay the same: the whole
-            image, its mirror image, and further ones by the options above; 0: a new view each time.
+            image, its mirror image if `flip` is not 0, and further ones by the options above; 0: a
+            new view each time.
         mean, std: the mean and standard deviation by which each input channel (RGB in 0..1) is
             normalised; the defaults are ImageNet's.
         average_flips: predict whole images twice, once mirrored, and average the raw outputs:

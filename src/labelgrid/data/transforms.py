@@ -196,14 +196,15 @@ def kept_view(
         tasks: the tasks of the labels.
         options: the network input and its augmentation.
         image_id: the id of the image.
-        number: 0: the whole image, with `fit = "crop"` the middle; 1: the same, mirrored; others: a
-            view by the options.
+        number: 0: the whole image, with `fit = "crop"` the middle; 1: the same, mirrored, if the
+            options mirror; others: a view by the options.
     """
-    if number >= len(FIRST_VIEWS):
+    views = FIRST_VIEWS if options.flip else FIRST_VIEWS[:1]
+    if number >= len(views):
         return augment(example, tasks, options, stream(0, "view", number, image_id))
     height, width = example.image.shape[:2]
     whole = _placement((height, width), options, 1.0, (0.5, 0.5))
-    placement = replace(whole, flip=FIRST_VIEWS[number])
+    placement = replace(whole, flip=views[number])
     return place(example, placement, tasks, options)
 
 

@@ -114,8 +114,8 @@ class Encoder(nn.Module):
         self.keeps_in_training = False
         self._digest = ""
         if self.frozen:
-            self.given.requires_grad_(False)
-            self.given.register_load_state_dict_post_hook(self._forget)  # type: ignore[no-untyped-call]
+            self.given.requires_grad_(False).eval()
+            self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
     @property
     def pyramid(self) -> "TransformerPyramid | None":
@@ -155,7 +155,8 @@ class Encoder(nn.Module):
         key = key_of(image, self._identity(image.device.type)) if kept else ""
         halves = kept.read(key) if kept else None
         if halves is None:
-            halves = [in_half(part) for part in self._given_maps(image)]
+            # Files have no memory format, on which the order of later sums depends.
+            halves = [in_half(part).contiguous() for part in self._given_maps(image)]
             if kept:
                 kept.write(key, halves)
         return [part.to(image.device, image.dtype) for part in halves]
@@ -167,12 +168,8 @@ class Encoder(nn.Module):
         precision = "full"
         if torch.is_autocast_enabled(device):
             precision = str(torch.get_autocast_dtype(device))
-        place = f"{device} {torch.backends.cpu.get_cpu_capability()} {precision}"
-        return f"{self._digest} {self.shape} {self.used} torch {torch.__version__} {place}"
-
-    def _forget(self, *_: object) -> None:
-        """The weights changed."""
-        self._digest = ""
+        versions = f"torch {torch.__version__} timm {timm.__version__}"
+        return f"{self._digest} {self.shape} {self.used} {versions} {place_of(device)} {precision}"
 
     def _given_maps(self, image: Tensor) -> list[Tensor]:
         read = self.pyramid.read if self.pyramid else self.backbone
@@ -221,7 +218,20 @@ def in_half(maps: Tensor) -> Tensor:
         tensor([9.9976e-02, 6.5504e+04], dtype=torch.float16)
     """
     largest = torch.finfo(torch.float16).max
-    return maps.clamp(-largest, largest).half()
+    return maps.half().clamp(-largest, largest)
+
+
+def place_of(device: str) -> str:
+    """What the rounding of maps depends on, besides libraries: the processor and its threads."""
+    if device == "cuda":
+        library = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        return f"{torch.cuda.get_device_name()} cuDNN {library}"
+    return f"{device} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()} threads"
+
+
+def _forget(encoder: nn.Module, _: object) -> None:
+    """Note that the weights of an encoder changed."""
+    encoder._digest = ""  # type: ignore[assignment]
 
 
 def _create(options: BackboneOptions, load: bool) -> Any:

@@ -3,6 +3,7 @@
 import os
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,12 +24,13 @@ class KeptMaps:
     """The maps of images in half precision, by what the encoder computed them from.
 
     Several processes may use one folder. A damaged file counts as missing. Where the disk is full,
-    or the folder holds `limit` bytes, further maps are not kept; the folder can be removed at any
-    time.
+    or the folder holds about `limit` bytes, further maps are not kept; the folder can be removed at
+    any time.
 
     Args:
         folder: the folder of the files.
-        limit: the most bytes of all files, of any encoder; 0: none are kept.
+        limit: the most bytes of all files, of any encoder, that a process found and wrote; headers
+            of files do not count.
 
     Example:
         >>> import tempfile
@@ -60,15 +62,16 @@ class KeptMaps:
 
     def write(self, key: str, maps: Sequence[Tensor]) -> None:
         """Keep maps under a key, unless the limit is reached or the disk refuses."""
+        if self.size + sum(2 * part.numel() for part in maps) > self.limit:
+            return
         tensors = {}
         for number, part in enumerate(maps):
             tensors[str(number)] = part.cpu().half().contiguous()
         content = save(tensors)
-        if self.size + len(content) + SUM > self.limit:
-            return
         path = self._path(key)
         try:
-            with atomic_write(path) as partial:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(path, within=self.folder) as partial:
                 partial.write_bytes(zlib.crc32(content).to_bytes(SUM) + content)
         except OSError:
             self._size = self.limit  # the disk is full, or belongs to somebody else
@@ -89,4 +92,5 @@ class KeptMaps:
 def _sizes(folder: Path) -> Iterator[int]:
     for parent, _, names in os.walk(folder):
         for name in names:
-            yield Path(parent, name).stat().st_size
+            with suppress(FileNotFoundError):  # another process has renamed it
+                yield Path(parent, name).stat().st_size

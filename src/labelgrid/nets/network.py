@@ -83,9 +83,11 @@ class WithGivenPart(Protocol):
 
     Attributes:
         rate: the learning rate of the part, times that of all other layers.
+        frozen: whether the part stays as it is.
     """
 
     rate: float
+    frozen: bool
 
     @property
     def given(self) -> nn.Module:

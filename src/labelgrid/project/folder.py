@@ -256,6 +256,8 @@ class ProjectFolder:
         for entry in os.scandir(self.folder):
             if entry.is_dir(follow_symlinks=False):
                 remove_abandoned(Path(entry))
+        if self.features.is_dir():
+            remove_abandoned(self.features)
         newest = self.round_number
         for number in (newest - 1, newest):
             remove_abandoned(self.round_folder(number), deep=True)

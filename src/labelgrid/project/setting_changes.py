@@ -35,12 +35,19 @@ def setting_changes(before: Fit, after: Fit) -> list[str]:
     return [_in_words(key, old.get(key), new.get(key)) for key in changed]
 
 
+#: Options that older records lack, with what they mean there.
+NEWER = {"backbone.train": "full", "backbone.rate": 1.0, "data.kept_views": 0}
+
+
 def _settings(fit: Fit) -> Json:
     recipe = {name: table for name, table in fit.recipe.items() if name != SCORE}
     settings = _flat({**recipe, "seed": fit.seed})
     settings["network outside the program"] = bool(fit.predictions)
     for name in (*WITHOUT_EFFECT, *HARDWARE):
         settings.pop(f"train.{name}", None)
+    settings.pop("backbone.kept", None)
+    for name, value in NEWER.items():
+        settings.setdefault(name, value)
     return settings
 
 

@@ -168,6 +168,21 @@ def check_recipe(recipe: Recipe) -> None:
         RecipeError: an option is unknown or wrong, or the network has no encoder of timm to freeze.
     """
     check_options("networks", recipe.network)
+    check_encoder(recipe)
+    check_options("balance", recipe.balance)
+    for folder, tables in (("terms", recipe.terms), ("statistics", recipe.score)):
+        for name, options in tables.items():
+            check_options(folder, PluginChoice(name, options))
+    for name, relation in recipe.relations.items():
+        check_options("relations", PluginChoice(relation.plugin or name, relation.options))
+
+
+def check_encoder(recipe: Recipe) -> None:
+    """Refuse options of the encoder that the network, with one of its own, would ignore.
+
+    Raises:
+        RecipeError: a network without an encoder of timm is to freeze it.
+    """
     set_options = sorted({"train", "rate"} - set(recipe.backbone.unused()))
     if set_options and has_own_encoder(recipe.network.name):
         raise RecipeError(
@@ -175,12 +190,6 @@ def check_recipe(recipe: Recipe) -> None:
             f"start: [backbone] {' and '.join(set_options)} would have no effect.",
             next_step="Remove it, or name a network that uses [backbone], such as shared_heads.",
         )
-    check_options("balance", recipe.balance)
-    for folder, tables in (("terms", recipe.terms), ("statistics", recipe.score)):
-        for name, options in tables.items():
-            check_options(folder, PluginChoice(name, options))
-    for name, relation in recipe.relations.items():
-        check_options("relations", PluginChoice(relation.plugin or name, relation.options))
 
 
 def check_options(folder: str, choice: PluginChoice) -> Any:

@@ -16,7 +16,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
 from labelgrid.project.sources import OracleSource, source_of
 from labelgrid.recipes.recipe import PluginChoice, Recipe
-from labelgrid.recipes.resolve import check_options, load_recipe, override
+from labelgrid.recipes.resolve import check_encoder, check_options, load_recipe, override
 from labelgrid.relations.bound import BoundRelation, bind_relations
 from labelgrid.suppliers.supplied import BoundSupplier, bind_suppliers, trust_by_supplier
 from labelgrid.tasks.task import Task, TaskDef, build_all
@@ -156,6 +156,7 @@ def context_for_recipe(project: ProjectFolder, recipe: Recipe) -> RoundContext:
     for folder, tables in (("statistics", recipe.score), ("terms", recipe.terms)):
         for name, options in tables.items():
             check_options(folder, PluginChoice(name, options))
+    check_encoder(recipe)
     definitions = project.tasks()
     tasks = build_all(definitions, recipe.objective.losses)
     bind_relations(recipe.relations, definitions)  # refuses wrong ones

@@ -219,7 +219,7 @@ def fit(
     number = project.open_round().number
     plan = _whole_plan(context, network, splits=splits, number=number, progress=progress)
     refuse_undivided(plan, group)
-    kept = kept_maps_words(network, plan.data, len(plan.train))
+    kept = kept_maps_words(network, context.recipe, len(plan.train))
     if kept:
         progress.say(kept)
     spent = project.store.spent(("train", "val"))

@@ -13,7 +13,6 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import seed_of
 from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import count_text
-from labelgrid.data.data_options import DataOptions
 from labelgrid.nets.backbones import Encoder, UnfetchedWeightsError
 from labelgrid.nets.kept_maps import KeptMaps
 from labelgrid.nets.network import Network, reason_to_ignore
@@ -25,7 +24,7 @@ from labelgrid.operations.early_warnings import (
 from labelgrid.project.declaration_changes import redeclared_tasks
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members
-from labelgrid.recipes.recipe import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice, Recipe
 from labelgrid.recipes.resolve import build_plugin, has_own_encoder
 from labelgrid.rounds.context import ModelContext, RoundContext, context_of, training_context
 from labelgrid.train.checkpoint import load
@@ -53,11 +52,16 @@ def network_of(context: ModelContext, weights: Path | None, *, pretrained: bool 
         encoder = partial(Encoder, options, weights)
         network: Network = build_plugin("networks", context.recipe.network, context.tasks, encoder)
     part = network.encoder
-    if isinstance(part, Encoder) and part.frozen and context.features:
+    if isinstance(part, Encoder) and part.frozen and context.features and _can_keep(context.recipe):
         part.kept = KeptMaps(context.features, round(options.kept * 2**30))
         part.keeps_in_training = context.recipe.data.views > 0
     # Cheaper on a CPU: see benchmarks/training_step.py.
     return network.to(memory_format=torch.channels_last)
+
+
+def _can_keep(recipe: Recipe) -> bool:
+    """Whether images come again: terms and mixing change their pixels in each step."""
+    return recipe.backbone.kept > 0 and recipe.train.mix == "none" and not recipe.terms
 
 
 def new_network(
@@ -155,17 +159,23 @@ def untrained_model(context: RoundContext, progress: Progress) -> TrainedModel:
     return TrainedModel(network=network, trained=frozenset())
 
 
-def kept_maps_words(network: Network, data: DataOptions, images: int) -> str:
+def kept_maps_words(network: Network, recipe: Recipe, images: int) -> str:
     """What the maps of a frozen encoder take on the disk, or why they are not kept; "" else.
 
     Args:
         network: the network to train.
-        data: what the training shows of an image.
+        recipe: the recipe of the training.
         images: the number of training images.
     """
     encoder = network.encoder
-    if not isinstance(encoder, Encoder) or encoder.kept is None or not encoder.kept.limit:
+    data = recipe.data
+    if not isinstance(encoder, Encoder) or not encoder.frozen or not recipe.backbone.kept:
         return ""
+    if encoder.kept is None:
+        return (
+            "The encoder is frozen, but terms or `mix` change images in each step: maps are "
+            "computed each time."
+        )
     if not data.views:
         return (
             "The encoder is frozen, but zoom, rotate, jitter and crops show a new view of an image "
@@ -175,11 +185,12 @@ def kept_maps_words(network: Network, data: DataOptions, images: int) -> str:
     with torch.inference_mode():
         maps = encoder.maps(torch.zeros(1, 3, *data.size))
     size = images * data.views * sum(part.numel() * 2 for part in maps) / 2**30
-    views = count_text(data.views, "view")
+    what = f"{count_text(images, 'training image')} in {count_text(data.views, 'view')}"
     return (
-        f"The encoder is frozen: its maps of {count_text(images, 'image')} in {views} take "
-        f"{size:.2g} GiB in {encoder.kept.folder}, and are computed once. At most "
-        f"{encoder.kept.limit / 2**30:.3g} GiB are kept."
+        f"The encoder is frozen: its maps of {what} take "
+        f"{size:.2g} GiB in {encoder.kept.folder}, which already holds "
+        f"{encoder.kept.size / 2**30:.2g}; those of other images come to it. Up to "
+        f"{encoder.kept.limit / 2**30:.3g} GiB are kept, and computed once."
     )
 
 

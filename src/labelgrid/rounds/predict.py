@@ -99,7 +99,8 @@ def predict(
         overlay=overlay,
     )
     predictor = order.predictor()
-    heads = replace(context, definitions=predictor.heads)
+    # Maps of photographs that are predicted once are not kept.
+    heads = replace(context, definitions=predictor.heads, features=None)
     model = restore_model(heads, fit)
     for task in sorted(predictor.heads.keys() - predictor.derived.keys() - set(fit.trained)):
         progress.say(f"No label of '{task}' was learned: its predictions mean nothing.")

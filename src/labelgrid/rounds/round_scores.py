@@ -186,7 +186,8 @@ def scoring_model(project: ProjectFolder, strategy: Strategy) -> Fit | None:
     tables = json.loads(recipe.json())
     tasks = sorted(project.tasks())
     content = digest(weights) if weights and weights.is_file() else ""
-    identity = ("untrained", tables["network"], tables["backbone"], settings.seed, tasks, content)
+    backbone = recipe.effective()["backbone"]
+    identity = ("untrained", tables["network"], backbone, settings.seed, tasks, content)
     model = hash_of(*identity)
     return Fit(
         round=project.round_number,

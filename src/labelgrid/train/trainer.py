@@ -108,6 +108,16 @@ class Trainer:
             rates.append((balancer.learning_rate, 0.0))
         return groups, rates
 
+    def _statistics(self) -> Iterator[Tensor]:
+        """Batch norm's running statistics, but for those of a frozen encoder."""
+        encoder = self.network.encoder
+        frozen = set()
+        if isinstance(encoder, WithGivenPart) and encoder.frozen:
+            frozen = {id(buffer) for buffer in encoder.given.buffers()}
+        for value in trained_values({"": self.network, **self.plan.terms}).values():
+            if not isinstance(value, nn.Parameter) and id(value) not in frozen:
+                yield value
+
     def _given_part(self) -> list[RateGroup]:
         """The encoder's part with given weights, unless it learns as fast as the rest."""
         encoder = self.network.encoder
@@ -227,8 +237,7 @@ class Trainer:
             terms.add(others, {name: len(loss) for name, loss in others.items()})
             factors.add(plan.balancer.factors, dict.fromkeys(plan.balancer.factors, 1))
             progress.advance(len(ids), f"epoch {self.epoch + 1}/{plan.epochs}")
-        values = trained_values({"": self.network, **plan.terms})
-        self.group.average(v for v in values.values() if not isinstance(v, nn.Parameter))
+        self.group.average(self._statistics())
         self._refuse_nan_weights()
         self.epoch += 1
         entry: Json = {
@@ -454,8 +463,15 @@ def compile_encoder(network: Network) -> None:
     Its weights keep their names.
 
     Raises:
-        TrainingError: the network does not compute its features by its encoder alone.
+        TrainingError: the network does not compute its features by its encoder alone, or the
+            encoder is frozen.
     """
+    if isinstance(network.encoder, WithGivenPart) and network.encoder.frozen:
+        raise TrainingError(
+            "train.compile compiles an encoder that learns, and this one is frozen.",
+            next_step="Set train.compile = false.",
+            unchanged="Nothing was trained.",
+        )
     if type(network).encode is not Network.encode:
         raise TrainingError(
             f"train.compile compiles an encoder, and {type(network).__name__} computes its "

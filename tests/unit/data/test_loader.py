@@ -391,3 +391,15 @@ def test_the_first_kept_views_are_those_of_evaluation_and_their_mirror_images(so
     for batch in eval_batches(source, {}, source.images(), options, batch=1):
         views = {batch.images[0].numpy().tobytes(), batch.images[0].flip(-1).numpy().tobytes()}
         assert found[batch.ids[0]] == views
+
+
+def test_without_flips_no_kept_view_is_mirrored(source, tasks):
+    options = DataOptions(size=(24, 32), flip=0.0, kept_views=3)
+    plain = {}
+    for batch in eval_batches(source, {}, source.images(), options, batch=1):
+        plain[batch.ids[0]] = batch.images[0]
+    for batch in train_batches(
+        source, tasks, source.images(), options, batch=4, seed=1, epoch=0, epochs=8
+    ):
+        for row, image_id in enumerate(batch.ids):
+            assert torch.equal(batch.images[row], plain[image_id])

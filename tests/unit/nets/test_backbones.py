@@ -11,7 +11,13 @@ from torch.nn import functional
 from labelgrid.basics import plugins
 from labelgrid.basics.errors import ModelError
 from labelgrid.nets import backbones
-from labelgrid.nets.backbones import Encoder, TransformerPyramid, is_transformer, load_weights
+from labelgrid.nets.backbones import (
+    Encoder,
+    TransformerPyramid,
+    in_half,
+    is_transformer,
+    load_weights,
+)
 from labelgrid.nets.encoder_options import BackboneOptions
 from labelgrid.nets.kept_maps import KeptMaps
 from labelgrid.testing.networks import TASKS
@@ -490,10 +496,13 @@ def test_a_frozen_modules_maps_are_rounded_to_half_precision_and_full_ones_are_n
 
 def test_kept_maps_are_bitwise_the_computed_ones_of_any_batch(tmp_path) -> None:  # type: ignore[no-untyped-def]
     images = torch.rand(3, 3, 64, 96)
-    for name in ("mobilenetv2_035", NAME):
+    for name in ("mobilenetv2_035", "test_convnext", NAME):
         torch.manual_seed(0)
-        plain = encoder(name, train="frozen").eval()
-        keeping = encoder(name, train="frozen").eval()
+        plain = encoder(name, train="frozen").to(memory_format=torch.channels_last)
+        keeping = encoder(name, train="frozen").to(memory_format=torch.channels_last)
+        assert not keeping.given.training
+        plain.eval()
+        keeping.eval()
         keeping.load_state_dict(plain.state_dict())
         keeping.kept = KeptMaps(tmp_path / name, 2**30)
         expected = plain(images).shared
@@ -502,6 +511,7 @@ def test_kept_maps_are_bitwise_the_computed_ones_of_any_batch(tmp_path) -> None:
         if name == NAME:
             keeping.given.forward_intermediates = refuse
         assert torch.equal(keeping(images).shared, expected)  # read
+        assert torch.equal(keeping(images).pooled(), plain(images).pooled())
         assert torch.equal(keeping(images[[2, 0]]).shared, plain(images[[2, 0]]).shared)
         with pytest.raises(AssertionError):
             keeping(images.flip(-1))
@@ -513,3 +523,19 @@ def test_kept_maps_are_bitwise_the_computed_ones_of_any_batch(tmp_path) -> None:
 
 def refuse(*_: object, **__: object) -> None:
     raise AssertionError("the module is run")
+
+
+def test_numbers_beyond_half_precision_are_its_largest_in_any_precision() -> None:
+    for kind in (torch.float32, torch.bfloat16):
+        assert in_half(torch.tensor([1e6, -1e30], dtype=kind)).tolist() == [65504, -65504]
+
+
+def test_the_identity_of_kept_maps_names_the_threads() -> None:
+    made = encoder(train="frozen")
+    threads = torch.get_num_threads()
+    first = made._identity("cpu")
+    try:
+        torch.set_num_threads(threads + 1)
+        assert made._identity("cpu") != first
+    finally:
+        torch.set_num_threads(threads)

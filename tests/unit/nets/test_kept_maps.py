@@ -42,7 +42,7 @@ def test_a_damaged_file_counts_as_missing_and_is_written_again(tmp_path: Path, a
 def test_no_more_is_kept_than_the_limit_also_of_an_earlier_process(tmp_path: Path) -> None:
     KeptMaps(tmp_path, 2**20).write("ab12", MAPS)
     (path,) = files(tmp_path)
-    kept = KeptMaps(tmp_path, 2 * path.stat().st_size)
+    kept = KeptMaps(tmp_path, 2 * path.stat().st_size)  # a file is larger than its maps
     kept.write("cd34", MAPS)
     kept.write("ef56", MAPS)
     assert_read(kept, "cd34")
@@ -55,7 +55,7 @@ def test_no_more_is_kept_than_the_limit_also_of_an_earlier_process(tmp_path: Pat
 def test_a_disk_that_refuses_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def refuse(path: Path) -> None:
+    def refuse(path: Path, within: Path) -> None:
         asked.append(path)
         raise OSError(28, "No space left on device")
 

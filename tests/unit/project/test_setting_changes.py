@@ -68,3 +68,13 @@ def test_each_training_is_compared_with_the_one_before() -> None:
     fits = [FIRST, replace(FIRST, round=2, seed=1), replace(FIRST, round=5)]
     assert changes_by_round(fits) == {2: ["seed 0 → 1"], 5: ["seed 1 → 0"]}
     assert changes_by_round(fits[:1]) == changes_by_round([]) == {}
+
+
+def test_what_older_records_lack_is_no_change_before_it_is_set() -> None:
+    before = with_recipe(backbone={"name": "resnet18"}, data={"size": [48, 64]})
+    kept = {"name": "resnet18", "train": "full", "rate": 1.0, "kept": 20.0}
+    data = {"size": [48, 64], "kept_views": 0}
+    assert setting_changes(before, with_recipe(backbone=kept, data=data)) == []
+    frozen = {**kept, "train": "frozen", "kept": 1.0}
+    (change,) = setting_changes(before, with_recipe(backbone=frozen, data=data))
+    assert "backbone.train" in change

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from labelgrid.advice.round_times import round_times
+from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.progress import Silent
 from labelgrid.exporting.export_model import export_model
 from labelgrid.nets.backbones import Encoder
@@ -82,11 +83,20 @@ def test_a_training_says_what_its_maps_take_and_why_views_that_change_are_not_ke
     with copied(made, tmp_path / "kept") as project:
         said = Said()
         fit.fit(project, said, changes=changes(kept_views=3))
-        assert "its maps of 5 images in 3 views take" in " ".join(said.lines)
+        assert "its maps of 5 training images in 3 views take" in " ".join(said.lines)
         seen.clear()
         said = Said()
         fit.fit(project, said, changes=changes(kept_views=0, zoom=[1.0, 1.2]))
         assert "`kept_views = 8`" in " ".join(said.lines) and len(seen) > 10
+        said = Said()
+        fit.fit(project, said, changes={**changes(), "terms": {"learning_loss": {}}})
+        assert "maps are computed each time" in " ".join(said.lines)
+
+
+def test_an_encoder_of_its_own_is_not_frozen_by_any_way_in(made: ProjectFolder) -> None:
+    wrong = {**changes(), "network": {"name": "segnet", "options": {"width": 8}}}
+    with pytest.raises(RecipeError, match="encoder of its own"):
+        fit.fit(made, Silent(), changes=wrong)
 
 
 def test_forecasts_and_exports_keep_no_maps(made: ProjectFolder, tmp_path: Path) -> None:

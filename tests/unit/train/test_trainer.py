@@ -585,3 +585,15 @@ def test_a_balancer_of_shared_gradients_says_that_nothing_shared_learns(data):
     trainer = Trainer(replace(plan, network=network, balancer=balancer))
     with pytest.raises(TrainingError, match="encoder is frozen"):
         trainer.run_epoch(Silent())
+
+
+def test_a_frozen_encoder_is_not_compiled_and_several_processes_leave_its_statistics(data):
+    plan = toy_plan(data, QUICK)
+    network = toy_network(plan.tasks, train="frozen")
+    with pytest.raises(TrainingError, match="this one is frozen"):
+        compile_encoder(network)
+    trainer = Trainer(replace(plan, network=network))
+    averaged = {id(value) for value in trainer._statistics()}
+    assert averaged.isdisjoint(map(id, network.encoder.given.buffers()))
+    full = Trainer(toy_plan(data, QUICK))
+    assert len(list(full._statistics())) > len(averaged) > 0
