@@ -185,9 +185,9 @@ def kept_maps_words(network: Network, recipe: Recipe, images: int) -> str:
     with torch.inference_mode():
         maps = encoder.maps(torch.zeros(1, 3, *data.size))
     size = images * data.views * sum(part.numel() * 2 for part in maps) / 2**30
-    what = f"{count_text(images, 'training image')} in {count_text(data.views, 'view')}"
+    seen = f"{count_text(images, 'training image')} in {count_text(data.views, 'view')}"
     return (
-        f"The encoder is frozen: its maps of {what} take "
+        f"The encoder is frozen: its maps of {seen} take "
         f"{size:.2g} GiB in {encoder.kept.folder}, which already holds "
         f"{encoder.kept.size / 2**30:.2g}; those of other images come to it. Up to "
         f"{encoder.kept.limit / 2**30:.3g} GiB are kept, and computed once."
