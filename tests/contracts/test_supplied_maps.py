@@ -2,9 +2,9 @@
 
 import os
 import pickle
-import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from labelgrid.train.plan import Plan
 from labelgrid.train.step_draws import Draws
 from labelgrid.train.train_options import ObjectiveOptions, TrainOptions
 from labelgrid.train.trainer import Trainer
+from tests.started import Started
 from tests.support import Made, make_dataset
 from tests.toys import toy_plan
 
@@ -143,18 +144,17 @@ def step_of_share(data: Made, found: Path) -> None:
 
 def test_two_processes_do_the_step_of_one(data: Made, tmp_path: Path) -> None:
     step_of_share(data, tmp_path / "alone")
-    code = "import pickle, sys; from tests.contracts.test_supplied_maps import step_of_share; "
-    code += "step_of_share(pickle.load(sys.stdin.buffer), sys.argv[1])"
+    (tmp_path / "data").write_bytes(pickle.dumps(data))
+    code = "import pathlib, pickle, sys; "
+    code += "from tests.contracts.test_supplied_maps import step_of_share; "
+    code += "step_of_share(pickle.loads(pathlib.Path(sys.argv[2]).read_bytes()), sys.argv[1])"
     shared = {**os.environ, "WORLD_SIZE": "2", TOGETHER: str(tmp_path), "OMP_NUM_THREADS": "1"}
-    processes = []
-    for rank in ("0", "1"):
-        words = [sys.executable, "-c", code, str(tmp_path / rank)]
-        process = subprocess.Popen(words, env={**shared, "RANK": rank}, stdin=subprocess.PIPE)
-        assert process.stdin
-        process.stdin.write(pickle.dumps(data))
-        process.stdin.close()
-        processes.append(process)
-    assert [process.wait() for process in processes] == [0, 0]
+    with ExitStack() as stack:
+        processes = []
+        for rank in ("0", "1"):
+            words = (sys.executable, "-c", code, tmp_path / rank, tmp_path / "data")
+            processes.append(stack.enter_context(Started(*words, env={**shared, "RANK": rank})))
+        assert [process.wait() for process in processes] == [0, 0]
     expected = torch.load(tmp_path / "alone")
     for rank in ("0", "1"):
         torch.testing.assert_close(torch.load(tmp_path / rank), expected, rtol=1e-4, atol=1e-6)

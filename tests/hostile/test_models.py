@@ -200,7 +200,10 @@ CASES |= {
     "an output twice": (changed(output=[{"name": "out"}, {"name": "out"}]), "another name"),
     "another SHA-256": (changed(sha256="0" * 64), "another than the described one"),
     "another number of bytes": (changed(bytes=5), "and its description says 5"),
-    "an unsaid depth": (changed(output={"up_to": "", "larger_is_nearer": False}), "not said what"),
+    "an unsaid depth": (
+        changed(output={"up_to": "", "larger_is_nearer": False}),
+        "'nothing', 'scale' or 'scale-shift'",
+    ),
     "a task that nobody has": (changed(task="flow"), "is what the model gives: flow"),
 }
 

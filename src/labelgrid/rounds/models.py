@@ -52,16 +52,19 @@ def network_of(context: ModelContext, weights: Path | None, *, pretrained: bool 
         encoder = partial(Encoder, options, weights)
         network: Network = build_plugin("networks", context.recipe.network, context.tasks, encoder)
     part = network.encoder
-    if isinstance(part, Encoder) and part.frozen and context.features and _can_keep(context.recipe):
-        part.kept = KeptMaps(context.features, round(options.kept * 2**30))
+    folder = context.features if _can_keep(context.recipe) else None
+    if folder and isinstance(part, Encoder):
+        part.kept = KeptMaps(folder, round(options.kept * 2**30))
         part.keeps_in_training = context.recipe.data.views > 0
     # Cheaper on a CPU: see benchmarks/training_step.py.
     return network.to(memory_format=torch.channels_last)
 
 
 def _can_keep(recipe: Recipe) -> bool:
-    """Whether images come again: terms and mixing change their pixels in each step."""
-    return recipe.backbone.kept > 0 and recipe.train.mix == "none" and not recipe.terms
+    """Whether maps of a frozen encoder are kept; terms and mixing change images in each step."""
+    backbone = recipe.backbone
+    is_frozen = backbone.train == "frozen" and backbone.kept > 0
+    return is_frozen and recipe.train.mix == "none" and not recipe.terms
 
 
 def new_network(
@@ -169,7 +172,8 @@ def kept_maps_words(network: Network, recipe: Recipe, images: int) -> str:
     """
     encoder = network.encoder
     data = recipe.data
-    if not isinstance(encoder, Encoder) or not encoder.frozen or not recipe.backbone.kept:
+    backbone = recipe.backbone
+    if backbone.train != "frozen" or not backbone.kept or not isinstance(encoder, Encoder):
         return ""
     if encoder.kept is None:
         return (

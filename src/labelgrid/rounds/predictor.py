@@ -149,6 +149,7 @@ class Predictor:
             source=source,
             image_ids=image_ids,
             data=self.context.recipe.data,
+            batch=1,  # rounding in a batch depends on the other images
             feed_known=order.feeds_known,
             progress=progress,
             on_fault=on_fault,
