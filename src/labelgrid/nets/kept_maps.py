@@ -52,10 +52,11 @@ class KeptMaps:
             content = self._path(key).read_bytes()
         except OSError:
             return None
-        if zlib.crc32(content[SUM:]).to_bytes(SUM) != content[:SUM]:
+        tensors_bytes = content[SUM:]
+        if zlib.crc32(tensors_bytes).to_bytes(SUM) != content[:SUM]:
             return None
         try:
-            tensors = load(content[SUM:])
+            tensors = load(tensors_bytes)
         except safetensors.SafetensorError:
             return None
         return [tensors[str(number)] for number in range(len(tensors))]
