@@ -424,10 +424,12 @@ def _check_schema(connection: Connection, place: LedgerPlace) -> None:
     They would act in every command.
     """
     tables = [*METADATA.sorted_tables, VERSION]
-    present, expected = dialect_of(connection).objects(connection, tables, APPEND_ONLY)
+    dialect = dialect_of(connection)
+    present, expected = dialect.objects(connection, tables, APPEND_ONLY)
     try:
         _refuse_difference(present, expected)
         _refuse_difference(expected, present, "lacks")
+        dialect.check_keys(connection, tables)
     except DatabaseError as error:
         error.where = str(place)
         raise

@@ -107,6 +107,14 @@ class Dialect(Protocol):
         The rows of the tables `append_only` cannot be changed or deleted.
         """
 
+    def check_keys(self, connection: Connection, tables: Sequence[Table]) -> None:
+        """Refuse indexed texts longer than `LONGEST` where following an index would load them.
+
+        Raises:
+            DBAPIError: there is one; `meaning` says so.
+        """
+        return
+
     def meaning(self, cause: BaseException) -> Meaning | None:
         """The meaning of the driver's error, if it has a known cause."""
 

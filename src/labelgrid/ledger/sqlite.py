@@ -7,12 +7,12 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, cast
 
-from sqlalchemy import URL, Connection, Engine, Table, event
+from sqlalchemy import URL, Connection, Engine, Table, Text, event
 
 from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.files import disk_errors
@@ -195,6 +195,21 @@ class SQLite(Dialect):
         present.update(("computed column", name) for name in computed)
         return present, expected
 
+    def check_keys(self, connection: Connection, tables: Sequence[Table]) -> None:
+        """As `Dialect.check_keys`: a look at each row, 0.05 s for a million images.
+
+        SQLite's limit of length holds for what is read from a table. Whoever follows an index, in
+        whatever order, has the whole key in memory before.
+        """
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        if pages * connection.exec_driver_sql("PRAGMA page_size").scalar_one() <= dialect.LONGEST:
+            return
+        for table in tables:
+            for name in _indexed_texts(table):
+                connection.exec_driver_sql(
+                    f"SELECT count(*) FROM {table.name} NOT INDEXED WHERE {name} = ''"
+                )
+
     def transaction_number(self, connection: Connection) -> str:
         """As `Dialect.transaction_number`: a file's commit has no answer that could be lost."""
         return ""
@@ -212,6 +227,18 @@ class SQLite(Dialect):
     def was_interrupted(self, cause: BaseException) -> bool:
         """As `Dialect.was_interrupted`, by SQLite's name for the error."""
         return getattr(cause, "sqlite_errorname", "") == INTERRUPTED
+
+
+def _indexed_texts(table: Table) -> Iterable[str]:
+    """The text columns that an index holds beside the table; a table in key order has none."""
+    if not table.dialect_options["sqlite"]["with_rowid"]:
+        return
+    indexed = {column.name for index in table.indexes for column in index.columns}
+    for column in table.columns:
+        if isinstance(column.type, Text) and (
+            column.name in indexed or column.unique or column.primary_key
+        ):
+            yield column.name
 
 
 class _LedgerCopy(NamedTuple):

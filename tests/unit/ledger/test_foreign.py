@@ -279,6 +279,31 @@ def test_a_text_that_is_too_long_is_refused_and_never_read(
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE images SET name = printf('%.*c', 20000000, 'x')",
+        "UPDATE images SET split = 'none: ' || printf('%.*c', 20000000, 'x')",
+        "UPDATE tasks SET name = printf('%.*c', 20000000, 'x')",
+        "INSERT INTO class_lists VALUES (9, printf('%.*c', 20000000, 'x'))",
+        "INSERT INTO notes VALUES (printf('%.*c', 20000000, 'x'), '1')",
+    ],
+)
+def test_a_key_that_is_too_long_is_refused_before_an_index_is_followed(
+    ledger: sqlite3.Connection, tmp_path: Path, statement: str
+) -> None:
+    """SQLite loads a key whole, its limit of length or not, when it looks for the key's row."""
+    path = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(path)) as connection:
+        ledger.backup(connection)
+        restore_triggers(connection)
+        connection.execute("PRAGMA synchronous = 0")
+        connection.execute(statement)
+        connection.commit()
+    with pytest.raises(LedgerError, match="a text in it is longer than"):
+        Store.open(path)
+
+
 def test_a_text_that_is_too_long_is_not_written(place: LedgerPlace) -> None:
     with Store.create(place) as store:
         with pytest.raises(LedgerError, match="longer than"):
