@@ -81,6 +81,13 @@ def set_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
+def set_up_process() -> None:
+    """Choose how a process of labelgrid waits for threads, collects garbage and keeps memory."""
+    limit_spinning()
+    look_rarely_for_garbage()
+    keep_freed_memory()
+
+
 def limit_spinning() -> None:
     """Let waiting threads sleep soon, unless the user chose otherwise.
 

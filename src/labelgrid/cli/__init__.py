@@ -10,13 +10,7 @@ import typer
 
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.basics.files import of_system
-from labelgrid.basics.processes import (
-    TOGETHER,
-    keep_freed_memory,
-    limit_spinning,
-    look_rarely_for_garbage,
-    stop_on_sigterm,
-)
+from labelgrid.basics.processes import TOGETHER, set_up_process, stop_on_sigterm
 from labelgrid.cli import (
     corrections,
     datasets,
@@ -74,9 +68,7 @@ def main() -> None:
     """
     # Pydantic would look for its own plug-ins in the metadata of every installed package.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    limit_spinning()
-    look_rarely_for_garbage()
-    keep_freed_memory()
+    set_up_process()
     try:
         with stop_on_sigterm():
             code = app(prog_name="labelgrid", standalone_mode=False)

@@ -12,13 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from labelgrid.basics.processes import (
-    PAGE_TOKEN,
-    die_with_parent,
-    keep_freed_memory,
-    limit_spinning,
-    look_rarely_for_garbage,
-)
+from labelgrid.basics.processes import PAGE_TOKEN, die_with_parent, set_up_process
 from labelgrid.basics.progress import Silent
 from labelgrid.basics.version import __version__
 from labelgrid.executors.job import JobEnd, JobFolder, end_by, record_job
@@ -78,9 +72,7 @@ class RayWorker:
             os.environ[THREADS] = self.threads
         else:
             os.environ.pop(THREADS, None)
-        limit_spinning()
-        look_rarely_for_garbage()
-        keep_freed_memory()
+        set_up_process()
         try:
             import_module(self.preload)
         except Exception as error:  # noqa: BLE001 (a broken installation may raise anything)

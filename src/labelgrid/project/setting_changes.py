@@ -13,6 +13,8 @@ from labelgrid.train.train_options import HARDWARE, WITHOUT_EFFECT
 SCORE = "score"
 #: A value with more characters is not shown.
 LONGEST = 40
+#: Options that older records lack, with what they mean there.
+NEWER = {"backbone.train": "full", "backbone.rate": 1.0, "data.kept_views": 0}
 
 
 def changes_by_round(fits: Sequence[Fit]) -> dict[int, list[str]]:
@@ -33,10 +35,6 @@ def setting_changes(before: Fit, after: Fit) -> list[str]:
         new |= _flat(after.tasks, "task.")
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     return [_in_words(key, old.get(key), new.get(key)) for key in changed]
-
-
-#: Options that older records lack, with what they mean there.
-NEWER = {"backbone.train": "full", "backbone.rate": 1.0, "data.kept_views": 0}
 
 
 def _settings(fit: Fit) -> Json:
