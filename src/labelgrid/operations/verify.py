@@ -79,7 +79,8 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
         supplied = supplied_rows(project)
         if supplied:
             progress.start("Reading labels of suppliers", len(supplied), "labels")
-            faults += _collect_faults(threads.map(check_label, supplied), progress)
+            check_supplied = partial(check_label, supplied=True)
+            faults += _collect_faults(threads.map(check_supplied, supplied), progress)
         for path, content in confidence_files(project):
             try:
                 check_digest(project.inside(path), content)
@@ -140,7 +141,12 @@ def _fault_of(project: ProjectFolder, image_id: str, error: ImageError) -> Fault
 
 
 def _label_fault(
-    project: ProjectFolder, tasks: dict[str, TaskDef], images: dict[str, ImageRow], row: CellRow
+    project: ProjectFolder,
+    tasks: dict[str, TaskDef],
+    images: dict[str, ImageRow],
+    row: CellRow,
+    *,
+    supplied: bool = False,
 ) -> Fault | None:
     image = images.get(row.cell.image_id)
     if image is None:
@@ -151,7 +157,7 @@ def _label_fault(
             row.cell,
         )
     try:
-        check_stored_label(project, row, tasks[row.cell.task], image)
+        check_stored_label(project, row, tasks[row.cell.task], image, supplied=supplied)
     except (LabelError, ProjectError) as error:
         return Fault(row.path, error.what, error.next_step, row.cell)
     return None

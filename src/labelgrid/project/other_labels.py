@@ -9,13 +9,14 @@ from functools import partial
 
 from labelgrid.basics.camera import Camera
 from labelgrid.data.cameras import read_cameras
-from labelgrid.formats.codec import LabelArray, check_digest
+from labelgrid.formats.codec import LabelArray
 from labelgrid.images.places import image_file
 from labelgrid.ledger.grid import Cell, Hint, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.image_files import size_of
 from labelgrid.project.requests import prelabel
+from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.project.suppliers import read_index, supplier_names
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.tasks.task import TaskDef
@@ -121,12 +122,6 @@ def _supplied(project: ProjectFolder, cell: Cell, task: TaskDef) -> Iterator[Oth
                 key=f"supplied/{name}",
                 name=f"supplied by {name}",
                 version=row.digest,
-                read=partial(_read_supplied, project, row, task),
+                read=partial(read_stored_label, project, row, task, supplied=True),
                 hint="supplier",
             )
-
-
-def _read_supplied(project: ProjectFolder, row: CellRow, task: TaskDef) -> LabelArray:
-    path = project.inside(row.path)
-    check_digest(path, row.digest)
-    return task.read(path)

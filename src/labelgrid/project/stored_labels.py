@@ -16,8 +16,12 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.task import TaskDef, TaskDefs
 
 
-def read_stored_label(project: ProjectFolder, row: CellRow, task: TaskDef) -> LabelArray:
+def read_stored_label(
+    project: ProjectFolder, row: CellRow, task: TaskDef, *, supplied: bool = False
+) -> LabelArray:
     """Read a label of the project as its task is declared.
+
+    A supplied one may have values of its own, such as those of depth up to a scale.
 
     Raises:
         LabelError: its file is missing or changed, or is not a label of the task.
@@ -26,7 +30,7 @@ def read_stored_label(project: ProjectFolder, row: CellRow, task: TaskDef) -> La
     path = project.inside(row.path)
     check_digest(path, row.digest)
     with name_task_commands(project, task.name):
-        return task.read(path)
+        return (task.read_prediction if supplied else task.read)(path)
 
 
 def limit_to_known(store: Store, row: CellRow, label: LabelArray, task: TaskDef) -> LabelArray:
@@ -41,7 +45,7 @@ def limit_to_known(store: Store, row: CellRow, label: LabelArray, task: TaskDef)
 
 
 def check_stored_label(
-    project: ProjectFolder, row: CellRow, task: TaskDef, image: ImageRow
+    project: ProjectFolder, row: CellRow, task: TaskDef, image: ImageRow, *, supplied: bool = False
 ) -> None:
     """Read a label of the project, and compare its size with the image's known size.
 
@@ -49,7 +53,7 @@ def check_stored_label(
         LabelError: as by `read_stored_label`; or it has another size.
         ProjectError: its path leads out.
     """
-    height, width = read_stored_label(project, row, task).size
+    height, width = read_stored_label(project, row, task, supplied=supplied).size
     if image.height and (height, width) != (image.height, image.width):
         raise LabelError(
             f"The label is {height}x{width}, its image is {image.height}x{image.width} "

@@ -16,8 +16,10 @@ from labelgrid.data.data_options import SupplierChoice
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.ledger.grid import Cell
-from labelgrid.operations.task_change import drop_task
+from labelgrid.operations.task_change import TaskChange, change_task, drop_task
+from labelgrid.operations.verify import verify
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.other_labels import other_labels
 from labelgrid.project.sources import source_of
 from labelgrid.rounds import fit
 from labelgrid.rounds.context import context_of, labelled_images
@@ -222,6 +224,31 @@ def test_maps_of_another_scale_are_fitted_in_their_own_numbers(
         both = true.valid & given.valid
         metres = true.value[..., 0][both]
         np.testing.assert_allclose(given.value[..., 0][both], 900 / metres + 7, rtol=1e-3)
+
+
+def test_relative_maps_are_read_after_a_largest_value_is_declared(
+    supplied: tuple[ProjectFolder, Made], tmp_path: Path
+) -> None:
+    project, made = supplied
+    folder = tmp_path / "given"
+    (folder / "depth").mkdir(parents=True)
+    for image_id in made.names:
+        metres = cv2.imread(str(made.label(image_id, "depth")), cv2.IMREAD_UNCHANGED) / 1000
+        np.save(folder / "depth" / f"{image_id[:-4]}.npy", np.float32(900 * metres))
+    (folder / "supplier.toml").write_text('up_to = "scale"\n')
+    with copied(project, tmp_path / "flat") as other:
+        import_supplied(other, folder, supplier="relative")
+        import_labels(other, made.labels, replace=True, accept=True)
+        change_task(other, "depth", TaskChange({"maximum": 100.0}), Silent())
+        context = context_of(other)
+        task = context.definitions["depth"]
+        train = labelled_images(other, "train")
+        found = list(pairs(other, "relative", task, source=context.source, image_ids=train))
+        assert found and all(label.value.max() > 100 for _, _, label in found)
+        assert not verify(other, Silent()).faults
+        shown = other_labels(other, Cell(found[0][0], "depth"), read_label=lambda _: found[0][1])
+        (given,) = (label for label in shown if label.key == "supplied/relative")
+        assert given.read().value.max() > 100
 
 
 def test_without_a_true_label_of_the_task_a_relative_map_is_not_used(

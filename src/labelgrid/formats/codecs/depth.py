@@ -97,6 +97,21 @@ def read(path: Path, options: Options) -> LabelArray:
         LabelError: 8-bit numbers without a declared scale, several channels, no valid pixel, a
             value above the declared maximum, or a damaged file.
     """
+    stored, scale, label = _read(path, options)
+    largest = 0.0 if options.maximum is None else float(label.value.max())
+    if options.maximum is not None and largest > options.maximum:
+        _refuse_unmeasured(stored[label.valid], scale, options, path)
+        _refuse_larger(largest, scale, options.maximum, path)
+    return label
+
+
+def read_prediction(path: Path, options: Options) -> LabelArray:
+    """As `read`; numbers above the declared maximum are allowed."""
+    return _read(path, options)[2]
+
+
+def _read(path: Path, options: Options) -> tuple[Array, float, LabelArray]:
+    """The numbers in a file, the scale, and the label."""
     stored = _stored(path, options)
     scale = _scale(stored, options)
     if scale is None:
@@ -114,11 +129,7 @@ def read(path: Path, options: Options) -> LabelArray:
     check_any_valid(valid, path, f"{join_names(unmeasured)} and {last} are not")
     if not valid.all():
         np.copyto(value, 0, where=~valid)
-    largest = 0.0 if options.maximum is None else float(value.max())
-    if options.maximum is not None and largest > options.maximum:
-        _refuse_unmeasured(stored[valid], scale, options, path)
-        _refuse_larger(largest, scale, options.maximum, path)
-    return LabelArray(value[..., None], valid)
+    return stored, scale, LabelArray(value[..., None], valid)
 
 
 def read_relative(path: Path, options: Options, shift: bool) -> LabelArray | None:
