@@ -21,7 +21,7 @@ def read_stored_label(
 ) -> LabelArray:
     """Read a label of the project as its task is declared.
 
-    A supplied one may have values of its own, such as those of depth up to a scale.
+    A supplied label may have values out of range, such as depth up to a scale.
 
     Raises:
         LabelError: its file is missing or changed, or is not a label of the task.
