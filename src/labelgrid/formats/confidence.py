@@ -9,6 +9,7 @@ from labelgrid.basics.errors import LabelError
 from labelgrid.basics.type_names import Size
 from labelgrid.formats.arrays import one_channel, samples, shape_text
 from labelgrid.formats.codec import LabelArray
+from labelgrid.images.opening import label_of
 
 #: The extensions of files that hold shares.
 EXTENSIONS = (".png", ".npy")
@@ -43,7 +44,8 @@ def read_confidence(path: Path, size: Size, no_mask: bool = False) -> Floats32:
         LabelError: it cannot be read, has another size, or numbers outside of 0 to 1; or, with
             `no_mask`, of 8 or 16 bits only 0 and 1, which mean next to nothing.
     """
-    confidence = _shares(path, "A confidence map", no_mask)
+    with label_of(size):
+        confidence = _shares(path, "A confidence map", no_mask)
     if confidence.shape != size:
         raise LabelError(
             f"The confidence map is {shape_text(confidence)}; the label is {size[0]}x{size[1]}.",

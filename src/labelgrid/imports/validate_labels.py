@@ -275,7 +275,8 @@ def as_file(answer: Answer, task: TaskDef, size: Size) -> Iterator[Path | None]:
         LabelError: the label cannot be read, or is not a label of this task.
         ProjectError: the disk reports an error.
     """
-    given = answer.label if isinstance(answer.label, Path) else answer.label()
+    with task.bounded(size):
+        given = answer.label if isinstance(answer.label, Path) else answer.label()
     suffix = task.codec.EXTENSIONS[0]
     if isinstance(given, Path):
         label = _resampled(given, task, size)

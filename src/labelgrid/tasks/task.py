@@ -319,10 +319,11 @@ class TaskDef:
             size: height and width of the image, if known: a file that would take far more is
                 refused before it is unpacked.
         """
-        with self._bounded(size):
+        with self.bounded(size):
             return self.form.upsample(self.codec.read(path, self.options))
 
-    def _bounded(self, size: Size | None) -> AbstractContextManager[None]:
+    def bounded(self, size: Size | None) -> AbstractContextManager[None]:
+        """Bound the pixels of labels read inside, by the size of the image; None: do not."""
         if size is None:
             return nullcontext()
         return label_of(size, RESAMPLED if self.form.resample else TIMES)
@@ -345,7 +346,7 @@ class TaskDef:
         """Read a prediction in a label file, without the checks that poor predictions fail."""
         read: Callable[[Path, Any], LabelArray]
         read = getattr(self.codec, "read_prediction", self.codec.read)
-        with self._bounded(size):
+        with self.bounded(size):
             return self.form.upsample(read(path, self.options))
 
     def read_relative(self, path: Path, shift: bool) -> LabelArray | None:

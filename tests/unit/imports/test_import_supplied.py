@@ -379,6 +379,29 @@ def graded(folder: Path, made: Made, dtype: type[np.generic]) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    ("name", "declared"),
+    [
+        ("edges/0000.png", 'grades = ["edges"]'),
+        ("depth/0000.png", 'up_to = "scale"'),
+        ("depth.confidence/0000.png", 'up_to = "scale"'),
+    ],
+)
+def test_a_file_far_larger_than_its_image_is_refused_by_its_head(
+    edges: tuple[ProjectFolder, Made], tmp_path: Path, name: str, declared: str
+) -> None:
+    project, made = edges
+    folder = tmp_path / "given"
+    path = folder / name
+    path.parent.mkdir(parents=True)
+    if "confidence" in name:
+        shutil.copytree(made.labels / "depth", folder / "depth")
+    cv2.imwrite(str(path), np.full((1200, 1000), 7, np.uint16))
+    (folder / "supplier.toml").write_text(f"{declared}\n")
+    with pytest.raises(ImportRefused, match="more than a label of its image can have"):
+        give(project, folder)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_grades_become_labels_with_a_confidence(
     edges: tuple[ProjectFolder, Made], tmp_path: Path, dtype: type[np.generic]
