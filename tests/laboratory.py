@@ -21,6 +21,7 @@ class LeftOut:
     def find_spec(name: str, path: object = None, target: object = None) -> None:
         """Skip the test that imports the laboratory."""
         if name == LABORATORY and not _importer().startswith(package.removesuffix("__init__.py")):
+            _forget_importers()
             pytest.skip("the laboratory is left out", allow_module_level=True)
 
 
@@ -48,3 +49,12 @@ def _importer() -> str:
     while frame.f_back and "importlib" in frame.f_code.co_filename:
         frame = frame.f_back
     return frame.f_code.co_filename
+
+
+def _forget_importers() -> None:
+    """Remove the modules that are half imported, which pytest leaves where others would find them."""
+    frame = sys._getframe(2)
+    while frame:
+        if frame.f_code.co_name == "<module>":
+            sys.modules.pop(frame.f_globals["__name__"], None)
+        frame = frame.f_back

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.docs import preloaded
+from tests.laboratory import need_laboratory
 from tools.source import ROOT
 
 SCRIPT = ROOT / "benchmarks" / "gpu.sh"
@@ -21,6 +22,7 @@ def run_script(*words):
 
 @pytest.mark.timeout(1500)
 def test_every_part_of_the_script_for_a_gpu_adds_rows_to_its_table_on_a_cpu():
+    need_laboratory()  # it has the published recipes
     done = run_script("--tiny")
     assert done.returncode == 0, done.stderr
     table = done.stdout

@@ -10,11 +10,12 @@ from tools.source import ROOT
 # In a process of its own, as the tool runs, which has loaded the libraries: a debugger or another
 # profile function would take the place of its own.
 CODE = """
+from pathlib import Path
+import labelgrid
 from labelgrid.basics import plugins
 from labelgrid.basics.streams import seed_of
 from tools.passes import passed
-from tools.source import ROOT
-package = ROOT / "src" / "labelgrid"
+package = Path(labelgrid.__file__).parent
 with passed(package) as modules:
     seed_of(0, "a")
 print(*sorted(modules))
@@ -25,9 +26,11 @@ print(*sorted(modules))
 """
 #: Prints the modules that a query passes, and stops there.
 QUERY = """
+from pathlib import Path
+import labelgrid
 from tools.passes import counts
-from tools.source import ROOT
-print(*next(modules for name, modules in counts(ROOT / "src" / "labelgrid") if name == "query"))
+package = Path(labelgrid.__file__).parent
+print(*next(modules for name, modules in counts(package) if name == "query"))
 """
 
 
