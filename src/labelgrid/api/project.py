@@ -517,7 +517,7 @@ class Project(ProjectContents):
 
     @takes(CancelRequest)
     def cancel(self, request: CancelRequest) -> ChangedCells:
-        """Cancel requests; without cells and round, all open ones but those of held-out images.
+        """Cancel requests; without cells and round, all open requests except for held-out images.
 
         Returns:
             the cells that are missing now or, if they are of held-out images and with `requeue`,
@@ -832,7 +832,7 @@ def _sources(labels: Places) -> "list[Path | Address]":
 
 
 def _names(names: Mapping[str, str] | str | None) -> Mapping[str, str]:
-    """What names of classes mean: a dictionary, pairs as a text, or a file of such."""
+    """The meanings of class names: from a dictionary, pairs as a text, or a file of pairs."""
     from labelgrid.annotate.import_options import read_names
 
     return read_names(names) if isinstance(names, str) else names or {}

@@ -1,4 +1,4 @@
-"""Provides the laboratory: what its commands are asked, and studies as Python functions."""
+"""Provides the laboratory: the arguments of its commands, and studies as Python functions."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

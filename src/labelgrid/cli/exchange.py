@@ -164,7 +164,7 @@ def cancel(
     request: CancelRequest,
     json: bool = False,
 ) -> None:
-    """Cancel requests; without cells and --round, all open ones but those of held-out images.
+    """Cancel requests; without cells and --round, all open requests except for held-out images.
 
     Example: [bold]labelgrid cancel flat kitchen/0004.jpg:depth[/]
     """

@@ -61,7 +61,7 @@ def thinned(array: Array, side: int) -> Array:
 
 
 def steps_over(array: Array, side: int) -> slice:
-    """The rows, and columns, of a map [h, w, ...] at which it has no longer side than `side`."""
+    """The rows, or columns, of a map [h, w, ...] that keep the longer side at most `side`."""
     step = -(-max(array.shape[:2]) // side)
     return slice(step // 2, None, step)
 

@@ -61,7 +61,7 @@ class UpTo(NamedTuple):
 
 
 class Unsure(NamedTuple):
-    """What a supplier says of a label, see `LabelArray`: one of both at least."""
+    """How sure a supplier's label is, see `LabelArray`; at least one field is given."""
 
     confidence: Floats32 | None = None
     up_to: UpTo | None = None

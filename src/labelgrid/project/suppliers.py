@@ -145,7 +145,7 @@ class Delivery:
     classes: Mapping[str, int] = field(default_factory=dict)
 
     def is_remade(self, earlier: "Delivery") -> bool:
-        """Whether a maker of another revision, or of other settings, than earlier made it."""
+        """Whether a maker made the labels with another revision or settings than `earlier`."""
         same = (self.revision, self.settings) == (earlier.revision, earlier.settings)
         return bool(self.settings) and not same
 
@@ -434,7 +434,7 @@ def _derived_trust(
     choice: SupplierChoice,
     tasks: Collection[str],
 ) -> dict[str, float]:
-    """The trust in what relations derive from a supplier's labels of one task, by task."""
+    """The trust in labels that relations derive from a supplier's labels, by task."""
     trust: dict[str, float] = {}
     if supplier.up_to != "scale-shift":
         for relation in relations:

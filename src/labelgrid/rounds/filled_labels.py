@@ -148,7 +148,7 @@ class FilledLabels:
 
 
 def say_refused(fillers: FilledLabels, progress: Progress) -> None:
-    """Say what does not follow from labels of suppliers, since these are true up to a shift."""
+    """Say which labels do not follow from suppliers' labels, true up to a shift only."""
     for (supplier, read, gives), count in sorted(fillers.refused.items()):
         progress.say(
             f"'{gives}' does not follow from '{read}' of {supplier} in "

@@ -307,7 +307,7 @@ class PoolScorer:
         return Explaining(statistics, images.labelled, self.scores.explaining_stamp)
 
     def batches(self, context: RoundContext, image_ids: Sequence[str]) -> Iterator[PoolBatch]:
-        """The batches of images that statistics get, with the labels of `context` that matter."""
+        """The batches of images that statistics get, with the labels of `context` in use."""
         job = scoring_job(context, self.model, {}, {})
         return pool_batches(job.without_idle_labels(), image_ids)
 

@@ -293,7 +293,7 @@ class TaskDef:
         return overview
 
     def judged(self, label: LabelArray) -> LabelArray:
-        """The sample by which a large label is judged; the whole label if its lines would break."""
+        """A large label's sample for judging; the whole label if a sample would break lines."""
         sample = label.sample()
         if sample is not label and self.overview().lines:
             return label

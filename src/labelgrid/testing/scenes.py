@@ -178,7 +178,7 @@ def _label_file(key: _Key, task: str) -> bytes:
 
 
 def task_rows(tasks: Sequence[str] = KINDS) -> tuple[TaskRow, ...]:
-    """The ledger's rows of tasks that are named after their kinds."""
+    """The ledger's rows of tasks, each named after its kind."""
     return tuple(
         TaskRow(task, task, 1.0, {"classes": list(CLASSES)} if task == "semseg" else {})
         for task in tasks

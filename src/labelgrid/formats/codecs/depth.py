@@ -122,7 +122,7 @@ def read(path: Path, options: Options) -> LabelArray:
 
 
 def read_relative(path: Path, options: Options, shift: bool) -> LabelArray | None:
-    """Read a map that is true up to a scale, or a scale and a shift, as numbers that `read` allows.
+    """Read a map, true up to a scale or a scale and a shift, as numbers that `read` allows.
 
     With a shift, all finite floating-point numbers are measured if some are below 0.
 

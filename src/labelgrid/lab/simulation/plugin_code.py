@@ -19,7 +19,7 @@ OWN = re.compile(r"(?!labelgrid[.:])[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 def digests(values: Any) -> dict[str, str]:
-    """Digest the source of each plug-in from outside this package that JSON values name.
+    """Digest the source of each plug-in from outside labelgrid that JSON values name.
 
     They name it as "package.module:object", or as an installed package does. The source is the
     module's file and the modules of the same package that it imports, directly or indirectly.
