@@ -111,7 +111,7 @@ class AnalyseRequest(
         name: the analysis; see `labelgrid list analyses`.
         out: a folder for the tables (CSV) and drawings (SVG, PNG). None writes nothing.
         values: options of the analysis.
-        strategies: only the runs of these arms or strategies; others may be unfinished.
+        strategies: only the runs of these arms or strategies; further runs may be unfinished.
         progress: receives the progress; None: silent.
     """
 

@@ -51,7 +51,7 @@ class PartDoubt:
     """A doubt about parts of labels.
 
     Args:
-        tasks: those whose labels contradict each other there.
+        tasks: the tasks whose labels contradict each other there.
         doubt: the doubt.
         parts: image -> the part.
     """

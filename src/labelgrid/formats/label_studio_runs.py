@@ -139,7 +139,7 @@ class _Bits:
         self._bytes = len(stream)
 
     def starts(self) -> Ints:
-        """Where runs start, from the first to the end of the stream.
+        """The starts of runs, from the first to the end of the stream.
 
         For each bit of a block is known how long a run of equal values would be that starts there;
         then only the sum from run to run is taken one by one. Other runs are rare.
@@ -164,7 +164,7 @@ class _Bits:
         return np.cumsum(lengths) - lengths + _HEADER
 
     def _steps_of_equal(self, first: int) -> bytes:
-        """For each bit of a block, the bits of a run of equal values; 0 for other runs."""
+        """The bits of a run of equal values from each bit of a block on; 0 for other runs."""
         last = min(first + _BLOCK, self._bytes)
         bits = np.unpackbits(self._padded[first : last + 1])
         kinds = bits[:-8] << 2 | bits[1:-7] << 1 | bits[2:-6]

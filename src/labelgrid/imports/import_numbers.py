@@ -51,7 +51,7 @@ class ImportNumbers:
         unlike: how a supplier's numbers differ from the task's, and whether they are inverted, by
             task.
         drawn: the images whose labels are kept for a picture.
-        kept: those labels, without ones of too many pixels.
+        kept: the labels for the picture, without labels of too many pixels.
     """
 
     def __init__(self, project: ProjectFolder, progress: Progress) -> None:

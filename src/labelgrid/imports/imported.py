@@ -55,7 +55,7 @@ class Found:
         labels: the labels.
         known: the names of regions that a task knows, such as classes; empty if the answer has no
             names.
-        unknown: those that no task knows.
+        unknown: the names that no task knows.
     """
 
     what: str

@@ -65,7 +65,7 @@ class OperationSummary:
     Args:
         operation: its number, command and time.
         moves: the number of its cells by their states before and after it.
-        rounds: those that its cells were requested in, ordered; 0 is outside the rounds.
+        rounds: the rounds that requested its cells, ordered; 0 is outside the rounds.
         undone: whether it was undone.
     """
 

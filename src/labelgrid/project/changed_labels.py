@@ -1,4 +1,4 @@
-"""Counts the labels of a training that changed since. Loads no torch."""
+"""Counts the labels of a training that changed after the training. Loads no torch."""
 
 from collections.abc import Iterable
 

@@ -24,8 +24,8 @@ class Band:
     """Rows of an image.
 
     Args:
-        labels: those of the rows, and of some more above and below them.
-        above: the number of rows above them.
+        labels: the labels of the rows, and of some more rows above and below.
+        above: the number of rows above.
         rows: the number of rows.
         first: the row of the image that the labels begin with.
     """

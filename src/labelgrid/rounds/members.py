@@ -84,7 +84,7 @@ class MemberOrder:
     """The project and the recipe that a member is trained with in another process.
 
     Args:
-        folder: the project's.
+        folder: the project's folder.
         roster: the project's tasks and images.
         recipe: the project's current one.
         fit: the record of the round's training.

@@ -65,10 +65,10 @@ class ScoredImages:
     """The ids of the images that a scoring reads.
 
     Args:
-        pool: those that are scored.
-        missing: those with a missing cell.
-        labelled: those with a label.
-        faults: why others cannot be used, by id.
+        pool: the images to score.
+        missing: the images with a missing cell.
+        labelled: the images with a label.
+        faults: why further images cannot be used, by id.
     """
 
     pool: Sequence[str]

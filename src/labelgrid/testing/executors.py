@@ -162,7 +162,7 @@ def no_more_jobs_run_at_a_time_than_there_are_workers(case: ExecutorCase) -> Non
 
 
 def fail(kind: str, progress: Progress) -> None:
-    """A job that fails by `kind`: refused, crashed or killed."""
+    """A job that fails as `kind` says: refused, crashed or killed."""
     progress.start("Failing", 1, "faults")
     if kind == "refused":
         raise ProjectError("The input is wrong.", next_step="Right it.")

@@ -117,7 +117,7 @@ class Made:
         return self.root / "labels"
 
     def label(self, image_id: str, task: str) -> Path:
-        """Where a cell's label file lies."""
+        """The path of a cell's label file."""
         return (self.labels / task / image_id).with_suffix(".png")
 
 

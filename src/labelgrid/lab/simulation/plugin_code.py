@@ -77,7 +77,7 @@ def _words(values: Any) -> Iterator[str]:
 
 
 def _sources(module: str) -> dict[str, Path]:
-    """By name, the files of a module and of the imported modules of the same package."""
+    """The files of a module and of the imported modules of the same package, by name."""
     package = module.split(".")[0]
     files = {}
     waiting = [module]

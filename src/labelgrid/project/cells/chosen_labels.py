@@ -20,8 +20,8 @@ class ChosenLabels:
     """The training labels chosen by a strategy or by its control.
 
     Args:
-        picks: those that a strategy picked, and the strategy's name.
-        control: those that were drawn at random as a control.
+        picks: the labels that a strategy picked, and the strategy's name.
+        control: the labels drawn at random as a control.
     """
 
     picks: Mapping[Cell, str]

@@ -268,7 +268,7 @@ class _Run:
     """Reads images for a model.
 
     Attributes:
-        sent: those that were read, whose labels are not written yet.
+        sent: the images that were read, whose labels are not written yet.
         faults: why images have no label.
     """
 
