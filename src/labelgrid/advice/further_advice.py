@@ -36,7 +36,7 @@ EPOCHS = 4
 
 
 def following_advice(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
-    """What relations save, and suppliers may save."""
+    """The labels that relations save, and suppliers may save."""
     rows = []
     for task, count in derived_counts(project).items():
         if count.derived:

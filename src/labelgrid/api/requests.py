@@ -246,7 +246,7 @@ class SupplyRequest(
     settings="--set KEY=VALUE",
     map="--map NAMES",
 ):
-    """What `Project.supply` is asked.
+    """The arguments of `Project.supply`.
 
     Args:
         supplier: whose labels these will be, as of `import_supplied`.

@@ -86,7 +86,7 @@ class LabelArray(Shown):
 
     @property
     def confidence(self) -> Floats32 | None:
-        """That of a supplier in each pixel, float32 [h, w], 0 to 1; None: 1."""
+        """The supplier's confidence in each pixel, float32 [h, w], 0 to 1; None: 1."""
         return self.unsure.confidence if self.unsure else None
 
     @property

@@ -53,7 +53,7 @@ def encode(mask: Bools) -> bytes:
 
 
 def _codes() -> tuple[NDArray[np.uint64], Ints]:
-    """The bits of a run of so many pixels of value 0, and the number of these bits."""
+    """The bits of a run of value 0, and the number of bits, by the number of pixels."""
     most = 1 << int(_SIZES[-1])
     counts = np.arange(0, most + 1, _CHANNELS)
     choice = np.searchsorted(1 << _SIZES, counts)

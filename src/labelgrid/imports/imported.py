@@ -39,7 +39,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Numbers:
-    """What the new and the replaced labels of a task hold: as a text, and as values."""
+    """The content of the new and the replaced labels of a task, as text and as values."""
 
     text: str
     values: Values
@@ -47,7 +47,7 @@ class Numbers:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a dry run found.
+    """The findings of a dry run.
 
     Args:
         what: the kind of answer, such as "CVAT segmentation masks".

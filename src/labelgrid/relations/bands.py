@@ -71,7 +71,7 @@ def thin_pair(pair: TruePair, margin: int) -> TruePair:
 
     Args:
         pair: the labels of an image.
-        margin: what a relation derives of a row is known from so many rows above and below it.
+        margin: the rows above and below a row from which a relation derives the row.
     """
     height, width = pair.truth.size
     rows = PIXELS // (width * BANDS)

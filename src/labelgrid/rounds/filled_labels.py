@@ -93,7 +93,7 @@ class FilledLabels:
                     yield image_id, task, filler
 
     def on_supplied(self) -> list[tuple[str, str, str, list[str]]]:
-        """What is derived from labels of suppliers: image, task, relation and suppliers."""
+        """The labels derived from suppliers' labels: image, task, relation and suppliers."""
         rows = []
         for image_id, task, filler in self._on_supplied:
             names = [labels.supplier for labels in filler.supplied.values()]

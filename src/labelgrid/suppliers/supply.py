@@ -53,7 +53,7 @@ FEW = 3
 
 @dataclass(frozen=True, kw_only=True)
 class SupplyOrder:
-    """What is to be supplied.
+    """An order of labels from a maker.
 
     Args:
         name: the supplier.
@@ -106,7 +106,7 @@ def _folder_of(project: ProjectFolder, order: SupplyOrder) -> Path:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Supplied(Shown):
-    """What a run supplied.
+    """The result of a run.
 
     Args:
         supplier: its name.
@@ -150,7 +150,7 @@ class Supplied(Shown):
 
 @dataclass(frozen=True, kw_only=True)
 class MadeLabels:
-    """What a pass made.
+    """The result of a pass.
 
     Args:
         images: the images that were run.
@@ -332,7 +332,7 @@ def _say_licence(project: ProjectFolder, order: SupplyOrder, progress: Progress)
 
 
 def _checked(project: ProjectFolder, order: SupplyOrder) -> Supplier:
-    """What is declared of the labels.
+    """The declaration of the labels, checked.
 
     Raises:
         UsageError: none of a maker's classes is one of the project's.

@@ -65,7 +65,7 @@ class TrustRows:
 
 
 def unmeasured_trust(project: ProjectFolder, recipe: Recipe) -> UnmeasuredTrust:
-    """What can be measured of a project.
+    """The relations and suppliers of a project that can be measured.
 
     Raises:
         RecipeError: a relation of the recipe is wrong.
@@ -115,7 +115,7 @@ def _measured_here(
 
 @dataclass(frozen=True, kw_only=True)
 class TrustRecord(Stamped):
-    """What a job measured."""
+    """The measurements of a job."""
 
     rows: TrustRows
 

@@ -86,7 +86,7 @@ class RelationCase:
     def derive(
         self, labels: Sequence[LabelArray], camera: Camera | Literal["made"] | None = "made"
     ) -> LabelArray:
-        """What follows from labels, by default with the camera of the made world."""
+        """The label derived from labels, by default with the camera of the made world."""
         derive = self.relation.between(self.reads, self.gives)
         return derive(labels, camera_of(labels) if camera == "made" else camera)
 

@@ -77,7 +77,7 @@ def equal_counts(one: Collection[Cell], other: Collection[Cell]) -> dict[str, in
 
 
 def draw_equal(cells: Collection[Cell], counts: Mapping[str, int], seed: int) -> list[Cell]:
-    """Draw so many labels of each task, whatever the order of the labels.
+    """Draw `counts` labels of each task, whatever the order of the labels.
 
     Example:
         >>> cells = [Cell("a", "depth"), Cell("b", "depth"), Cell("a", "edges")]

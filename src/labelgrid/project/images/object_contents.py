@@ -28,7 +28,7 @@ Check = Callable[[str, Path], tuple[int, int, str] | Fault]
 
 
 class ObjectContent(NamedTuple):
-    """What the object of an image contains."""
+    """The content of an image's object."""
 
     image_id: str
     content: Content

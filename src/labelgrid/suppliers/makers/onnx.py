@@ -293,7 +293,7 @@ class _Run:
 
 
 def _plain(outputs: Mapping[str, ModelOutput]) -> Values:
-    """What of outputs a label depends on."""
+    """The properties of outputs that labels depend on."""
     return {
         task: asdict(replace(output, meaning="", restore="")) for task, output in outputs.items()
     }

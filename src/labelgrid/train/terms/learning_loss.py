@@ -22,7 +22,7 @@ from labelgrid.train.term_options import Share, Weight, Width
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The loss-prediction module (Yoo & Kweon 2019), and the losses that it predicts.
+    """The loss-prediction module (Yoo & Kweon 2019), and the predicted losses.
 
     Args:
         predict: `"tasks"`: the loss of each task, by a separate module (TCD's LL4AL); `"image"`:
