@@ -121,7 +121,7 @@ def supply(
     request: SupplyRequest,
     json: bool = False,
 ) -> None:
-    """Make labels of the training images by a model, and import them as a supplier's.
+    """Label the training images with a model, and import the labels as a supplier's.
 
     Example: [bold]labelgrid supply flat depth-anything --model models/depth-anything.toml[/]
     """
