@@ -139,7 +139,7 @@ def last_cost(project: ProjectFolder) -> float:
 
 
 def _missing(project: ProjectFolder) -> tuple[Mapping[str, int], Mapping[str, float]]:
-    """The labels of each task to be bought, and what suppliers leave to gain by one on average."""
+    """The labels to buy by task, and the mean share of a label's gain that suppliers leave."""
     # Labels that follow, or mostly will once others are bought, need not be bought.
     relations = project.relations()
     everything = dict.fromkeys((row.name for row in project.store.tasks()), 1.0)

@@ -100,7 +100,7 @@ class ControlTrainings:
         return ours - len(self.chosen.picks) - len(self.chosen.control)
 
     def measured(self) -> tuple[list[Mapping[str, Result]], list[Mapping[str, Result]]]:
-        """What was measured with the picks and with the control, seed by seed."""
+        """The measurements with the picks and with the control, seed by seed."""
         results: dict[Side, list[Mapping[str, Result]]] = {side: [] for side in SIDES}
         total = len(SIDES) * self.seeds
         seconds: list[float] = []

@@ -36,7 +36,7 @@ EPOCHS = 4
 
 
 def following_advice(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
-    """What relations save, and suppliers may save."""
+    """The labels that relations save, and suppliers may save."""
     rows = []
     for task, count in derived_counts(project).items():
         if count.derived:
@@ -52,7 +52,7 @@ def following_advice(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
 
 
 def _ready_suppliers(project: ProjectFolder) -> list[Advice]:
-    """The models that lie ready to give labels, with the cost of measuring how true these are."""
+    """The models ready to give labels, with the cost of measuring trust."""
     rows = []
     for model in ready_models(project):
         text = model.text(project.folder)

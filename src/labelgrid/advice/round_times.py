@@ -86,7 +86,7 @@ class RoundTimes(Shown):
     for_gpu: Sequence[str]
 
     def sentence(self, folder: Path) -> str:
-        """The recipe that fits; if none does, the number of steps with which the project's would.
+        """The recipe that fits; else the number of steps for the project's recipe to fit.
 
         Args:
             folder: the folder of the project, for the command.

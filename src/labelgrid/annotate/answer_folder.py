@@ -52,7 +52,7 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
     A file is a label if (a) `manifest.json` or `labels.csv` in the folder lists its path, (b) its
     name is a request id, or (c) it is `<task>/<image path>.<ext>`, also below `labels/`, with the
     image's extension replaced or kept. If no file is in a task's folder, all files are of the task
-    of `index.options`, or of the task that the folder is named after, where there is one. A file
+    of `index.options`, or else of the task with the folder's name. A file
     that fits none of these names, or several, is a fault; if no file with its extension can be a
     label, the file is only listed as stray. A file of a removed image or a dropped task is only
     listed, too.

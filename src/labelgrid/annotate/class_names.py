@@ -60,7 +60,7 @@ class ClassNames:
     def targets(
         self, names: Collection[str], task: str = "", *, optional: Collection[str] = ()
     ) -> dict[str, NameTarget]:
-        """What each name means.
+        """The meaning of each name.
 
         The task that knows all names counts, or else the only task that knows the name.
 

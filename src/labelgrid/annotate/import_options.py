@@ -18,7 +18,7 @@ Keep = Literal["first", "last"]
 
 @dataclass(frozen=True, kw_only=True)
 class ImportOptions:
-    """What a person says about an answer.
+    """A person's options for an answer.
 
     Args:
         task: the task of the labels; empty: the task given by names or requests.

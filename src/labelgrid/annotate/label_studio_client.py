@@ -130,7 +130,7 @@ class Client:
     only read are repeated when the server is busy or the connection breaks.
 
     Args:
-        url: the server's; see `check_url`.
+        url: the server's URL; see `check_url`.
         token: a personal access token, or a legacy token; see `read_token`.
         pauses: seconds before each repetition.
 

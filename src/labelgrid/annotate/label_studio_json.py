@@ -111,7 +111,7 @@ def config_of(request: Request) -> str:
 
 @dataclass(frozen=True)
 class _Annotation:
-    """What somebody submitted for a task; `reason` is None but for a skip.
+    """An annotator's answer to a task; `reason` is None except for a skip.
 
     `chosen` names the annotation among several, and is empty if there is only one.
     """

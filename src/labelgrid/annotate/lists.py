@@ -94,7 +94,7 @@ def _beginning(folder: Path, name: str) -> str:
 
 @dataclass(frozen=True)
 class FolderLists:
-    """What the manifest and the list of labels of a folder say.
+    """The values of a folder's manifest and list of labels.
 
     Args:
         files: path below the folder -> its cell.

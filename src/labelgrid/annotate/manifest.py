@@ -1,4 +1,4 @@
-"""The manifest of a request: the keys of its entries, which are read, checked and written here."""
+"""Reads, checks and writes the manifest of a request, and defines the keys of its entries."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ class ManifestEntry:
         return frozenset(part.name for part in fields(cls))
 
     def as_json(self) -> Json:
-        """The entry as JSON values; what explains it only where that is known."""
+        """The entry as JSON values, without unknown explanations."""
         values = vars(self) | {
             "brings": list(self.brings),
             "terms": dict(self.terms),
@@ -117,7 +117,7 @@ def names_label(row: object) -> bool:
 
 
 def is_request(row: object) -> bool:
-    """Whether labelgrid wrote a row, of this version or of one before."""
+    """Whether this or an earlier version of labelgrid wrote a row."""
     if not isinstance(row, dict) or not names_label(row):
         return False
     if not isinstance(row.get("file", ""), str):

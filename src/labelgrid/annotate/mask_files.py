@@ -87,11 +87,11 @@ class Masks:
         return numbers
 
     def paint_number(self, name: str, stored: int, canvas: Canvas, number: int) -> None:
-        """Paint where a file holds a number."""
+        """Paint the pixels at which a file holds the number `stored`."""
         self._paint(name, self.numbers(name) == stored, canvas, number)
 
     def paint_positive(self, name: str, canvas: Canvas, number: int) -> None:
-        """Paint where a file holds numbers above 0, in any channel."""
+        """Paint the pixels at which a file holds a number above 0, in any channel."""
         numbers = self.numbers(name)
         if numbers.ndim == 3:
             numbers = numbers.max(axis=-1)

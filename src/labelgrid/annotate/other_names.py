@@ -46,7 +46,7 @@ def printable(name: str) -> str:
 
 @dataclass(frozen=True)
 class OtherNames:
-    """The cells of files whose names differ from the images' in one way.
+    """The cells of files whose names all differ from the images' names in the same way.
 
     Args:
         cells: file -> its cell.

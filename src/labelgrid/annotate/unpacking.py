@@ -94,7 +94,7 @@ def _is_zip(path: Path) -> bool:
 
 
 class _WrongZipError(ValueError):
-    """What is wrong with a zip file."""
+    """The fault of a zip file."""
 
 
 #: What `zipfile` raises for damaged files; names that are no text are a `ValueError`.

@@ -61,8 +61,8 @@ class ChangedCells(Shown):
     """The cells that a call changed.
 
     Args:
-        cells: all of them.
-        heldout: those of held-out images, which no strategy picks.
+        cells: all changed cells.
+        heldout: the changed cells of held-out images, which no strategy picks.
     """
 
     cells: Sequence[Cell]

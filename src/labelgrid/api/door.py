@@ -499,10 +499,10 @@ def asks(request: Callable[..., Q], rest: str) -> Callable[[Callable[[Q], R]], C
 
 
 def _bind(function: Callable[..., Any], call: Any, /, *arguments: Any, **named: Any) -> None:
-    """Check that a function can be called in this way, as Python itself does.
+    """Check a function's arguments, as Python itself does.
 
     Raises:
-        TypeError: it cannot.
+        TypeError: the arguments do not fit.
     """
     try:
         call.__signature__.bind(*arguments, **named)

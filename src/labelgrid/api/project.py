@@ -180,12 +180,12 @@ class Project(ProjectContents):
         """Open the project in a folder.
 
         Args:
-            folder: the project's.
-            progress: receives the progress of long work; None: as `create`.
+            folder: the project's folder.
+            progress: receives the progress of long work; None: as in `create`.
             is_command: keep the present tasks and images until the project is closed, whatever
                 other processes change; otherwise each call reads them at its beginning.
-            looking: open a project that cannot be written, too: its ledger is read in a copy in the
-                temporary folder, and every change is refused.
+            looking: also open a project without the right to write: the ledger is copied to the
+                temporary folder and read there, and every change is refused.
 
         Raises:
             LabelgridError: there is no project, or its settings or database are damaged.
@@ -268,13 +268,13 @@ class Project(ProjectContents):
 
     @takes(SupplyRequest)
     def supply(self, request: SupplyRequest) -> "Supplied":
-        """Make labels of the training images by a model, and import them as a supplier's.
+        """Label the training images with a model, and import the labels as a supplier's.
 
-        Images that have a label of the same revision and settings are left out. If a call is
-        killed, the same call goes on where it was.
+        Images with a label of the same revision and settings are left out. After a call was
+        killed, the same call resumes the work.
 
         Returns:
-            what was supplied; no labels if only a share of them was made.
+            what was supplied; no labels if only a share of the labels was made.
 
         Raises:
             LabelgridError: the model cannot be used, or is refused, or a label cannot be imported.
@@ -517,7 +517,7 @@ class Project(ProjectContents):
 
     @takes(CancelRequest)
     def cancel(self, request: CancelRequest) -> ChangedCells:
-        """Cancel requests; without cells and round, all open ones but those of held-out images.
+        """Cancel requests; without cells and round, all open requests except for held-out images.
 
         Returns:
             the cells that are missing now or, if they are of held-out images and with `requeue`,
@@ -832,7 +832,7 @@ def _sources(labels: Places) -> "list[Path | Address]":
 
 
 def _names(names: Mapping[str, str] | str | None) -> Mapping[str, str]:
-    """What names of classes mean: a dictionary, pairs as a text, or a file of such."""
+    """The meanings of class names: from a dictionary, pairs as a text, or a file of pairs."""
     from labelgrid.annotate.import_options import read_names
 
     return read_names(names) if isinstance(names, str) else names or {}

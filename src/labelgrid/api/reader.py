@@ -25,7 +25,7 @@ class ProjectReader(Project):
 
     @property
     def disk(self) -> ProjectFolder:
-        """What is on disk: the ledger, the settings and the files."""
+        """The project on disk: the ledger, the settings and the files."""
         return self._project
 
     def counts(self) -> Counts:

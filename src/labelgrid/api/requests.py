@@ -33,7 +33,7 @@ class PlacedRequest(CommandRequest, on="--on PLACE", kw_only=True):
     workers: Count = 0
 
     def workplace(self, preload: str) -> "Workplace":
-        """Where the work is done; `preload` is what processes load first.
+        """The place where the work is done; processes load the module `preload` first.
 
         Raises:
             PluginError: there is no such place.
@@ -246,7 +246,7 @@ class SupplyRequest(
     settings="--set KEY=VALUE",
     map="--map NAMES",
 ):
-    """What `Project.supply` is asked.
+    """The arguments of `Project.supply`.
 
     Args:
         supplier: whose labels these will be, as of `import_supplied`.
@@ -645,8 +645,8 @@ class UndoRequest(CommandRequest, kw_only=True):
 
     Args:
         dry_run: say what would be undone, and change nothing.
-        operation: undo only if this is the last operation, by its number in the log; None:
-            whichever is.
+        operation: undo only if the last operation has this number in the log; None: undo the last
+            operation, whatever its number.
     """
 
     dry_run: bool = False

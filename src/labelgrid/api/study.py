@@ -1,4 +1,4 @@
-"""Provides the laboratory: what its commands are asked, and studies as Python functions."""
+"""Provides the laboratory: the arguments of its commands, and studies as Python functions."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -111,7 +111,7 @@ class AnalyseRequest(
         name: the analysis; see `labelgrid list analyses`.
         out: a folder for the tables (CSV) and drawings (SVG, PNG). None writes nothing.
         values: options of the analysis.
-        strategies: only the runs of these arms or strategies; others may be unfinished.
+        strategies: only the runs of these arms or strategies; further runs may be unfinished.
         progress: receives the progress; None: silent.
     """
 

@@ -137,7 +137,7 @@ class FoldJob:
     """The data from which a fold is trained elsewhere, beside the ledger.
 
     Args:
-        folder: the project's.
+        folder: the project's folder.
         roster: the project's tasks and images.
         folds: their number.
         threads: the threads with which a network is trained.

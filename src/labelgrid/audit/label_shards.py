@@ -49,7 +49,7 @@ def compare_shard(
 def find_evidence(
     project: ProjectFolder, progress: Progress, workplace: Workplace = IN_THIS_PROCESS
 ) -> LabelEvidence | None:
-    """Compare every label with its image, and with other labels of the image and of the task.
+    """Compare every label with the image, and with further labels of the image and of the task.
 
     The classes that each label shows are stored.
 

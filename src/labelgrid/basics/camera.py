@@ -51,7 +51,7 @@ class Camera:
         return cls(focal, focal, (width - 1) / 2, (height - 1) / 2)
 
     def shift(self, columns: float, rows: float) -> "Camera":
-        """The camera of a crop that begins so many pixels further right and down.
+        """The camera of a crop that begins `columns` further right and `rows` further down.
 
         Example:
             >>> Camera(8, 8, 3.5, 2.5).shift(2, -1)
@@ -60,7 +60,7 @@ class Camera:
         return Camera(self.fx, self.fy, self.cx - columns, self.cy - rows)
 
     def scale(self, across: float, down: float) -> "Camera":
-        """The camera of the image with so many times the columns and rows.
+        """The camera of the image resized by the factors `across` and `down`.
 
         Example:
             >>> Camera(8, 8, 3.5, 2.5).scale(0.5, 2)

@@ -1,4 +1,4 @@
-"""Finds the plug-ins that installed packages bring as entry points, without importing them."""
+"""Finds the plug-ins of installed packages by entry points, without importing the packages."""
 
 import ast
 import re
@@ -40,7 +40,7 @@ class InstalledPlugin:
 
     @property
     def fault(self) -> str:
-        """Why nobody can use it, whatever is trusted; "" if it can be used."""
+        """The reason why nobody can use the plug-in, whatever is trusted; "" if usable."""
         why = ""
         if not PLAIN.fullmatch(self.name):
             why = f"its name '{self.name}' has more than letters, digits, '_', '-' and '.'"
@@ -54,7 +54,7 @@ class InstalledPlugin:
 
     @property
     def summary(self) -> str:
-        """What a list of plug-ins says about it."""
+        """The sentence on the plug-in in a list of plug-ins."""
         if self.fault:
             return f"It {self.fault}. From the package {self.package}: {self.target}."
         module = self.target.partition(":")[0]
@@ -65,7 +65,7 @@ class InstalledPlugin:
 
 
 def installed_plugins(folder: str) -> dict[str, list[InstalledPlugin]]:
-    """Find the plug-ins of one sort, such as "strategies", by name.
+    """Find the plug-ins of a sort, such as "strategies", by name.
 
     A name has several plug-ins if several packages bring it.
     """
@@ -78,7 +78,7 @@ def installed_plugins(folder: str) -> dict[str, list[InstalledPlugin]]:
 
 @lru_cache
 def _by_group(_path: tuple[str, ...]) -> dict[str, list[InstalledPlugin]]:
-    """Read the metadata of all packages, which takes as long for one sort as for all."""
+    """Read the metadata of all packages once: all sorts take as long as a single sort."""
     points = entry_points()
     groups: dict[str, list[InstalledPlugin]] = {}
     for group in points.groups:

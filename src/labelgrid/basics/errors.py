@@ -96,7 +96,7 @@ _NO_THREAD = ("can't start new thread", "can't allocate lock", "resource tempora
 
 
 def shortage(error: BaseException) -> tuple[str, str] | None:
-    """What the system did not give, and the next step; None for an error of another cause.
+    """The resource that the system lacks, and the next step; None for an error of another cause.
 
     Example:
         >>> shortage(MemoryError())[0]

@@ -221,7 +221,7 @@ def need_networks(otherwise: str = "") -> None:
 
 
 def left_out(module: str) -> ProjectError | None:
-    """The error that says what installs a module of an extra; None where it is installed."""
+    """The error for a missing module of an extra, with the install command; else None."""
     return None if find_spec(module) else _left_out(module, EXTRAS[module])
 
 

@@ -201,7 +201,7 @@ def _paths(folder: str) -> list[Path]:
 
 
 def has_laboratory() -> bool:
-    """Whether this labelgrid has the laboratory: studies, their reports and scenes."""
+    """Whether this labelgrid has the laboratory: studies, reports and scenes."""
     laboratory = find_spec("labelgrid.lab")
     # A folder of compiled files may be left, which has no origin.
     return laboratory is not None and laboratory.origin is not None
@@ -439,7 +439,7 @@ def is_own(folder: str, name: str) -> bool:
 
 
 def is_known(folder: str, name: str) -> bool:
-    """Whether the package or an installed one has a plug-in of this name."""
+    """Whether labelgrid or an installed package has a plug-in of a name."""
     return name in names(folder) or name in _installed(folder)
 
 
@@ -490,7 +490,7 @@ def _refuse_faulty(plugin: "InstalledPlugin") -> None:
 
 
 def _path(folder: str, name: str) -> str:
-    """The module of a plug-in, which is not imported; checks that its code may run."""
+    """The module of a plug-in, not imported; checks the trust in its code."""
     if ":" in name:
         _refuse_unusable_name(folder, name)
         return check_trusted(name)
@@ -526,7 +526,7 @@ def _unknown_error(folders: Sequence[str], name: str) -> PluginError:
 
 
 def _usable(folder: str) -> list[str]:
-    """The names of installed plug-ins, without those that nobody can use."""
+    """The names of installed plug-ins, without unusable plug-ins."""
     usable = []
     for name, plugins in _installed(folder).items():
         if not all(plugin.fault for plugin in plugins):

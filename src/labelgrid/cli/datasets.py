@@ -85,7 +85,7 @@ def sheet(
     name=NAME,
     root=ROOT,
     tasks=TASKS,
-    count="--count: read so many images, spread evenly over the data set, not all",
+    count="--count: read only this number of images, spread evenly over the data set",
     out="--out: a PNG file for a sheet of 12 images with their labels",
 )
 def check(

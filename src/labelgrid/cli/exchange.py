@@ -121,7 +121,7 @@ def supply(
     request: SupplyRequest,
     json: bool = False,
 ) -> None:
-    """Make labels of the training images by a model, and import them as a supplier's.
+    """Label the training images with a model, and import the labels as a supplier's.
 
     Example: [bold]labelgrid supply flat depth-anything --model models/depth-anything.toml[/]
     """
@@ -164,7 +164,7 @@ def cancel(
     request: CancelRequest,
     json: bool = False,
 ) -> None:
-    """Cancel requests; without cells and --round, all open ones but those of held-out images.
+    """Cancel requests; without cells and --round, all open requests except for held-out images.
 
     Example: [bold]labelgrid cancel flat kitchen/0004.jpg:depth[/]
     """

@@ -331,7 +331,7 @@ def check_plugin(
     told: str = "",
     json: bool = False,
 ) -> None:
-    """Hold a plug-in to the laws of its sort, one per line.
+    """Hold a plug-in to the laws of its sort, and print a line for each law.
 
     Exits with 1 if it breaks any.
 

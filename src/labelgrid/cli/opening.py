@@ -18,7 +18,7 @@ def open_project(folder: Path, *, looking: bool = False) -> "Iterator[ProjectRea
     """Open a project with progress of long work on the screen, and close it at the end.
 
     Args:
-        folder: the project's.
+        folder: the project's folder.
         looking: open one that cannot be written, too.
     """
     project_class = _load()

@@ -31,7 +31,7 @@ ALIGNED = 64
 
 
 class StoredArray(NamedTuple):
-    """Where an array is in the file."""
+    """The place of an array in the file."""
 
     start: int
     shape: tuple[int, ...]
@@ -53,7 +53,7 @@ class StoredArray(NamedTuple):
 
 
 class StoredLabel(NamedTuple):
-    """Where a label is: the values, perhaps in a narrower type, and the mask."""
+    """The places of a label's values, perhaps in a narrower type, and of its mask."""
 
     value: StoredArray
     valid: StoredArray

@@ -83,7 +83,7 @@ class DataOptions:
 
     @property
     def views(self) -> int:
-        """In how many views training shows an image; 0: in a new one each time.
+        """The number of views of an image in training; 0: a new view each time.
 
         Example:
             >>> DataOptions(flip=0.5).views, DataOptions(zoom=(1.0, 1.2)).views

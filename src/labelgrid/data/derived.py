@@ -15,7 +15,7 @@ from labelgrid.tasks.task import TaskDef, TaskDefs
 
 @dataclass(frozen=True, kw_only=True)
 class SuppliedRelation:
-    """A relation that reads labels of suppliers where an image lacks true ones.
+    """A relation that reads labels of suppliers where an image lacks true labels.
 
     Args:
         relation: derives the label.
@@ -204,7 +204,7 @@ def _on_supplied(
     tasks: Collection[str],
     is_sparse: Callable[[str], bool],
 ) -> SuppliedRelation | SuppliedLabels | None:
-    """The relation on labels of suppliers of an image; the labels that it cannot read alone; None.
+    """The relation on suppliers' labels of an image; labels unreadable alone; or None.
 
     None: a label is missing, or all are true.
     """

@@ -154,7 +154,7 @@ def to_patches(raw: Tensor, channels: Tensor, down: Neighbours, across: Neighbou
 
     Args:
         raw: the output.
-        channels: those of each patch.
+        channels: the channels of each patch.
         down: the neighbours of the patches' rows [n, height]: the same two for all rows of a patch.
         across: the neighbours of the patches' columns [n, width]: the same two for all columns of a
             patch.

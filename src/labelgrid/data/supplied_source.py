@@ -48,7 +48,7 @@ class SuppliedLabels:
 
     @property
     def is_shifted(self) -> bool:
-        """Whether its maps are true up to a shift, so that a relation cannot read them alone."""
+        """Whether the maps are true up to a shift: no relation can read them alone."""
         return self.up_to is not None and self.up_to.shift
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:

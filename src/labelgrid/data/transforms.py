@@ -189,7 +189,7 @@ def place(
 def kept_view(
     example: Example, tasks: TaskDefs, options: DataOptions, *, image_id: str, number: int
 ) -> Example:
-    """One of the views of an image that stay the same in all trainings.
+    """A view of an image that stays the same in all trainings.
 
     Args:
         example: the image and what belongs to it.

@@ -84,7 +84,7 @@ class SheetTask:
 
 
 class Layout:
-    """Where the pictures of a sheet are.
+    """The places of the pictures on a sheet.
 
     Args:
         tasks: the number of tasks beside a photograph.

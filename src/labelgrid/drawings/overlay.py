@@ -84,7 +84,7 @@ def cover(photograph: RGB, task: TaskDef, label: LabelArray, overview: Overview)
 
 
 def overlay_legend(overview: Overview) -> Legend:
-    """What the colours over the photograph mean."""
+    """The meaning of the colours over the photograph."""
     if overview.yes_or_no:
         return Legend(swatches=[(MARK, "yes")])
     legend = overview.legend(overview.limits())

@@ -85,8 +85,8 @@ class BatchDoubts:
             instead.
         digests: the digests of the labels of the batch, by cell.
         drawn: the cells of labels that a tool drew as regions, each of its own image.
-        summaries: those of the batch.
-        left_bare: the cells of those whose uncovered pixels are said to be not labelled.
+        summaries: the summaries of the batch's labels.
+        left_bare: the cells of labels whose uncovered pixels are declared as not labelled.
 
     After `doubts`, `parts` are the parts of labels that look wrong.
     """

@@ -24,8 +24,8 @@ class LabelFacts:
         lowest, highest, total: the smallest and largest valid value, and the sum.
         counts: valid pixels by class; None of a label without classes.
         some: whether only some of the classes were annotated in it.
-        figures: those that have a usual range, by name.
-        measured: what each of the kind's checks measures.
+        figures: the figures with a usual range, by name.
+        measured: the value of each check of the kind.
     """
 
     pixels: int = 0
@@ -126,7 +126,7 @@ def _uniform_remark(task: str, filled: Sequence[LabelFacts]) -> Iterator[str]:
 def _figures_by_name(
     facts: Mapping[str, LabelFacts],
 ) -> tuple[dict[str, list[LabelFigure]], dict[str, dict[str, LabelFigure]]]:
-    """By name: the figures that are no ratios, and the odd ratios by image."""
+    """The figures that are no ratios, and the odd ratios of each image, by name."""
     plain: dict[str, list[LabelFigure]] = {}
     odd: dict[str, dict[str, LabelFigure]] = {}
     for image_id, label in facts.items():

@@ -294,7 +294,7 @@ def _without_nan(values: Sequence[float]) -> list[float]:
 
 
 def _gaps(pairs: Iterable[Pair]) -> dict[str, list[tuple[LabelFigure, float]]]:
-    """By name, the figures of labels with the differences from the predictions' figures."""
+    """The figures of labels with the differences from the predictions' figures, by name."""
     gaps: dict[str, list[tuple[LabelFigure, float]]] = defaultdict(list)
     for label, predicted in pairs:
         for name, figure in label.figures.items():

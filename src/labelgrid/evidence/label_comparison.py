@@ -56,8 +56,8 @@ class ComparedImage:
 
     Args:
         image: its id.
-        labels: those that were read.
-        unread: the tasks of the others.
+        labels: the labels that were read.
+        unread: the tasks of unread labels.
         shown: the bits of `classes_in` as hexadecimal digits, by task.
         agreements: the agreements of its labels, by relation.
         parts: small maps of its labels, if it has several.

@@ -39,7 +39,7 @@ class LabelEvidence:
     Args:
         sorts: the evidence.
         labels: the labels that were read, by task.
-        unread: those that could not be.
+        unread: the labels that could not be read.
         classes: the classes that labels show, by task and the content of their files.
     """
 

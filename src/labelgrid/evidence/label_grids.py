@@ -61,7 +61,7 @@ def thinned(array: Array, side: int) -> Array:
 
 
 def steps_over(array: Array, side: int) -> slice:
-    """The rows, and columns, of a map [h, w, ...] at which it has no longer side than `side`."""
+    """The rows, or columns, of a map [h, w, ...] that keep the longer side at most `side`."""
     step = -(-max(array.shape[:2]) // side)
     return slice(step // 2, None, step)
 
@@ -75,7 +75,7 @@ def camera_at(source: ImageSource, image_id: str, size: Size, small: Size) -> Ca
 
 
 def drawn_lines(outline: Floats32 | None) -> Bools | None:
-    """Where an outline is a line, at most `SIDE` pixels a side; None without lines alone."""
+    """The mask of an outline's lines, at most `SIDE` pixels a side; None unless all are lines."""
     import cv2  # imported late: few commands compare labels
 
     if outline is None or not ((outline == 0) | (outline == 1)).all():

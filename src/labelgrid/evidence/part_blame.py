@@ -24,7 +24,7 @@ CHANCE = 0.1
 def cure_blame(
     given: Floats32, derived: Floats32, apart: Floats32, turns: Mapping[str, Sequence[float]]
 ) -> float:
-    """By how much more a turned part of the given label removes a contradiction than of the read.
+    """The excess of contradiction that turning the given label's part removes, over the read's.
 
     Args:
         given: the given label's means in each cell [rows, columns, c].
@@ -77,7 +77,7 @@ def _beside_axes() -> Bools:
 
 
 def jump_blame(given: Floats32, derived: Floats32, inside: Bools) -> float:
-    """By how much more the given label jumps at the border of a part than the derived one.
+    """The excess of the given label's jump at the border of a part over the derived label's.
 
     `inside` [rows, columns] are the cells of the part. Cells side by side are compared.
     """

@@ -46,7 +46,7 @@ class CellMap:
 
     @property
     def known(self) -> Bools:
-        """Where the values are known, [n, rows, columns]."""
+        """The mask [n, rows, columns] of known values."""
         if self.classes:
             return np.asarray(self.value[..., 0] >= 0)
         return np.asarray(~np.isnan(self.value).any(3))

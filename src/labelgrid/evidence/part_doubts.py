@@ -51,7 +51,7 @@ class PartDoubt:
     """A doubt about parts of labels.
 
     Args:
-        tasks: those whose labels contradict each other there.
+        tasks: the tasks whose labels contradict each other there.
         doubt: the doubt.
         parts: image -> the part.
     """
@@ -106,7 +106,7 @@ def _contradictions(
 def _share_of(
     text: str, images: Mapping[str, PartMaps], relations: Sequence[BoundRelation], task: str
 ) -> float:
-    """The share of images with a part that is nearly in the contradiction of this text."""
+    """The share of images with a part that is nearly in the contradiction with a text."""
     for _, its, parts in _contradictions(images, relations, task, NEARLY):
         if its == text:
             return len(parts) / len(images)

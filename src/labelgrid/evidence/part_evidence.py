@@ -75,7 +75,7 @@ class PartEvidence:
 
     Args:
         tasks: the tasks.
-        relations: those by which the maps were made.
+        relations: the relations by which the maps were made.
         images: the maps, by image.
 
     After `evidence`, `cleared` holds the labels that contradict only a faulty label.
@@ -174,7 +174,7 @@ class PartEvidence:
         return collected
 
     def _blame_of_relation(self, relation: BoundRelation, odd: _Odd, apart: Bools) -> Floats:
-        """By how much the given label is less usual than the derived one, in each image's part."""
+        """The excess of oddness of the given over the derived label, in each image's part."""
         others = self._beside(*connected_tasks(relation))
         given = self._values.get(relation.gives)
         if given is None or given.classes or not others:

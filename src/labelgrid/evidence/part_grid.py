@@ -130,7 +130,7 @@ def odd_parts(best: Floats32, which: Places, spread: float) -> tuple[Floats, Pla
 
 
 def excess(amount: Floats32, bad: Floats32, usual: float, clean: float = 0.0) -> Floats32:
-    """By how much more is bad in each rectangle than in the rest of its map, and than usual.
+    """The excess of bad cells in each rectangle over the rest of its map, and over the usual.
 
     Args:
         amount: what could be bad, in each cell of maps [n, rows, columns].

@@ -85,7 +85,7 @@ class PartMapping:
 
     Args:
         tasks: the tasks.
-        relations: those by which labels are compared.
+        relations: the relations by which labels are compared.
         source: knows the cameras of the images.
     """
 

@@ -129,7 +129,7 @@ class Outlines:
         return [source for source in self._marks if source not in tasks]
 
     def odd(self) -> dict[str, tuple[Floats, Places]]:
-        """By task, the oddness and the rectangle of each label's part with the least likely lines.
+        """The oddness and the rectangle of each label's part with the least likely lines, by task.
 
         Lines are seen beside all other sources; a task without any is left out.
         """
@@ -154,7 +154,10 @@ class Outlines:
         return CellSums(np.concatenate(surprise), np.concatenate(variance))
 
     def apart(self, one: str, other: str) -> ApartLines | None:
-        """Where the lines of two tasks do not follow each other; None if they usually do not."""
+        """The part of each image in which the lines of two tasks differ most.
+
+        None if the lines of the two usually do not follow each other.
+        """
         ways = [(one, other), (other, one)]
         usual = [self._usually_alone(*way) for way in ways]
         if min(usual) > USUAL:
@@ -304,7 +307,7 @@ def _against(lines: Floats32, alone: Floats32, usual: float) -> Floats32:
 
 
 def _blame(place: Places, likely: Sequence[tuple[Floats32, Floats32]]) -> Floats:
-    """By how much the lone lines of the first task are less likely than the second's."""
+    """The excess of surprise of the first task's lone lines over the second's, by image."""
     grid = rectangles()
     differences = []
     for image, index in enumerate(place.tolist()):

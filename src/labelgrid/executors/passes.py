@@ -79,7 +79,7 @@ class Shard(PassPart, Generic[R]):
 
 @dataclass(frozen=True, kw_only=True)
 class Pass(Generic[P]):
-    """A function over many items, which is carried out on parts of them.
+    """A function over many items, carried out part by part.
 
     Args:
         activity: what is done, in words.

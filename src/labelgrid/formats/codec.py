@@ -61,7 +61,7 @@ class UpTo(NamedTuple):
 
 
 class Unsure(NamedTuple):
-    """What a supplier says of a label, see `LabelArray`: one of both at least."""
+    """How sure a supplier's label is, see `LabelArray`; at least one field is given."""
 
     confidence: Floats32 | None = None
     up_to: UpTo | None = None
@@ -86,7 +86,7 @@ class LabelArray(Shown):
 
     @property
     def confidence(self) -> Floats32 | None:
-        """That of a supplier in each pixel, float32 [h, w], 0 to 1; None: 1."""
+        """The supplier's confidence in each pixel, float32 [h, w], 0 to 1; None: 1."""
         return self.unsure.confidence if self.unsure else None
 
     @property
@@ -215,7 +215,7 @@ def known_numbers(plane: Array, valid: Bools) -> Array:
 
 
 def finite_pixels(value: Array) -> Bools:
-    """Where all numbers of a map [h, w, c] are finite, as [h, w].
+    """The mask [h, w] of pixels at which all numbers of a map [h, w, c] are finite.
 
     Example:
         >>> finite_pixels(np.array([[[1.0, np.nan], [1.0, 2.0]]]))
@@ -234,10 +234,10 @@ class Form:
     """The options that every label format has.
 
     Args:
-        stride: the image's sides divided by the label's; each number of the label stands for a
-            square of so many pixels.
-        resample: "nearest" if a label of another size than its image is brought to the image's,
-            each pixel by the nearest number; the shapes must agree within 2 %. None: it is refused.
+        stride: the ratio of the image's sides to the label's; each number of the label stands for
+            a square of stride x stride pixels.
+        resample: "nearest": a label of another size is resized to the image's, each pixel by the
+            nearest number; the aspect ratios may differ by 2 %. None: such a label is refused.
     """
 
     stride: int = 1
@@ -317,7 +317,7 @@ def size_error(
 
     Args:
         label: the label's height and width.
-        image: those of its image.
+        image: the image's height and width.
         advice: what to do; if the shapes agree, `resample` is named, too.
         where: the file.
         task: the label's, if the file does not say it.

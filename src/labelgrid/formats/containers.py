@@ -18,9 +18,9 @@ class Container(Form):
     """The options of labels in files with several arrays.
 
     Args:
-        key: the name of the array in an .npz file; None: it holds only one.
+        key: the name of the array in an .npz file; None: the file's only array.
         channel: the name of the channel in an EXR file, or of the three together, such as
-            `View.Normal.XYZ`; None: the one that renderers call so.
+            `View.Normal.XYZ`; None: found by the usual names of renderers.
     """
 
     key: str | None = None

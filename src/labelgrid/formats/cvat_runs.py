@@ -18,7 +18,7 @@ def decode_runs(text: str, size: Size) -> Bools:
 
     Args:
         text: the run lengths.
-        size: height and width of the box; check it before: so many pixels are made.
+        size: height and width of the box; check both before, since an array of this size is made.
 
     Raises:
         LabelError: they are no whole numbers from 0 on, or do not fill the box.

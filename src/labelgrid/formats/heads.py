@@ -38,7 +38,7 @@ _SIZE_OF = {_STRIPS: 279, _TILES: 325}
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """What a label file stores.
+    """The type and content of a label file.
 
     Args:
         channels: the numbers of a pixel.

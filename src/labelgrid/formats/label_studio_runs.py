@@ -53,7 +53,7 @@ def encode(mask: Bools) -> bytes:
 
 
 def _codes() -> tuple[NDArray[np.uint64], Ints]:
-    """The bits of a run of so many pixels of value 0, and the number of these bits."""
+    """The bits of a run of value 0, and the number of bits, by the number of pixels."""
     most = 1 << int(_SIZES[-1])
     counts = np.arange(0, most + 1, _CHANNELS)
     choice = np.searchsorted(1 << _SIZES, counts)
@@ -139,7 +139,7 @@ class _Bits:
         self._bytes = len(stream)
 
     def starts(self) -> Ints:
-        """Where runs start, from the first to the end of the stream.
+        """The starts of runs, from the first to the end of the stream.
 
         For each bit of a block is known how long a run of equal values would be that starts there;
         then only the sum from run to run is taken one by one. Other runs are rare.
@@ -164,7 +164,7 @@ class _Bits:
         return np.cumsum(lengths) - lengths + _HEADER
 
     def _steps_of_equal(self, first: int) -> bytes:
-        """For each bit of a block, the bits of a run of equal values; 0 for other runs."""
+        """The bits of a run of equal values from each bit of a block on; 0 for other runs."""
         last = min(first + _BLOCK, self._bytes)
         bits = np.unpackbits(self._padded[first : last + 1])
         kinds = bits[:-8] << 2 | bits[1:-7] << 1 | bits[2:-6]

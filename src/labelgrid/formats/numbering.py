@@ -31,11 +31,11 @@ class Numbering(Form):
 
     Args:
         first: the number of the first class; smaller numbers are not labelled.
-        ids: number in the file -> class, or "ignore": not labelled. Other numbers are refused,
+        ids: number in the file -> class, or "ignore" for not labelled. Other numbers are refused,
             except 255 (8-bit) and 65535 (16-bit), which then mean "not labelled".
-        colours: class or "ignore" -> its colour, such as "#80c0ff", or a list of several, if files
-            hold colours. A task may also name a colour map: a file with a class and its colour a
-            line.
+        colours: for files of colours: class or "ignore" -> a colour, such as "#80c0ff", or a list
+            of colours. A task may also name a colour map: a text file with a class and its colour
+            per line.
     """
 
     first: int = 0

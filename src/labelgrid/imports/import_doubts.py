@@ -63,8 +63,8 @@ def refuse_doubted(
         labels: the labels of the import; those that are in the project already are not judged.
         where: the imported folder, for the message.
         progress: reports each task that is compared.
-        summaries: those of the import's labels.
-        doubts: those that are known.
+        summaries: the summaries of the import's labels.
+        doubts: the known doubts.
         left_bare: the tasks whose pixels that no region covers are said to be not labelled.
         sheet: the file for a picture of labels that look wrong; None: draw none.
 

@@ -51,7 +51,7 @@ class ImportNumbers:
         unlike: how a supplier's numbers differ from the task's, and whether they are inverted, by
             task.
         drawn: the images whose labels are kept for a picture.
-        kept: those labels, without ones of too many pixels.
+        kept: the labels for the picture, without labels of too many pixels.
     """
 
     def __init__(self, project: ProjectFolder, progress: Progress) -> None:
@@ -163,7 +163,7 @@ class ImportNumbers:
             note_label_classes(self.project, self.tasks[task], classes)
 
     def numbers(self) -> dict[str, Numbers]:
-        """What the labels of each task hold."""
+        """The content of the labels of each task."""
         numbers = {}
         for task in self.tasks:
             if task not in self.overviews:
@@ -180,14 +180,14 @@ class ImportNumbers:
         return numbers
 
     def doubts(self) -> list[Doubt]:
-        """What cannot be right in the labels."""
+        """The impossible values in the labels."""
         doubts = []
         for task, overview in self.overviews.items():
             doubts += [Doubt(task, text) for text in overview.doubts()]
         return doubts
 
     def remarks(self) -> list[str]:
-        """What may be right in the labels, but is unusual."""
+        """The possible but unusual values in the labels."""
         lines = []
         for task, overview in self.overviews.items():
             lines += [f"{task}: {remark}" for remark in overview.remarks()]

@@ -253,7 +253,7 @@ class _ImportSource:
 
     @cached_property
     def _place(self) -> tuple[Path, dict[str, Recognition]]:
-        """Where the answer is, and the tools whose connectors recognise it, the surest first.
+        """The path of the answer, and the tools that recognise the answer, the surest first.
 
         The source itself, unless the source only holds a folder with an answer.
         """

@@ -117,7 +117,7 @@ def import_supplied(
 
 
 def _declared(places: Iterable[Source], folder: Path) -> Supplier:
-    """What the sources declare, or what was declared before, but for how the labels were made."""
+    """The declaration of the sources; else the earlier one, without how the labels were made."""
     for place in places:
         if isinstance(place, Path) and (place / DECLARATION).is_file():
             return read_declaration(place / DECLARATION)
@@ -228,7 +228,7 @@ class SuppliedImport(LabelImport):
         return dataclasses.replace(validated, faults=faults)
 
     def _refuse_other_numbers(self, cells: Sequence[Cell]) -> None:
-        """Refuse maps that are declared otherwise than earlier ones that stay."""
+        """Refuse maps declared otherwise than the earlier maps that stay."""
         path = supplier_folder(self.project, self.name) / DECLARATION
         earlier = read_declaration(path) if path.is_file() else self.declared
         if _numbers(earlier) == _numbers(self.declared):

@@ -39,7 +39,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Numbers:
-    """What the new and the replaced labels of a task hold: as a text, and as values."""
+    """The content of the new and the replaced labels of a task, as text and as values."""
 
     text: str
     values: Values
@@ -47,7 +47,7 @@ class Numbers:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a dry run found.
+    """The findings of a dry run.
 
     Args:
         what: the kind of answer, such as "CVAT segmentation masks".
@@ -55,7 +55,7 @@ class Found:
         labels: the labels.
         known: the names of regions that a task knows, such as classes; empty if the answer has no
             names.
-        unknown: those that no task knows.
+        unknown: the names that no task knows.
     """
 
     what: str

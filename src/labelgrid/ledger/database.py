@@ -396,7 +396,7 @@ def open_database(place: LedgerPlace, *, read_only: bool = False) -> Database:
 
 
 def is_unwritable(place: LedgerPlace) -> TypeGuard[Path]:
-    """Whether a ledger is a file that this process has no right to write, as reading needs."""
+    """Whether a ledger is a file without the right to write, which reading needs, too."""
     return isinstance(place, Path) and place.is_file() and not can_be_written(place)
 
 

@@ -77,9 +77,9 @@ class ImagePage:
     """A page of images.
 
     Args:
-        total: the number of all that match.
-        images: those of the page.
-        unread: the number of labels of which nobody knows whether they match.
+        total: the number of matching images.
+        images: the images of the page.
+        unread: the number of labels that may match or not: they were not read.
     """
 
     total: int

@@ -290,7 +290,7 @@ def class_lists_by_id(connection: Connection) -> dict[int, tuple[str, ...]]:
     """The class lists that labels were made with, by id.
 
     Raises:
-        LedgerError: one is no list of names.
+        LedgerError: a stored list is not a list of names.
     """
     lists = {}
     for number, text in connection.execute(select(CLASS_LISTS)):

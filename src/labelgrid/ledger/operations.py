@@ -65,7 +65,7 @@ class OperationSummary:
     Args:
         operation: its number, command and time.
         moves: the number of its cells by their states before and after it.
-        rounds: those that its cells were requested in, ordered; 0 is outside the rounds.
+        rounds: the rounds that requested its cells, ordered; 0 is outside the rounds.
         undone: whether it was undone.
     """
 
@@ -195,7 +195,7 @@ def _counts(after: int) -> Select[Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """What an operation replaced beside cells.
+    """The values that an operation replaced, besides cells.
 
     Args:
         notes: each note's value before, in a list; an empty one if it was not there.
@@ -238,7 +238,7 @@ def keep(
 
 @foreign_value_errors()
 def kept_before(connection: Connection, number: int) -> Kept:
-    """What an operation kept; see `Store.kept`.
+    """The values that an operation kept; see `Store.kept`.
 
     Raises:
         LedgerError: the note is not of this program.

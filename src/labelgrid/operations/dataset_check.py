@@ -70,7 +70,7 @@ class TaskContents:
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What was found in a data set.
+    """The findings of a check of a data set.
 
     Args:
         images, read: the number of images in the data set, and of those that were read.

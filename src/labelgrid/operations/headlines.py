@@ -44,7 +44,7 @@ class Headline:
 
     @property
     def verdict(self) -> Verdict | Literal[""]:
-        """What the change shows; "" without a comparable round before."""
+        """The verdict on the change; "" without a comparable round before."""
         if self.change is None:
             return ""
         seen = None

@@ -21,7 +21,7 @@ PixelLoss = Callable[[Tensor, Target], Tensor]
 
 @dataclass(frozen=True)
 class SuppliedTarget(SoftTarget):
-    """Labels of one task that suppliers gave, for a batch.
+    """Suppliers' labels of a task for a batch.
 
     They are neither fed into a network nor part of a metric, and terms read none.
 

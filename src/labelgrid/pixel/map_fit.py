@@ -1,6 +1,6 @@
-"""Fits one map to another that is true up to a scale, or a scale and a shift. Loads no torch.
+"""Fits a map to another map by a scale, or by a scale and a shift. Loads no torch.
 
-Least squares, once over all pixels and once without those that are farthest off. `fitted_loss` does
+Least squares, once over all pixels and once without the farthest pixels. `fitted_loss` does
 the same for batches of predictions.
 """
 
@@ -33,7 +33,7 @@ class FittedLine(NamedTuple):
 
 
 def fit(values: AnyFloats, aim: AnyFloats, *, shift: bool) -> FittedLine:
-    """The scale, 0 or more, and the shift that bring numbers [n] nearest to those of a map [n].
+    """The scale, 0 or more, and the shift that bring numbers [n] nearest to a map's numbers [n].
 
     Args:
         values: float64, at the pixels that are valid in both.

@@ -21,7 +21,7 @@ def plane_normals(depth: Tensor, camera: Tensor, *, radius: int, least: float) -
     Args:
         depth: any values [b, 1, h, w]; depths below `NEAREST` are not valid.
         camera: [b, 4], fx, fy, cx and cy in pixels of the maps.
-        radius: the window reaches so many pixels to each side.
+        radius: the pixels of the window to each side of its middle.
         least: the least share of the window's pixels with a valid depth.
 
     Returns:

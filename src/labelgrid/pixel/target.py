@@ -84,7 +84,7 @@ class Target:
 
 @dataclass(frozen=True)
 class SoftTarget:
-    """Labels of one task for a batch that are not sure everywhere.
+    """Labels of a task for a batch, with a confidence for each pixel.
 
     Args:
         target: the labels; values [b, c, h, w].

@@ -1,4 +1,4 @@
-"""Counts the labels of a training that changed since. Loads no torch."""
+"""Counts the labels of a training that changed after the training. Loads no torch."""
 
 from collections.abc import Iterable
 
@@ -62,7 +62,7 @@ def _count_changed(project: ProjectFolder, cells: Iterable[Cell], event: int) ->
 
 
 def changed_text(project: ProjectFolder, fit: Fit) -> str:
-    """That labels changed since a training, in words; "" if none did."""
+    """The sentence that labels changed since a training; "" if no label did."""
     count = changed_labels(project, fit)
     if not count:
         return ""
@@ -72,7 +72,7 @@ def changed_text(project: ProjectFolder, fit: Fit) -> str:
 
 
 def unseen_text(project: ProjectFolder, fit: Fit) -> str:
-    """That labels came after a training, in words; "" if none did."""
+    """The sentence that labels came after a training; "" if no label did."""
     count = unseen_labels(project, fit)
     if not count:
         return ""

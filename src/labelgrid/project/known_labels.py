@@ -1,4 +1,4 @@
-"""Reads the labels of a project by which other labels are judged. Loads no torch."""
+"""Reads a project's labels, by which further labels are judged. Loads no torch."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence

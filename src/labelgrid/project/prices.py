@@ -129,7 +129,7 @@ def apply_learned_costs(project: ProjectFolder, grid: Grid, progress: Progress) 
 
 
 def prices_of(project: ProjectFolder) -> dict[str, float]:
-    """What a label of each task costs in queries: as declared, or as learned."""
+    """The cost of a label of each task in queries: as declared, or as learned."""
     if project.settings.costs == "declared":
         return {row.name: row.cost for row in project.store.tasks()}
     return _costs_and_times(project)[0]

@@ -238,7 +238,7 @@ def _nan_for_null(value: Any) -> Any:
 def measured_rounds(project_folder: Path, newest: int | None = None) -> list[Measurement]:
     """The held-out metrics of all rounds, but for networks that were trained again since.
 
-    With `newest`, at most so many; older rounds are not read.
+    With `newest`, at most this number; older rounds are not read.
 
     Raises:
         ProjectError: a file is damaged.

@@ -93,7 +93,7 @@ def prelabel_in(folder: Path, image_id: str, task: "TaskDef", whole: bool = Fals
 
 
 def predicted_requests(project: ProjectFolder, cells: Iterable[Cell]) -> set[Cell]:
-    """Those of the cells whose request came with a prediction; unknown cells are left out."""
+    """The cells whose request came with a prediction; unknown cells are left out."""
     tasks = project.tasks()
     predicted = set()
     for cell, row in project.store.find(cells).items():

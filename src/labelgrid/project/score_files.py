@@ -35,9 +35,9 @@ def tables_of_scores(project: ProjectFolder) -> list[Path]:
 
 
 def unreadable_scores(project: ProjectFolder) -> ProjectError | None:
-    """The error that says what installs the reader of the project's scores.
+    """The error for a missing reader of the project's scores, with the install command.
 
-    None where it is installed, or the project has no scores.
+    None with the reader, or without scores.
     """
     return left_out("pyarrow") if tables_of_scores(project) else None
 

@@ -132,7 +132,7 @@ class DeclaredFiles:
         return replace(answer, label=path)
 
     def confidence(self, task: str, path: Path) -> ReadConfidence | None:
-        """What reads the confidence of a file's label at a size; None if there is none."""
+        """A reader of the confidence of a file's label at a size; None without confidence."""
         file = confidence_of(path, task)
         if file is not None:
             return partial(read_confidence, file, no_mask=self.by_hand)

@@ -61,7 +61,7 @@ _WHAT_IS_DECLARED = {
 
 @dataclass(frozen=True, kw_only=True)
 class Supplier:
-    """What is declared of a supplier's labels: `supplier.toml`.
+    """The declaration of a supplier's labels: `supplier.toml`.
 
     Args:
         cost: the cost of one label.
@@ -104,7 +104,7 @@ class Supplier:
         return self.up_to in task.spec.up_to
 
     def delivery(self, tasks: "TaskDefs") -> "Delivery":
-        """What is kept of an import of today."""
+        """The record of an import of today."""
         return Delivery(
             imported=datetime.now(UTC).date().isoformat(),
             origin=self.origin,
@@ -145,7 +145,7 @@ class Delivery:
     classes: Mapping[str, int] = field(default_factory=dict)
 
     def is_remade(self, earlier: "Delivery") -> bool:
-        """Whether a maker of another revision, or of other settings, than earlier made it."""
+        """Whether a maker made the labels with another revision or settings than `earlier`."""
         same = (self.revision, self.settings) == (earlier.revision, earlier.settings)
         return bool(self.settings) and not same
 
@@ -234,7 +234,7 @@ def supplier_folder(project: ProjectFolder, name: str) -> Path:
 
 
 def read_declaration(path: Path) -> Supplier:
-    """What a file declares of a supplier; `align` is the name of `up_to` in files of before.
+    """The declaration of a supplier in a file; earlier files call `up_to` `align`.
 
     Raises:
         RecipeError: it cannot be read, or a key or value is wrong.
@@ -333,7 +333,7 @@ def noted_trust(project: ProjectFolder, name: str) -> Mapping[str, float]:
 
 
 def measured_trust(project: ProjectFolder, name: str) -> MeasuredTrust:
-    """What was measured last of a supplier's labels.
+    """The last measurement of a supplier's labels.
 
     Raises:
         ProjectError: the note is damaged.
@@ -434,7 +434,7 @@ def _derived_trust(
     choice: SupplierChoice,
     tasks: Collection[str],
 ) -> dict[str, float]:
-    """The trust in what relations derive from a supplier's labels of one task, by task."""
+    """The trust in labels that relations derive from a supplier's labels, by task."""
     trust: dict[str, float] = {}
     if supplier.up_to != "scale-shift":
         for relation in relations:

@@ -178,7 +178,7 @@ def check_recipe(recipe: Recipe) -> None:
 
 
 def check_encoder(recipe: Recipe) -> None:
-    """Refuse options of the encoder that the network, with one of its own, would ignore.
+    """Refuse options of the encoder if the network has its own encoder.
 
     Raises:
         RecipeError: a network without an encoder of timm is to freeze it.

@@ -24,8 +24,8 @@ class Band:
     """Rows of an image.
 
     Args:
-        labels: those of the rows, and of some more above and below them.
-        above: the number of rows above them.
+        labels: the labels of the rows, and of some more rows above and below.
+        above: the number of rows above.
         rows: the number of rows.
         first: the row of the image that the labels begin with.
     """
@@ -71,7 +71,7 @@ def thin_pair(pair: TruePair, margin: int) -> TruePair:
 
     Args:
         pair: the labels of an image.
-        margin: what a relation derives of a row is known from so many rows above and below it.
+        margin: the rows above and below a row from which a relation derives the row.
     """
     height, width = pair.truth.size
     rows = PIXELS // (width * BANDS)

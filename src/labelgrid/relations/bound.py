@@ -66,7 +66,7 @@ class BoundRelation:
         return self.gives not in labelled_tasks and labelled_tasks.issuperset(self.reads)
 
     def label(self, labels: Mapping[str, LabelArray], camera: Camera | None) -> LabelArray:
-        """Derive the label from the image's other labels, which are given by task.
+        """Derive the label from labels of the same image by task.
 
         Raises:
             LabelError: the relation needs a camera, and it is unknown.

@@ -45,7 +45,7 @@ def class_index(task: TaskDef, name: str, option: str) -> int:
 
 
 def look_up_classes(label: LabelArray, table: Ints) -> LabelArray:
-    """What a table [classes] of whole numbers says of each pixel's class: int64 [h, w, 1].
+    """The number of each pixel's class in a table [classes]: int64 [h, w, 1].
 
     A pixel is not valid where the table says `NOTHING`. Where classes were not annotated, a pixel
     may be of any of them, and is valid if the table says the same of them all.

@@ -71,7 +71,7 @@ class Relation:
         on_predictions: for tasks that `between` accepts: the function that derives from
             predictions, with gradients: the same values, valid also where it is less sure. Imports
             torch when it is called. None: there is none.
-        margin: what it derives of a row of pixels is known from so many rows above and below it:
+        margin: the rows above and below a row of pixels from which it derives the row:
             `relate` searches options and cameras on bands of rows of large images. The storage of
             the whole label, such as its steps, may count as well. Where labels are compared by more
             than single pixels, as lines are, and by default: None, it needs the whole image.

@@ -35,8 +35,8 @@ class OptionSearch:
     """A search for the options of a relation between tasks of a project.
 
     Args:
-        relation: the relation with its first options, which stay unless others are better.
-        start: those options.
+        relation: the relation with its first options, kept unless others are better.
+        start: the first options.
         bind: the relation with some options.
         pairs: the images, a random sample in random order; the first `MOST` choose.
         task: the task of the derived labels.

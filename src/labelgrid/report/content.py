@@ -108,7 +108,7 @@ class ShownPick:
 
 @dataclass(frozen=True)
 class PictureLegend:
-    """What the colours of pictures mean.
+    """The meaning of the colours of pictures.
 
     Args:
         swatches: colours as "#rrggbb", and what each stands for.

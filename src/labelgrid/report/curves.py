@@ -20,7 +20,7 @@ class Point:
     Args:
         round: its number.
         labels: the number of labels of all tasks that the network was trained on.
-        own_labels: those of the curve's task.
+        own_labels: the number of labels of the curve's task.
         cost: the cost of all these labels.
         value: the value of the metric.
         measured_on: the number of held-out labels it was measured on.

@@ -182,7 +182,7 @@ class ScoredRound:
 def mean_normalised(
     scored: Sequence[ScoredRound], tasks: Sequence[str]
 ) -> dict[str, dict[int, float]]:
-    """For each task and round, the mean over the missing cells of (u - min) / (max - min).
+    """The mean over the missing cells of (u - min) / (max - min), by task and round.
 
     A task's min and max are those of the first round in which its scores differ and do not change,
     so the value can fall (eq. 8). Before that round it is 0.

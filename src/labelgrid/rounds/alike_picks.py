@@ -64,7 +64,7 @@ class AlikePicks:
     Args:
         compared: the number of picked images that were compared.
         groups: groups of images that look alike, the largest group first.
-        labelled: those that look like an image with a label or a request.
+        labelled: the picked images that look like an image with a label or a request.
     """
 
     compared: int = 0

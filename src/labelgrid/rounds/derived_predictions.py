@@ -31,7 +31,7 @@ def derived_tasks(
     """The tasks whose predictions are derived, each by the first relation that can.
 
     Args:
-        relations: those that are on, the most trusted first.
+        relations: the relations that are on, the most trusted first.
         learned: the tasks that the network learned; predictions of others are not read.
         which: which tasks to derive: "missing", "mean" or "none".
     """

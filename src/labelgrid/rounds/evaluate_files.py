@@ -105,13 +105,13 @@ def results_json(results: Mapping[str, Mapping[str, Result]]) -> Json:
 
 @dataclass(kw_only=True)
 class _Gathered:
-    """What the remarks on a task's predictions are made from.
+    """The facts for remarks on a task's predictions.
 
     Args:
         task: the task.
         hard: whether a prediction is a label file, or holds class numbers.
-        pixels, without: those of the labels of values, and how many of them have no value in the
-            predictions.
+        pixels, without: the number of pixels of labels with values, and how many of these have no
+            value in the predictions.
         pairs: the figures of the first labels and of their predictions.
     """
 

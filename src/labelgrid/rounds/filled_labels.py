@@ -93,7 +93,7 @@ class FilledLabels:
                     yield image_id, task, filler
 
     def on_supplied(self) -> list[tuple[str, str, str, list[str]]]:
-        """What is derived from labels of suppliers: image, task, relation and suppliers."""
+        """The labels derived from suppliers' labels: image, task, relation and suppliers."""
         rows = []
         for image_id, task, filler in self._on_supplied:
             names = [labels.supplier for labels in filler.supplied.values()]
@@ -148,7 +148,7 @@ class FilledLabels:
 
 
 def say_refused(fillers: FilledLabels, progress: Progress) -> None:
-    """Say what does not follow from labels of suppliers, since these are true up to a shift."""
+    """Say which labels do not follow from suppliers' labels, true up to a shift only."""
     for (supplier, read, gives), count in sorted(fillers.refused.items()):
         progress.say(
             f"'{gives}' does not follow from '{read}' of {supplier} in "

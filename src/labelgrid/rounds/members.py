@@ -84,7 +84,7 @@ class MemberOrder:
     """The project and the recipe that a member is trained with in another process.
 
     Args:
-        folder: the project's.
+        folder: the project's folder.
         roster: the project's tasks and images.
         recipe: the project's current one.
         fit: the record of the round's training.
@@ -107,7 +107,7 @@ def train_ordered_member(part: PassPart, order: MemberOrder, progress: Progress)
 
 
 def member_pass(project: ProjectFolder, order: MemberOrder, folder: Path) -> Pass[PassPart]:
-    """The pass that trains members, with its jobs below `folder`."""
+    """The pass that trains members, with jobs below `folder`."""
     round_folder = project.round_folder(order.fit.round)
     return Pass(
         activity="Training members",

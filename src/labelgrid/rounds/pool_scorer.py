@@ -65,10 +65,10 @@ class ScoredImages:
     """The ids of the images that a scoring reads.
 
     Args:
-        pool: those that are scored.
-        missing: those with a missing cell.
-        labelled: those with a label.
-        faults: why others cannot be used, by id.
+        pool: the images to score.
+        missing: the images with a missing cell.
+        labelled: the images with a label.
+        faults: why further images cannot be used, by id.
     """
 
     pool: Sequence[str]
@@ -307,7 +307,7 @@ class PoolScorer:
         return Explaining(statistics, images.labelled, self.scores.explaining_stamp)
 
     def batches(self, context: RoundContext, image_ids: Sequence[str]) -> Iterator[PoolBatch]:
-        """The batches of images that statistics get, with the labels of `context` that matter."""
+        """The batches of images that statistics get, with the labels of `context` in use."""
         job = scoring_job(context, self.model, {}, {})
         return pool_batches(job.without_idle_labels(), image_ids)
 

@@ -47,11 +47,11 @@ class PredictionOrder:
     """The model and the settings that predictions depend on, beside the images.
 
     Args:
-        folder: the project's, where the checkpoint is.
-        tasks: as the ledger has them.
-        class_lists: the ledger's, by which classes have their colours.
+        folder: the folder of the project and the checkpoint.
+        tasks: the ledger's tasks.
+        class_lists: the ledger's class lists, which give classes their colours.
         recipe: the recipe of the training.
-        relations: those that may derive predictions.
+        relations: the relations that may derive predictions.
         which: which tasks to derive: "missing", "mean" or "none".
         fit: the record of the training.
         feeds_known: whether known labels are fed in.

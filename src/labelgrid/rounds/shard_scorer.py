@@ -40,7 +40,7 @@ def build_statistics(options: StatisticOptions, seed: int) -> dict[str, Statisti
 
     Args:
         options: the options by name.
-        seed: the model's.
+        seed: the seed of the model.
     """
     statistics = {}
     for name, choices in options.items():

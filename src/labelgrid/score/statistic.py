@@ -55,7 +55,7 @@ class PoolBatch:
 
     @property
     def known(self) -> Targets | None:
-        """The known labels by task, without tasks that have none, as for `Network.decode`."""
+        """The known labels by task for `Network.decode`, without tasks that have no known label."""
         targets = self.batch.targets.items()
         return {name: target for name, target in targets if target.present.any()} or None
 

@@ -175,7 +175,7 @@ class LabelCurve:
 
     @property
     def fitted(self) -> Forecast:
-        """Where the curve itself lies with the labels of the newest round.
+        """The value of the curve itself at the labels of the newest round.
 
         A round lies beside the curve by chance, so the curve's value differs from the measured
         metric.

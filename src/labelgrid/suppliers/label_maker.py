@@ -96,7 +96,7 @@ def label_files(maker: Maker, place: LabelPlace, images: Sequence[str]) -> list[
 
 
 def label_pass(maker: Maker, images: ImageFiles, place: LabelPlace) -> RecordPass[MadeShard]:
-    """The pass that makes the labels of images; its records are beside the folder of the labels."""
+    """The pass that makes labels of images, with records beside the folder of the labels."""
     versions = file_versions(images.paths)
     identity = identity_of(maker.declared)
     return RecordPass(

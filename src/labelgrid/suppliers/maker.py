@@ -57,7 +57,7 @@ class Maker(Protocol):
 
     @property
     def files(self) -> Mapping[str, str]:
-        """The tasks that it labels, with the extension of their files."""
+        """The tasks that the maker labels, with the extension of the files."""
 
     @property
     def declared(self) -> Values:
@@ -84,16 +84,16 @@ class Maker(Protocol):
 
 
 def identity_of(declared: Values) -> str:
-    """A hash of what labels depend on: the revision and the settings that their maker declared."""
+    """A hash of the revision and the settings that a maker of labels declared."""
     settings = {key: str(value) for key, value in declared.get("settings", {}).items()}
     return hash_of(declared.get("revision", ""), settings)
 
 
 def refuse_two_sorts(sorts: Mapping[str, object], where: Path) -> None:
-    """Refuse distances that differ in what is declared of them, once for a supplier.
+    """Refuse distances of one supplier with different declarations.
 
     Args:
-        sorts: what is declared, by task.
+        sorts: the declaration, by task.
         where: the model.
 
     Raises:
@@ -110,6 +110,6 @@ def refuse_two_sorts(sorts: Mapping[str, object], where: Path) -> None:
 
 
 def unknown_classes(task: TaskDef, classes: Sequence[str]) -> dict[str, str]:
-    """What a maker's classes that the task does not have mean: not labelled."""
+    """The meaning "not labelled" for each of a maker's classes that the task lacks."""
     spellings = {plain_spelling(name) for name in task.region_names}
     return {name: IGNORE for name in classes if plain_spelling(name) not in spellings}

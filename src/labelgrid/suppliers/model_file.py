@@ -1,4 +1,4 @@
-"""Describes a model in a file by the TOML beside it: input, size, outputs and what they mean.
+"""Describes a model in a file by the TOML beside it: input, size, and meaning of outputs.
 
 Keys that no program needs, such as where the file comes from, may be anything. Loads no torch.
 """
@@ -165,7 +165,7 @@ class ModelOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFile:
-    """A model in a file, as the TOML beside it describes it.
+    """A model in a file, described by the TOML beside the file.
 
     Args:
         file: the path below the TOML's folder.
@@ -259,7 +259,7 @@ def _with_several_outputs(values: Values) -> Values:
 
 
 def model_path(description: Path, model: ModelFile) -> Path:
-    """The path of a model's file, which is a regular file in its description's folder.
+    """The path of a model's file, a regular file in the folder of the description.
 
     Raises:
         ModelError: it is not, or it has another size than is declared.

@@ -1,4 +1,4 @@
-"""Has images computed by an ONNX model, which runs in a process of its own (`onnx_worker`).
+"""Runs an ONNX model on images in a separate process (`onnx_worker`).
 
 A model that refuses, takes too long or ends its process is an error that says so. One process is
 kept for the next images of the same model.
@@ -42,7 +42,7 @@ ARRAYS: Mapping[str, Sequence[tuple[Any, bool]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSetup:
-    """What a process is to run, and within which bounds.
+    """The model for a process to run, and its bounds.
 
     Args:
         path: the model's file.
@@ -101,7 +101,7 @@ class OnnxRunner:
         return runner
 
     def send(self, pixels: Bytes, size: Size) -> None:
-        """Give the process an image [h, w, 3], which it takes at `size`.
+        """Give the process an image [h, w, 3]; the model takes the image at `size`.
 
         Raises:
             ModelError: the model is refused, or its process has ended.
@@ -240,9 +240,9 @@ class OnnxRunner:
             process.wait()
 
     def run(self, images: Iterable[tuple[Bytes, Size]]) -> Iterator[list[list[Array]]]:
-        """The arrays of images, each of which is computed while the next one is read.
+        """The arrays of images; an image is computed while the next is read.
 
-        What the caller does with arrays is done while the next image is computed, too.
+        The caller's work on arrays is done while the next image is computed, too.
         """
         if self._image:  # of a run that was stopped
             self.end()

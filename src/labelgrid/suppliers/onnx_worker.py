@@ -285,7 +285,7 @@ def _grades(maps: Any, output: Any, size: Any) -> list[Any]:
 
 
 def _classes(maps: Any, output: Any, size: Any) -> list[Any]:
-    """The likeliest classes [h, w], their probability to 255, and where that is finite."""
+    """The likeliest classes [h, w], probabilities from 0 to 255, and a mask of finite pixels."""
     _check_probabilities(maps, output, "softmax")
     best = np.full(size, -1, np.float32)
     numbers = np.zeros(size, np.uint16)
@@ -333,7 +333,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 def _limit(memory: int) -> None:
-    """Bound what the process may take; it may write no file, and leaves no core."""
+    """Bound the memory of the process, and forbid it to write files and core dumps."""
     limits = ((resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, memory))
     for kind, most in limits:
         with contextlib.suppress(ValueError, OSError):  # a lower limit holds, or there is none

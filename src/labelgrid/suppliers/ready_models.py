@@ -1,6 +1,6 @@
-"""Finds models that lie ready for a project, with their tasks and the cost of ten audits.
+"""Finds models ready for a project, with their tasks and the cost of ten audits.
 
-They are described by TOML files in the folder `models` in or beside the project, or in the folder
+TOML files describe the models, in the folder `models` in or beside the project, or in the folder
 that the variable LABELGRID_MODELS names. Loads no torch.
 """
 
@@ -37,7 +37,7 @@ class ReadyModel:
     cost: float
 
     def text(self, folder: Path) -> str:
-        """Say what it gives, and the command, for the project in a folder."""
+        """The sentence on the model's tasks and commands, for the project in a folder."""
         words = ("supply", folder, self.path.stem, "--model", self.path)
         return (
             f"{self.path.name} lies ready and may give {join_names(self.tasks)}: "
@@ -47,7 +47,7 @@ class ReadyModel:
 
 
 def ready_models(project: ProjectFolder) -> list[ReadyModel]:
-    """The models that fit a task of the project; those that cannot be read are left out."""
+    """The models that fit a task of the project, without unreadable models."""
     used = set()
     for name in supplier_names(project):
         used |= {delivery.settings.get("file") for delivery in read_index(project, name).deliveries}

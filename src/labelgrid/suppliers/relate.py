@@ -36,7 +36,7 @@ Tables = Mapping[str, Mapping[str, Values]]
 
 @dataclass(frozen=True, kw_only=True)
 class OnSupplied:
-    """What a relation derives from the labels of a supplier.
+    """The labels that a relation derives from a supplier's labels.
 
     Args:
         relation: its name.

@@ -203,13 +203,13 @@ def supplied_by_task(
     tasks: TaskDefs,
     labelled: Mapping[str, Collection[str]],
 ) -> dict[str, list[SuppliedLabels]]:
-    """The labels of images that suppliers gave, by task.
+    """Suppliers' labels of images, by task.
 
     Args:
         project: the project.
-        suppliers: those that are trusted.
+        suppliers: the trusted suppliers.
         source: the true labels.
-        tasks: the project's.
+        tasks: the project's tasks.
         labelled: the tasks of which each of the images has a label.
     """
     by_task: dict[str, list[SuppliedLabels]] = {}

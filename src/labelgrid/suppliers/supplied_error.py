@@ -36,7 +36,7 @@ SURE = 0.95
 def measure_supplied(
     pairs: Iterable[LabelPair], task: TaskDef, *, seed: int = 0
 ) -> tuple[Measured | None, int]:
-    """Measure labels of a supplier, and count the images in which they can be compared.
+    """Measure labels of a supplier, and count the images with comparable labels.
 
     The pairs are a random sample in random order. Pixels count that are valid in both labels and
     whose confidence is not 0. The `seed` draws the intervals of figures. None with fewer than
@@ -81,7 +81,7 @@ def measure_supplied(
 
 
 def supplier_trust(errors: AnyFloats, ignorant: AnyFloats) -> float:
-    """The trust in labels by their errors [n], and those [n] of whom knows nothing of the images.
+    """The trust in labels, by the errors [n] of the labels and of a guess without the images [n].
 
     It is the share of the error that the supplier avoids; 0 unless the 90 % interval of the
     difference lies above 0, by the t distribution. NaN where there is no error.

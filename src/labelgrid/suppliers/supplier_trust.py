@@ -134,7 +134,7 @@ class _Measuring:
             yield LabelPair(supplied, true)
 
     def _lacking(self, cells: SuppliedCells, count: int, which: str = "true") -> str:
-        """Say that too few images have a true label, or a comparable one, and what to do."""
+        """Say that too few images have a true or a comparable label, and the next step."""
         folder = self.project.folder
         images = count_text(count, "training image has", "training images have")
         drawn = [Cell(image_id, cells.task) for image_id in cells.earlier]

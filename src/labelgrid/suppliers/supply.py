@@ -53,7 +53,7 @@ FEW = 3
 
 @dataclass(frozen=True, kw_only=True)
 class SupplyOrder:
-    """What is to be supplied.
+    """An order of labels from a maker.
 
     Args:
         name: the supplier.
@@ -70,7 +70,7 @@ class SupplyOrder:
     limit: int = 0
 
     def declared(self, earlier: Supplier) -> Supplier:
-        """What is declared of the labels: what was declared before, and what the maker says."""
+        """The declaration of the labels: the earlier one, changed by the maker's."""
         said = {"up_to": "nothing", "larger_is_nearer": None, **self.maker.declared}
         by_maker = said.get("map", {})
         meanings = {**_chosen_before(earlier), **self.map}
@@ -91,7 +91,7 @@ class SupplyOrder:
 
 
 def _chosen_before(earlier: Supplier) -> Texts:
-    """The meanings of names but for those that a maker left out: the project may have them now."""
+    """The meanings of names, without names a maker left out: the project may have them now."""
     chosen = str(earlier.settings.get("map", "")).split(",")
     if not earlier.settings:  # no maker's
         return earlier.map
@@ -100,13 +100,13 @@ def _chosen_before(earlier: Supplier) -> Texts:
 
 
 def _folder_of(project: ProjectFolder, order: SupplyOrder) -> Path:
-    """The folder of labels until they are imported; other revisions and settings have others."""
+    """The folder of labels before the import: a folder for each revision and settings."""
     return project.folder / FOLDER / order.name / identity_of(order.maker.declared)[:16]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Supplied(Shown):
-    """What a run supplied.
+    """The result of a run.
 
     Args:
         supplier: its name.
@@ -150,7 +150,7 @@ class Supplied(Shown):
 
 @dataclass(frozen=True, kw_only=True)
 class MadeLabels:
-    """What a pass made.
+    """The result of a pass.
 
     Args:
         images: the images that were run.
@@ -216,13 +216,13 @@ def build_maker(
 
 
 def earlier_declaration(project: ProjectFolder, name: str) -> Supplier:
-    """What was declared of a supplier; the defaults if it is new."""
+    """The earlier declaration of a supplier; the defaults for a new supplier."""
     path = supplier_folder(project, name) / DECLARATION
     return read_declaration(path) if path.is_file() else Supplier()
 
 
 def try_supply(project: ProjectFolder, order: SupplyOrder, progress: Progress) -> Supplied:
-    """Make the label of one image in a folder that is removed, and say how long all take."""
+    """Make the label of one image in a temporary folder, and say how long all images take."""
     declared = _checked(project, order)
     licence = _say_licence(project, order, progress)
     rows = _limited(missing_images(project, order, declared), order)
@@ -246,7 +246,7 @@ def try_supply(project: ProjectFolder, order: SupplyOrder, progress: Progress) -
 def make_labels(
     project: ProjectFolder, order: SupplyOrder, progress: Progress, workplace: Workplace
 ) -> MadeLabels | None:
-    """Make the labels of all images that lack one; None if that was only a share."""
+    """Make the labels of all images that lack a label; None for a share of the work."""
     declared = _checked(project, order)
     licence = _say_licence(project, order, progress)
     rows = _limited(missing_images(project, order, declared), order)
@@ -273,7 +273,7 @@ def _all_images(project: ProjectFolder) -> Iterator[str]:
 def take_labels(
     project: ProjectFolder, order: SupplyOrder, made: MadeLabels, progress: Progress
 ) -> Supplied:
-    """Import the labels that were made, and note the images that have none."""
+    """Import the made labels, and note the images without a label."""
     declared = _checked(project, order)
     folder = _folder_of(project, order)
     tasks: Mapping[str, Tally] = {}
@@ -301,7 +301,7 @@ def take_labels(
 def _note_empty(
     project: ProjectFolder, order: SupplyOrder, declared: Supplier, images: Sequence[str]
 ) -> None:
-    """Note of which images a maker made nothing that is a label, such as unknown classes alone."""
+    """Note the images without a made label, such as images of unknown classes alone."""
     identity = identity_of(vars(declared))
     path = supplier_folder(project, order.name) / EMPTY
     index = read_index(project, order.name)
@@ -321,7 +321,7 @@ def _limited(rows: list[ImageRow], order: SupplyOrder) -> list[ImageRow]:
 
 
 def _say_licence(project: ProjectFolder, order: SupplyOrder, progress: Progress) -> str:
-    """Say the licence that a maker states, as it is, if no labels came under it before."""
+    """Say the licence that a maker states, word by word, unless earlier labels had the same."""
     licence = str(order.maker.declared.get("licence", ""))
     earlier = {one.licence for one in read_index(project, order.name).deliveries}
     if licence in earlier:
@@ -332,7 +332,7 @@ def _say_licence(project: ProjectFolder, order: SupplyOrder, progress: Progress)
 
 
 def _checked(project: ProjectFolder, order: SupplyOrder) -> Supplier:
-    """What is declared of the labels.
+    """The declaration of the labels, checked.
 
     Raises:
         UsageError: none of a maker's classes is one of the project's.

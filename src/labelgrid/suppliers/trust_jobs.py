@@ -40,13 +40,13 @@ FOLDER = ".relate"
 
 @dataclass(frozen=True, kw_only=True)
 class UnmeasuredTrust:
-    """Relations and suppliers that are to be measured."""
+    """Relations and suppliers to measure."""
 
     relations: Sequence[UnmeasuredRelation] = ()
     suppliers: Sequence[UnmeasuredSupplier] = ()
 
     def parts(self) -> "dict[str, UnmeasuredTrust]":
-        """Each relation, then each supplier and task, alone, by a name in words."""
+        """Split into parts of a single relation, or of a supplier and task, by a name in words."""
         parts = {}
         for relation in self.relations:
             parts[f"Relation {relation.name}"] = UnmeasuredTrust(relations=[relation])
@@ -65,7 +65,7 @@ class TrustRows:
 
 
 def unmeasured_trust(project: ProjectFolder, recipe: Recipe) -> UnmeasuredTrust:
-    """What can be measured of a project.
+    """The relations and suppliers of a project that can be measured.
 
     Raises:
         RecipeError: a relation of the recipe is wrong.
@@ -115,7 +115,7 @@ def _measured_here(
 
 @dataclass(frozen=True, kw_only=True)
 class TrustRecord(Stamped):
-    """What a job measured."""
+    """The measurements of a job."""
 
     rows: TrustRows
 

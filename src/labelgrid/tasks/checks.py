@@ -41,7 +41,7 @@ class LabelCheck:
     settled: Any = None
 
     def of(self, label: LabelArray, options: Any) -> Any:
-        """What is compared of a label."""
+        """The measurement of a label."""
         if self.sampled or self.settled is not None:
             sample = label.sample()
             measured = self.measure(sample.value, sample.valid, options)

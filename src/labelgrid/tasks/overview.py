@@ -41,12 +41,12 @@ class Legend:
 
 
 class Overview:
-    """Numbers of labels of one task; kinds of tasks override methods.
+    """Counts and describes the labels of a task; a kind of task overrides methods.
 
-    The base class counts pixels, and says nothing.
+    The base class counts pixels, and describes nothing.
 
     Args:
-        options: those of the task's label files.
+        options: the options of the task's label files.
     """
 
     #: Whether pictures keep lines of a pixel, as the edges of things are.

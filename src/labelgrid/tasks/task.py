@@ -275,7 +275,7 @@ class TaskDef:
         return self.spec.fine_figures(label.value, label.valid, self.options)
 
     def measured(self, label: LabelArray) -> tuple[Any, ...]:
-        """What each of the kind's checks measures of a label."""
+        """The measurement of a label by each check of the kind."""
         return tuple(check.of(label, self.options) for check in self.spec.checks)
 
     def agreement(self, label: LabelArray, truth: LabelArray) -> Sequence[Result]:
@@ -293,7 +293,7 @@ class TaskDef:
         return overview
 
     def judged(self, label: LabelArray) -> LabelArray:
-        """The sample by which a large label is judged; the whole label if its lines would break."""
+        """A large label's sample for judging; the whole label if a sample would break lines."""
         sample = label.sample()
         if sample is not label and self.overview().lines:
             return label

@@ -1,6 +1,6 @@
-"""Defines the laws of analyses, each a function that raises AssertionError if it is broken.
+"""Defines the laws of analyses, functions that raise AssertionError for a breach.
 
-They hold without a finished study, which takes long to make.
+No law needs a finished study, since a study takes long.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def nothing_is_found_and_drawn_of_no_run(analysis: Any) -> None:
 
 
 def case_of(subject: Subject, _place: Path) -> Any:
-    """An analysis with the `OPTIONS` that its author declares, or its defaults."""
+    """An analysis with the author's `OPTIONS`, or with the defaults."""
     return build_plugin("analyses", PluginChoice(subject.name, subject.says("OPTIONS", {})))
 
 

@@ -1,4 +1,4 @@
-"""Defines the laws of balancers, each a function that raises AssertionError if it is broken."""
+"""Defines the laws of balancers, functions that raise AssertionError for a breach."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ class BalancedWorld:
 
 @dataclass(frozen=True)
 class BalancerCase:
-    """A balancer, and the reductions of the losses with which it is built.
+    """A balancer, and reductions of losses to build it with.
 
     Args:
         build: builds it from weights and a reduction.
@@ -212,7 +212,7 @@ def _close(first: Tensor | None, second: Tensor | None) -> bool:
 
 
 def case_of(subject: Subject, place: Path) -> BalancerCase:
-    """A balancer with the `OPTIONS` that its author declares, or its defaults."""
+    """A balancer with the author's `OPTIONS`, or with the defaults."""
     choice = PluginChoice(subject.name, subject.says("OPTIONS", {}))
     return BalancerCase(partial(build_plugin_of, choice), place)
 

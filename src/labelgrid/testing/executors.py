@@ -1,4 +1,4 @@
-"""Defines the laws of executors, each a function that raises AssertionError if it is broken."""
+"""Defines the laws of executors, functions that raise AssertionError for a breach."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ LIMIT = 120
 
 @dataclass(frozen=True)
 class ExecutorCase:
-    """An executor, as `--on` names it, and an empty folder for its jobs."""
+    """An executor, as `--on` names it, and an empty folder for jobs."""
 
     on: str
     place: Path
@@ -162,7 +162,7 @@ def no_more_jobs_run_at_a_time_than_there_are_workers(case: ExecutorCase) -> Non
 
 
 def fail(kind: str, progress: Progress) -> None:
-    """A job that fails in one of three ways."""
+    """A job that fails as `kind` says: refused, crashed or killed."""
     progress.start("Failing", 1, "faults")
     if kind == "refused":
         raise ProjectError("The input is wrong.", next_step="Right it.")
@@ -291,7 +291,7 @@ def after_a_stop_of_all_no_job_runs_and_each_says_so(case: ExecutorCase) -> None
 
 
 def case_of(subject: Subject, place: Path) -> ExecutorCase:
-    """An executor with the `ADDRESS` that its author declares, such as a cluster's."""
+    """An executor with the author's `ADDRESS`, such as a cluster's."""
     address = subject.says("ADDRESS", "")
     return ExecutorCase(f"{subject.name}:{address}" if address else subject.name, place)
 

@@ -1,4 +1,4 @@
-"""Defines the laws of label formats, each a function that raises AssertionError if it is broken.
+"""Defines the laws of label formats, functions that raise AssertionError for a breach.
 
 The labels follow from what a format declares: `EXAMPLES` are its pixels, `Options` gives the
 options. Nothing here imports torch, since a law runs it where torch cannot be imported.
@@ -73,11 +73,11 @@ class FormatCase:
         return codec(self.name)
 
     def options(self) -> Any:
-        """The default options; required ones get a value of their type."""
+        """The default options; required options get a value of their type."""
         return self.codec_options()(**self.required())
 
     def all_options(self) -> list[Any]:
-        """The default options, and those with one switch turned."""
+        """The default options, and variants with a switch turned."""
         options = self.options()
         switches = [field.name for field in fields(options) if isinstance(field.default, bool)]
         turned = [replace(options, **{name: not getattr(options, name)}) for name in switches]
@@ -201,9 +201,9 @@ def written_again_a_label_stays_the_same(case: FormatCase) -> None:
 
 
 def same_label(case: FormatCase, read: LabelArray, label: LabelArray, precision: float) -> None:
-    """Check that two labels are the same where they are valid.
+    """Check two labels for equality at valid pixels.
 
-    Class indices must be equal; other values may differ by this share of the largest value.
+    Class indices must be equal; other values may differ by `precision` times the largest value.
     """
     shape = (HEIGHT, WIDTH, case.codec.CHANNELS)
     expect(

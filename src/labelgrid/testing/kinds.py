@@ -1,4 +1,4 @@
-"""Defines the laws of kinds of task, each a function that raises AssertionError if it is broken."""
+"""Defines the laws of kinds of task, functions that raise AssertionError for a breach."""
 
 import dataclasses
 import pickle
@@ -43,7 +43,7 @@ LABELS: dict[str, Callable[[torch.Generator], Tensor]] = {
 
 @dataclass(frozen=True)
 class KindCase:
-    """A kind of task, labels of it and raw outputs for them; each is drawn once.
+    """A kind of task with labels and raw outputs, each drawn once.
 
     Args:
         kind: its name, or "package.module:object".
@@ -382,7 +382,7 @@ def moments_do_not_grow_with_the_samples_nor_keep_their_graphs_nor_touch_them(
 
 
 def tensors(held: Any) -> Iterator[Tensor]:
-    """Every tensor that an object holds, itself or through objects of its own."""
+    """Every tensor of an object, direct or in nested objects."""
     if isinstance(held, Tensor):
         yield held
     elif hasattr(held, "__dict__"):
@@ -619,7 +619,7 @@ def its_plain_data_loads_no_torch(case: KindCase) -> None:
 
 
 def case_of(subject: Subject, place: Path) -> KindCase:
-    """A kind, with the made world that its author declares as `TRUTH`, if any."""
+    """A kind, with the author's made world `TRUTH`, if declared."""
     return KindCase(subject.name, place, subject.says("TRUTH"))
 
 

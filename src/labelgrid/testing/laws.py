@@ -1,4 +1,4 @@
-"""Holds a plug-in to the laws of its sort, and says of each law whether the plug-in keeps it."""
+"""Holds a plug-in to the laws of its sort, and reports the outcome of each law."""
 
 import importlib
 import json
@@ -47,11 +47,11 @@ WITH_OPTIONS = (
 
 
 class NotForItError(Exception):
-    """A law says nothing about a plug-in, for the reason that it gives."""
+    """A law does not apply to a plug-in; the message says why."""
 
 
 class UntoldError(PluginError):
-    """Nobody tells the laws what they cannot do without."""
+    """The laws lack a value that only the plug-in's author knows."""
 
 
 @dataclass(frozen=True)

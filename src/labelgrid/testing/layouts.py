@@ -1,4 +1,4 @@
-"""Defines the laws of data set layouts, each a function that raises AssertionError if it is broken.
+"""Defines the laws of data set layouts, functions that raise AssertionError for a breach.
 
 A module that lays out a made data set says what a layout reads: `lay_out(made, root, missing)`
 writes its files without the label `missing`. `ROWS` are its tasks, by default semseg and depth, and

@@ -1,4 +1,4 @@
-"""Defines the laws of makers of labels, each a function that raises AssertionError if it is broken.
+"""Defines the laws of makers of labels, functions that raise AssertionError for a breach.
 
 A module tells of a model: `model(folder, made)` writes one below a folder, for tasks of a made data
 set, and returns the path that a person names. `OPTIONS` are those of the maker.
@@ -49,7 +49,7 @@ class MakerCase:
             return project.tasks()
 
     def labels(self, folder: str, names: Sequence[str], maker: Maker | None = None) -> "MadeFiles":
-        """What the maker makes of some images, below a folder of this name."""
+        """The maker's output for some images, below a folder with a name."""
         progress = Counted()
         images = ImageFiles(paths=ImagePaths({name: (str(self.made.images), "") for name in names}))
         place = LabelPlace(folder=self.place / folder)
@@ -63,7 +63,7 @@ class MakerCase:
 
 @dataclass(frozen=True, kw_only=True)
 class MadeFiles:
-    """What a maker made: files by their paths, faults by image, and the images it reported."""
+    """The output of a maker: files by path, faults by image, and the number of reported images."""
 
     contents: Mapping[str, bytes]
     faults: Mapping[str, str]
@@ -207,7 +207,7 @@ def it_is_the_same_in_another_process(case: MakerCase) -> None:
 
 
 def case_of(subject: Subject, place: Path) -> MakerCase:
-    """A made project, and the maker with the model of which its author tells."""
+    """A made project, and the maker with the author's model."""
     write_model = subject.demand("model", "which writes a model below a folder")
     made = make_dataset(place / "made", n=2, size=SIZES)
     model = write_model(place / "models", made)

@@ -1,4 +1,4 @@
-"""Defines the laws of networks, each a function that raises AssertionError if it is broken."""
+"""Defines the laws of networks, functions that raise AssertionError for a breach."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -42,7 +42,7 @@ def law(function: Law) -> Law:
 
 
 def case_of(subject: Subject, _place: Path) -> Make:
-    """Makes a narrow network, with the options that its author declares as `OPTIONS`."""
+    """Makes a narrow network, with the author's `OPTIONS`."""
     build = plugins.resolve("networks", subject.name)
     options = plugins.options_class("networks", subject.name)
     values = dict(subject.says("OPTIONS", {}))
@@ -69,7 +69,7 @@ def made(
 
 
 def variants(options: type[Any]) -> list[dict[str, object]]:
-    """The default, and each other value of each option that is one of several words."""
+    """The default options, and a variant for each further word of an option with several words."""
     hints = get_type_hints(options)
     plain = options()
     words = {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}

@@ -1,4 +1,4 @@
-"""Makes projects over made datasets, with requests, and says what is in them."""
+"""Makes projects over made datasets, with requests, and reads back their states."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -72,7 +72,7 @@ def ask(project: ProjectFolder, cells: Iterable[Cell], number: int = 0) -> None:
 
 
 def states(project: ProjectFolder) -> dict[Cell, str]:
-    """The cells that are not missing, and their states."""
+    """The states of all cells except missing cells."""
     return {row.cell: row.state.name.lower() for row in project.store.cells()}
 
 

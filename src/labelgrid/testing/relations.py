@@ -1,4 +1,4 @@
-"""Defines the laws of relations, each a function that raises AssertionError if it is broken.
+"""Defines the laws of relations, functions that raise AssertionError for a breach.
 
 The laws of predictions load torch; a relation without `on_predictions` needs none of it.
 """
@@ -86,13 +86,13 @@ class RelationCase:
     def derive(
         self, labels: Sequence[LabelArray], camera: Camera | Literal["made"] | None = "made"
     ) -> LabelArray:
-        """What follows from labels, by default with the camera of the made world."""
+        """The label derived from labels, by default with the camera of the made world."""
         derive = self.relation.between(self.reads, self.gives)
         return derive(labels, camera_of(labels) if camera == "made" else camera)
 
 
 def case_of(subject: Subject, _place: Path) -> RelationCase:
-    """A relation with what its author declares as `OPTIONS` and `READS`, if there is any."""
+    """A relation with the author's `OPTIONS` and `READS`, if declared."""
     options = subject.says("OPTIONS", {})
     return RelationCase(subject.name, options, tuple(subject.says("READS", ())))
 
@@ -324,7 +324,7 @@ def it_does_not_import_torch(case: RelationCase) -> None:
 
 
 def predictable(case: RelationCase, predictions: Sequence["Tensor"]) -> "Target":
-    """What follows from predictions, with the camera of the made labels if it is needed."""
+    """The target derived from predictions, with the camera of the made labels if needed."""
     import torch
 
     on_predictions = case.relation.on_predictions
@@ -337,7 +337,7 @@ def predictable(case: RelationCase, predictions: Sequence["Tensor"]) -> "Target"
 
 
 def certain(case: RelationCase) -> list["Tensor"]:
-    """The predictions that are the made labels, of a batch of one."""
+    """The made labels as predictions, for a batch of one image."""
     import torch
 
     if case.relation.on_predictions is None:

@@ -117,7 +117,7 @@ class Made:
         return self.root / "labels"
 
     def label(self, image_id: str, task: str) -> Path:
-        """Where a cell's label file lies."""
+        """The path of a cell's label file."""
         return (self.labels / task / image_id).with_suffix(".png")
 
 
@@ -178,7 +178,7 @@ def _label_file(key: _Key, task: str) -> bytes:
 
 
 def task_rows(tasks: Sequence[str] = KINDS) -> tuple[TaskRow, ...]:
-    """The ledger's rows of tasks that are named after their kinds."""
+    """The ledger's rows of tasks, each named after its kind."""
     return tuple(
         TaskRow(task, task, 1.0, {"classes": list(CLASSES)} if task == "semseg" else {})
         for task in tasks

@@ -1,4 +1,4 @@
-"""Defines the laws of statistics, each a function that raises AssertionError if it is broken."""
+"""Defines the laws of statistics, functions that raise AssertionError for a breach."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, replace
@@ -79,7 +79,7 @@ def case_of(subject: Subject, place: Path) -> StatisticCase:
 def trained_case(
     statistic: Statistic, made: Made, folder: Path, terms_read: Collection[str] = ()
 ) -> StatisticCase:
-    """A statistic, trained if it has modules, beside the terms that it reads."""
+    """A statistic, trained if it has modules, with the terms to read."""
     task_defs = definitions(list(made.rows))
     tasks = build_all(task_defs)
     network = toy_network(tasks)
@@ -193,7 +193,7 @@ def the_model_is_left_as_it_was(case: StatisticCase) -> None:
 
 
 def _state(model: TrainedModel) -> Mapping[str, torch.Tensor]:
-    """All parameters and buffers, including those that no checkpoint saves."""
+    """All parameters and buffers, including buffers that no checkpoint saves."""
     modules: dict[str, nn.Module] = {"network": model.network, **model.terms}
     return {
         f"{part}.{name}": value.detach().clone()

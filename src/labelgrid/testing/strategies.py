@@ -1,4 +1,4 @@
-"""Defines the laws of strategies, each a function that raises AssertionError if it is broken."""
+"""Defines the laws of strategies, functions that raise AssertionError for a breach."""
 
 import json
 from collections.abc import Callable
@@ -86,7 +86,7 @@ def _pools(draw: Any, strategy: Strategy) -> PoolView:
     grid = grid_of(images, draw(st.lists(states, min_size=n, max_size=n)))
 
     def values(axis: str, shape: tuple[int, ...]) -> NDArray[Any]:
-        """None, half or all of them are among a few that hypothesis draws; drawing each takes long."""
+        """Random values; hypothesis draws a few for none, half or all, as drawing each takes long."""
         unknown = (
             [st.just(float("nan"))] if axis == "cell" else []
         )  # a task whose head never learnt
@@ -331,7 +331,7 @@ def pools_at_the_edge_are_picked_from(strategy: Strategy) -> None:
 
 
 def case_of(subject: Subject, _place: Path) -> Strategy:
-    """A strategy with the `OPTIONS` that its author declares, or its defaults."""
+    """A strategy with the author's `OPTIONS`, or with the defaults."""
     options = subject.says("OPTIONS", {})
     strategy: Strategy = build_plugin("strategies", PluginChoice(subject.name, options))
     return strategy

@@ -1,4 +1,4 @@
-"""Defines the laws of terms, each a function that raises AssertionError if it is broken."""
+"""Defines the laws of terms, functions that raise AssertionError for a breach."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -71,7 +71,7 @@ def missing_labels_have_no_effect(case: TermCase) -> None:
 
 
 def soft_of(training: Trainer, batch: Batch) -> Any:
-    """A batch as from `train_batch` for a term with soft labels, if none of these images has one."""
+    """The soft labels of a batch's training images; empty for a term without soft labels."""
     plan = training.plan
     if not training.terms.soft:
         return {}
@@ -87,7 +87,7 @@ def garbage(target: Target) -> Tensor:
 
 
 def one_seed_one_construction(case: TermCase) -> None:
-    """A term that is built twice from one stream is bitwise the same."""
+    """A term built twice from the same stream is bitwise the same."""
     made = dataset(case.place)
     moved = different(*(states(trainer(made, case.build)) for _ in range(2)))
     expect(
@@ -139,7 +139,7 @@ def a_training_goes_on_exactly_from_its_checkpoint(case: TermCase) -> None:
 
 
 def case_of(subject: Subject, place: Path) -> TermCase:
-    """A term with narrow networks, and the options that its author declares as `OPTIONS`."""
+    """A term with narrow networks, and the author's `OPTIONS`."""
     build = plugins.resolve("terms", subject.name)
     options = plugins.options_class("terms", subject.name)(**subject.says("OPTIONS", {}))
     return TermCase(lambda tasks, network: build(tasks, network, small(options)), place)

@@ -1,4 +1,4 @@
-"""Defines the laws of connectors, each a function that raises AssertionError if it is broken.
+"""Defines the laws of connectors, functions that raise AssertionError for a breach.
 
 A connector that only receives is answered from a plain folder's request.
 """
@@ -49,14 +49,14 @@ class Annotator(Protocol):
         """Answer the requests of a sent folder by their ids; returns the files to import."""
 
     def escape(self, sent: Path, request_id: str, outside: Path) -> Path:
-        """Answer with a path that leads out of what was sent."""
+        """Answer with a path that leads out of the sent request."""
 
     def spoil(self, answer: Path, image: str, request_id: str) -> None:
         """Make one entry of an answer wrong."""
 
 
 class RequestPlace:
-    """A project with four open requests, and the connector that sends them.
+    """A project with four open requests, and the connector to send them with.
 
     Args:
         base: the folder.
@@ -569,7 +569,7 @@ def what_is_no_answer_it_does_not_recognise(place: RequestPlace) -> None:
 
 
 def differing(some: Mapping[str, bytes], others: Mapping[str, bytes]) -> list[str]:
-    """The names of files that only one listing has, or with different contents."""
+    """The names of files that differ between two listings, by existence or contents."""
     names = {*some, *others}
     return sorted(name for name in names if some.get(name) != others.get(name))
 

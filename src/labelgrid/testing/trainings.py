@@ -1,4 +1,4 @@
-"""Makes the trainings in which terms and balancers are held to their laws."""
+"""Makes small trainings for the laws of terms and balancers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -104,7 +104,7 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 def resumes_exactly(folder: Path, **parts: Any) -> None:
-    """A training that goes on after an epoch, and another process's modules that resume there, end in the same state."""
+    """A training, and a copy resumed after an epoch, end in the same state."""
     made = with_gaps(folder / "data", TASKS[:2])  # two pairs of tasks instead of six
     whole, second = (trainer(made, **parts) for _ in range(2))
     whole.prepare(folder / "terms", Silent(), resumed=False)

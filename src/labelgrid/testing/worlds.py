@@ -1,4 +1,4 @@
-"""Makes a world as each label format has it, and laws of kinds that look at its views."""
+"""Makes a world in each label format, and laws of kinds on views of the world."""
 
 from collections.abc import Callable
 from itertools import product
@@ -22,7 +22,7 @@ Truth = Callable[[bool, float], NDArray[np.generic]]
 
 
 def seen(mirrored: bool, zoom: float) -> tuple[Floats, Floats, float]:
-    """Where in the world each pixel looks, right and down from its middle, and which way the world's x runs."""
+    """The point of the world at each pixel, right and down from the middle, and the sign of the world's x."""
     down, right = ((np.arange(n) + 0.5) / n * 2 - 1 for n in SIZE)
     side = -1.0 if mirrored else 1.0
     x, y = np.meshgrid(right, down)
@@ -41,7 +41,7 @@ def region(mirrored: bool, zoom: float) -> NDArray[np.generic]:
 
 
 def depth(mirrored: bool, zoom: float) -> NDArray[np.generic]:
-    """A wall and a floor that come nearer to one side; objects that look larger are nearer."""
+    """A wall and a floor, nearer at a side; a larger zoom brings both nearer."""
     x, y, _ = seen(mirrored, zoom)
     return (4 / (1 + 0.3 * x + 0.2 * y) / zoom).astype(np.float32)[..., None]
 
@@ -52,7 +52,7 @@ def disparity(mirrored: bool, zoom: float) -> NDArray[np.generic]:
 
 
 def normals(mirrored: bool, zoom: float) -> NDArray[np.generic]:
-    """A bowl that opens to one side (x right, y up)."""
+    """A bowl that opens to a side (x right, y up)."""
     x, y, side = seen(mirrored, zoom)
     across = side * (0.4 + 0.2 * x)
     up = 0.3 - 0.2 * y
@@ -149,7 +149,7 @@ def mirroring_and_activating_commute(task: Task, raw: Tensor) -> None:
 def a_prediction_survives_the_label_file(
     definition: TaskDef, task: Task, prediction: Tensor, folder: Path
 ) -> None:
-    """What a prediction [1, c, h, w] amounts to as labels is what is read after it was written."""
+    """A prediction [1, c, h, w] as a label is unchanged after writing and reading."""
     told = label_of(task.to_target(prediction))
     path = folder / f"label{codec(definition.spec.codec).EXTENSIONS[0]}"
     definition.write(path, told)

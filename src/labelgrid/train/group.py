@@ -64,7 +64,7 @@ class TrainingGroup:
         return list(ids)
 
     def own_rows(self, count: int) -> Tensor:
-        """Return the places in a batch of so many images of those of `share`, int64."""
+        """Return the places, int64, of the images of `share` in a batch of `count` images."""
         return torch.arange(count)
 
     def seed(self, seed: int) -> int:

@@ -42,8 +42,8 @@ RISE = 3.0
 def fit(plan: Plan, folder: Path, progress: Progress, group: TrainingGroup = ALONE) -> Path:
     """Train a network, or resume its training.
 
-    Writes `last.ckpt`, `log.jsonl` and, if there is a val split, `best.ckpt` into `folder`; of
-    several processes the first one does, and it alone evaluates.
+    Writes `last.ckpt`, `log.jsonl` and, if there is a val split, `best.ckpt` into `folder`. Of
+    several processes, only the first writes and evaluates.
 
     Args:
         plan: the plan of the training.
@@ -57,8 +57,8 @@ def fit(plan: Plan, folder: Path, progress: Progress, group: TrainingGroup = ALO
     Raises:
         TrainingError: there is no label, no valid pixel of a task's labels was seen, a loss is not
             finite, TensorBoard is asked for and not installed, the checkpoint in `folder` has
-            another identity or is of another number of processes, or the plan cannot be divided
-            among several.
+            another identity or number of processes, or the plan cannot be divided among several
+            processes.
     """
     refuse_undivided(plan, group)
     if plan.options.tensorboard:

@@ -21,7 +21,7 @@ Draw = Callable[[str], np.random.Generator]
 
 @dataclass(frozen=True)
 class Pastes:
-    """What is pasted into the images of a batch.
+    """The parts to paste into the images of a batch.
 
     Args:
         partners: int64 [b], the rows of the images that parts are taken of; an image without a

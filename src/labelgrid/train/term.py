@@ -85,7 +85,7 @@ class Preparation:
         device: the training's device.
         batch: the largest number of images in a batch.
         label_sets: the sets of tasks of which some training image has labels, and of no others.
-        relations: those of the recipe, on or off.
+        relations: the recipe's relations, on or off.
     """
 
     batches: ReadEpoch

@@ -34,7 +34,7 @@ Knows = Callable[[str], bool]
 
 @dataclass(frozen=True)
 class _Mask:
-    """What a mask shows.
+    """A mask file with the image and the region shown.
 
     Without a `task`, the mask is of the task that knows the class.
     """

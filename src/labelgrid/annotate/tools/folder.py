@@ -187,7 +187,7 @@ def _said_in(values: Mapping[Cell, tuple[T, str]], cell: Cell, in_manifest: bool
 
 
 def _entries(request: Request, earlier: FolderLists, *, in_manifest: bool) -> list[ManifestEntry]:
-    """The entries of a manifest, with what was filled in there, or in the other lists."""
+    """The entries of a manifest, with earlier answers from the manifest or from the other lists."""
     entries = []
     for item in request.items:
         pick = item.pick

@@ -230,7 +230,7 @@ def _mask(part: Any, path: Path) -> Bools:
 
 
 def _edges(_: Pascal, path: Path, __: TaskDef) -> LabelArray:
-    """Where the Laplacian of the map of classes is not 0, thinned."""
+    """The pixels at which the Laplacian of the class map is not 0, thinned."""
     around = np.pad(_context(path), 1, mode="reflect")
     middle = around[1:-1, 1:-1]
     changes = (

@@ -31,8 +31,8 @@ class Options(Form):
 
     Args:
         one_is_positive: 8-bit files hold 0 and 1 instead of 0 and 255.
-        threshold: yes is every number of at least this, in files of any numbers; `one_is_positive`
-            has no effect then. None: other numbers than those of yes and no are refused.
+        threshold: in files of any numbers, numbers from here on are yes, smaller ones are no;
+            `one_is_positive` has no effect then. None: only the numbers of yes and no are allowed.
     """
 
     one_is_positive: bool = False

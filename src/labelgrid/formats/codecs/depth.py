@@ -51,9 +51,8 @@ class Options(Container):
             numbers; other integers are refused.
         disparity: the values grow toward the camera.
         maximum: a label with a larger valid value is refused, in metres (or the disparity's unit).
-        ignore: numbers in files, before the scale, that mean "not measured" in addition to the
-            usual ones: 0 and below, NaN, infinite, 1e10. Such as 65504 or 65535, the largest number
-            of a type.
+        ignore: numbers in files, before the scale, that mean "not measured", such as 65504 or
+            65535, the largest number of a type; in addition to 0 and below, NaN, infinite, 1e10.
     """
 
     scale: float | str | None = None
@@ -133,7 +132,7 @@ def _read(path: Path, options: Options) -> tuple[Array, float, LabelArray]:
 
 
 def read_relative(path: Path, options: Options, shift: bool) -> LabelArray | None:
-    """Read a map that is true up to a scale, or a scale and a shift, as numbers that `read` allows.
+    """Read a map, true up to a scale or a scale and a shift, as numbers that `read` allows.
 
     With a shift, all finite floating-point numbers are measured if some are below 0.
 
@@ -195,7 +194,7 @@ def _one_grey(numbers: Array, path: Path) -> Array:
 
 
 def _measured(stored: Array, value: Floats32, options: Options) -> Bools:
-    """Where stored numbers, which mean a value, are measured."""
+    """The mask of measured pixels, by the stored numbers and their values."""
     scale = options.step or MILLIMETRE
     if stored.dtype == np.uint16 and 1e-30 < scale < 1e30:  # no value is infinite, or 0 by rounding
         valid = stored > 0
@@ -210,7 +209,7 @@ def _measured(stored: Array, value: Floats32, options: Options) -> Bools:
 
 
 def _is_ignored(stored: Array, options: Options) -> Bools:
-    """Where numbers are declared as not measured; declared ones are rounded as the file's are."""
+    """The mask of numbers declared as not measured, rounded to the file's type first."""
     ignored = np.zeros(stored.shape, np.bool_)
     with np.errstate(over="ignore"):
         for number in options.ignore:

@@ -78,7 +78,7 @@ class Options(Container):
     """The meaning of a normal map's channels.
 
     Args:
-        axes: where the file's three axes point, each to another of right or left, up or down, and
+        axes: the directions of the file's three axes, in any order: right or left, up or down,
             toward or away from the camera (a key of `AXES`); the default is labelgrid's own
             convention.
     """

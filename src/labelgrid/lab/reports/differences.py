@@ -110,7 +110,7 @@ def mean_differences(
 def _seed_differences(
     run: RunResult, reference_run: RunResult, value_of: SeedValueGetter, x_of: ValueGetter
 ) -> dict[int, tuple[float, float, float]]:
-    """By round, a seed's x and difference, and the difference to the value of the next round.
+    """A seed's x and difference, and the difference to the value of the next round, by round.
 
     Values of x outside either curve are left out.
     """

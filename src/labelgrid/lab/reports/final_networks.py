@@ -104,9 +104,9 @@ def last_round_ending(results: PointResults) -> Ending:
 def equal_cost_ending(results: PointResults) -> Ending:
     """The metrics of each seed at the largest cost that all finished runs reach.
 
-    They are linear between rounds. Left out are runs of a single network with fewer tasks (they
-    have no `loss_mtl`), and runs that start above this cost. No networks if all runs of each seed
-    end at the same cost: then they are those after the last round.
+    Metrics are interpolated linearly between rounds. A run with a single network, with fewer tasks
+    (without `loss_mtl`), or with a start above the cost is left out. If all runs of a seed end at
+    the same cost, for every seed, the result has no networks: `last_round_ending` has the same.
     """
     networks: dict[str, dict[int, Measurement]] = {name: {} for name in results.strategies}
     next_networks: dict[str, dict[int, Measurement]] = {name: {} for name in results.strategies}

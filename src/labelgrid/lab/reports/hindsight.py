@@ -57,7 +57,7 @@ def best_by_round(results: PointResults, arms: Sequence[str]) -> list[BestArm]:
 
 
 def _networks_after(results: PointResults, arm: str, bought: int) -> dict[int, Measurement]:
-    """By seed, the networks of an arm after a number of rounds.
+    """The networks of an arm after a number of rounds, by seed.
 
     Those without a finite loss are left out.
     """

@@ -98,7 +98,7 @@ class PointResults:
 
     @property
     def finished_by_seed(self) -> dict[int, dict[str, RunResult]]:
-        """By seed, the finished runs of each strategy."""
+        """The finished runs of each strategy, by seed."""
         by_seed: dict[int, dict[str, RunResult]] = {}
         for name in self.strategies:
             for seed, run in self.finished(name).items():
@@ -107,7 +107,7 @@ class PointResults:
 
     @property
     def full(self) -> dict[int, Measurement]:
-        """By seed, the metrics of the network that was trained on every label."""
+        """The metrics of the network trained on every label, by seed."""
         by_seed = {}
         for run in self.runs:
             if run.kind == "full" and run.measured:
@@ -115,9 +115,9 @@ class PointResults:
         return by_seed
 
     def single_task(self, name: str) -> Mapping[int, Measurement]:
-        """By seed, the networks of one task each with a strategy's initial labels.
+        """The metrics of single-task networks trained on a strategy's initial labels, by seed.
 
-        For the name "full": those with every label.
+        The name "full" stands for the networks trained on every label.
         """
         return self.single.get(self.single_of.get(name, ""), {})
 

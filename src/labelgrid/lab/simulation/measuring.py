@@ -63,7 +63,7 @@ class Question:
 
 @dataclass(frozen=True)
 class CellMetrics:
-    """What was measured: the metrics by task, and each task's headline metric."""
+    """The metrics by task, and each task's headline metric."""
 
     question: Question
     evaluation: Evaluation

@@ -19,7 +19,7 @@ OWN = re.compile(r"(?!labelgrid[.:])[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 def digests(values: Any) -> dict[str, str]:
-    """Digest the source of each plug-in from outside this package that JSON values name.
+    """Digest the source of each plug-in from outside labelgrid that JSON values name.
 
     They name it as "package.module:object", or as an installed package does. The source is the
     module's file and the modules of the same package that it imports, directly or indirectly.
@@ -77,7 +77,7 @@ def _words(values: Any) -> Iterator[str]:
 
 
 def _sources(module: str) -> dict[str, Path]:
-    """By name, the files of a module and of the imported modules of the same package."""
+    """The files of a module and of the imported modules of the same package, by name."""
     package = module.split(".")[0]
     files = {}
     waiting = [module]

@@ -83,7 +83,7 @@ class Run:
         return f"{key}-{ending}"
 
     def start(self, study: Study) -> "Run":
-        """The start that the run continues."""
+        """The run that trained the initial network of the run."""
         arm = study.start_of(self.arm)
         return Run(
             kind="start",

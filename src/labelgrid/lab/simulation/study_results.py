@@ -36,7 +36,7 @@ class Outcome:
     Args:
         strategy: the run's name: its arm's, or its kind's.
         labels: the labels of all tasks that the network was trained on.
-        task_labels: those of the metric's task.
+        task_labels: the labels of the metric's task.
         cost: the cost of the labels so far, with those of the val split.
         point: the run's values of recipe keys, `train.steps=500, …`.
     """

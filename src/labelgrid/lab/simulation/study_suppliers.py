@@ -117,7 +117,7 @@ class SupplierReader:
     Args:
         supplier: the supplier.
         dataset: the data set with the images.
-        tasks: those of which labels are read.
+        tasks: the tasks of which labels are read.
         declared: how files are read.
         whole: the images whose labels keep the image's extension.
     """

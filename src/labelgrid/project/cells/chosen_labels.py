@@ -20,8 +20,8 @@ class ChosenLabels:
     """The training labels chosen by a strategy or by its control.
 
     Args:
-        picks: those that a strategy picked, and the strategy's name.
-        control: those that were drawn at random as a control.
+        picks: the labels that a strategy picked, and the strategy's name.
+        control: the labels drawn at random as a control.
     """
 
     picks: Mapping[Cell, str]
@@ -77,7 +77,7 @@ def equal_counts(one: Collection[Cell], other: Collection[Cell]) -> dict[str, in
 
 
 def draw_equal(cells: Collection[Cell], counts: Mapping[str, int], seed: int) -> list[Cell]:
-    """Draw so many labels of each task, whatever the order of the labels.
+    """Draw `counts` labels of each task, whatever the order of the labels.
 
     Example:
         >>> cells = [Cell("a", "depth"), Cell("b", "depth"), Cell("a", "edges")]

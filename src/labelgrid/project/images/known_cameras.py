@@ -15,7 +15,7 @@ from labelgrid.project.settings import Oracle
 
 
 def camera_step(project: ProjectFolder) -> str:
-    """What to do about the unknown cameras of a project."""
+    """The next step for the unknown cameras of a project."""
     if project.settings.oracle:
         return dataset_camera_step(project.settings.oracle)
     return (
@@ -26,7 +26,7 @@ def camera_step(project: ProjectFolder) -> str:
 
 
 def dataset_camera_step(oracle: Oracle) -> str:
-    """What to do about the unknown cameras of a data set."""
+    """The next step for the unknown cameras of a data set."""
     return (
         "Write `field_of_view = 66.0`, the degrees across each image's width, into "
         f"{oracle.root}/{CAMERAS}, which the layout `folder` reads (docs/labels.md#cameras); give "

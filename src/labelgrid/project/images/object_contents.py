@@ -28,7 +28,7 @@ Check = Callable[[str, Path], tuple[int, int, str] | Fault]
 
 
 class ObjectContent(NamedTuple):
-    """What the object of an image contains."""
+    """The content of an image's object."""
 
     image_id: str
     content: Content
@@ -54,7 +54,14 @@ def read_objects(
     addresses = {image_id: above.below(image_id) for image_id in image_ids}
     stamps = stamps or listed_stamps(addresses.values())[0]
     memory = _Memory()
-    read = partial(_read, stamps, known_contents(stamps), check, again, memory)
+    read = partial(
+        _read,
+        stamps=stamps,
+        contents=known_contents(stamps),
+        check=check,
+        again=again,
+        memory=memory,
+    )
     try:
         yield from each_in_threads(read, addresses.items())
     finally:
@@ -83,12 +90,13 @@ class _Memory:
 
 
 def _read(
+    item: tuple[str, Address],
+    *,
     stamps: Mapping[Address, Stamp],
     contents: Mapping[Address, Content],
     check: Check,
     again: bool,
     memory: _Memory,
-    item: tuple[str, Address],
 ) -> ObjectContent | Fault:
     image_id, address = item
     try:

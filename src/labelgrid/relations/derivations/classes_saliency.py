@@ -35,13 +35,13 @@ SHARES = (0.5, 0.25, 0.1, 0.75, 0.9)
 
 @dataclass(frozen=True)
 class Options:
-    """What is salient.
+    """The salient classes.
 
     Args:
-        classes: the classes whose pixels are salient; where there are some, those of all others are
-            not.
-        others: the classes whose pixels are not salient, such as a background; if given, all other
-            classes are salient, and `classes` is ignored.
+        classes: the classes whose pixels are salient. In an image with such pixels, all further
+            labelled pixels are not salient; an image without gets no label.
+        others: instead of `classes`, the classes whose pixels are not salient, such as a
+            background; all further classes are salient.
     """
 
     classes: tuple[str, ...] = ("person",)

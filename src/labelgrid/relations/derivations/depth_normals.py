@@ -54,7 +54,7 @@ class Options:
     """The window of the fit, and what is too unsure.
 
     Args:
-        radius: the window reaches so many pixels to each side; larger for coarse steps of depth.
+        radius: the pixels of the window to each side; larger for coarse steps of depth.
         least: the least share of the window's pixels with a valid depth.
         residual: the largest residual of the fit, in degrees: the slope that the root mean square
             of the residuals would make over the radius; at least that of rounding, if depths are

@@ -1,7 +1,7 @@
 """Derives depth from the disparity of two cameras: focal length times baseline over disparity.
 
-Disparities are in pixels of the image, depths in metres. `relate` finds the baseline on true labels
-of both.
+Disparities are in pixels of the image, depths in metres. `relate` finds the baseline from images
+with true labels of both tasks.
 """
 
 from collections.abc import Sequence

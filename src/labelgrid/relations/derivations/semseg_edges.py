@@ -42,8 +42,8 @@ class Options:
     """The gaps that are filled, and the side of a border where edges are.
 
     Args:
-        reach: gaps are filled up to so many pixels from the labelled ones, so those of at most
-            twice this width are closed.
+        reach: the pixels to fill from each side of a gap; gaps of at most twice this width are
+            closed.
         side: the pixels beside a border that the task's labels mark: `"both"`; `"first"`, those
             left of it or above; `"second"`, those right of it or below; `"either"`, an unknown one
             of both: the pixels of the class that comes first in the list are edges, and the pixels
@@ -99,7 +99,7 @@ def _wide_gaps(deep: Mask, labelled: Mask, reach: int) -> Mask:
 
 
 def _grow(mask: Mask, pixels: int) -> Mask:
-    """The pixels of a mask, and those at most so many rows and columns away."""
+    """The mask, grown by a number of pixels to all sides."""
     square = np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)
     return cv2.dilate(mask.astype(np.uint8), square) > 0
 

@@ -28,7 +28,7 @@ SHARES = (0.99, 0.9, 0.5)
 
 @dataclass(frozen=True)
 class Options:
-    """What has parts.
+    """The classes with parts.
 
     Args:
         classes: the classes, of the labels that are read, whose pixels have parts.

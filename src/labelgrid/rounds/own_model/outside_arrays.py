@@ -17,9 +17,9 @@ FROM_ONE = 0.02
 
 
 def shapes_of(arrays: Arrays) -> dict[str, tuple[int, ...]]:
-    """By the name of each array, what all files must have in common.
+    """The number of passes, or the length of the features, by the name of the array.
 
-    That is the number of passes, or the length of the features.
+    All files must have the same.
     """
     shapes = {}
     for name, array in arrays.items():

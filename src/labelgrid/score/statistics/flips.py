@@ -105,5 +105,5 @@ class Flips(Statistic):
 
 
 def build(seed: int, options: Options) -> Flips:
-    """Build the consistency under mirroring."""
+    """Build the statistic of consistency under mirroring."""
     return Flips(options)

@@ -22,7 +22,7 @@ from labelgrid.select.strategy import PoolView
 
 @dataclass(frozen=True)
 class Options:
-    """What is picked.
+    """The unit of picks.
 
     Args:
         unit: whole `"images"`, as in both papers, or single `"cells"` (ours; it needs a module per

@@ -1,7 +1,7 @@
-"""Runs a model in an ONNX file, which a TOML file beside it describes.
+"""Runs a model in an ONNX file, described by a TOML file beside the model.
 
-It runs in a process of its own, with bounds on memory and time; see the page on ONNX models. Needs
-the packages onnx and onnxruntime.
+The model runs in a separate process, with bounds on memory and time; see the page on ONNX models.
+Needs the packages onnx and onnxruntime.
 """
 
 import io
@@ -40,7 +40,7 @@ NO_NUMBER = "no number of its output is finite"
 
 @dataclass(frozen=True)
 class Options:
-    """How a model is run, and what its description leaves out.
+    """The limits of a model, and values missing in its description.
 
     Args:
         up_to: what depth is true up to: nothing, scale or scale-shift; None: as described.
@@ -73,7 +73,7 @@ class OutputPlan:
         return form
 
     def setup(self) -> Values:
-        """What the model's process is told of it."""
+        """The output for the setup of the model's process."""
         output = self.output
         return {
             "name": output.name,
@@ -268,7 +268,7 @@ class _Run:
     """Reads images for a model.
 
     Attributes:
-        sent: those that were read, whose labels are not written yet.
+        sent: the images that were read, whose labels are not written yet.
         faults: why images have no label.
     """
 
@@ -279,7 +279,7 @@ class _Run:
     faults: dict[str, str] = field(default_factory=dict)
 
     def pixels(self) -> Iterator[tuple[Bytes, Size]]:
-        """Yield the pixels of each image that can be read, and its size at the input."""
+        """Yield the pixels of each readable image, and the size at the input."""
         for image_id in self.images.images():
             try:
                 pixels = self.images.image(image_id)
@@ -293,7 +293,7 @@ class _Run:
 
 
 def _plain(outputs: Mapping[str, ModelOutput]) -> Values:
-    """What of outputs a label depends on."""
+    """The properties of outputs that labels depend on."""
     return {
         task: asdict(replace(output, meaning="", restore="")) for task, output in outputs.items()
     }
@@ -315,7 +315,7 @@ def build(model: Path, tasks: TaskDefs, chosen: Texts, options: Options) -> Onnx
 
 
 def _planned(model: ModelFile, tasks: TaskDefs, chosen: Texts, where: Path) -> Iterator[OutputPlan]:
-    """The outputs that tasks were given, or that are of tasks by their names."""
+    """The outputs that tasks were given, else the outputs with names of tasks."""
     outputs = {output.name: output for output in model.output}
     for task, name in chosen.items():
         if task not in tasks or name not in outputs:

@@ -1,6 +1,6 @@
-"""Predicts with another project: its tasks of the same name and kind, its classes by their names.
+"""Predicts with another project: tasks of the same name and kind, classes of the same name.
 
-The other project's `labelgrid predict` runs as a process, and what it wrote is read.
+The other project's `labelgrid predict` runs as a process; then the predictions are read.
 """
 
 import subprocess
@@ -133,7 +133,7 @@ class ProjectMaker:
     def _take(
         self, predicted: Path, image_id: str, *, whole: Collection[str], place: LabelPlace
     ) -> str:
-        """Write the labels that an image's predictions are; returns why one is not."""
+        """Write an image's predictions as labels; returns the fault if a prediction is no label."""
         for name, task in self.tasks.items():
             other = self.others[name]
             file = label_name(image_id, other.codec.EXTENSIONS[0], image_id in whole)

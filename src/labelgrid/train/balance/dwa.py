@@ -38,7 +38,7 @@ class DynamicWeightAverage(WeightedBalancer):
         sums: the sums of the current epoch's losses, [t].
         counts: the counts of the current epoch's labels, [t].
         last: the mean losses of the last epoch, [t]; 0 if there is none.
-        before: those of the epoch before, [t].
+        before: the mean losses of the epoch before, [t].
         epoch: the number of the current epoch.
     """
 

@@ -60,7 +60,7 @@ class Judge(nn.Sequential):
 
 
 class Discriminator(JointTerm):
-    """The cross entropy of a discriminator that tells two maps of one image from maps of two.
+    """The cross entropy of a discriminator of pairs: maps of the same image, or of two images.
 
     Source: MTPSL section 3.2, "Alternative loss and regularization strategies": a convolutional
     network predicts the kind of pair, and is optimised in turn with the network and the mapping.

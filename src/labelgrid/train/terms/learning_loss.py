@@ -22,11 +22,11 @@ from labelgrid.train.term_options import Share, Weight, Width
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The module (Yoo & Kweon 2019), and the predicted losses.
+    """The loss-prediction module (Yoo & Kweon 2019), and the predicted losses.
 
     Args:
-        predict: the loss of each of the `"tasks"`, by a module of its own (TCD's LL4AL); or the
-            summed loss of the `"image"`, from the encoder's maps (PartAL's LLoss).
+        predict: `"tasks"`: the loss of each task, by a separate module (TCD's LL4AL); `"image"`:
+            the summed loss of the image, from the encoder's maps (PartAL's LLoss).
         width: outputs of each hidden layer.
         margin: the margin by which the predictions of a pair should differ.
         weight: the weight of the ranking loss.
@@ -107,7 +107,7 @@ class LearningLoss(Term):
         With `predict = "image"`, all tasks have the image's.
 
         Args:
-            features: the encoder's.
+            features: the encoder's maps.
             task_features: returns the tasks' features of the same images; not called where they are
                 not needed.
         """

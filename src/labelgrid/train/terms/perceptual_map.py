@@ -82,7 +82,7 @@ class PerceptualMap(CrossMapTerm):
     def loss(self, step: Step) -> Tensors:
         """Compute the distance [b], 0 for images without a label.
 
-        The direct losses are there, too, if the mappings learn jointly with the network.
+        If the mappings learn jointly with the network, the direct losses are returned, too.
         """
         options = self.options
         pairs = labelled_sources(targets_present(step.batch.targets, self.names), self.allowed)

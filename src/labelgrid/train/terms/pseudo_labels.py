@@ -195,8 +195,8 @@ def soft_label(task: Task, definition: TaskDef, raws: Sequence[Tensor], frame: F
     """Make a cell's pseudo-label with a confidence in 0..1.
 
     Args:
-        task: the cell's.
-        definition: the task's.
+        task: the task of the cell.
+        definition: the definition of the task.
         raws: the outputs [c, h', w'] for the image; for tasks that predict values also those
             without known labels, and for the mirror image.
         frame: the frame of the image.

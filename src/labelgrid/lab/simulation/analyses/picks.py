@@ -29,7 +29,7 @@ from labelgrid.project.records import read_fit
 
 @dataclass(frozen=True)
 class Options:
-    """What the picked cells are compared with.
+    """The sample to compare the picked cells with.
 
     Args:
         sample: the most images of the pool that are measured, drawn by seed and image id; 0: all.
