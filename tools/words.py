@@ -79,7 +79,7 @@ MOST_UNCLEAR = 22
 #: A docstring of one line with at most so many words beside those of the name repeats the name.
 ADDED = 2
 #: The most riddles, in percent of all docstrings.
-MOST_RIDDLES = 3.0
+MOST_RIDDLES = 0.5
 #: The most functions with a docstring, in percent.
 MOST_DESCRIBED = 72.0
 #: The most private functions whose docstring repeats the name, in percent of the private ones.
