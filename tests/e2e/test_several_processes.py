@@ -108,6 +108,27 @@ def test_a_killed_process_ends_the_other_and_the_same_command_resumes(
     assert digest(folder) == digest(twin)
 
 
+def test_a_lost_encoder_is_written_again_before_the_others_read_it(
+    imported: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "flat"
+    shutil.copytree(imported, folder)
+    frozen = ["--set", "backbone.train=frozen"]
+    with started("fit", folder, *FIT, *frozen) as running:
+        wait_for_epoch(folder, running)
+        os.kill(children(running.pid)[1], signal.SIGKILL)
+        ended(running)
+    (lost,) = (folder / "encoders").iterdir()
+    lost.unlink()
+    with started("fit", folder, *FIT, *frozen) as again:
+        code, said = ended(again)
+    assert code == 0 and "Resuming after epoch" in said, said
+    record = json.loads((folder / "rounds/0002/fit.json").read_text())
+    kept = load(folder / "rounds/0002/fit/last.ckpt", folder / "encoders")
+    assert (record["model"], record["encoder"]) == (kept.digest, lost.stem)
+    assert kept.processes == 2 and [*(folder / "encoders").iterdir()] == [lost]
+
+
 def test_ctrl_c_stops_all_and_is_told_once(imported: Path, tmp_path: Path) -> None:
     folder = tmp_path / "flat"
     shutil.copytree(imported, folder)

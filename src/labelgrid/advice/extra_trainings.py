@@ -13,7 +13,7 @@ from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.filled_labels import FilledLabels
 from labelgrid.rounds.fit import Splits, identity_of, plan_of
 from labelgrid.rounds.models import new_network
-from labelgrid.train.checkpoint import load, same_training
+from labelgrid.train.checkpoint import load, read_identity, same_training
 from labelgrid.train.loop import fit as train
 from labelgrid.train.trained_model import TrainedModel, restore_states
 
@@ -94,9 +94,9 @@ class ExtraTraining:
         # Round 1 has no previous round, whose model may have learned from what this must not see.
         plan = plan_of(context, network, splits=self.splits, number=1)
         last = self.folder / "fit" / "last.ckpt"
-        if last.exists() and not same_training(load(last).identity, plan.identity):
+        if last.exists() and not same_training(read_identity(last), plan.identity):
             self.progress.say("The labels or the recipe changed: this training starts anew.")
             remove_folder(self.folder / "fit")
         checkpoint = train(plan, self.folder / "fit", self.progress)
-        model = restore_states(load(checkpoint), network, plan.terms)
+        model = restore_states(load(checkpoint, context.encoders), network, plan.terms)
         return replace(model, trained=plan.labelled_tasks)

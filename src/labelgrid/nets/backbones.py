@@ -109,6 +109,7 @@ class Encoder(nn.Module):
 
         self.rate = options.rate
         self.frozen = options.train == "frozen"
+        self.source = _source(options, weights)
         self.shape = f"{options.name} {options.upsample} {options.output_stride}"
         self.kept: KeptMaps | None = None
         self.keeps_in_training = False
@@ -227,6 +228,12 @@ def place_of(device: str) -> str:
         library = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
         return f"{torch.cuda.get_device_name()} cuDNN {library}"
     return f"{device} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()} threads"
+
+
+def _source(options: BackboneOptions, weights: Path | None) -> str:
+    if weights is not None:
+        return f"{options.name} with the weights of {weights}"
+    return f"{options.name} with {'pretrained' if options.pretrained else 'random'} weights"
 
 
 def _forget(encoder: nn.Module, _: object) -> None:

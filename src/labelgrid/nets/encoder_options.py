@@ -36,7 +36,7 @@ class BackboneOptions:
             used by others.
         train: what a training changes: the `"full"` encoder; or, if `"frozen"`, only layers beside
             timm's module, which keeps its weights and statistics. A frozen module's maps are
-            rounded to half precision.
+            rounded to half precision; checkpoints leave it to the project's folder `encoders`.
         rate: the learning rate of timm's module, times that of all other layers; has no effect on
             a frozen one.
         kept: GiB up to which a process keeps maps of a frozen module in the project's folder

@@ -84,10 +84,12 @@ class WithGivenPart(Protocol):
     Attributes:
         rate: the learning rate of the part, times that of all other layers.
         frozen: whether the part stays as it is.
+        source: where its weights are from, for messages.
     """
 
     rate: float
     frozen: bool
+    source: str
 
     @property
     def given(self) -> nn.Module:

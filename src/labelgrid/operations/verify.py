@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from labelgrid.annotate.answers import Fault
-from labelgrid.basics.errors import ImageError, LabelError, ProjectError, command
+from labelgrid.basics.errors import ImageError, LabelError, ModelError, ProjectError, command
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.shown import Shown
 from labelgrid.basics.words import count_text
@@ -21,9 +22,11 @@ from labelgrid.images.reading import changed_image_error, check_image
 from labelgrid.ledger.grid import ImageRow, State
 from labelgrid.ledger.place import FILE
 from labelgrid.ledger.store import CellRow
+from labelgrid.nets.encoder_files import read_encoder
 from labelgrid.operations.unknown_splits import splitless_faults
-from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.folder import ENCODERS, ProjectFolder
 from labelgrid.project.known_labels import ProjectLabels
+from labelgrid.project.records import read_fit, read_members
 from labelgrid.project.stored_labels import check_stored_label
 from labelgrid.project.suppliers import confidence_files, supplied_rows
 from labelgrid.tasks.task import TaskDef
@@ -53,6 +56,8 @@ class Verified(Shown):
 
 def verify(project: ProjectFolder, progress: Progress) -> Verified:
     """Read every image and every label of a project completely; nothing is changed.
+
+    So are frozen encoders that checkpoints need.
 
     Raises:
         ProjectError: the project is a run of a simulation, whose images and labels belong to its
@@ -91,6 +96,7 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
     for cell in project.store.differing_cells():
         faults.append(Fault(ledger, fault, "It is damaged; restore a copy.", cell))
     faults += splitless_faults(project)
+    faults += _encoder_faults(project)
     labels = ProjectLabels(project)
     return Verified(
         images=len(rows),
@@ -138,6 +144,33 @@ def _image_fault(project: ProjectFolder, row: ImageRow) -> Fault | None:
 def _fault_of(project: ProjectFolder, image_id: str, error: ImageError) -> Fault:
     remove = f"`{command('remove', project.folder, image_id)}` takes it out of the project."
     return Fault(image_id, error.what, f"{error.next_step} {remove}")
+
+
+def _encoder_faults(project: ProjectFolder) -> list[Fault]:
+    """The faults of the frozen encoders that the checkpoints of rounds need."""
+    sources: dict[str, str] = {}
+    faults = []
+    for path in sorted(project.folder.glob("rounds/*/fit.json")):
+        try:
+            sources |= _needed_encoders(path.parent)
+        except ProjectError as error:
+            faults.append(Fault(str(path), error.what, error.next_step))
+    for key, source in sources.items():
+        try:
+            read_encoder(project.encoders, key, source)
+        except ModelError as error:
+            faults.append(Fault(f"{ENCODERS}/{key}.safetensors", error.what, error.next_step))
+    return faults
+
+
+def _needed_encoders(folder: Path) -> dict[str, str]:
+    """The hashes of the frozen encoders that a round's checkpoints need, and what they are."""
+    fit = read_fit(folder)
+    if fit is None:
+        return {}
+    keys = [fit.encoder, *(member.encoder for member in read_members(folder).values())]
+    name = fit.recipe.get("backbone", {}).get("name")
+    return {key: f"{name} of round {fit.round}" for key in keys if key}
 
 
 def _label_fault(

@@ -33,6 +33,8 @@ SUPPLIED = "supplied"
 STUDY = "study.json"
 #: The cameras of the images; `labelgrid.data.cameras` reads them.
 CAMERAS = "camera.toml"
+#: The folder of the frozen encoders that checkpoints need, beside that of their maps.
+ENCODERS = "encoders"
 #: The images that the last command with --leave-out could not read.
 LEFT_OUT = "left-out.txt"
 #: In an existing folder while `init` moves a project's files into it.
@@ -227,6 +229,11 @@ class ProjectFolder:
         """The folder of the maps of frozen encoders."""
         return self.folder / self.settings.features
 
+    @property
+    def encoders(self) -> Path:
+        """The folder of the frozen encoders that checkpoints need."""
+        return self.features.with_name(ENCODERS)
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Lock the project for fit, score or query: one process at a time.
@@ -256,8 +263,8 @@ class ProjectFolder:
         for entry in os.scandir(self.folder):
             if entry.is_dir(follow_symlinks=False):
                 remove_abandoned(Path(entry))
-        if self.features.is_dir():
-            remove_abandoned(self.features)
+        for shared in (self.features, self.encoders):
+            remove_abandoned(shared)
         newest = self.round_number
         for number in (newest - 1, newest):
             remove_abandoned(self.round_folder(number), deep=True)

@@ -56,6 +56,7 @@ class Fit(Shown):
         changes: the overrides of the recipe that were given for this training alone.
         event: the ledger's newest event when the labels were read; None: unknown, in records of
             older versions.
+        encoder: the hash of the frozen encoder that the checkpoint leaves out; "": it is whole.
     """
 
     round: int
@@ -74,6 +75,7 @@ class Fit(Shown):
     derived: Mapping[str, float] = field(default_factory=dict)
     changes: Mapping[str, Any] = field(default_factory=dict)
     event: int | None = None
+    encoder: str = ""
 
     @property
     def predicts(self) -> bool:
@@ -104,10 +106,12 @@ class MemberRecord:
     Args:
         checkpoint: the file that counts, relative to the project folder.
         model: its digest.
+        encoder: as of `Fit`.
     """
 
     checkpoint: str
     model: str
+    encoder: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,8 +55,8 @@ class Settings:
         names: what tools' names of classes mean in imports: a class of a task, or "ignore".
         rest: the class of pixels that no region covers, by task and labelling tool.
         ledger: the URL of the ledger's database, without a password; empty: `labelgrid.db`.
-        features: the folder of the maps of frozen encoders, from the project's folder; runs of a
-            study share one.
+        features: the folder of the maps of frozen encoders, from the project's folder, with
+            `encoders` beside it; runs of a study share both.
     """
 
     recipe: str = RECIPE

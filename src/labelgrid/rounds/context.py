@@ -78,6 +78,7 @@ class ModelContext:
         tasks: the tasks with the recipe's losses, by name.
         seed: the seed of the project, or of a training.
         features: the folder of the maps of frozen encoders; None: maps are not kept.
+        encoders: the folder of frozen encoders; None: checkpoints hold them.
     """
 
     recipe: Recipe
@@ -85,6 +86,7 @@ class ModelContext:
     tasks: dict[str, Task]
     seed: int
     features: Path | None = None
+    encoders: Path | None = None
 
     @classmethod
     def of_training(
@@ -92,12 +94,19 @@ class ModelContext:
         recipe: Recipe,
         definitions: dict[str, TaskDef],
         seed: int,
+        *,
+        encoders: Path,
         features: Path | None = None,
     ) -> "ModelContext":
         """The context of a training, whose recipe may name losses of tasks that were dropped."""
         tasks = tasks_of(recipe, definitions)
         return cls(
-            recipe=recipe, definitions=definitions, tasks=tasks, seed=seed, features=features
+            recipe=recipe,
+            definitions=definitions,
+            tasks=tasks,
+            seed=seed,
+            features=features,
+            encoders=encoders,
         )
 
 
@@ -169,6 +178,7 @@ def context_for_recipe(project: ProjectFolder, recipe: Recipe) -> RoundContext:
         source=source_of(project),
         seed=project.settings.seed,
         features=project.features,
+        encoders=project.encoders,
     )
 
 

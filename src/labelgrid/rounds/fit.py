@@ -35,7 +35,7 @@ from labelgrid.rounds.models import (
 )
 from labelgrid.rounds.round_scores import check_expected_options, lacking_term, strategy_of
 from labelgrid.suppliers.supplied import supplied_identity
-from labelgrid.train.checkpoint import load, same_training
+from labelgrid.train.checkpoint import load, read_identity, same_training
 from labelgrid.train.division import refuse_undivided
 from labelgrid.train.group import ALONE, TrainingGroup
 from labelgrid.train.loop import fit as train
@@ -142,6 +142,7 @@ def plan_of(
         derived={image_id: frozenset(tasks) for image_id, tasks in fillers.items()},
         relations=declared_relations(recipe.relations, context.definitions),
         continued=bool(start),
+        encoders=context.encoders,
     )
 
 
@@ -230,7 +231,8 @@ def fit(
             f"No label of '{task}' yet: it has no supervised loss, and its cells no scores."
         )
     checkpoint = train(plan, project.round_folder(number) / "fit", progress, group)
-    model = restore_states(load(checkpoint), network, plan.terms)
+    saved = load(checkpoint, project.encoders)
+    model = restore_states(saved, network, plan.terms)
     learned = set(plan.train)
     labels = Counter(cell.task for cell in context.source.labels if cell.image_id in learned)
     record = Fit(
@@ -249,6 +251,7 @@ def fit(
         derived=filled.worth(),
         changes=changes or {},
         event=event,
+        encoder=saved.encoder.get("hash", ""),
     )
     record_model(project, record)
     try:
@@ -312,8 +315,13 @@ def _whole_plan(
     if not context.recipe.train.restart:
         previous = newest_fit(project.folder, before=number, outside=False)
     if previous:
-        checkpoint = project.inside(previous.checkpoint)
-        load_previous_weights(checkpoint, f"round {previous.round}", network, progress)
+        load_previous_weights(
+            project.inside(previous.checkpoint),
+            f"round {previous.round}",
+            network,
+            encoders=project.encoders,
+            progress=progress,
+        )
         start = previous.model
     return plan_of(context, network, start=start, splits=splits, number=number)
 
@@ -362,7 +370,7 @@ def _remove_outdated_fit(folder: Path, identity: str, progress: Progress) -> Non
     `fit` stays: without a record, it stops a query until the new training has finished.
     """
     last = folder / "fit" / "last.ckpt"
-    if last.exists() and not same_training(load(last).identity, identity):
+    if last.exists() and not same_training(read_identity(last), identity):
         progress.say(
             "The recipe, the tasks or the labels changed since this round's last fit: restarting "
             "the training. What it had trained is removed."

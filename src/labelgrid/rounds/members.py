@@ -16,7 +16,7 @@ from labelgrid.recipes.recipe import Recipe
 from labelgrid.rounds.context import RoundContext, context_for_recipe, training_context
 from labelgrid.rounds.fit import plan_of, splits_for_training
 from labelgrid.rounds.models import load_previous_weights, member_seed, new_network, restore_member
-from labelgrid.train.checkpoint import load, same_training
+from labelgrid.train.checkpoint import load, read_identity, same_training
 from labelgrid.train.loop import fit as train
 from labelgrid.train.plan import Plan
 from labelgrid.train.trained_model import TrainedModel
@@ -60,21 +60,26 @@ def train_member(context: RoundContext, fit: Fit, name: str, progress: Progress)
         if earlier:
             previous = read_members(project.round_folder(earlier.round)).get(name)
     if previous:
-        checkpoint = project.inside(previous.checkpoint)
-        title = f"member '{name}' of the round before"
-        load_previous_weights(checkpoint, title, network, progress)
+        load_previous_weights(
+            project.inside(previous.checkpoint),
+            f"member '{name}' of the round before",
+            network,
+            encoders=project.encoders,
+            progress=progress,
+        )
         start = previous.model
     plan = plan_of(seeded, network, start=start, splits=splits, number=fit.round)
     _check_same_labels(project, fit, plan)
     last = folder / "last.ckpt"
-    if last.exists() and not same_training(load(last).identity, plan.identity):
+    if last.exists() and not same_training(read_identity(last), plan.identity):
         progress.say(
             f"The labels changed since the training of member '{name}' started: restarting it."
         )
         remove_folder(folder)
     checkpoint = train(plan, folder, progress)
     path_in_project = checkpoint.relative_to(project.folder).as_posix()
-    record = MemberRecord(path_in_project, load(checkpoint).digest)
+    saved = load(checkpoint, project.encoders)
+    record = MemberRecord(path_in_project, saved.digest, saved.encoder.get("hash", ""))
     write_member(round_folder, name, record)
     return restore_member(fitted, project.folder, fit, name=name, record=record)
 
@@ -121,7 +126,7 @@ def member_pass(project: ProjectFolder, order: MemberOrder, folder: Path) -> Pas
 
 
 def _check_same_labels(project: ProjectFolder, fit: Fit, plan: Plan) -> None:
-    of_round = json.loads(load(project.inside(fit.checkpoint)).identity)
+    of_round = json.loads(read_identity(project.inside(fit.checkpoint)))
     of_member = json.loads(plan.identity)
     if of_round["data"] != of_member["data"]:
         raise ModelError(

@@ -28,6 +28,7 @@ from labelgrid.recipes.recipe import PluginChoice, Recipe
 from labelgrid.recipes.resolve import build_plugin, has_own_encoder
 from labelgrid.rounds.context import ModelContext, RoundContext, context_of, training_context
 from labelgrid.train.checkpoint import load
+from labelgrid.train.frozen_encoder import keep_encoder
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.term import Term
 from labelgrid.train.trained_model import OtherTasksError, TrainedModel, restore_states
@@ -218,7 +219,7 @@ def check_size(network: Network, size: Size) -> None:
 
 
 def load_previous_weights(
-    checkpoint: Path, name: str, network: Network, progress: Progress
+    checkpoint: Path, name: str, network: Network, *, encoders: Path, progress: Progress
 ) -> None:
     """Load the weights of an earlier network.
 
@@ -228,9 +229,12 @@ def load_previous_weights(
         checkpoint: the checkpoint of the earlier network.
         name: the name of the earlier network, for the message.
         network: takes the weights.
+        encoders: the folder of frozen encoders. A lost file is written again if the network has the
+            same encoder.
         progress: receives what is continued.
     """
-    old = load(checkpoint).counting
+    keep_encoder(network, encoders)
+    old = load(checkpoint, encoders).counting
     new = network.state_dict()
     matching = {}
     for key, value in old.items():
@@ -329,9 +333,10 @@ def restore_network(context: ModelContext, path: Path, digest: str, name: str) -
         name: the name of the model, for messages.
 
     Raises:
-        ModelError: the checkpoint is missing, is another one, or was trained for other tasks.
+        ModelError: the checkpoint is missing, is another one, or was trained for other tasks; or
+            its encoder's file is missing or damaged.
     """
-    checkpoint = load(path) if path.is_file() else None
+    checkpoint = load(path, context.encoders) if path.is_file() else None
     if checkpoint is None or checkpoint.digest != digest:
         raise ModelError(
             "The checkpoint is missing, or is not the one that was recorded after the training.",

@@ -208,6 +208,7 @@ class PoolScorer:
         order = ScoringOrder(
             folder=self.project.folder.absolute(),
             features=self.project.features.absolute(),
+            encoders=self.project.encoders.absolute(),
             tasks=tasks,
             recipe=self.context.recipe,
             fit=self.fit,

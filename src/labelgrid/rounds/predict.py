@@ -86,6 +86,7 @@ def predict(
     context = training_context(current, fit)
     order = PredictionOrder(
         folder=project.folder.absolute(),
+        encoders=project.encoders.absolute(),
         tasks=tuple(project.store.tasks()),
         class_lists=tuple(project.store.class_lists()),
         recipe=context.recipe,

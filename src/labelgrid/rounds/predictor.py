@@ -48,6 +48,7 @@ class PredictionOrder:
 
     Args:
         folder: the folder of the project and the checkpoint.
+        encoders: the folder of frozen encoders.
         tasks: the ledger's tasks.
         class_lists: the ledger's class lists, which give classes their colours.
         recipe: the recipe of the training.
@@ -61,6 +62,7 @@ class PredictionOrder:
     """
 
     folder: Path
+    encoders: Path
     tasks: tuple[TaskRow, ...]
     class_lists: tuple[Names, ...]
     recipe: Recipe
@@ -97,7 +99,9 @@ class PredictionOrder:
         without = derived.keys() - self.fit.tasks.keys() if self.fit.tasks else set[str]()
         return Predictor(
             order=self,
-            context=ModelContext.of_training(self.recipe, tasks, self.fit.seed),
+            context=ModelContext.of_training(
+                self.recipe, tasks, self.fit.seed, encoders=self.encoders
+            ),
             derived=derived,
             heads={name: task for name, task in tasks.items() if name not in without},
         )

@@ -42,7 +42,9 @@ def predict_shard(
     """Write the predictions of a shard's images, and return the record."""
     set_threads(THREADS)
     predictor = order.predictor()
-    context = ModelContext.of_training(order.recipe, predictor.heads, order.fit.seed)
+    context = ModelContext.of_training(
+        order.recipe, predictor.heads, order.fit.seed, encoders=order.encoders
+    )
     further = str(order.folder), list(predictor.heads)
     key = model_key(order.fit, order.recipe, order.tasks, *further)
     restore = partial(restore_trained, context, order.folder, order.fit, {})

@@ -72,6 +72,7 @@ class ScoringOrder:
     Args:
         folder: the project's, where the checkpoints are.
         features: the folder of the maps of frozen encoders.
+        encoders: the folder of frozen encoders.
         tasks: as the ledger has them.
         recipe: the recipe of the training, with the current [score].
         fit: the record of the training.
@@ -85,6 +86,7 @@ class ScoringOrder:
 
     folder: Path
     features: Path
+    encoders: Path
     tasks: tuple[TaskRow, ...]
     recipe: Recipe
     fit: Fit
@@ -100,7 +102,7 @@ class ScoringOrder:
         explaining = Explaining(build_statistics(self.explaining, self.fit.seed))
         tasks = definitions(self.tasks)
         context = ModelContext.of_training(
-            self.recipe, tasks, self.fit.seed, features=self.features
+            self.recipe, tasks, self.fit.seed, encoders=self.encoders, features=self.features
         )
         supplier_labels = None
         if images.supplied is not None:

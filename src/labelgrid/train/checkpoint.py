@@ -17,12 +17,14 @@ from labelgrid.basics.files import atomic_write, link_or_copy, open_regular
 from labelgrid.basics.processes import stops_held
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.nets.hashes import weights_hash
+from labelgrid.train.frozen_encoder import EncoderKey, put_back, take_out
 from labelgrid.train.packing import pack, unpack
 
-FORMAT = 4
-#: Formats that can be read. Format 3 kept each small tensor by itself; format 2 also kept the
-#: balancer in `parts`, and had no averaged weights and no own optimisers.
-READABLE = (2, 3, FORMAT)
+FORMAT = 5
+#: Formats that can be read. Format 4 held frozen encoders; format 3 kept each small tensor by
+#: itself; format 2 also kept the balancer in `parts`, and had no averaged weights and no own
+#: optimisers.
+READABLE = (2, 3, 4, FORMAT)
 #: The values that hold tensors.
 STATES = ("network", "optimiser", "parts", "evaluated", "balancer", "own")
 #: The types of a checkpoint's values.
@@ -32,7 +34,7 @@ TYPES: Mapping[str, type] = {
     "processes": int,
     "identity": str,
     "history": list,
-    **dict.fromkeys(("scaler", *STATES), dict),
+    **dict.fromkeys(("scaler", "encoder", *STATES), dict),
 }
 
 
@@ -56,6 +58,7 @@ class Checkpoint:
         balancer: the balancer's state.
         own: the states of the terms' own optimisers, by term and name.
         processes: the number of processes that divided the batches.
+        encoder: finds the frozen encoder that the file leaves out; empty: it holds everything.
     """
 
     epoch: int
@@ -70,6 +73,7 @@ class Checkpoint:
     balancer: Json = field(default_factory=dict)
     own: dict[str, Json] = field(default_factory=dict)
     processes: int = 1
+    encoder: EncoderKey = field(default_factory=dict)
     format: int = field(default=FORMAT)
 
     @property
@@ -79,7 +83,7 @@ class Checkpoint:
 
     @property
     def digest(self) -> str:
-        """A hash of the evaluated weights and the terms' states.
+        """A hash of the evaluated weights, with a frozen encoder's, and the terms' states.
 
         It stamps everything computed with the model.
         """
@@ -120,7 +124,8 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     Raises:
         ModelError: the file cannot be written.
     """
-    packed, joined = pack({name: getattr(checkpoint, name) for name in STATES})
+    states = {name: getattr(checkpoint, name) for name in STATES}
+    packed, joined = pack(take_out(states, checkpoint.encoder))
     # While torch writes to a file, it loses a Ctrl-C now and then.
     with stops_held(), _in_place_of(path) as partial, partial.open("wb") as file:
         torch.save({**vars(checkpoint), **packed, "joined": joined}, file)
@@ -174,13 +179,59 @@ def _handles_stop(error: BaseException) -> bool:
     return False
 
 
-def load(path: Path) -> Checkpoint:
+def load(path: Path, encoders: Path | None = None) -> Checkpoint:
     """Read a checkpoint without unpickling objects.
+
+    Args:
+        path: the checkpoint.
+        encoders: the folder of frozen encoders; None: the checkpoint holds everything.
 
     Raises:
         ModelError: the file is missing, damaged, of another format, or holds more than tensors and
-            plain values.
+            plain values; or the file of its encoder is missing or damaged.
     """
+    values = _read(path)
+    with _refused(path):
+        values = _in_newest_format(values)
+        checkpoint = Checkpoint(**put_back(values, values.get("encoder", {}), encoders))
+        _check_types(checkpoint)
+    return checkpoint
+
+
+def read_identity(path: Path) -> str:
+    """The identity in a checkpoint, whose encoder may be missing.
+
+    Raises:
+        ModelError: as `load`.
+    """
+    values = _read(path)
+    with _refused(path):
+        if not isinstance(values["identity"], str):
+            raise TypeError("identity is not of type str")
+    return values["identity"]
+
+
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (
+        AttributeError,
+        LookupError,
+        RecursionError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise ModelError(
+            f"The checkpoint does not hold what labelgrid writes: {error}.",
+            where=path,
+            next_step="Remove it and run `labelgrid fit` again.",
+        ) from error
+
+
+def _read(path: Path) -> Json:
+    """The values in a file of a readable format."""
     try:
         with open_regular(path) as file:
             # torch writes a checksum of each tensor, and does not check it.
@@ -208,23 +259,14 @@ def load(path: Path) -> Checkpoint:
             next_step="It was made by another version of labelgrid; "
             "remove it and run `labelgrid fit` again.",
         )
-    try:
-        checkpoint = Checkpoint(**_in_newest_format(dict(values)))
-        _check_types(checkpoint)
-    except (LookupError, RecursionError, RuntimeError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"The checkpoint does not hold what labelgrid writes: {error}.",
-            where=path,
-            next_step="Remove it and run `labelgrid fit` again.",
-        ) from error
-    return checkpoint
+    return dict(values)
 
 
 def _in_newest_format(values: Json) -> Json:
-    if values["format"] == FORMAT:
+    if values["format"] >= 4:
         joined = values.pop("joined")
         states = {name: values[name] for name in STATES}
-        return {**values, **unpack(states, joined)}
+        return {**values, **unpack(states, joined), "format": FORMAT}
     if values["format"] == 2:
         values["parts"] = dict(values["parts"])
         values["balancer"] = values["parts"].pop("balancer", {})

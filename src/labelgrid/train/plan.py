@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -37,6 +38,7 @@ class Plan:
             supplied.
         relations: the relations of the recipe, on or off, for terms that read them.
         continued: the network starts from trained weights.
+        encoders: the folder of frozen encoders; None: checkpoints hold them.
     """
 
     network: Network
@@ -57,6 +59,7 @@ class Plan:
     derived: Mapping[str, frozenset[str]] = field(default_factory=dict)
     relations: Sequence[BoundRelation] = ()
     continued: bool = False
+    encoders: Path | None = None
 
     @cached_property
     def _sizes(self) -> tuple[int, int, int]:

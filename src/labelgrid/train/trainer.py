@@ -24,6 +24,7 @@ from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.batch_norm import refuse_tiny_batches
 from labelgrid.train.batch_stream import BatchStream, read_epochs
 from labelgrid.train.checkpoint import Checkpoint, load, same_training
+from labelgrid.train.frozen_encoder import EncoderKey, keep_encoder
 from labelgrid.train.group import ALONE, BatchLosses, TrainingGroup
 from labelgrid.train.mixed_images import mix_images
 from labelgrid.train.objective import rescale_losses, targets_present, task_losses
@@ -77,6 +78,7 @@ class Trainer:
         self.rate = 0.0
         self.begun_by = group.size
         self.history: list[Json] = []
+        self.encoder: EncoderKey = {}
 
     def _parameter_groups(self) -> tuple[list[Json], list[tuple[float, float]]]:
         """Build the optimiser's parameter groups, with the initial rate and `halve` of each.
@@ -130,6 +132,8 @@ class Trainer:
     def resume(self, path: Path) -> bool:
         """Load the checkpoint at `path`, if there is one.
 
+        A frozen encoder is written before, since the checkpoint may need it.
+
         Returns:
             Whether there was a checkpoint.
 
@@ -137,9 +141,10 @@ class Trainer:
             TrainingError: it has another identity, or does not fit the modules.
             ModelError: it cannot be read.
         """
+        self._keep_encoder()
         if not path.exists():
             return False
-        checkpoint = load(path)
+        checkpoint = load(path, self.plan.encoders)
         if not same_training(checkpoint.identity, self.plan.identity):
             raise TrainingError(
                 "The checkpoint belongs to another recipe, other tasks or other labels.",
@@ -175,7 +180,13 @@ class Trainer:
         self.step = checkpoint.step
         self.history = checkpoint.history
         self.begun_by = checkpoint.processes
+        self._keep_encoder()  # an older checkpoint may have held another
         return True
+
+    def _keep_encoder(self) -> None:
+        if self.group.is_first:
+            self.encoder = keep_encoder(self.network, self.plan.encoders)
+        self.group.tell()  # the file is there
 
     def checkpoint(self) -> Checkpoint:
         """Return the complete state of the training."""
@@ -192,6 +203,7 @@ class Trainer:
             balancer=self.plan.balancer.state_dict(),
             own=self.terms.own.state(),
             processes=self.group.size,
+            encoder=self.encoder,
         )
 
     def prepare(self, folder: Path, progress: Progress, *, resumed: bool) -> None:

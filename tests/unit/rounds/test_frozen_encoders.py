@@ -1,23 +1,36 @@
-"""Frozen encoders in a project: maps are computed once, and no result depends on what is kept."""
+"""Frozen encoders in a project: each lies once beside the checkpoints, and its maps are computed once."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from labelgrid.advice.round_times import round_times
-from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.errors import ModelError, RecipeError
 from labelgrid.basics.progress import Silent
+from labelgrid.executors.places.processes import Processes
+from labelgrid.executors.workplace import Workplace
 from labelgrid.exporting.export_model import export_model
+from labelgrid.lab.simulation.campaign import copy_run
 from labelgrid.nets.backbones import Encoder
-from labelgrid.project.folder import ProjectFolder
-from labelgrid.rounds import fit, score
+from labelgrid.operations.verify import verify
+from labelgrid.project.folder import SETTINGS, ProjectFolder
+from labelgrid.project.records import Fit, newest_fit, read_members, write_fit
+from labelgrid.project.settings import SHARED_FEATURES, settings_text
+from labelgrid.rounds import fit, predict, query, score
+from labelgrid.rounds.context import context_of
+from labelgrid.rounds.members import train_member
+from labelgrid.rounds.models import restore, restore_model
+from labelgrid.rounds.shard_predictor import PRELOADED
+from labelgrid.select.strategy import Budget
+from labelgrid.train.checkpoint import load, save
 from tests.projects import Said
-from tests.rounds import QUICK, copied, fit_killed, labelled
+from tests.rounds import QUICK, Killed, Killing, copied, fit_killed, labelled
 
 FROZEN = {"train": "frozen", "pretrained": False, "name": "test_efficientnet"}
 
@@ -107,3 +120,267 @@ def test_forecasts_and_exports_keep_no_maps(made: ProjectFolder, tmp_path: Path)
         round_times(project, Silent(), own_recipe=True)
         export_model(project, tmp_path / "model.onnx", [], Silent())
         assert sorted(project.features.rglob("*")) == before
+
+
+def kill(*_: Any, **__: Any) -> None:
+    raise Killed
+
+
+def as_before(path: Path, encoders: Path) -> None:
+    """Make a checkpoint one of format 4, which held the encoder."""
+    save(replace(load(path, encoders), encoder={}), path)
+    values = torch.load(path, weights_only=True)
+    del values["encoder"]
+    torch.save({**values, "format": 4}, path)
+
+
+def predicted(project: ProjectFolder, done: Fit, images: int = 2) -> list[torch.Tensor]:
+    """What a round's network predicts for images of noise."""
+    network = restore(project, done)[1].network
+    with torch.inference_mode():
+        final = network(torch.rand(images, 3, 64, 96, generator=torch.manual_seed(0))).final
+    return [final[name] for name in sorted(final)]
+
+
+def encoder_of(project: ProjectFolder) -> Path:
+    """The file of the project's only encoder."""
+    (path,) = project.encoders.iterdir()
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(
+    made: ProjectFolder, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ProjectFolder]:
+    with copied(made, tmp_path_factory.mktemp("trained") / "flat") as project:
+        project.settings = replace(project.settings, changes=changes())
+        write_settings(project)
+        fit.fit(project, Silent())
+        yield project
+
+
+def write_settings(project: ProjectFolder) -> None:
+    (project.folder / SETTINGS).write_text(settings_text(project.settings))
+
+
+def test_a_model_is_bitwise_the_one_whose_checkpoint_holds_the_encoder(
+    trained: ProjectFolder, tmp_path: Path
+) -> None:
+    with copied(trained, tmp_path / "flat") as project:
+        done = newest_fit(project.folder)
+        assert done
+        path = project.inside(done.checkpoint)
+        small = path.stat().st_size
+        assert load(path, project.encoders).digest == done.model
+        before = predicted(project, done)
+        as_before(path, project.encoders)
+        assert path.stat().st_size - small > 0.9 * encoder_of(project).stat().st_size
+        shutil.rmtree(project.encoders)
+        assert load(path).digest == done.model
+        assert all(map(torch.equal, before, predicted(project, done)))
+        assert fit.fit(project, Silent()).model == done.model
+
+
+def test_a_training_begun_with_a_whole_checkpoint_goes_on_to_the_same_weights(
+    trained: ProjectFolder, tmp_path: Path
+) -> None:
+    done = newest_fit(trained.folder)
+    assert done
+    with copied(trained, tmp_path / "flat") as project:
+        shutil.rmtree(project.round_folder(done.round))
+        with pytest.raises(Killed):
+            fit.fit(project, Killing(8))
+        last = project.round_folder(done.round) / "fit" / "last.ckpt"
+        assert 0 < load(last, project.encoders).epoch < 4
+        as_before(last, project.encoders)
+        shutil.rmtree(project.encoders)
+        again = fit.fit(project, Silent())
+        assert again.model == done.model and again.encoder == done.encoder
+        assert encoder_of(project).stem == done.encoder
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "labelgrid.train.frozen_encoder.save",
+        "labelgrid.train.frozen_encoder.write_bytes",
+        "labelgrid.train.loop.save",
+    ],
+)
+def test_killed_about_the_encoders_file_a_training_comes_to_the_same_model(
+    trained: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    done = newest_fit(trained.folder)
+    assert done
+    with copied(trained, tmp_path / "flat") as project:
+        shutil.rmtree(project.round_folder(done.round))
+        shutil.rmtree(project.encoders)
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(where, kill)
+            fit.fit(project, Silent())
+        assert not [*project.round_folder(done.round).rglob("*.ckpt")]
+        assert fit.fit(project, Silent()).model == done.model
+        assert encoder_of(project).stem == done.encoder
+
+
+def lose(path: Path) -> None:
+    path.unlink()
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 16
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(("harm", "fault"), [(lose, "missing"), (damage, "damaged")])
+def test_a_lost_encoder_is_told_by_all_and_a_fit_with_the_same_weights_writes_it_again(
+    trained: ProjectFolder, tmp_path: Path, harm: Callable[[Path], None], fault: str
+) -> None:
+    with copied(trained, tmp_path / "flat") as project:
+        done = newest_fit(project.folder)
+        assert done and verify(project, Silent()).faults == []
+        before = predicted(project, done)
+        path = encoder_of(project)
+        harm(path)
+        wanted = (
+            rf"{fault}: test_efficientnet with random weights, hash {path.stem} \(.*{path.name}"
+        )
+        with pytest.raises(ModelError, match=wanted):
+            restore(project, done)
+        with pytest.raises(ModelError, match=wanted):
+            export_model(project, tmp_path / "model.onnx", [], Silent())
+        (found,) = verify(project, Silent()).faults
+        assert found.where == f"encoders/{path.name}" and f"is {fault}: test_eff" in found.what
+        assert fit.fit(project, Silent()).model == done.model
+        assert all(map(torch.equal, before, predicted(project, done)))
+        assert verify(project, Silent()).faults == []
+
+
+def test_without_the_encoder_a_fit_from_other_weights_says_what_it_needs(
+    trained: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with copied(trained, tmp_path / "flat") as project:
+        lost = encoder_of(project)
+        lost.unlink()
+        plain = Encoder.__init__
+
+        def otherwise(encoder: Encoder, *arguments: Any, **options: Any) -> None:
+            plain(encoder, *arguments, **options)
+            with torch.no_grad():
+                next(encoder.given.parameters()).add_(1)
+
+        monkeypatch.setattr(Encoder, "__init__", otherwise)
+        with pytest.raises(ModelError, match="remove the folder `fit` of the round"):
+            fit.fit(project, Silent())
+        shutil.rmtree(project.round_folder(project.round_number) / "fit")
+        assert fit.fit(project, Silent()).encoder != lost.stem
+
+
+def test_a_wrong_hash_in_a_record_is_a_fault_and_no_path(
+    trained: ProjectFolder, tmp_path: Path
+) -> None:
+    with copied(trained, tmp_path / "flat") as project:
+        done = newest_fit(project.folder)
+        assert done
+        folder = project.round_folder(done.round)
+        write_fit(folder, replace(done, encoder="../../../etc/hosts"))
+        (found,) = verify(project, Silent()).faults
+        assert "16 hexadecimal digits" in found.what
+        (folder / "fit.json").write_text("{")
+        (found,) = verify(project, Silent()).faults
+        assert found.where.endswith("fit.json")
+
+
+def test_members_name_the_encoders_that_they_were_trained_with(
+    trained: ProjectFolder, tmp_path: Path
+) -> None:
+    with copied(trained, tmp_path / "flat") as project:
+        done = newest_fit(project.folder)
+        assert done
+        context = context_of(project)
+        member = train_member(context, done, "a", Silent())
+        # Random weights, of another seed.
+        files = {path.stem for path in project.encoders.iterdir()}
+        record = read_members(project.round_folder(done.round))["a"]
+        assert files == {done.encoder, record.encoder} and len(files) == 2
+        assert restore_model(context, done).members[0].digest == member.digest
+        (project.encoders / f"{record.encoder}.safetensors").unlink()
+        (found,) = verify(project, Silent()).faults
+        assert record.encoder in found.what
+        with pytest.raises(ModelError, match=record.encoder):
+            restore_model(context, done)
+
+
+def test_a_round_goes_on_from_weights_whose_encoder_was_lost_if_it_has_the_same(
+    made: ProjectFolder, tmp_path: Path
+) -> None:
+    with copied(made, tmp_path / "flat") as project:
+        first = fit.fit(project, Silent(), changes=changes())
+        query.query(project, Budget(2), Silent(), strategy="random_cells", prelabels=False)
+        encoder_of(project).unlink()
+        again = changes()
+        again["train"] = {**again["train"], "restart": False}
+        said = Said()
+        second = fit.fit(project, said, changes=again)
+        assert f"Continuing from the weights of round {first.round}." in said.lines
+        assert second.encoder == first.encoder == encoder_of(project).stem
+        assert len(predicted(project, first)) == len(predicted(project, second)) == 2
+
+
+def test_a_teacher_with_the_same_encoder_is_left_out_too(
+    made: ProjectFolder, tmp_path: Path
+) -> None:
+    with copied(made, tmp_path / "flat") as project:
+        teaching = {**changes(), "terms": {"mean_teacher": {"evaluate": "teacher"}}}
+        done = fit_killed(project, teaching, step=5)
+        path = project.inside(done.checkpoint)
+        small = path.stat().st_size
+        assert load(path, project.encoders).digest == done.model
+        assert restore(project, done)[1].digest == done.model
+        as_before(path, project.encoders)
+        assert path.stat().st_size - small > 1.9 * encoder_of(project).stat().st_size
+
+
+def test_processes_elsewhere_find_the_encoder(
+    trained: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with copied(trained, tmp_path / "flat") as project:
+        images = made_images(project)
+        alone = tmp_path / "alone"
+        predict.predict(project, images, alone, None, Silent())
+        elsewhere = tmp_path / "elsewhere"
+        monkeypatch.chdir(tmp_path)
+        place = Workplace(Processes(PRELOADED, 1), 16)
+        with ProjectFolder.open(Path("flat")) as relative:
+            predict.predict(relative, images, elsewhere, None, Silent(), workplace=place)
+            table = score.score(relative, Silent(), "partal", workplace=place)
+        assert table.images
+        written = [path.relative_to(alone) for path in alone.rglob("*.png")]
+        assert written and all((elsewhere / name).is_file() for name in written)
+
+
+def made_images(project: ProjectFolder) -> Path:
+    """A folder with two of the project's images."""
+    folder = project.folder.parent / "images"
+    folder.mkdir()
+    for row in list(project.store.images())[:2]:
+        shutil.copy(Path(row.root) / row.image_id, folder)
+    return folder
+
+
+def test_runs_of_a_study_share_encoders(trained: ProjectFolder, tmp_path: Path) -> None:
+    runs = tmp_path / "study" / "runs"
+    runs.mkdir(parents=True)
+    with copied(trained, runs / "one") as project:
+        project.settings = replace(project.settings, features=SHARED_FEATURES)
+        write_settings(project)
+        shutil.rmtree(project.round_folder(project.round_number))
+        shutil.rmtree(project.encoders, ignore_errors=True)
+        shutil.rmtree(project.folder / "encoders")
+        done = fit.fit(project, Silent())
+        assert encoder_of(project).parent.samefile(tmp_path / "study" / "encoders")
+        assert not (project.folder / "encoders").exists()
+        copy_run(project.folder, runs / "two", project.settings)
+    with ProjectFolder.open(runs / "two") as other:
+        assert restore(other, done)[1].digest == done.model
