@@ -36,7 +36,12 @@ def setting_changes(before: Fit, after: Fit) -> list[str]:
 
 
 #: Options that older records lack, with what they mean there.
-NEWER = {"backbone.train": "full", "backbone.rate": 1.0, "data.kept_views": 0}
+NEWER = {
+    "backbone.train": "full",
+    "backbone.rate": 1.0,
+    "data.kept_views": 0,
+    "objective.pixels": 0,
+}
 
 
 def _settings(fit: Fit) -> Json:
