@@ -1,4 +1,4 @@
-"""Keeps bytes in files by keys, so that what they hold is computed once."""
+"""Keeps bytes in files by keys."""
 
 import os
 import zlib

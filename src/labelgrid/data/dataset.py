@@ -108,10 +108,10 @@ class SizedSource(Protocol):
 
 @runtime_checkable
 class ContentSource(Protocol):
-    """A source that tells one content of an image's file from another."""
+    """A source that knows the content hashes of images' files."""
 
     def content(self, image_id: str) -> str:
-        """The hash of the content as it is now; "" if it is unknown, or not what it should be."""
+        """The content hash of an image's file; "" if the file is missing or has changed."""
 
 
 def weight_of(source: Source | ImageSource, image_id: str, task: str) -> float:

@@ -95,12 +95,12 @@ class ProjectSource:
 
     def content(self, image_id: str) -> str:
         """As `ContentSource.content`."""
-        root, known = self.files[image_id]
+        root, expected = self.files[image_id]
         try:
-            found = digest(image_file(root, image_id, known, check=False))
+            content = digest(image_file(root, image_id, expected, check=False))
         except (ImageError, OSError):
             return ""
-        return found if known in ("", found) else ""
+        return content if expected in ("", content) else ""
 
     def _path(self, image_id: str) -> Path:
         root, digest = self.files[image_id]

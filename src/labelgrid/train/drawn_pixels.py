@@ -1,4 +1,4 @@
-"""Draws the pixels of labels that count in a step, and resizes outputs to them alone."""
+"""Draws the pixels of labels that count in a step, and resizes outputs to these pixels."""
 
 import math
 from dataclasses import dataclass

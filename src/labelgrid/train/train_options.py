@@ -23,8 +23,8 @@ class ObjectiveOptions:
             use 1).
         weights: fixed task weights; other tasks have the default weight of their kind.
         losses: the pixel losses by task; other tasks have the default loss of their kind.
-        pixels: at most so many pixels of a label count in a step, on a regular grid whose place is
-            drawn; a label with fewer valid pixels counts whole. 0: all pixels.
+        pixels: the most pixels of a label that count in a step, on a grid at a drawn place; labels
+            with fewer count whole. 0: all.
     """
 
     reduction: Literal["image_mean", "image_sum", "task_sum"] = "image_mean"
