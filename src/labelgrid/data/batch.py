@@ -132,6 +132,12 @@ class Item:
     soft: Mapping[str, SoftLabel] = field(default_factory=dict)
     camera: Camera | None = None
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the image and the labels."""
+        labels = sum(label.value.nbytes + label.valid.nbytes for label in self.labels.values())
+        return self.image.nbytes + labels
+
 
 def collate(
     items: Sequence[Item], tasks: TaskDefs, options: DataOptions, terms: Sequence[str] = ()

@@ -106,6 +106,14 @@ class SizedSource(Protocol):
         """
 
 
+@runtime_checkable
+class ContentSource(Protocol):
+    """A source that knows the content hashes of images' files."""
+
+    def content(self, image_id: str) -> str:
+        """The content hash of an image's file; "" if the file is missing or has changed."""
+
+
 def weight_of(source: Source | ImageSource, image_id: str, task: str) -> float:
     """The weight of a cell's label in training: 1 unless the source is a `WeightedSource`."""
     if isinstance(source, WeightedSource):
@@ -126,6 +134,13 @@ def size_of(source: ImageSource, image_id: str) -> Size:
         return source.size(image_id)
     height, width, _ = source.image(image_id).shape
     return height, width
+
+
+def content_of(source: ImageSource, image_id: str) -> str:
+    """The hash of the content of an image's file; "" unless the source is a `ContentSource`."""
+    if isinstance(source, ContentSource):
+        return source.content(image_id)
+    return ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +168,10 @@ class WrappedImages:
     def size(self, image_id: str) -> Size:
         """As `SizedSource.size`."""
         return size_of(self.source, image_id)
+
+    def content(self, image_id: str) -> str:
+        """As `ContentSource.content`."""
+        return content_of(self.source, image_id)
 
 
 def labels_of(source: Source, tasks: TaskDefs, image_id: str) -> dict[str, LabelArray]:

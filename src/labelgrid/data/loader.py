@@ -7,7 +7,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby
 from multiprocessing.queues import Queue
 from typing import Any, NamedTuple
@@ -19,15 +20,26 @@ from torch.utils.data import DataLoader, Dataset
 
 from labelgrid.basics.array_types import Bytes, Floats32
 from labelgrid.basics.errors import ImageError, LabelgridError, TrainingError
+from labelgrid.basics.kept_files import KeptFiles
 from labelgrid.basics.processes import end_with_parent, keep_freed_memory
 from labelgrid.basics.streams import seed_of, stream
 from labelgrid.data.batch import Batch, Item, SoftLabel, SoftLabels, collate
 from labelgrid.data.data_options import DataOptions
 from labelgrid.data.dataset import ImageSource, Source, camera_of, labels_of, weight_of
 from labelgrid.data.frame import Frame
-from labelgrid.data.transforms import Example, augment, fit_placement, kept_view, place
+from labelgrid.data.kept_inputs import WHOLE, KeptInputs
+from labelgrid.data.transforms import (
+    Example,
+    PlacedExample,
+    PlacedImage,
+    augment,
+    fit_placement,
+    kept_view,
+    place,
+)
+from labelgrid.data.view_memory import ViewMemory
 from labelgrid.formats.codec import RESIZED, LabelArray, size_error
-from labelgrid.tasks.task import TaskDefs
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: Labels by task, or by term and task.
 Labels = Mapping[str, LabelArray]
@@ -62,6 +74,8 @@ def train_batches(
     passes: int = 1,
     soft: Mapping[str, SoftLabels] | None = None,
     split: Callable[[list[str]], list[list[str]]] | None = None,
+    kept: KeptFiles | None = None,
+    memory: ViewMemory | None = None,
 ) -> Iterator[Batch]:
     """Yield one epoch of augmented batches, or several.
 
@@ -82,6 +96,8 @@ def train_batches(
         passes: the number of passes over all ids in one epoch.
         soft: the readers of soft labels, by term.
         split: splits the images of one pass, in their order, into other batches.
+        kept: the files that keep the views of images, if they stay; None: each is decoded.
+        memory: remembers these views with their labels, for later epochs, too.
 
     Raises:
         ImageError: an image cannot be read.
@@ -92,7 +108,14 @@ def train_batches(
         order = stream(seed, "order", number).permutation(len(ids))
         ordered = np.array(sorted(ids), dtype=object)[order].tolist()
         reader = _TrainReader(
-            source=source, tasks=tasks, options=options, seed=seed, epoch=number, soft=soft or {}
+            source=source,
+            tasks=tasks,
+            options=options,
+            kept=kept,
+            seed=seed,
+            epoch=number,
+            soft=soft or {},
+            memory=memory or ViewMemory(0),
         )
         if split:
             chunks += [(reader, part) for part in split(ordered)]
@@ -134,6 +157,7 @@ def eval_batches(
     workers: int = 0,
     known_labels: Known | None = None,
     on_fault: OnFault | None = None,
+    kept: KeptFiles | None = None,
 ) -> Iterator[Batch]:
     """Yield batches of whole images in the given order, without augmentation, with their frames.
 
@@ -149,6 +173,7 @@ def eval_batches(
             None: there are no targets.
         on_fault: called with each image that cannot be read, which is left out of its batch; other
             images stay the same. None: such an image is an error.
+        kept: the files that keep the network inputs of images; None: each is decoded.
 
     Raises:
         ImageError: an image cannot be read, and `on_fault` is None.
@@ -158,6 +183,7 @@ def eval_batches(
         source=source,
         tasks=tasks,
         options=options,
+        kept=kept,
         known_labels=known_labels,
         leaves_out=on_fault is not None,
     )
@@ -171,20 +197,27 @@ class _Reader:
     source: ImageSource
     tasks: TaskDefs
     options: DataOptions
+    kept: KeptFiles | None = None
 
-    def example(self, image_id: str, image: Bytes, labels: Labels, maps: Maps) -> Example:
+    @cached_property
+    def inputs(self) -> KeptInputs:
+        """The kept views of the images."""
+        return KeptInputs(self.kept, self.source, self.options)
+
+    def example(
+        self, image_id: str, image: Bytes | PlacedImage, labels: Labels, maps: Maps
+    ) -> Example:
         """Join an image, labels and maps of the same size, and the camera."""
-        height, width = image.shape[:2]
+        example = Example(image, labels, maps)
         for task, label in labels.items():
-            if label.size != (height, width):
-                size = (height, width)
-                raise size_error(label.size, size, RESIZED, where=image_id, task=task)
-        return Example(image, labels, maps, camera_of(self.source, image_id, (height, width)))
+            if label.size != example.size:
+                raise size_error(label.size, example.size, RESIZED, where=image_id, task=task)
+        return replace(example, camera=camera_of(self.source, image_id, example.size))
 
     def item(
         self,
         image_id: str,
-        view: Example,
+        view: PlacedExample,
         frame: Frame | None = None,
         soft: Mapping[str, SoftLabel] | None = None,
     ) -> Item:
@@ -207,9 +240,37 @@ class _TrainReader(_Reader):
     seed: int
     epoch: int
     soft: Mapping[str, SoftLabels] = field(default_factory=dict)
+    memory: ViewMemory = field(default_factory=ViewMemory)
 
     def read(self, image_id: str) -> Item:
-        image = self.source.image(image_id)
+        rng = stream(self.seed, "augment", self.epoch, image_id)
+        if not self.options.kept_views:
+            example, tasks = self._example(image_id, self.source.image(image_id))
+            return self._trained(image_id, augment(example, tasks, self.options, rng))
+        number = int(rng.integers(self.options.kept_views))
+        memory = ViewMemory(0) if self.soft else self.memory  # soft labels change
+        item = memory.recall((image_id, number))
+        if item is None:
+            item = self._trained(image_id, self._kept_view(image_id, number))
+            memory.remember((image_id, number), item)
+        return item
+
+    def _trained(self, image_id: str, view: PlacedExample) -> Item:
+        soft = {key: SoftLabel(view.labels[key], maps) for key, maps in view.maps.items()}
+        return self.item(image_id, view, soft=soft)
+
+    def _kept_view(self, image_id: str, number: int) -> PlacedExample:
+        key = self.inputs.key(image_id, number)
+        image = self.inputs.open(image_id, key)
+        example, tasks = self._example(image_id, image)
+        view = kept_view(example, tasks, self.options, image_id=image_id, number=number)
+        self.inputs.keep(key, image, view.image)
+        return view
+
+    def _example(
+        self, image_id: str, image: Bytes | PlacedImage
+    ) -> tuple[Example, dict[str, TaskDef]]:
+        """The image with its labels and soft labels, and the task of each label."""
         labels = labels_of(self.source, self.tasks, image_id)
         tasks = dict(self.tasks)
         confidences = {}
@@ -221,15 +282,7 @@ class _TrainReader(_Reader):
                     labels[key] = soft_label.label
                     confidences[key] = soft_label.confidence
                     tasks[key] = task
-        example = self.example(image_id, image, labels, confidences)
-        rng = stream(self.seed, "augment", self.epoch, image_id)
-        if self.options.kept_views:
-            number = int(rng.integers(self.options.kept_views))
-            view = kept_view(example, tasks, self.options, image_id=image_id, number=number)
-        else:
-            view = augment(example, tasks, self.options, rng)
-        soft = {key: SoftLabel(view.labels[key], view.maps[key]) for key in confidences}
-        return self.item(image_id, view, soft=soft)
+        return self.example(image_id, image, labels, confidences), tasks
 
     def load(self, image_ids: Sequence[str]) -> list[Batch | UnreadableImage]:
         items = [self.read(image_id) for image_id in image_ids]
@@ -259,13 +312,14 @@ class _EvalReader(_Reader):
         return parts
 
     def read(self, image_id: str) -> Item:
-        image = self.source.image(image_id)
+        key = self.inputs.key(image_id, WHOLE)
+        image = self.inputs.open(image_id, key)
         labels = self.known_labels(image_id) if self.known_labels else {}
         example = self.example(image_id, image, labels, {})
-        height, width = image.shape[:2]
-        placement = fit_placement((height, width), self.options)
+        placement = fit_placement(example.size, self.options)
         view = place(example, placement, self.tasks, self.options)
-        return self.item(image_id, view, frame=Frame.of((height, width), placement))
+        self.inputs.keep(key, image, view.image)
+        return self.item(image_id, view, frame=Frame.of(example.size, placement))
 
 
 #: The reader and the image ids of a batch.

@@ -5,6 +5,7 @@ A placement is a fit, a zoom, a position, a flip and an angle.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -26,21 +27,56 @@ Jitter = tuple[float, float, float]
 FIRST_VIEWS = (False, True)
 
 
+class PlacedImage(NamedTuple):
+    """An image that is on its canvas already.
+
+    Args:
+        original: the height and width of the whole image.
+        pixels: RGB, uint8 [H, W, 3].
+    """
+
+    original: Size
+    pixels: Pixels
+
+
 @dataclass(frozen=True)
 class Example:
     """An image and its labels, all of the same size.
 
     Args:
-        image: RGB, uint8 [h, w, 3].
+        image: RGB, uint8 [h, w, 3]; or as an earlier placement, the same as the next, has left it.
         labels: the labels by task, without missing labels.
         maps: float32 [h, w], transformed as the labels, with unchanged values; their padding is 0.
         camera: the camera of the image; None if unknown.
     """
 
-    image: Pixels
+    image: Pixels | PlacedImage
     labels: Mapping[str, LabelArray]
     maps: Mapping[str, Floats32] = field(default_factory=dict)
     camera: Camera | None = None
+
+    @property
+    def size(self) -> Size:
+        """The height and width before the placement."""
+        return size_before(self.image)
+
+
+@dataclass(frozen=True)
+class PlacedExample:
+    """An image and its labels on the canvas of a placement, as in an `Example`."""
+
+    image: Pixels
+    labels: Mapping[str, LabelArray]
+    maps: Mapping[str, Floats32]
+    camera: Camera | None
+
+
+def size_before(image: Pixels | PlacedImage) -> Size:
+    """The height and width of an image before its placement."""
+    if isinstance(image, PlacedImage):
+        return image.original
+    height, width, _ = image.shape
+    return height, width
 
 
 def fit_placement(size: Size, options: DataOptions) -> Placement:
@@ -174,8 +210,13 @@ def place(
     tasks: TaskDefs,
     options: DataOptions,
     jitter: Jitter | None = None,
-) -> Example:
+) -> PlacedExample:
     """Place an image, the labels and the camera on the canvas of a placement."""
+    image = example.image
+    if isinstance(image, PlacedImage):
+        pixels = image.pixels
+    else:
+        pixels = place_image(image, placement, options, jitter)
     labels = {}
     for name, label in example.labels.items():
         labels[name] = place_label(label, placement, tasks[name])
@@ -183,12 +224,12 @@ def place(
     camera = example.camera
     if camera is not None:
         camera = placement.camera(camera)
-    return Example(place_image(example.image, placement, options, jitter), labels, maps, camera)
+    return PlacedExample(pixels, labels, maps, camera)
 
 
 def kept_view(
     example: Example, tasks: TaskDefs, options: DataOptions, *, image_id: str, number: int
-) -> Example:
+) -> PlacedExample:
     """A view of an image that stays the same in all trainings.
 
     Args:
@@ -202,21 +243,19 @@ def kept_view(
     views = FIRST_VIEWS if options.flip else FIRST_VIEWS[:1]
     if number >= len(views):
         return augment(example, tasks, options, stream(0, "view", number, image_id))
-    height, width = example.image.shape[:2]
-    whole = _placement((height, width), options, 1.0, (0.5, 0.5))
+    whole = _placement(example.size, options, 1.0, (0.5, 0.5))
     placement = replace(whole, flip=views[number])
     return place(example, placement, tasks, options)
 
 
 def augment(
     example: Example, tasks: TaskDefs, options: DataOptions, rng: np.random.Generator
-) -> Example:
+) -> PlacedExample:
     """Augment an example with draws from `rng`.
 
     The placement is drawn first, then the colours, then the angle.
     """
-    height, width = example.image.shape[:2]
-    placement = draw_placement((height, width), options, rng)
+    placement = draw_placement(example.size, options, rng)
     brightness, contrast, saturation = (1 + options.jitter * rng.uniform(-1, 1, 3)).tolist()
     jitter = (brightness, contrast, saturation) if options.jitter else None
     if options.rotate:

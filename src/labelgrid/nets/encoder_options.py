@@ -39,8 +39,8 @@ class BackboneOptions:
             rounded to half precision; checkpoints leave it to the project's folder `encoders`.
         rate: the learning rate of timm's module, times that of all other layers; has no effect on
             a frozen one.
-        kept: GiB up to which a process keeps maps of a frozen module in the project's folder
-            `features`, so that each is computed once; the folder can be removed. 0: none are kept.
+        kept: GiB up to which a process keeps maps of a frozen module, and their images, in the
+            project's folder `features`, which can be removed. 0: none.
     """
 
     name: str = "hrnet_w18_small_v2"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -40,6 +41,8 @@ class ChannelDropout(nn.Module):
         return functional.dropout2d(x, self.rate, self.training)
 
 
+#: The names of the dropout modules of networks: a scoring asks for each batch.
+_NAMES: WeakKeyDictionary[nn.Module, dict[ChannelDropout, str]] = WeakKeyDictionary()
 #: The stages whose dropout is active for each choice of `where`.
 STAGES: dict[Where, frozenset[str]] = {
     "final": frozenset({"final"}),
@@ -56,7 +59,9 @@ def sites(
     A module's rate is `rate`, or its own if `rate` is 0. Modules of rate 0 are left out.
     """
     selected = {}
-    for module, name in _dropouts(network, "", {}).items():
+    if network not in _NAMES:
+        _NAMES[network] = _dropouts(network, "", {})
+    for module, name in _NAMES[network].items():
         used_rate = rate or module.rate
         if module.stage in STAGES[where] and used_rate > 0:
             selected[name] = (module, used_rate)

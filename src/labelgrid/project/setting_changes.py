@@ -14,7 +14,12 @@ SCORE = "score"
 #: A value with more characters is not shown.
 LONGEST = 40
 #: Options that older records lack, with what they mean there.
-NEWER = {"backbone.train": "full", "backbone.rate": 1.0, "data.kept_views": 0}
+NEWER = {
+    "backbone.train": "full",
+    "backbone.rate": 1.0,
+    "data.kept_views": 0,
+    "objective.pixels": 0,
+}
 
 
 def changes_by_round(fits: Sequence[Fit]) -> dict[int, list[str]]:

@@ -67,6 +67,8 @@ class Recipe:
             del tables["data"]["average_flips"]
         if not self.data.kept_views:
             del tables["data"]["kept_views"]
+        if not self.objective.pixels:
+            del tables["objective"]["pixels"]
         for name in self.train.unused():
             del tables["train"][name]
         for name in self.backbone.unused():

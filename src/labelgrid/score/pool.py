@@ -24,6 +24,7 @@ from labelgrid.data.supplied_source import MostTrusted
 from labelgrid.executors.passes import Pass
 from labelgrid.executors.share import ALONE
 from labelgrid.executors.workplace import IN_THIS_PROCESS
+from labelgrid.nets.kept_maps import kept_of
 from labelgrid.nets.network import reason_to_ignore
 from labelgrid.score.shards import PoolShard, PoolShards
 from labelgrid.score.statistic import PoolBatch, Statistic
@@ -230,6 +231,7 @@ def pool_batches(
         workers=job.workers,
         known_labels=partial(labels_of, job.source, job.definitions),
         on_fault=on_fault,
+        kept=kept_of(network.encoder),
     )
     for cpu_batch in loaded:
         batch = cpu_batch.to(device)

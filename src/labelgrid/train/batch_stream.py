@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from labelgrid.data.batch import Batch, SoftLabels
 from labelgrid.data.loader import train_batches
+from labelgrid.data.view_memory import ViewMemory
+from labelgrid.nets.kept_maps import kept_of
 from labelgrid.train.group import TrainingGroup
 from labelgrid.train.plan import Plan
 
@@ -29,6 +31,7 @@ class BatchStream:
     def __init__(self, group: TrainingGroup, soft: Mapping[str, SoftLabels]) -> None:
         self.group = group
         self.soft = soft
+        self._memory = ViewMemory()
         self._ahead: Iterator[Share] = iter(())
         self._epochs = 0
 
@@ -56,7 +59,9 @@ class BatchStream:
             whole.extend(map(tuple, parts))
             return [divide(part) for part in parts]
 
-        batches = read_epochs(plan, first, self._epochs, soft=self.soft, split=split)
+        batches = read_epochs(
+            plan, first, self._epochs, soft=self.soft, split=split, memory=self._memory
+        )
         return zip(batches, whole, strict=True)
 
 
@@ -67,6 +72,7 @@ def read_epochs(
     *,
     soft: Mapping[str, SoftLabels],
     split: Split | None = None,
+    memory: ViewMemory | None = None,
 ) -> Iterator[Batch]:
     """Read the batches of some epochs: whole ones, or as `split` divides a pass."""
     options = plan.options
@@ -83,4 +89,6 @@ def read_epochs(
         epochs=count,
         passes=plan.passes,
         soft=soft,
+        kept=kept_of(plan.network.encoder),
+        memory=memory,
     )

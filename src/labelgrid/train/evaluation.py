@@ -15,6 +15,7 @@ from labelgrid.data.dataset import Source, labels_of
 from labelgrid.data.frame import Frame, resize_to_original, target_of
 from labelgrid.data.loader import OnFault, eval_batches
 from labelgrid.formats.codec import LabelArray
+from labelgrid.nets.kept_maps import kept_of
 from labelgrid.nets.network import Raw
 from labelgrid.pixel.metrics import ClassMetric, Metric
 from labelgrid.tasks.task import Task, TaskDefs, Tasks, build_all
@@ -113,6 +114,7 @@ def predictions(
             workers=workers,
             known_labels=labels,
             on_fault=on_fault,
+            kept=kept_of(network.encoder),
         ):
             device_batch = cpu_batch.to(device)
             with torch.inference_mode():

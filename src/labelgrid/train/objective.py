@@ -11,6 +11,7 @@ from labelgrid.nets.network import Output
 from labelgrid.pixel.fitted_loss import SuppliedTarget, SuppliedTargets, supplied_loss
 from labelgrid.pixel.target import Target, Targets, Tensors
 from labelgrid.tasks.task import Task, Tasks
+from labelgrid.train.drawn_pixels import DrawnPixels
 from labelgrid.train.train_options import ObjectiveOptions
 
 
@@ -31,18 +32,20 @@ def task_losses(
     targets: Targets,
     initial: float,
     supplied: SuppliedTargets | None = None,
+    drawn: DrawnPixels | None = None,
 ) -> dict[str, Tensor]:
     """Compute the per-image losses [b] of each task, final plus weighted initial stages.
 
     The loss of each stage is a mean over the image's valid pixels, 0 where the label is missing.
-    `initial` is the weight of the initial stages; `supplied` are labels of images without a target.
+    `initial` is the weight of the initial stages; `supplied` are labels of images without a target,
+    of which all pixels count; of other labels `drawn` ones do.
     """
     losses = {}
     for name, task in tasks.items():
         stages = [output.final[name]]
         if initial:
             stages.extend(raw[name] for raw in output.initial)
-        of_stages = image_losses(task, stages, targets[name])
+        of_stages = drawn_losses(task, stages, targets[name], drawn)
         if supplied and name in supplied:
             others = supplied_losses(task, stages, supplied[name])
             of_stages = [loss + other for loss, other in zip(of_stages, others, strict=True)]
@@ -51,6 +54,22 @@ def task_losses(
         if others:
             losses[name] = final + initial * torch.stack(others).sum(0)
     return losses
+
+
+def drawn_losses(
+    task: Task, raws: Sequence[Tensor], target: Target, drawn: DrawnPixels | None
+) -> list[Tensor]:
+    """Compute the losses as `image_losses`, at drawn pixels of labels that have as many."""
+    if drawn is None:
+        return image_losses(task, raws, target)
+    outputs = [drawn.of_output(raw) for raw in raws]
+    parts = image_losses(task, outputs, drawn.of_target(target))
+    valid = target.valid.sum((1, 2, 3))
+    few = (valid > 0) & (valid < drawn.fewest)
+    if not few.any():
+        return parts
+    whole = image_losses(task, raws, target.where(few))
+    return [torch.where(few, one, other) for one, other in zip(whole, parts, strict=True)]
 
 
 def image_losses(task: Task, raws: Sequence[Tensor], target: Target) -> list[Tensor]:

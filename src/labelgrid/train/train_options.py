@@ -23,6 +23,8 @@ class ObjectiveOptions:
             use 1).
         weights: fixed task weights; other tasks have the default weight of their kind.
         losses: the pixel losses by task; other tasks have the default loss of their kind.
+        pixels: the most pixels of a label that count in a step, on a grid at a drawn place; labels
+            with fewer count whole. 0: all.
     """
 
     reduction: Literal["image_mean", "image_sum", "task_sum"] = "image_mean"
@@ -30,9 +32,10 @@ class ObjectiveOptions:
     initial: float = 1.0
     weights: Mapping[str, float] | None = None
     losses: Mapping[str, str] | None = None
+    pixels: int = 0
 
     def __post_init__(self) -> None:
-        check_ranges(self, initial=(0, 10**9))
+        check_ranges(self, initial=(0, 10**9), pixels=(0, 10**9))
         for name, weight in (self.weights or {}).items():
             if not 0 <= weight <= 10**9:
                 raise ValueError(f"weights.{name} must be from 0 to 1e+09; it is {weight:g}")

@@ -24,6 +24,7 @@ from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.batch_norm import refuse_tiny_batches
 from labelgrid.train.batch_stream import BatchStream, read_epochs
 from labelgrid.train.checkpoint import Checkpoint, load, same_training
+from labelgrid.train.drawn_pixels import DrawnPixels
 from labelgrid.train.frozen_encoder import EncoderKey, keep_encoder
 from labelgrid.train.group import ALONE, BatchLosses, TrainingGroup
 from labelgrid.train.mixed_images import mix_images
@@ -328,6 +329,7 @@ class Trainer:
             batch.targets,
             initial=plan.objective.initial,
             supplied=batch.supplied,
+            drawn=self._drawn_pixels(batch),
         )
         self._refuse_nan(losses, batch)
         steps = self.terms.steps(given, output, losses=losses, number=self.step, joined=joined)
@@ -396,6 +398,10 @@ class Trainer:
         for column, name in enumerate(self.plan.tasks):
             known_labels[name] = batch.targets[name].where(is_known[:, column])
         return known_labels
+
+    def _drawn_pixels(self, batch: Batch) -> DrawnPixels | None:
+        rng = stream(self.plan.seed, "pixels", self.step)
+        return DrawnPixels.of(batch.image_size, self.plan.objective.pixels, rng)
 
     def _batches(self, epoch: int) -> Iterator[Batch]:
         return read_epochs(self.plan, epoch, soft=self.terms.soft)

@@ -51,6 +51,10 @@ TINY = {
     "boundaries": ["--height", "24", "--width", "32", "--repeats", "1"],
     "checking_images": ["--size", "24", "32", "--threads", "1", "--only", "PNG"],
     "small_images": ["--images", "2", "--size", "8", "9", "--repeats", "1"],
+    "instant": [
+        *("--labelled", "6", "--pool", "4", "--size", "24", "32", "--budget", "2"),
+        *("--repeats", "1", "--tiny"),
+    ],
     "importing": ["--small", "1", "--labels", "1", "--size", "24", "32", "--repeats", "1"],
     "k_centre": [
         "--images",

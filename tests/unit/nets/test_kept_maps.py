@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from labelgrid.nets import kept_maps
+from labelgrid.basics import kept_files
 from labelgrid.nets.kept_maps import KeptMaps
 
-COVERS = ["labelgrid.nets.hashes"]
+COVERS = ["labelgrid.basics.kept_files", "labelgrid.nets.hashes"]
 
 MAPS = [torch.rand(1, 4, 3, 2).half(), torch.rand(1, 2, 1, 1).half()]
 
@@ -59,7 +59,7 @@ def test_a_disk_that_refuses_is_asked_once(tmp_path: Path, monkeypatch: pytest.M
         asked.append(path)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(kept_maps, "atomic_write", refuse)
+    monkeypatch.setattr(kept_files, "atomic_write", refuse)
     kept = KeptMaps(tmp_path, 2**20)
     kept.write("ab12", MAPS)
     kept.write("cd34", MAPS)

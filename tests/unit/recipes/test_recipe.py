@@ -25,6 +25,7 @@ from labelgrid.recipes.resolve import (
 )
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.tasks.task import spec_of
+from labelgrid.train.train_options import ObjectiveOptions
 from tests.studies import recipe_named, shipped_studies, shipped_study
 
 COVERS = ["labelgrid.recipes.resolve"]
@@ -45,6 +46,12 @@ def test_a_full_encoder_at_one_rate_is_as_before_there_were_options_for_it() -> 
     assert named() == set()
     assert named(rate=0.025) == {"rate"}
     assert named(train="frozen", rate=0.025) == {"train"}
+
+
+def test_a_loss_at_all_pixels_is_as_before_there_was_an_option_for_it() -> None:
+    assert "pixels" not in Recipe().effective()["objective"]
+    drawing = Recipe(objective=ObjectiveOptions(pixels=1000))
+    assert drawing.effective()["objective"]["pixels"] == 1000
 
 
 @pytest.mark.parametrize("changes", [{"train": "frozen"}, {"rate": 0.1}])

@@ -13,6 +13,7 @@ import torch
 from labelgrid.advice.round_times import round_times
 from labelgrid.basics.errors import ModelError, RecipeError
 from labelgrid.basics.progress import Silent
+from labelgrid.data.project_source import ProjectSource
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.workplace import Workplace
 from labelgrid.exporting.export_model import export_model
@@ -64,6 +65,19 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Notes each image of a project that is decoded."""
+    seen: list[str] = []
+    plain = ProjectSource.image
+
+    def noting(source: ProjectSource, image_id: str) -> Any:
+        seen.append(image_id)
+        return plain(source, image_id)
+
+    monkeypatch.setattr(ProjectSource, "image", noting)
+    return seen
+
+
 def test_trainings_and_scores_are_the_same_with_kept_maps_and_each_map_is_computed_once(
     made: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,8 +92,10 @@ def test_trainings_and_scores_are_the_same_with_kept_maps_and_each_map_is_comput
         assert fit_killed(kept, changes(), step=5).model == without.model
         again = score.score(kept, Silent(), "partal").statistics
         files = [path for path in kept.features.rglob("*") if path.is_file()]
+        maps = [path for path in files if b'"F16"' in path.read_bytes()]
         # Every image in two views at most, and what the size of the input is tried with.
-        assert len(seen) == len(files) <= 2 * 8 + 1 < each_time
+        assert len(seen) == len(maps) <= 2 * 8 + 1 < each_time
+        assert len(files) - len(maps) <= 2 * 8
         seen.clear()
         shutil.rmtree(kept.round_folder(without.round))
         assert fit.fit(kept, Silent(), changes=changes()).model == without.model
@@ -87,6 +103,18 @@ def test_trainings_and_scores_are_the_same_with_kept_maps_and_each_map_is_comput
     assert scores.keys() == again.keys()
     for name, values in scores.items():
         assert np.array_equal(values, again[name], equal_nan=True), name
+
+
+def test_no_image_is_decoded_again_in_later_rounds(
+    made: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with copied(made, tmp_path / "kept") as project:
+        project.settings = replace(project.settings, changes=changes())
+        fit.fit(project, Silent(), changes={"train": {"epochs": 12, "cache": 0.0}})
+        score.score(project, Silent(), "partal")
+        seen = decoded(monkeypatch)
+        fit.fit(project, Silent(), changes={"train": {"epochs": 12, "cache": 0.0, "clip": 9.0}})
+        assert not seen
 
 
 def test_a_training_says_what_its_maps_take_and_why_views_that_change_are_not_kept(
