@@ -124,6 +124,19 @@ def train_batch(
     return collate([reader.read(image_id) for image_id in ids], tasks, options, list(soft))
 
 
+def read_view(
+    source: Source, tasks: TaskDefs, image_id: str, options: DataOptions, *, number: int
+) -> Item:
+    """Read one of the kept views of an image, with its labels, for `collate`.
+
+    Raises:
+        ImageError: the image cannot be read.
+        LabelError: a label cannot be read, or differs in size from its image.
+    """
+    reader = _TrainReader(source=source, tasks=tasks, options=options, seed=0, epoch=0)
+    return reader.read(image_id, number)
+
+
 def eval_batches(
     source: ImageSource,
     tasks: TaskDefs,
@@ -208,7 +221,8 @@ class _TrainReader(_Reader):
     epoch: int
     soft: Mapping[str, SoftLabels] = field(default_factory=dict)
 
-    def read(self, image_id: str) -> Item:
+    def read(self, image_id: str, number: int | None = None) -> Item:
+        """An augmented image; `number` is that of a kept view, which is drawn otherwise."""
         image = self.source.image(image_id)
         labels = labels_of(self.source, self.tasks, image_id)
         tasks = dict(self.tasks)
@@ -224,7 +238,8 @@ class _TrainReader(_Reader):
         example = self.example(image_id, image, labels, confidences)
         rng = stream(self.seed, "augment", self.epoch, image_id)
         if self.options.kept_views:
-            number = int(rng.integers(self.options.kept_views))
+            if number is None:
+                number = int(rng.integers(self.options.kept_views))
             view = kept_view(example, tasks, self.options, image_id=image_id, number=number)
         else:
             view = augment(example, tasks, self.options, rng)

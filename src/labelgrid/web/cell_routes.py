@@ -23,6 +23,7 @@ from labelgrid.web.changes import check_unchanged
 from labelgrid.web.drawings import drawn_label, knowing, known_names
 from labelgrid.web.guard import local_address
 from labelgrid.web.job_orders import file_name
+from labelgrid.web.live_view import live_view
 from labelgrid.web.pages import Opened
 from labelgrid.web.predictions import Predictions
 
@@ -137,6 +138,16 @@ def router(opened: Opened, predictions: Predictions) -> APIRouter:
             noted = project.cell(cell)
             noted.note(text)
             return _answer(back, {"notes": len(noted.notes())})
+
+    @routes.post("/live")
+    def ask_live(cell: Text) -> Json:
+        """Ask the model that learns while labelling for a cell and its task's next request.
+
+        Answers whether one runs, with its job (0: none) and what it has learnt; `version` changes
+        with the cell's prediction, and is empty while there is none.
+        """
+        with opened() as project:
+            return live_view(project, project.cell(cell).key)
 
     @routes.post("/predictions")
     def predict(request: Request, image: Text, back: Back = "") -> Response:
