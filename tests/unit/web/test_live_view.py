@@ -129,8 +129,7 @@ def test_it_goes_on_beside_other_jobs_and_loses_nothing_when_it_is_killed(folder
         assert learns(project)
         owner = JobFolder(folder / "jobs/0001").owner
         os.killpg(owner.pid, signal.SIGKILL)
-        wait_until(lambda: not learns(project))
-        assert place.state is None
+        wait_until(lambda: not learns(project) and place.state is None)
         assert len(project.cells(state="labelled")) == labelled
         assert not project.verify().faults
         with client_of(folder) as client:
