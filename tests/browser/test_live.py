@@ -87,7 +87,10 @@ def test_the_eleventh_photograph_opens_with_what_ten_taught(browser, folder):
             expected.append((*bytes.fromhex(code[1:7]), 255))
         wait_until(lambda: colours(page, size) == expected)
         expect(page.locator("#live")).to_contain_text("live, not a result")
-        assert page.locator("[name=start] option:checked").inner_text() == "live, not a result"
+        assert (
+            page.locator("[name=start] option:checked").inner_text()
+            == "live, not a result: prediction"
+        )
         save(page)
         assert project.cell(cell).history()[-1]["hint"] == "model"
         assert not project.disk.store.rounds() or not list((folder / "rounds").rglob("fit.json"))
@@ -111,7 +114,7 @@ def test_a_drawing_is_never_replaced_by_a_prediction(browser, folder):
         save(other)
         expect(page.get_by_text("“Start again” takes the newest.")).to_be_visible()
         assert page.evaluate("document.querySelector('canvas').toDataURL()") == drawn
-        page.locator("[name=start]").select_option("live, not a result")
+        page.locator("[name=start]").select_option("live, not a result: prediction")
         page.get_by_role("button", name="Start again").click()
         expect(page.locator(".board")).to_be_visible()
         save(page)

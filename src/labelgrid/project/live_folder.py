@@ -1,4 +1,4 @@
-"""Keeps the folder through which a page and the model that learns while labelling talk.
+"""Keeps the folder of predictions that a process makes while labels are drawn.
 
 The model's process owns the folder: what lies there counts only while the process lives. Loads no
 torch.
@@ -133,9 +133,11 @@ class LiveFolder:
         """What was published last; None without a living process."""
         if self.job.state != "running":
             return None
-        with suppress(OSError, LabelgridError, ValueError, RecursionError):
-            with open_regular(self.path / STATE, LARGEST, links=False) as file:
-                return parse(LiveState, json.loads(file.read(LARGEST)), STATE)
+        with (
+            suppress(OSError, LabelgridError, ValueError, RecursionError),
+            open_regular(self.path / STATE, LARGEST, links=False) as file,
+        ):
+            return parse(LiveState, json.loads(file.read(LARGEST)), STATE)
         return None
 
     def prediction(self, cell: Cell, extension: str) -> Path | None:
@@ -165,12 +167,12 @@ class LiveFolder:
             with atomic_folder(self.path / state.folder) as building:
                 yield building
             write_bytes(self.path / STATE, json.dumps(asdict(state)).encode())
-            found = [path for path in self.path.iterdir() if _PUBLICATION.fullmatch(path.name)]
-            for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)[:-KEPT]:
+            publications = [p for p in self.path.iterdir() if _PUBLICATION.fullmatch(p.name)]
+            for path in sorted(publications, key=lambda path: path.stat().st_mtime_ns)[:-KEPT]:
                 remove_folder(path)
 
     def wish(self, cell: Cell) -> None:
-        """Ask for the prediction of a cell, if a process lives that can make it."""
+        """Ask the living process, if any, for the prediction of a cell."""
         if self.job.state == "running":
             content = json.dumps([cell.image_id, cell.task]).encode()
             with suppress(OSError, LabelgridError):
@@ -182,7 +184,7 @@ class LiveFolder:
         for path in (self.path / WISHES).iterdir():
             with suppress(OSError):
                 asked[path] = path.stat().st_mtime
-        wished = []
+        wished: list[Cell] = []
         for path in sorted(asked, key=asked.__getitem__, reverse=True):
             if len(wished) == MOST or time.time() - asked[path] > FORGOTTEN:
                 path.unlink(missing_ok=True)

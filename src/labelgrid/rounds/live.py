@@ -19,9 +19,7 @@ from labelgrid.rounds.live_model import LiveModel
 EVERY = 0.5
 
 
-def learn_while_labelling(
-    folder: Path, *, minutes: float, server: int, progress: Progress
-) -> None:
+def learn_while_labelling(folder: Path, *, minutes: float, server: int, progress: Progress) -> None:
     """Learn from each new label, and predict what pages ask for, until nothing is new any more.
 
     Args:
@@ -79,27 +77,35 @@ class LiveWorker:
         Raises:
             LabelgridError: the network cannot be built, or does not learn.
         """
-        self._look()
-        if self.model.learns:
-            began = time.monotonic()
-            self.model.learn()
+        is_new = self._look()
+        learns = self.model.learns
+        if learns:
+            self._learn(is_new)
+        wishes = self.place.wishes()
+        # Not after each moment of learning: a prediction that changes all the time is no help.
+        is_due = is_new or (learns and not self.model.learns)
+        is_wished = bool(self.model.learnt) and not self._shown.issuperset(wishes)
+        if is_due or is_wished:
+            self._publish(wishes)
+        return learns or is_wished
+
+    def _learn(self, is_new: bool) -> None:
+        began = time.monotonic()
+        self.model.learn()
+        if is_new:
             labels = count_text(self.model.labels, "label")
             self.progress.say(f"Learnt from {labels} in {time.monotonic() - began:.1f} s.")
-            self._publish(self.place.wishes())
-            return True
-        wishes = self.place.wishes()
-        if not self.model.learnt or self._shown.issuperset(wishes):
-            return False
-        self._publish(wishes)
-        return True
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
+        """Read whether labels are new."""
         event = self.project.store.last_event()
         if event == self._event:
-            return
+            return False
         self._event = event
-        if self.model.take():
+        is_new = self.model.take()
+        if is_new:
             self._since = time.monotonic()
+        return is_new
 
     def _publish(self, wishes: list[Cell]) -> None:
         """Write the predictions of cells that may be predicted; if the disk refuses, say so."""
@@ -124,7 +130,7 @@ class LiveWorker:
         return paths
 
     def _allowed(self, wishes: list[Cell]) -> Iterator[Cell]:
-        """Those of the cells that were learnt, and whose labels measure nothing."""
+        """The cells of learnt tasks whose labels measure nothing."""
         measuring = MeasuringCells(self.project)
         for cell in wishes:
             try:

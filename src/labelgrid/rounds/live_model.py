@@ -33,9 +33,9 @@ from labelgrid.train.trainer import Means, Trainer
 INSTANT = "instant"
 #: Steps after a new label, where the recipe counts epochs, and those that measure the speed.
 STEPS = 200
-FIRST = 10
+FIRST = 8
 #: Seconds that one call of `learn` may take, about.
-SECONDS = 1.2
+SECONDS = 1.0
 #: Views of an image, where the recipe draws new ones each time.
 VIEWS = 4
 #: Bytes of views in memory.
@@ -75,7 +75,7 @@ def live_recipe(project: ProjectFolder) -> Recipe:
 
 
 class LiveModel:
-    """A network that learns the labels of training images, and goes on from its own weights.
+    """A network that learns the labels of training images, ever on from the same weights.
 
     Args:
         project: an open project.
@@ -103,7 +103,7 @@ class LiveModel:
 
     @property
     def labels(self) -> int:
-        """The number of labels to learn."""
+        """How many cells of training images have a label."""
         return len(self._digests)
 
     @property
@@ -113,7 +113,7 @@ class LiveModel:
 
     @property
     def learnt_images(self) -> set[str]:
-        """The images whose labels are learnt."""
+        """The ids of labelled training images, without unreadable ones."""
         return {cell.image_id for cell in self._digests} - self._unread.keys()
 
     @property
@@ -124,17 +124,17 @@ class LiveModel:
 
     @property
     def source(self) -> Source:
-        """The images and their labels."""
+        """Reads photographs and labels."""
         return self.context.source
 
     @property
     def network(self) -> Network:
-        """The network."""
+        """The trained module."""
         assert self._network
         return self._network
 
     def take(self) -> bool:
-        """Read which labels there are, and whether these differ from before.
+        """Take the present labels of the ledger; false if none differs from before.
 
         Raises:
             LabelgridError: the network cannot be built, such as without its encoder's weights.
@@ -163,7 +163,7 @@ class LiveModel:
         return True
 
     def learn(self) -> None:
-        """Train for about `SECONDS`, with a learning rate that falls to its end.
+        """Train for about `SECONDS`; the learning rate falls meanwhile.
 
         Raises:
             TrainingError: a loss is not finite.
@@ -194,7 +194,13 @@ class LiveModel:
         """
         context = self.context
         model = TrainedModel(network=self.network)
-        made = predictions(model, context.definitions, self.source, [image_id], context.recipe.data)
+        made = predictions(
+            model,
+            context.definitions,
+            source=self.source,
+            image_ids=[image_id],
+            data=context.recipe.data,
+        )
         for _, raws, frame in made:
             for task, path in paths.items():
                 with skip_unwritable(self.progress, f"No live prediction of {task}"):

@@ -141,10 +141,10 @@ def router(opened: Opened, predictions: Predictions) -> APIRouter:
 
     @routes.post("/live")
     def ask_live(cell: Text) -> Json:
-        """Ask the model that learns while labelling for a cell and its task's next request.
+        """Ask what learns while labelling for a prediction of a cell, and of the next request.
 
-        Answers whether one runs, with its job (0: none) and what it has learnt; `version` changes
-        with the cell's prediction, and is empty while there is none.
+        `version` changes with the cell's prediction; "" while there is none. `job` is 0 without a
+        job of the page.
         """
         with opened() as project:
             return live_view(project, project.cell(cell).key)

@@ -30,7 +30,7 @@ from labelgrid.executors.command_job import (
     start_command,
 )
 from labelgrid.executors.job import END, JobFolder, JobState, JobStep
-from labelgrid.web.job_orders import STAYING, SENT, Order, ReadyOrder, order_of, request_folder
+from labelgrid.web.job_orders import SENT, STAYING, Order, ReadyOrder, order_of, request_folder
 
 #: The project's folder of jobs, and the file of one with what was started.
 FOLDER = "jobs"
@@ -213,7 +213,7 @@ def jobs(project: ProjectReader, most: int = 20) -> list[ShownJob]:
 
 
 def active(project: ProjectReader) -> ShownJob | None:
-    """The job that goes on; the one that goes on beside others is `staying`."""
+    """The running job, without one that stays."""
     for number in _newest(project, stays=False):
         if _folder(project, number).state in ACTIVE:
             return shown(project, number, size=SHOWN // 8)
@@ -221,7 +221,7 @@ def active(project: ProjectReader) -> ShownJob | None:
 
 
 def staying(project: ProjectReader) -> ShownJob | None:
-    """The newest job of those that go on beside others, over or not."""
+    """The newest job that stays beside others, running or over."""
     number = next(_newest(project, stays=True), None)
     return shown(project, number, size=SHOWN // 8) if number else None
 

@@ -60,7 +60,7 @@ def live_prediction(project: ProjectReader, cell: Cell) -> OtherLabel | None:
         if path and not MeasuringCells(project.disk).purpose(cell):
             return OtherLabel(
                 key=LIVE,
-                name="live, not a result",
+                name="live, not a result: prediction",
                 version=path.parent.name,
                 read=partial(task.read_prediction, path),
                 hint="model",

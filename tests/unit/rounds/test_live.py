@@ -21,6 +21,12 @@ from tests.projects import Said, answer, make_project
 FROZEN = '[changes.backbone]\ntrain = "frozen"\n'
 
 
+@pytest.fixture(autouse=True)
+def _no_haste(monkeypatch):
+    monkeypatch.setattr("labelgrid.rounds.live_model.STEPS", 20)
+    monkeypatch.setattr("labelgrid.project.live_folder.FORGOTTEN", 1e6)
+
+
 @pytest.fixture
 def made(tmp_path):
     project, made = make_project(tmp_path, n=8, holdout=2, tasks=("semseg", "depth"))
@@ -86,7 +92,7 @@ def test_labels_that_measure_are_never_predicted(made, worker):
     query.query(
         project, Budget(2, "images"), Silent(), strategy="random_images", new=True, control="100%"
     )
-    requested = [row for row in project.store.cells(state=State.REQUESTED)]
+    requested = list(project.store.cells(state=State.REQUESTED))
     control = next(row.cell for row in requested if row.cell.task == "semseg")
     heldout = next(row.image_id for row in project.store.images(("heldout",)))
     cells = [control, Cell(heldout, "semseg"), Cell("no such image", "semseg")]

@@ -16,6 +16,11 @@ from tests.projects import Said, answer, make_project
 FROZEN = '[changes.backbone]\ntrain = "frozen"\n'
 
 
+@pytest.fixture(autouse=True)
+def _few_steps(monkeypatch):
+    monkeypatch.setattr("labelgrid.rounds.live_model.STEPS", 20)
+
+
 @pytest.fixture
 def made(tmp_path):
     project, made = make_project(tmp_path, n=6, tasks=("semseg", "depth"))
@@ -53,7 +58,9 @@ def test_it_learns_newest_labels_and_only_of_training_images(made):
     assert changed and not any(name.startswith("encoder.backbone") for name in changed)
     heldout = {row.image_id for row in project.store.images(("heldout",))}
     assert heldout and model.learnt_images.isdisjoint(heldout)
-    assert before == {path: path.stat().st_mtime_ns for path in (project.folder / "rounds").rglob("*")}
+    assert before == {
+        path: path.stat().st_mtime_ns for path in (project.folder / "rounds").rglob("*")
+    }
 
 
 def test_it_goes_on_from_its_own_weights_after_each_label(made):
@@ -72,12 +79,12 @@ def test_it_goes_on_from_its_own_weights_after_each_label(made):
 
 
 def test_a_prediction_is_a_label_of_its_images_size(made, tmp_path):
-    project, images = made
+    project, _ = made
     label(made, 2)
     model = LiveModel(project, Silent())
     model.take()
     model.learn()
-    rows = [row for row in project.store.images(("train",))]
+    rows = list(project.store.images(("train",)))
     path = tmp_path / "out.png"
     model.predict(rows[0].image_id, {"semseg": path})
     read = project.tasks()["semseg"].read_prediction(path)

@@ -61,7 +61,11 @@ def test_a_live_prediction_is_a_hint_of_a_model_before_all_others(folder):
     cell = cell_in(folder, "requested", "semseg")
     with predicted(folder, cell), ProjectReader.open(folder) as project:
         first = brush_view(project, cell, Predictions()).layers[0]
-        assert (first.key, first.name, first.hint) == ("live", "live, not a result", "model")
+        assert (first.key, first.name, first.hint) == (
+            "live",
+            "live, not a result: prediction",
+            "model",
+        )
         image = cell.rpartition(":")[0]
         shown = image_view(project, ImageQuery(image=image, shown="semseg"), Predictions())
         assert [layer.key for layer in shown.details.layers] == ["live"]
@@ -119,9 +123,12 @@ def test_it_goes_on_beside_other_jobs_and_loses_nothing_when_it_is_killed(folder
         with pytest.raises(StateError, match="Job 1 goes on"):
             jobs.start(project, order_of(LIVE))
         place = LiveFolder.of(project.disk)
-        wait_until(lambda: place.wish(project.cell(cell).key) or place.prediction(
-            project.cell(cell).key, ".png"
-        ))
+        wait_until(
+            lambda: (
+                place.wish(project.cell(cell).key)
+                or place.prediction(project.cell(cell).key, ".png")
+            )
+        )
         assert jobs.active(project) is None and jobs.staying(project).number == number
         assert jobs.staying(project).last_line.startswith("Learnt from")
         second = jobs.start(project, order_of({"command": "export"}))
@@ -145,9 +152,9 @@ def test_it_goes_on_beside_other_jobs_and_loses_nothing_when_it_is_killed(folder
 
 def test_missing_weights_are_said_on_the_brush_which_goes_on(folder):
     settings = folder / "labelgrid.toml"
-    settings.write_text(f"{settings.read_text()}pretrained = true\n".replace(
-        'weights = ""', 'weights = "gone"'
-    ))
+    settings.write_text(
+        f"{settings.read_text()}pretrained = true\n".replace('weights = ""', 'weights = "gone"')
+    )
     cell = cell_in(folder, "requested", "semseg")
     with ProjectReader.open(folder) as project:
         jobs.start(project, order_of(LIVE))
