@@ -563,7 +563,7 @@ class LiveRequest(CommandRequest, kw_only=True):
 
     Args:
         minutes: end after so long without a new label.
-        server: end with this process, by its number; 0: with none.
+        server: the number of a process to end with; 0: none.
     """
 
     minutes: Amount = 15.0

@@ -31,6 +31,8 @@ from labelgrid.train.trainer import Means, Trainer
 
 #: The recipe of projects whose own recipe trains the encoder, too.
 INSTANT = "instant"
+#: What a file of weights is for.
+ENCODER = ("name", "pretrained", "upsample", "output_stride", "pyramid")
 #: Steps after a new label, where the recipe counts epochs, and those that measure the speed.
 STEPS = 200
 FIRST = 8
@@ -55,10 +57,9 @@ def live_recipe(project: ProjectFolder) -> Recipe:
     """
     recipe = project.recipe()
     if recipe.backbone.train != "frozen":
-        changes = {}
-        if not has_own_encoder(recipe.network.name):
-            changes["backbone"] = {**asdict(recipe.backbone), "train": "frozen", "rate": 1.0}
-        recipe = load_recipe(INSTANT, changes)
+        options = {} if has_own_encoder(recipe.network.name) else asdict(recipe.backbone)
+        encoder = {name: options[name] for name in ENCODER if name in options}
+        recipe = load_recipe(INSTANT, {"backbone": encoder})
     data = replace(recipe.data, kept_views=recipe.data.views or VIEWS)
     train = replace(
         recipe.train,

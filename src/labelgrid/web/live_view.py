@@ -10,7 +10,7 @@ from labelgrid.web.layers import live_prediction
 
 
 def live_view(project: ProjectReader, cell: Cell) -> Json:
-    """The job that learns, what it has learnt, and its prediction of a cell.
+    """What the running model has learnt, and whether there is a prediction of a cell.
 
     The cell and the task's next request are wished for, unless their labels measure something.
 

@@ -116,6 +116,7 @@ def test_with_another_recipe_the_heads_of_instant_learn_on_its_frozen_encoder(tm
         except RecipeError as error:
             pytest.skip(f"{error.what}")
         assert (recipe.backbone.train, recipe.backbone.name) == ("frozen", "test_efficientnet")
+        assert not recipe.backbone.pretrained and recipe.network.name == "shared_heads"
 
 
 def test_missing_weights_are_a_sentence(made, tmp_path):
