@@ -134,7 +134,10 @@ def read_view(
         LabelError: a label cannot be read, or differs in size from its image.
     """
     reader = _TrainReader(source=source, tasks=tasks, options=options, seed=0, epoch=0)
-    return reader.read(image_id, number)
+    labels = labels_of(source, tasks, image_id)
+    example = reader.example(image_id, source.image(image_id), labels, {})
+    view = kept_view(example, tasks, options, image_id=image_id, number=number)
+    return reader.item(image_id, view)
 
 
 def eval_batches(
@@ -221,8 +224,7 @@ class _TrainReader(_Reader):
     epoch: int
     soft: Mapping[str, SoftLabels] = field(default_factory=dict)
 
-    def read(self, image_id: str, number: int | None = None) -> Item:
-        """An augmented image; `number` is that of a kept view, which is drawn otherwise."""
+    def read(self, image_id: str) -> Item:
         image = self.source.image(image_id)
         labels = labels_of(self.source, self.tasks, image_id)
         tasks = dict(self.tasks)
@@ -238,8 +240,7 @@ class _TrainReader(_Reader):
         example = self.example(image_id, image, labels, confidences)
         rng = stream(self.seed, "augment", self.epoch, image_id)
         if self.options.kept_views:
-            if number is None:
-                number = int(rng.integers(self.options.kept_views))
+            number = int(rng.integers(self.options.kept_views))
             view = kept_view(example, tasks, self.options, image_id=image_id, number=number)
         else:
             view = augment(example, tasks, self.options, rng)
