@@ -48,9 +48,9 @@ View = tuple[str, int]
 
 
 def live_recipe(project: ProjectFolder) -> Recipe:
-    """The project's recipe if its encoder is frozen, else `instant` on the project's encoder.
+    """The project's recipe if its encoder is frozen, else `instant` with the project's encoder.
 
-    Both without what takes longer than true labels: terms, relations, suppliers, new views.
+    Terms, relations, suppliers and ever new views, which take time, are left out.
 
     Raises:
         RecipeError: the recipe is wrong.
@@ -59,7 +59,8 @@ def live_recipe(project: ProjectFolder) -> Recipe:
     if recipe.backbone.train != "frozen":
         options = {} if has_own_encoder(recipe.network.name) else asdict(recipe.backbone)
         encoder = {name: options[name] for name in ENCODER if name in options}
-        recipe = load_recipe(INSTANT, {"backbone": encoder})
+        instant = load_recipe(INSTANT)
+        recipe = replace(instant, backbone=replace(instant.backbone, **encoder))
     data = replace(recipe.data, kept_views=recipe.data.views or VIEWS)
     train = replace(
         recipe.train,
