@@ -114,9 +114,10 @@ def test_a_drawing_is_never_replaced_by_a_prediction(browser, folder):
         save(other)
         expect(page.get_by_text("“Start again” takes the newest.")).to_be_visible()
         assert page.evaluate("document.querySelector('canvas').toDataURL()") == drawn
-        page.locator("[name=start]").select_option("live, not a result: prediction")
-        page.get_by_role("button", name="Start again").click()
-        expect(page.locator(".board")).to_be_visible()
+        with page.expect_response(lambda answer: "layer=live" in answer.url) as read:
+            page.get_by_role("button", name="Start again").click()
+        read.value.finished()
+        press(page, "f")
         save(page)
         assert project.cell(cells[0]).history()[-1]["hint"] == "model"
     assert not faults(page) and not faults(other)

@@ -192,13 +192,14 @@ async function start(wanted = () => true) {
 /** Whether nobody drew, chose or saved anything yet. */
 const untouched = () => !changed && !chosen;
 
-/** Offers a newer prediction, and starts from it if nothing would be lost. */
+/** Offers a newer prediction, and starts from it if nothing would be lost; false if "Start again" would. */
 async function newer() {
   const { start: select } = tools.elements;
   const offered = select.querySelector("[data-live]") ?? live.querySelector("template").content.firstElementChild;
   if (!offered.isConnected) select.prepend(offered);
-  if (!untouched()) return false;
+  if (chosen) return true;
   offered.selected = true;
+  if (changed) return false;
   await start(untouched);
   drawing.begin();
   return true;
