@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from labelgrid.basics.errors import LabelgridError, LedgerError
+from labelgrid.basics.errors import ImageError, LabelgridError, LedgerError
 from labelgrid.basics.processes import started_at
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import count_text
@@ -38,7 +38,7 @@ def learn_while_labelling(folder: Path, *, minutes: float, server: int, progress
         with place.owned(), signs_of_life(place.job.give_sign):
             worker = LiveWorker(project, place, progress)
             while worker.idle < 60 * minutes:
-                if server and started_at(server) != born:
+                if server and (born is None or started_at(server) != born):
                     progress.say("Ended with the page's server.")
                     return
                 if not worker.turn():
@@ -63,7 +63,7 @@ class LiveWorker:
         self._event = -1
         self._count = 0
         self._shown: set[Cell] = set()
-        self._said = ""
+        self._said = set[str]()
         self._since = time.monotonic()
 
     @property
@@ -84,10 +84,11 @@ class LiveWorker:
         wishes = self.place.wishes()
         # Not after each moment of learning: a prediction that changes all the time is no help.
         is_due = is_new or (learns and not self.model.learns)
-        is_wished = bool(self.model.learnt) and not self._shown.issuperset(wishes)
-        if is_due or is_wished:
+        is_wished = not self._shown.issuperset(wishes)
+        if self.model.learnt and (is_due or is_wished):
             self._publish(wishes)
-        return learns or is_wished
+            return True
+        return learns
 
     def _learn(self, is_new: bool) -> None:
         began = time.monotonic()
@@ -117,9 +118,15 @@ class LiveWorker:
         try:
             with self.place.publishing(state) as building:
                 for image_id, paths in self._paths(wishes, building).items():
-                    self.model.predict(image_id, paths)
+                    self._predict(image_id, paths)
         except LabelgridError as error:
             self._say_once(f"No prediction is shown: {error.what}")
+
+    def _predict(self, image_id: str, paths: Mapping[str, Path]) -> None:
+        try:
+            self.model.predict(image_id, paths)
+        except ImageError as error:
+            self._say_once(f"{image_id} is not predicted: {error.what}")
 
     def _paths(self, wishes: list[Cell], folder: Path) -> Mapping[str, Mapping[str, Path]]:
         paths: dict[str, dict[str, Path]] = {}
@@ -141,6 +148,6 @@ class LiveWorker:
                 yield cell
 
     def _say_once(self, text: str) -> None:
-        if text != self._said:
+        if text not in self._said:
             self.progress.say(text)
-        self._said = text
+        self._said.add(text)

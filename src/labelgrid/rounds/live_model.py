@@ -105,8 +105,8 @@ class LiveModel:
 
     @property
     def labels(self) -> int:
-        """How many cells of training images have a label."""
-        return len(self._digests)
+        """How many cells of training images have a label that can be read."""
+        return sum(cell.image_id not in self._unread for cell in self._digests)
 
     @property
     def learns(self) -> bool:
@@ -162,6 +162,8 @@ class LiveModel:
         self._unread.clear()
         self._order = self._views(sorted(images), first=sorted(changed & images))
         self._left = self.recipe.train.steps if images else 0
+        if not images:
+            self.learnt = frozenset()
         return True
 
     def learn(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 from labelgrid.basics.errors import StateError
 from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell, State
+from labelgrid.operations.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.live_folder import LiveFolder
 from labelgrid.rounds import query
@@ -103,6 +104,34 @@ def test_labels_that_measure_are_never_predicted(made, worker):
         pass
     assert worker.place.state.labels == 2
     assert not any(worker.place.prediction(cell, ".png") for cell in cells)
+
+
+def test_an_image_that_cannot_be_read_hides_no_other(made, worker):
+    project, images = made
+    label(made, 2)
+    gone, other = missing(project)[:2]
+    (images.images / gone.image_id).unlink()
+    for cell in (gone, other):
+        worker.place.wish(cell)
+    while worker.turn():
+        pass
+    assert worker.place.prediction(other, ".png") and not worker.place.prediction(gone, ".png")
+    assert len([line for line in worker.progress.lines if gone.image_id in line]) == 1
+
+
+def test_without_labels_any_more_nothing_is_predicted(made, worker):
+    project, _ = made
+    label(made, 1)
+    worker.place.wish(missing(project)[0])
+    while worker.turn():
+        pass
+    assert worker.place.state.labels == 2
+    rows = project.store.cells(state=State.LABELLED, splits=("train",))
+    unlabel(project, [f"{row.cell.image_id}:{row.cell.task}" for row in rows])
+    worker.place.wish(missing(project)[1])
+    while worker.turn():
+        pass
+    assert not worker.place.prediction(missing(project)[1], ".png")
 
 
 def test_a_full_disk_is_said_and_labelling_goes_on(made, worker, monkeypatch):
