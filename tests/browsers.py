@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from labelgrid.web.app import build_app
 from labelgrid.web.guard import Access
@@ -39,6 +39,35 @@ def press(page: Page, key: str) -> None:
     page.wait_for_load_state()
     page.evaluate("() => new Promise(requestAnimationFrame)")
     page.keyboard.press(key)
+
+
+def open_brush(browser: Browser, address: str, cell: str, **options: Any) -> Page:
+    """The page with the brush, once what it starts from is drawn."""
+    page = opened(browser, **{"viewport": {"width": 1200, "height": 900}, **options})
+    page.goto(f"{address}brush?cell={cell}")
+    expect(page.locator(".loading")).to_have_count(0)
+    return page
+
+
+def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Draw from one place of the image to another; both as (x, y) in its pixels."""
+    sheet = page.locator(".sheet canvas").bounding_box()
+    assert sheet
+    scale = sheet["width"] / page.evaluate("document.querySelector('canvas').width")
+    for number, (x, y) in enumerate((start, end)):
+        page.mouse.move(sheet["x"] + x * scale, sheet["y"] + y * scale, steps=5)
+        page.mouse.down() if number == 0 else page.mouse.up()
+
+
+def save(page: Page) -> None:
+    """Save, even if the drawing looks wrong beside other labels."""
+    done = page.get_by_text("Saved.").or_(page.get_by_text("Done: 1 changed."))
+    anyway = page.get_by_role("button", name="Save it nevertheless")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(done.or_(anyway)).to_be_visible()
+    if anyway.is_visible():
+        anyway.click()
+    expect(done).to_be_visible()
 
 
 @contextmanager

@@ -56,13 +56,19 @@ def wait_until(
 
 @contextmanager
 def stopped_afterwards(folder: Path) -> Iterator[Path]:
-    """A project whose job, if there is one, is stopped at the end."""
+    """A project whose jobs, if there are any, are stopped at the end."""
     yield folder
     with ProjectReader.open(folder) as project:
-        job = jobs.active(project)
-        if job:
-            interrupt_command(JobFolder(folder / "jobs" / f"{job.number:04d}"))
-        wait_until(lambda: jobs.active(project) is None)
+        for job in filter(None, (jobs.active(project), jobs.staying(project))):
+            if job.is_active:
+                interrupt_command(JobFolder(folder / "jobs" / f"{job.number:04d}"))
+        wait_until(lambda: jobs.active(project) is None and not learns(project))
+
+
+def learns(project: ProjectReader) -> bool:
+    """Whether a job learns while labels are made."""
+    job = jobs.staying(project)
+    return job is not None and job.is_active
 
 
 def children(pid: int) -> list[int]:

@@ -5,35 +5,8 @@ from playwright.sync_api import expect
 
 from labelgrid.api.reader import ProjectReader
 from labelgrid.ledger.grid import Cell
-from tests.browsers import opened, press
+from tests.browsers import drag, open_brush, opened, press, save
 from tests.pages import cell_in, take_back
-
-
-def open_brush(browser, address, cell):
-    page = opened(browser, viewport={"width": 1200, "height": 900})
-    page.goto(f"{address}brush?cell={cell}")
-    expect(page.locator(".loading")).to_have_count(0)
-    return page
-
-
-def drag(page, start, end):
-    """Draw from one place of the image to another; both as (x, y) in its pixels."""
-    sheet = page.locator(".sheet canvas").bounding_box()
-    scale = sheet["width"] / page.evaluate("document.querySelector('canvas').width")
-    for number, (x, y) in enumerate((start, end)):
-        page.mouse.move(sheet["x"] + x * scale, sheet["y"] + y * scale, steps=5)
-        page.mouse.down() if number == 0 else page.mouse.up()
-
-
-def save(page):
-    """Save, even if the drawing looks wrong beside other labels."""
-    done = page.get_by_text("Saved.").or_(page.get_by_text("Done: 1 changed."))
-    anyway = page.get_by_role("button", name="Save it nevertheless")
-    page.get_by_role("button", name="Save", exact=True).click()
-    expect(done.or_(anyway)).to_be_visible()
-    if anyway.is_visible():
-        anyway.click()
-    expect(done).to_be_visible()
 
 
 def test_strokes_become_the_label(browser, address, folder):

@@ -270,6 +270,7 @@ def test_every_command_stands_on_a_call_but_those_that_need_no_project():
         "data",
         "ledger",
         "list",
+        "live",
         "scenes",
         "serve",
         "sheet",

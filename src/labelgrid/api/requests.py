@@ -558,6 +558,18 @@ class ReportRequest(CommandRequest, plots="--plots FOLDER"):
     pictures: bool = False
 
 
+class LiveRequest(CommandRequest, kw_only=True):
+    """What `labelgrid live` is asked.
+
+    Args:
+        minutes: end after so long without a new label.
+        server: the number of a process to end with; 0: none.
+    """
+
+    minutes: Amount = 15.0
+    server: Count = 0
+
+
 class AuditRequest(SpreadRequest, kw_only=True):
     """The arguments of `Project.audit`.
 

@@ -1,8 +1,9 @@
-"""Defines the command that shows a project in a browser."""
+"""Defines the commands of the page: shows a project, learns while labels are made there."""
 
 from pathlib import Path
 
 from labelgrid.api.door import Count
+from labelgrid.api.requests import LiveRequest
 from labelgrid.basics.errors import UsageError
 from labelgrid.cli import screen
 from labelgrid.cli.options import with_options
@@ -40,5 +41,17 @@ def serve(
     )
 
 
+@with_options()
+def live(folder: Path, request: LiveRequest) -> None:
+    """Learn from each label while labels are made, and predict for the brush of the page.
+
+    Example: [bold]labelgrid live flat[/]
+    """
+    with screen.Bar() as bar:
+        from labelgrid.rounds.live import learn_while_labelling  # slow to load
+
+        learn_while_labelling(folder, **request, progress=bar)
+
+
 #: The commands of this module.
-COMMANDS = (serve,)
+COMMANDS = (serve, live)

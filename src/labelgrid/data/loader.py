@@ -147,6 +147,22 @@ def train_batch(
     return collate([reader.read(image_id) for image_id in ids], tasks, options, list(soft))
 
 
+def read_view(
+    source: Source, tasks: TaskDefs, image_id: str, options: DataOptions, *, number: int
+) -> Item:
+    """Read one of the kept views of an image, with its labels, for `collate`.
+
+    Raises:
+        ImageError: the image cannot be read.
+        LabelError: a label cannot be read, or differs in size from its image.
+    """
+    reader = _TrainReader(source=source, tasks=tasks, options=options, seed=0, epoch=0)
+    labels = labels_of(source, tasks, image_id)
+    example = reader.example(image_id, source.image(image_id), labels, {})
+    view = kept_view(example, tasks, options, image_id=image_id, number=number)
+    return reader.item(image_id, view)
+
+
 def eval_batches(
     source: ImageSource,
     tasks: TaskDefs,

@@ -10,7 +10,7 @@ from labelgrid.basics.type_names import Size
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.other_labels import OtherLabel
 from labelgrid.web.drawings import check_drawable, erased_name, regions_of
-from labelgrid.web.layers import shown_layers
+from labelgrid.web.layers import LABEL, LIVE, shown_layers
 from labelgrid.web.page_routes import Done
 from labelgrid.web.pages import Opened, render
 from labelgrid.web.predictions import Predictions
@@ -31,6 +31,8 @@ class BrushView:
         layers: what a drawing can start from; the first layer is taken.
         purpose: what the label measures, so that other layers are hidden; empty: all are shown.
         seen: the number of the cell's last event; 0 without one.
+        labelled: whether there is a label, from which the drawing starts.
+        live: the version of the prediction by what learns while labelling; empty: there is none.
         requested: whether the label is asked for.
         following: the next requested cell of the task; None: no other.
     """
@@ -42,6 +44,8 @@ class BrushView:
     layers: list[OtherLabel]
     purpose: str
     seen: int
+    labelled: bool
+    live: str
     requested: bool
     following: Cell | None
 
@@ -71,6 +75,7 @@ def brush_view(project: ProjectReader, name: str, predictions: Predictions) -> B
     check_drawable(task)
     history = project.cell(cell).history()
     layers, purpose = shown_layers(project, cell, predictions)
+    versions = {layer.key: layer.version for layer in layers}
     return BrushView(
         cell=cell,
         size=project.image_size(cell.image_id),
@@ -79,6 +84,8 @@ def brush_view(project: ProjectReader, name: str, predictions: Predictions) -> B
         layers=layers,
         purpose=purpose,
         seen=history[-1]["event"] if history else 0,
+        labelled=LABEL in versions,
+        live=versions.get(LIVE, ""),
         requested=bool(history) and history[-1]["after"] == "requested",
         following=project.next_request(cell),
     )

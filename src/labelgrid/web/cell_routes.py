@@ -23,6 +23,7 @@ from labelgrid.web.changes import check_unchanged
 from labelgrid.web.drawings import drawn_label, knowing, known_names
 from labelgrid.web.guard import local_address
 from labelgrid.web.job_orders import file_name
+from labelgrid.web.live_view import live_view
 from labelgrid.web.pages import Opened
 from labelgrid.web.predictions import Predictions
 
@@ -137,6 +138,16 @@ def router(opened: Opened, predictions: Predictions) -> APIRouter:
             noted = project.cell(cell)
             noted.note(text)
             return _answer(back, {"notes": len(noted.notes())})
+
+    @routes.post("/live")
+    def ask_live(cell: Text) -> Json:
+        """Ask what learns while labelling for a prediction of a cell, and of the next request.
+
+        `version` changes with the cell's prediction; "" while there is none. `job` is 0 without a
+        job of the page.
+        """
+        with opened() as project:
+            return live_view(project, project.cell(cell).key)
 
     @routes.post("/predictions")
     def predict(request: Request, image: Text, back: Back = "") -> Response:

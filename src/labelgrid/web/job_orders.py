@@ -1,5 +1,6 @@
 """Lists the commands of the page, each with the values a browser may give; paths are excluded."""
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from labelgrid.api.requests import (
     ExportRequest,
     FitRequest,
     ImportRequest,
+    LiveRequest,
     QueryRequest,
     ReportRequest,
     ScoreRequest,
@@ -191,6 +193,7 @@ class Started:
         complete: a function that adds what the page alone knows, such as paths, to the request; it
             gets the project and the job's folder.
         base: the class of orders, with more fields.
+        stays: it goes on beside other jobs, until nothing is new.
     """
 
     summary: str
@@ -198,6 +201,7 @@ class Started:
     fields: Fields = field(default_factory=dict)
     complete: Callable[[Json, ProjectReader, Path], Json] = lambda said, *_: said
     base: Any = BaseModel
+    stays: bool = False
 
     def order_class(self, command: str) -> Any:
         """The class of the orders of a command."""
@@ -247,6 +251,10 @@ def _find_labels(said: Json, project: ProjectReader, folder: Path) -> Json:
         write_text(path, said["map"])
         said["map"] = str(path)
     return {"labels": [str(source)], **said}
+
+
+def _name_server(said: Json, project: ProjectReader, folder: Path) -> Json:
+    return {**said, "server": os.getpid()}
 
 
 def _keep_file(name: str, file: BinaryIO, format: str, folder: Path) -> Path:
@@ -314,7 +322,15 @@ STARTED = {
         fields={"folds": Annotated[int, Field(ge=0, le=100)]},
     ),
     "report": Started(summary="Write the report of the project.", request=ReportRequest),
+    "live": Started(
+        summary="Learn while labelling, until the page's server ends.",
+        request=LiveRequest,
+        complete=_name_server,
+        stays=True,
+    ),
 }
+#: The commands that go on beside others.
+STAYING = frozenset(name for name, started in STARTED.items() if started.stays)
 ORDERS = tuple(started.order_class(command) for command, started in STARTED.items())
 #: What a browser may say of any command, by name.
 NAMES = {name for order in ORDERS for name in order.model_fields} - {"command"}

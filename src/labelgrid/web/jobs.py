@@ -30,7 +30,7 @@ from labelgrid.executors.command_job import (
     start_command,
 )
 from labelgrid.executors.job import END, JobFolder, JobState, JobStep
-from labelgrid.web.job_orders import SENT, Order, ReadyOrder, order_of, request_folder
+from labelgrid.web.job_orders import SENT, STAYING, Order, ReadyOrder, order_of, request_folder
 
 #: The project's folder of jobs, and the file of one with what was started.
 FOLDER = "jobs"
@@ -44,7 +44,12 @@ TITLES = {
     "import": "Import",
     "audit": "Look for wrong labels",
     "report": "Write the report",
+    "live": "Learn while labelling",
 }
+#: How many of the newest jobs are looked through for one that goes on.
+LOOKED = 50
+#: The states of a job that goes on.
+ACTIVE = ("running", "waiting")
 #: The bytes of a log that a page shows, at most, and those of `command.json`.
 SHOWN = 2**15
 LARGEST = 2**16
@@ -124,7 +129,12 @@ class ShownJob:
     @property
     def is_active(self) -> bool:
         """Whether it goes on."""
-        return self.state in ("running", "waiting")
+        return self.state in ACTIVE
+
+    @property
+    def stays(self) -> bool:
+        """Whether it goes on beside others."""
+        return self.command in STAYING
 
     @property
     def printed(self) -> str:
@@ -144,15 +154,16 @@ def start(project: ProjectReader, job_order: Order | ReadyOrder) -> int:
     """Start a command as a job, and return its number.
 
     Raises:
-        StateError: another job goes on.
+        StateError: another job goes on; one that stays is no hindrance to others.
         LabelgridError: an argument is wrong, or the disk reports an error.
     """
     root = project.disk.inside(FOLDER)
     with disk_errors(root, "Nothing was started."):
         root.mkdir(exist_ok=True)
         with _locked(root):
-            job = active(project)
-            if job:
+            find = staying if job_order.command in STAYING else active
+            job = find(project)
+            if job and job.is_active:
                 raise StateError(
                     f"Job {job.number} goes on: `{job.line}`.",
                     next_step="Wait until it ends, or stop it.",
@@ -202,8 +213,26 @@ def jobs(project: ProjectReader, most: int = 20) -> list[ShownJob]:
 
 
 def active(project: ProjectReader) -> ShownJob | None:
-    """The job that goes on."""
-    return next((job for job in jobs(project, most=3) if job.is_active), None)
+    """The running job, without one that stays."""
+    for number in _newest(project, stays=False):
+        if _folder(project, number).state in ACTIVE:
+            return shown(project, number, size=SHOWN // 8)
+    return None
+
+
+def staying(project: ProjectReader) -> ShownJob | None:
+    """The newest job that stays beside others, running or over."""
+    number = next(_newest(project, stays=True), None)
+    return shown(project, number, size=SHOWN // 8) if number else None
+
+
+def _newest(project: ProjectReader, *, stays: bool) -> Iterator[int]:
+    """Yield the numbers of the newest jobs, of those that go on beside others or of the rest."""
+    for number in sorted(_numbers(project), reverse=True)[:LOOKED]:
+        if _is_job(project, number):
+            words = _started(_folder(project, number)).words
+            if stays == (not STAYING.isdisjoint(words[:1])):
+                yield number
 
 
 def shown(project: ProjectReader, number: int, *, size: int = SHOWN) -> ShownJob:

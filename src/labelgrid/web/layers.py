@@ -1,16 +1,19 @@
 """Collects the layers of a cell: its label, predictions, derived and supplied labels."""
 
+from contextlib import suppress
 from functools import partial
 
 from labelgrid.api.reader import ProjectReader
-from labelgrid.basics.errors import LedgerError
+from labelgrid.basics.errors import LabelgridError, LedgerError
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.cells.measuring_cells import MeasuringCells
+from labelgrid.project.live_folder import LiveFolder
 from labelgrid.project.other_labels import OtherLabel
 from labelgrid.web.predictions import Predictions
 
-#: The key of the ledger's own label.
+#: The key of the ledger's own label, and of a prediction while labels are made.
 LABEL = "label"
+LIVE = "live"
 
 
 def shown_layers(
@@ -40,13 +43,29 @@ def layers_of(project: ProjectReader, cell: Cell, predictions: Predictions) -> l
 
 
 def own_layers(project: ProjectReader, cell: Cell, predictions: Predictions) -> list[OtherLabel]:
-    """The label of a cell, and the newest model's prediction, as far as they are there.
+    """The label of a cell, and predictions made on this machine, as far as they are there.
 
     Raises:
         LedgerError: there is no such cell.
     """
-    prediction = predictions.of(project, cell)
-    return [*own_label(project, cell), *([prediction] if prediction else [])]
+    made = [live_prediction(project, cell), predictions.of(project, cell)]
+    return [*own_label(project, cell), *filter(None, made)]
+
+
+def live_prediction(project: ProjectReader, cell: Cell) -> OtherLabel | None:
+    """The prediction of the model that learns while labels are made; None for measuring labels."""
+    task = project.declared_task(cell.task)
+    with suppress(LabelgridError):
+        path = LiveFolder.of(project.disk).prediction(cell, task.codec.EXTENSIONS[0])
+        if path and not MeasuringCells(project.disk).purpose(cell):
+            return OtherLabel(
+                key=LIVE,
+                name="live, not a result: prediction",
+                version=path.parent.name,
+                read=partial(task.read_prediction, path),
+                hint="model",
+            )
+    return None
 
 
 def own_label(project: ProjectReader, cell: Cell) -> list[OtherLabel]:

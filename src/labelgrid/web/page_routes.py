@@ -25,12 +25,14 @@ def router(opened: Opened, predictions: Predictions) -> APIRouter:
     @routes.get("/", response_class=HTMLResponse)
     def show_overview(done: Done = None) -> Response:
         with opened() as project:
+            job = jobs.staying(project)
             return render(
                 "overview.html.j2",
                 project=project,
                 done=done,
                 view=overview(project),
                 job=jobs.active(project),
+                learning=job if job and job.is_active else None,
                 elsewhere=jobs.elsewhere(project),
             )
 

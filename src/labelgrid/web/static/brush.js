@@ -1,5 +1,6 @@
 // The page with the brush: draws regions over a photograph, and saves them as the cell's label.
 import { Drawing, NOTHING } from "./drawing.js";
+import { watch } from "./live.js";
 import { fetchArray, pixelOf } from "./pixels.js";
 import { View } from "./view.js";
 
@@ -18,6 +19,7 @@ const kept = `size ${cell.split(":").pop()}`; // the size of the brush, by task
 let seen = page.dataset.seen;
 let changed = false; // since it was saved
 let hint = "nothing"; // what was on screen, as the ledger names it; "": something else
+let chosen = false; // whether the user said what to start from
 let known = null; // the names of the classes that the drawing knows; null: all
 
 const hidden = new Set(); // the regions that are not shown, and so not drawn over either
@@ -169,11 +171,13 @@ function tell(text, ...actions) {
   told.hidden = false;
 }
 
-async function start() {
+/** Starts from the chosen layer, if that is still wanted once it is read. */
+async function start(wanted = () => true) {
   const { value } = tools.elements.start;
   known = null;
   try {
     const layer = value ? await fetchArray(value, Int16Array) : { numbers: null, known: null };
+    if (!wanted()) return;
     drawing.replace(layer.numbers);
     known = layer.known;
     const shown = tools.elements.start.selectedOptions[0].dataset.hint;
@@ -183,6 +187,22 @@ async function start() {
   }
   limit();
   drawing.end();
+}
+
+/** Whether nobody drew, chose or saved anything yet. */
+const untouched = () => !changed && !chosen;
+
+/** Offers a newer prediction, and starts from it if nothing would be lost; false if "Start again" would. */
+async function newer() {
+  const { start: select } = tools.elements;
+  const offered = select.querySelector("[data-live]") ?? live.querySelector("template").content.firstElementChild;
+  if (!offered.isConnected) select.prepend(offered);
+  if (chosen) return true;
+  offered.selected = true;
+  if (changed) return false;
+  await start(untouched);
+  drawing.begin();
+  return true;
 }
 
 /** The classes that may be drawn: those that the drawing knows, or all; null: all. */
@@ -228,6 +248,7 @@ async function save(values) {
 
 function saved({ event, next }) {
   changed = false;
+  chosen = true;
   if (next) {
     window.location.assign(`/brush?cell=${encodeURIComponent(next)}&done=1`);
     return;
@@ -275,6 +296,7 @@ tools.addEventListener("submit", (event) => {
   event.preventDefault();
   save({ seen });
 });
+tools.elements.start.addEventListener("change", () => { chosen = true; });
 tools.elements.size.addEventListener("input", showSize);
 tools.elements.complete.addEventListener("change", limit);
 window.addEventListener("beforeunload", (event) => { if (changed) event.preventDefault(); });
@@ -319,3 +341,6 @@ view.fit();
 await start();
 drawing.begin();
 board.classList.remove("loading");
+const live = document.getElementById("live");
+chosen = chosen || "labelled" in page.dataset;
+if (live) watch(live, cell, newer);
