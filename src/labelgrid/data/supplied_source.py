@@ -63,8 +63,7 @@ class SuppliedLabels:
         if file is None:
             return None
         check_digest(file.path, file.digest)
-        # The task's largest value may have been declared after the import.
-        label = (task.read_prediction if self.up_to else task.read)(file.path)
+        label = task.read_supplied(file.path)
         if file.classes is not None:
             label = task.limit_classes(label, file.classes)
         if file.confidence is not None:

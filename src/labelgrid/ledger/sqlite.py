@@ -198,14 +198,14 @@ class SQLite(Dialect):
     def check_keys(self, connection: Connection, tables: Sequence[Table]) -> None:
         """As `Dialect.check_keys`: a look at each row, 0.05 s for a million images.
 
-        SQLite's limit of length holds for what is read from a table. Whoever follows an index, in
-        whatever order, has the whole key in memory before.
+        SQLite's limit of length holds for what is read from a table. Whoever follows an index, or
+        looks for a row of a table in key order, has the whole key in memory before.
         """
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         if pages * connection.exec_driver_sql("PRAGMA page_size").scalar_one() <= dialect.LONGEST:
             return
         for table in tables:
-            for name in _indexed_texts(table):
+            for name in _texts_in_keys(table):
                 connection.exec_driver_sql(
                     f"SELECT count(*) FROM {table.name} NOT INDEXED WHERE {name} = ''"
                 )
@@ -229,14 +229,13 @@ class SQLite(Dialect):
         return getattr(cause, "sqlite_errorname", "") == INTERRUPTED
 
 
-def _indexed_texts(table: Table) -> Iterable[str]:
-    """The text columns that an index holds beside the table; a table in key order has none."""
-    if not table.dialect_options["sqlite"]["with_rowid"]:
-        return
+def _texts_in_keys(table: Table) -> Iterable[str]:
+    """The text columns that an index holds; of a table in key order, all of them."""
+    is_key = not table.dialect_options["sqlite"]["with_rowid"]
     indexed = {column.name for index in table.indexes for column in index.columns}
     for column in table.columns:
         if isinstance(column.type, Text) and (
-            column.name in indexed or column.unique or column.primary_key
+            is_key or column.name in indexed or column.unique or column.primary_key
         ):
             yield column.name
 

@@ -39,7 +39,9 @@ FORGOTTEN = 15.0
 MOST = 8
 #: The publications that stay, as a page may still read the last one.
 KEPT = 2
-_PUBLICATION = re.compile(r"\d{1,18}-\d{1,9}")
+_PUBLICATION = re.compile(r"\d{1,18}-\d{1,18}")
+#: What may lie in the folder.
+_OWN = re.compile(rf"{OWNER}|{re.escape(STATE)}|{WISHES}|{_PUBLICATION.pattern}|\..*\.part")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +107,9 @@ class LiveFolder:
             try:
                 yield
             finally:
-                remove_folder(self.path)
+                self._remove_own()
+                with suppress(OSError):
+                    self.path.rmdir()
         finally:
             os.close(handle)
 
@@ -121,8 +125,21 @@ class LiveFolder:
             ) from error
 
     def _clear(self) -> None:
-        """Remove what a killed process has left."""
+        """Remove what a killed process has left, and nothing of anybody else."""
         for entry in self.path.iterdir():
+            if not _OWN.fullmatch(entry.name):
+                raise StateError(
+                    f"The folder holds '{entry.name:.80}', which labelgrid did not put there.",
+                    where=str(self.path),
+                    next_step="Move it elsewhere; predictions made while labelling lie there.",
+                    unchanged="Nothing was started.",
+                )
+        self._remove_own()
+
+    def _remove_own(self) -> None:
+        for entry in self.path.iterdir():
+            if not _OWN.fullmatch(entry.name):
+                continue
             if entry.is_dir() and not entry.is_symlink():
                 remove_folder(entry)
             else:
@@ -171,6 +188,15 @@ class LiveFolder:
             for path in sorted(publications, key=lambda path: path.stat().st_mtime_ns)[:-KEPT]:
                 remove_folder(path)
 
+    def withdraw(self) -> None:
+        """Let the last publication count no longer.
+
+        Raises:
+            ProjectError: the disk reports an error.
+        """
+        with disk_errors(self.path):
+            (self.path / STATE).unlink(missing_ok=True)
+
     def wish(self, cell: Cell) -> None:
         """Ask the living process, if any, for the prediction of a cell."""
         if self.job.state == "running":
@@ -181,15 +207,16 @@ class LiveFolder:
     def wishes(self) -> list[Cell]:
         """The cells that pages asked for last, the newest first; older wishes are removed."""
         asked = {}
-        for path in (self.path / WISHES).iterdir():
-            with suppress(OSError):
-                asked[path] = path.stat().st_mtime
         wished: list[Cell] = []
-        for path in sorted(asked, key=asked.__getitem__, reverse=True):
-            if len(wished) == MOST or time.time() - asked[path] > FORGOTTEN:
-                path.unlink(missing_ok=True)
-            elif cell := _wished(path):
-                wished.append(cell)
+        with disk_errors(self.path):
+            for path in (self.path / WISHES).iterdir():
+                with suppress(OSError):
+                    asked[path] = path.stat().st_mtime
+            for path in sorted(asked, key=asked.__getitem__, reverse=True):
+                if len(wished) == MOST or time.time() - asked[path] > FORGOTTEN:
+                    path.unlink(missing_ok=True)
+                elif cell := _wished(path):
+                    wished.append(cell)
         return wished
 
 

@@ -21,8 +21,6 @@ def read_stored_label(
 ) -> LabelArray:
     """Read a label of the project as its task is declared.
 
-    A supplied label may have values out of range, such as depth up to a scale.
-
     Raises:
         LabelError: its file is missing or changed, or is not a label of the task.
         ProjectError: its path leads out.
@@ -30,7 +28,7 @@ def read_stored_label(
     path = project.inside(row.path)
     check_digest(path, row.digest)
     with name_task_commands(project, task.name):
-        return (task.read_prediction if supplied else task.read)(path)
+        return (task.read_supplied if supplied else task.read)(path)
 
 
 def limit_to_known(store: Store, row: CellRow, label: LabelArray, task: TaskDef) -> LabelArray:

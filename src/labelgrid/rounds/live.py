@@ -61,7 +61,8 @@ class LiveWorker:
         self.progress = progress
         self.model = LiveModel(project, progress)
         self._event = -1
-        self._count = 0
+        # No earlier process has published under the same number.
+        self._count = time.time_ns() // 1000
         self._shown: set[Cell] = set()
         self._said = set[str]()
         self._since = time.monotonic()
@@ -81,6 +82,8 @@ class LiveWorker:
         learns = self.model.learns
         if learns:
             self._learn(is_new)
+        if is_new and not self.model.learnt:
+            self.place.withdraw()
         wishes = self.place.wishes()
         # Not after each moment of learning: a prediction that changes all the time is no help.
         is_due = is_new or (learns and not self.model.learns)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.basics.progress import Progress
-from labelgrid.basics.streams import stream
+from labelgrid.basics.streams import seed_of, stream
 from labelgrid.data.batch import Batch, Item, collate
 from labelgrid.data.dataset import Source
 from labelgrid.data.loader import read_view
@@ -60,7 +60,8 @@ def live_recipe(project: ProjectFolder) -> Recipe:
         options = {} if has_own_encoder(recipe.network.name) else asdict(recipe.backbone)
         encoder = {name: options[name] for name in ENCODER if name in options}
         instant = load_recipe(INSTANT)
-        recipe = replace(instant, backbone=replace(instant.backbone, **encoder))
+        scaled = replace(instant.data, mean=recipe.data.mean, std=recipe.data.std)
+        recipe = replace(instant, backbone=replace(instant.backbone, **encoder), data=scaled)
     data = replace(recipe.data, kept_views=recipe.data.views or VIEWS)
     train = replace(
         recipe.train,
@@ -101,6 +102,7 @@ class LiveModel:
         self._unread: dict[str, str] = {}
         self._order: Iterator[View] = iter(())
         self._left = 0
+        self._parts = 0
         self._speed = FIRST / SECONDS
 
     @property
@@ -143,14 +145,15 @@ class LiveModel:
         """
         with self.project.store.steady():
             context = context_for_recipe(self.project, self.recipe)
-            images = set(labelled_images(self.project, "train"))
+            training = set(labelled_images(self.project, "train"))
         digests = {}
         for cell, label in context.source.labels.items():
-            if cell.image_id in images and cell.task in context.definitions:
+            if cell.image_id in training and cell.task in context.definitions:
                 digests[cell] = label.digest
         is_other = self._context is None or _declared(context) != _declared(self._context)
         if digests == self._digests and not (is_other and digests):
             return False
+        images = {cell.image_id for cell in digests}
         changed = {cell.image_id for cell, _ in digests.items() ^ self._digests.items()}
         self._context = context
         self._digests = digests
@@ -162,7 +165,7 @@ class LiveModel:
         self._unread.clear()
         self._order = self._views(sorted(images), first=sorted(changed & images))
         self._left = self.recipe.train.steps if images else 0
-        if not images:
+        if is_other or not images:
             self.learnt = frozenset()
         return True
 
@@ -219,7 +222,9 @@ class LiveModel:
     def _plan(self, steps: int) -> Plan:
         images = sorted({cell.image_id for cell in self._digests})
         plan = plan_of(self.context, self.network, start="live", splits=(images, []))
-        return replace(plan, options=replace(plan.options, steps=steps))
+        self._parts += 1
+        seed = seed_of(plan.seed, "live", self._parts)  # not the same draws again
+        return replace(plan, options=replace(plan.options, steps=steps), seed=seed)
 
     def _views(self, images: Sequence[str], first: Sequence[str]) -> Iterator[View]:
         """Yield views in passes over all images in random order, without end; new labels first."""
@@ -236,7 +241,7 @@ class LiveModel:
         items: list[Item] = []
         images = {cell.image_id for cell in self._digests}
         for image_id, number in self._order:
-            if len(self._unread) == len(images):
+            if images <= self._unread.keys():
                 return None
             if image_id not in self._unread:
                 item = self._item(image_id, number)

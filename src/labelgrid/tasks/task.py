@@ -349,6 +349,10 @@ class TaskDef:
         with self.bounded(size):
             return self.form.upsample(read(path, self.options))
 
+    def read_supplied(self, path: Path) -> LabelArray:
+        """Read a supplier's label, whose depth may exceed a largest value declared afterwards."""
+        return self.read_prediction(path) if self.spec.up_to else self.read(path)
+
     def read_relative(self, path: Path, shift: bool) -> LabelArray | None:
         """Read a map of a kind with `up_to` in numbers that `read` allows.
 

@@ -287,6 +287,8 @@ def test_a_text_that_is_too_long_is_refused_and_never_read(
         "UPDATE tasks SET name = printf('%.*c', 20000000, 'x')",
         "INSERT INTO class_lists VALUES (9, printf('%.*c', 20000000, 'x'))",
         "INSERT INTO notes VALUES (printf('%.*c', 20000000, 'x'), '1')",
+        "UPDATE cells SET request_id = printf('%.*c', 20000000, 'x')",
+        "UPDATE cells SET path = printf('%.*c', 20000000, 'x')",
     ],
 )
 def test_a_key_that_is_too_long_is_refused_before_an_index_is_followed(

@@ -59,6 +59,29 @@ def test_a_killed_process_leaves_nothing_that_is_shown(project):
         assert place.state is None and place.prediction(Cell("a.png", "semseg"), ".png") is None
 
 
+@pytest.mark.parametrize("name", ["photo.jpg", "rooms", "1-1.png", ".hidden"])
+def test_what_somebody_else_put_there_stays(project, name):
+    place = LiveFolder.of(project)
+    (place.path / name).mkdir(parents=True)
+    (place.path / "state.json").write_text("{}")
+    with pytest.raises(StateError, match="did not put there"), place.owned():
+        pass
+    assert {path.name for path in place.path.iterdir()} == {name, "state.json"}
+    (place.path / name).rmdir()
+    with place.owned():
+        (place.path / name).mkdir()
+    assert [path.name for path in place.path.iterdir()] == [name]
+
+
+def test_nothing_is_shown_that_was_withdrawn(project):
+    place = LiveFolder.of(project)
+    cell = Cell("a.png", "semseg")
+    with place.owned():
+        publish(place, 7, cell)
+        place.withdraw()
+        assert place.state is None and place.prediction(cell, ".png") is None
+
+
 def test_wishes_are_the_newest_and_are_forgotten(project):
     place = LiveFolder.of(project)
     place.wish(Cell("a.png", "semseg"))  # nobody listens

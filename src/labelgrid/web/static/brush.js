@@ -171,22 +171,24 @@ function tell(text, ...actions) {
   told.hidden = false;
 }
 
-/** Starts from the chosen layer, if that is still wanted once it is read. */
+/** Starts from the chosen layer; false if that is not wanted any more once it is read. */
 async function start(wanted = () => true) {
   const { value } = tools.elements.start;
-  known = null;
   try {
     const layer = value ? await fetchArray(value, Int16Array) : { numbers: null, known: null };
-    if (!wanted()) return;
+    if (!wanted()) return false;
     drawing.replace(layer.numbers);
     known = layer.known;
     const shown = tools.elements.start.selectedOptions[0].dataset.hint;
     if (shown !== "nothing") hint = shown; // who saw it once has seen it
   } catch (error) {
+    if (!wanted()) return false;
+    known = null;
     tell(`The drawing starts blank. ${error.message}`);
   }
   limit();
   drawing.end();
+  return true;
 }
 
 /** Whether nobody drew, chose or saved anything yet. */
@@ -200,7 +202,7 @@ async function newer() {
   if (chosen) return true;
   offered.selected = true;
   if (changed) return false;
-  await start(untouched);
+  if (!(await start(untouched))) return false;
   drawing.begin();
   return true;
 }

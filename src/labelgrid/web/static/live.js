@@ -21,6 +21,7 @@ export function watch(card, cell, newer) {
   const [button, status] = [card.querySelector("button"), card.querySelector("[role=status]")];
   let { version } = card.dataset;
   let job = 0; // the running one
+  let ran = false; // seen here: the fault of an older job is no news
   let waits = null;
   const tell = (text) => {
     status.parentElement.hidden = !text;
@@ -31,18 +32,19 @@ export function watch(card, cell, newer) {
     try {
       const said = await ask("/api/live", { body: new URLSearchParams({ cell }) });
       job = said.job;
+      ran ||= job > 0;
       button.hidden = said.runs && !job; // it was started in a terminal
       button.textContent = job ? "Stop learning" : "Learn while labelling";
       card.classList.toggle("running", said.runs);
       const isNewer = said.version && said.version !== version;
       version = said.version || version;
       const isTaken = !isNewer || await newer();
-      tell(words(said) + (isTaken ? "" : " “Start again” takes the newest."));
+      tell(words({ ...said, fault: ran ? said.fault : "" }) + (isTaken ? "" : " “Start again” takes the newest."));
       if (!said.runs && !job) return;
     } catch (error) {
       tell(error.message);
     }
-    waits = window.setTimeout(look, EVERY);
+    if (!document.hidden) waits = window.setTimeout(look, EVERY);
   };
   button.addEventListener("click", async () => {
     button.disabled = true;
