@@ -55,6 +55,7 @@ def _forget_importers() -> None:
     """Remove the modules that are half imported, which pytest leaves where others would find them."""
     frame = sys._getframe(2)
     while frame:
-        if frame.f_code.co_name == "<module>":
-            sys.modules.pop(frame.f_globals["__name__"], None)
+        name = frame.f_globals.get("__name__", "")
+        if frame.f_code.co_name == "<module>" and name != "__main__":
+            sys.modules.pop(name, None)
         frame = frame.f_back
