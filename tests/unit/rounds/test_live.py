@@ -18,6 +18,7 @@ from labelgrid.rounds.live import LiveWorker, learn_while_labelling
 from labelgrid.select.strategy import Budget
 from tests.jobs import wait_until
 from tests.projects import Said, answer, make_project
+from tests.started import Started
 
 FROZEN = '[changes.backbone]\ntrain = "frozen"\n'
 
@@ -162,16 +163,18 @@ def test_it_ends_without_a_new_label_and_leaves_nothing(made):
 
 def test_it_ends_with_the_server(made):
     project, _ = made
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     said = Said()
-    options = {"minutes": 5, "server": process.pid, "progress": said}
-    thread = threading.Thread(target=learn_while_labelling, args=(project.folder,), kwargs=options)
-    thread.start()
-    wait_until(lambda: (project.folder / "live/pid").exists())
-    with pytest.raises(StateError, match="already"):
-        learn_while_labelling(project.folder, minutes=1, server=0, progress=Silent())
-    began = time.monotonic()
-    process.communicate(b"\n")
-    thread.join(20)
+    with Started(sys.executable, "-c", "input()", stdin=subprocess.PIPE) as process:
+        options = {"minutes": 5, "server": process.pid, "progress": said}
+        thread = threading.Thread(
+            target=learn_while_labelling, args=(project.folder,), kwargs=options
+        )
+        thread.start()
+        wait_until(lambda: (project.folder / "live/pid").exists())
+        with pytest.raises(StateError, match="already"):
+            learn_while_labelling(project.folder, minutes=1, server=0, progress=Silent())
+        began = time.monotonic()
+        process.communicate("\n")
+        thread.join(20)
     assert not thread.is_alive() and time.monotonic() - began < 10
     assert "server" in said.lines[-1]
