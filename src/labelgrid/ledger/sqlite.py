@@ -196,7 +196,7 @@ class SQLite(Dialect):
         return present, expected
 
     def check_keys(self, connection: Connection, tables: Sequence[Table]) -> None:
-        """As `Dialect.check_keys`: a look at each row, 0.05 s for a million images.
+        """As `Dialect.check_keys`: a look at each row, 0.1 s for a million images or labels.
 
         SQLite's limit of length holds for what is read from a table. Whoever follows an index, or
         looks for a row of a table in key order, has the whole key in memory before.
@@ -205,9 +205,11 @@ class SQLite(Dialect):
         if pages * connection.exec_driver_sql("PRAGMA page_size").scalar_one() <= dialect.LONGEST:
             return
         for table in tables:
-            for name in _texts_in_keys(table):
+            # No text is a zero byte, so every column of every row is looked at.
+            looks = " OR ".join(f"{name} = char(0)" for name in _texts_in_keys(table))
+            if looks:
                 connection.exec_driver_sql(
-                    f"SELECT count(*) FROM {table.name} NOT INDEXED WHERE {name} = ''"
+                    f"SELECT count(*) FROM {table.name} NOT INDEXED WHERE {looks}"
                 )
 
     def transaction_number(self, connection: Connection) -> str:
