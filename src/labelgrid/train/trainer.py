@@ -400,8 +400,10 @@ class Trainer:
         return known_labels
 
     def _drawn_pixels(self, batch: Batch) -> DrawnPixels | None:
-        rng = stream(self.plan.seed, "pixels", self.step)
-        return DrawnPixels.of(batch.image_size, self.plan.objective.pixels, rng)
+        count = self.plan.objective.pixels
+        if not count:
+            return None
+        return DrawnPixels.of(batch.image_size, count, stream(self.plan.seed, "pixels", self.step))
 
     def _batches(self, epoch: int) -> Iterator[Batch]:
         return read_epochs(self.plan, epoch, soft=self.terms.soft)

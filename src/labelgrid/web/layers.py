@@ -48,16 +48,19 @@ def own_layers(project: ProjectReader, cell: Cell, predictions: Predictions) -> 
     Raises:
         LedgerError: there is no such cell.
     """
-    made = [live_prediction(project, cell), predictions.of(project, cell)]
+    measuring = MeasuringCells(project.disk)
+    made = [live_prediction(project, cell, measuring), predictions.of(project, cell)]
     return [*own_label(project, cell), *filter(None, made)]
 
 
-def live_prediction(project: ProjectReader, cell: Cell) -> OtherLabel | None:
+def live_prediction(
+    project: ProjectReader, cell: Cell, measuring: MeasuringCells
+) -> OtherLabel | None:
     """The prediction of the model that learns while labels are made; None for measuring labels."""
     task = project.declared_task(cell.task)
     with suppress(LabelgridError):
         path = LiveFolder.of(project.disk).prediction(cell, task.codec.EXTENSIONS[0])
-        if path and not MeasuringCells(project.disk).purpose(cell):
+        if path and not measuring.purpose(cell):
             return OtherLabel(
                 key=LIVE,
                 name="live, not a result: prediction",

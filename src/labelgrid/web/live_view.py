@@ -24,7 +24,7 @@ def live_view(project: ProjectReader, cell: Cell) -> Json:
             place.wish(wished)
     job = jobs.staying(project)
     state = place.state
-    prediction = live_prediction(project, cell)
+    prediction = live_prediction(project, cell, measuring)
     return {
         "runs": place.job.state == "running",
         "job": job.number if job and job.is_active else 0,

@@ -247,6 +247,16 @@ def test_a_column_that_is_computed_is_refused_and_never_read(tmp_path: Path) -> 
         Store.open(path)
 
 
+def changed_copy(ledger: sqlite3.Connection, path: Path, statement: str) -> Path:
+    with closing(sqlite3.connect(path)) as connection:
+        ledger.backup(connection)
+        restore_triggers(connection)
+        connection.execute("PRAGMA synchronous = 0")
+        connection.execute(statement)
+        connection.commit()
+    return path
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -258,13 +268,7 @@ def test_a_column_that_is_computed_is_refused_and_never_read(tmp_path: Path) -> 
 def test_a_text_that_is_too_long_is_refused_and_never_read(
     ledger: sqlite3.Connection, tmp_path: Path, statement: str
 ) -> None:
-    path = tmp_path / "ledger.db"
-    with closing(sqlite3.connect(path)) as connection:
-        ledger.backup(connection)
-        restore_triggers(connection)
-        connection.execute("PRAGMA synchronous = 0")
-        connection.execute(statement)
-        connection.commit()
+    path = changed_copy(ledger, tmp_path / "ledger.db", statement)
     tracemalloc.start()
     try:
         with (
@@ -295,13 +299,7 @@ def test_a_key_that_is_too_long_is_refused_before_an_index_is_followed(
     ledger: sqlite3.Connection, tmp_path: Path, statement: str
 ) -> None:
     """SQLite loads a key whole, its limit of length or not, when it looks for the key's row."""
-    path = tmp_path / "ledger.db"
-    with closing(sqlite3.connect(path)) as connection:
-        ledger.backup(connection)
-        restore_triggers(connection)
-        connection.execute("PRAGMA synchronous = 0")
-        connection.execute(statement)
-        connection.commit()
+    path = changed_copy(ledger, tmp_path / "ledger.db", statement)
     with pytest.raises(LedgerError, match="a text in it is longer than"):
         Store.open(path)
 
