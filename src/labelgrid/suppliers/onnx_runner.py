@@ -1,6 +1,6 @@
-"""Runs an ONNX model on images in a separate process (`onnx_worker`).
+"""Runs an ONNX model on images in separate processes (`onnx_worker`).
 
-A model that refuses, takes too long or ends its process is an error that says so. One process is
+A model that refuses, takes too long or ends its process is an error that says so. The processes are
 kept for the next images of the same model.
 """
 
@@ -13,9 +13,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import numpy as np
 
 from labelgrid.basics.array_types import Array, Bytes
 from labelgrid.basics.errors import ModelError, UsageError
+from labelgrid.basics.processes import cores
 from labelgrid.basics.type_names import Size
 from labelgrid.suppliers.model_file import UNCHANGED
 
@@ -51,7 +53,7 @@ class ModelSetup:
         interpolation: the way in which images are resized.
         outputs: name, shape, channels, activation and meaning (a key of `ARRAYS`) of each.
         seconds: the most time for an image.
-        memory: the most bytes of the process.
+        memory: the most bytes of a process.
         threads: the number of threads; 0: one for each core.
     """
 
@@ -82,23 +84,17 @@ def need_runtime() -> None:
 
 @dataclass
 class OnnxRunner:
-    """Runs one model; the process is started with the first image."""
+    """Runs one model in a process, which is started with the first image."""
 
     setup: ModelSetup
     _process: "subprocess.Popen[bytes] | None" = field(init=False, default=None)
+    _is_loaded: bool = field(init=False, default=False)
     _image: Size | None = field(init=False, default=None)
 
-    @classmethod
-    def of(cls, setup: ModelSetup) -> "OnnxRunner":
-        """The runner of a model: the kept runner, or a new runner in place of another model's."""
-        kept = _KEPT.get(os.getpid())
-        if kept is not None and kept.setup == setup:
-            return kept
-        if kept is not None:
-            kept.end()
-        _KEPT.clear()
-        runner = _KEPT[os.getpid()] = cls(setup)
-        return runner
+    @property
+    def is_busy(self) -> bool:
+        """Whether an image was sent whose arrays are not received yet."""
+        return self._image is not None
 
     def send(self, pixels: Bytes, size: Size) -> None:
         """Give the process an image [h, w, 3]; the model takes the image at `size`.
@@ -106,7 +102,8 @@ class OnnxRunner:
         Raises:
             ModelError: the model is refused, or its process has ended.
         """
-        self._start()
+        self.start()
+        self._load()
         height, width = pixels.shape[:2]
         self._image = height, width
         head = json.dumps({"shape": pixels.shape, "size": size}).encode() + b"\n"
@@ -135,7 +132,8 @@ class OnnxRunner:
         self._image = None
         return computed
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start the process, if it does not run, without waiting until the model is loaded."""
         if self._process is not None and self._process.poll() is None:
             return
         self.end()
@@ -150,13 +148,25 @@ class OnnxRunner:
         )
         for pipe in self._pipes():
             os.set_blocking(pipe, False)
-        limit = time.monotonic() + LOADING
+        with self._ended_by_errors():
+            self._write(json.dumps(vars(self.setup)).encode() + b"\n", self._loading())
+
+    def _load(self) -> None:
+        if not self._is_loaded:
+            with self._ended_by_errors():
+                self._answer(self._loading())
+            self._is_loaded = True
+
+    @contextmanager
+    def _ended_by_errors(self) -> Iterator[None]:
         try:
-            self._write(json.dumps(vars(self.setup)).encode() + b"\n", limit)
-            self._answer(limit)
+            yield
         except BaseException:  # Ctrl-C, too: no answer may be left for an image
             self.end()
             raise
+
+    def _loading(self) -> float:
+        return time.monotonic() + LOADING
 
     def _pipes(self) -> tuple[int, int]:
         process = self._process
@@ -231,6 +241,7 @@ class OnnxRunner:
         """End the process; another is started for a next image."""
         process = self._process
         self._process = None
+        self._is_loaded = False
         self._image = None
         if process is not None:
             process.kill()
@@ -239,31 +250,73 @@ class OnnxRunner:
                     pipe.close()
             process.wait()
 
-    def run(self, images: Iterable[tuple[Bytes, Size]]) -> Iterator[list[list[Array]]]:
-        """The arrays of images; an image is computed while the next is read.
 
-        The caller's work on arrays is done while the next image is computed, too.
+@dataclass
+class OnnxRunners:
+    """Runs one model in as many processes as are given; each computes an image at a time.
+
+    Two processes with a thread each compute two images sooner than one process with two threads.
+    """
+
+    runners: Sequence[OnnxRunner]
+
+    @classmethod
+    def of(cls, setup: ModelSetup) -> "OnnxRunners":
+        """The runners of a model: the kept ones, or new ones in place of another model's."""
+        threads = setup.threads or cores()
+        shares = [threads // 2, threads - threads // 2] if threads > 1 else [1]
+        wanted = [replace(setup, threads=share) for share in shares]
+        kept = _KEPT.get(os.getpid())
+        if kept is not None and [runner.setup for runner in kept.runners] == wanted:
+            return kept
+        if kept is not None:
+            kept.end()
+        _KEPT.clear()
+        runners = _KEPT[os.getpid()] = cls([OnnxRunner(one) for one in wanted])
+        return runners
+
+    def run(self, images: Iterable[tuple[Bytes, Size]]) -> Iterator[list[list[Array]]]:
+        """The arrays of images, in their order; they are computed while the next ones are read.
+
+        The caller's work on arrays is done while other images are computed, too. All processes end
+        with the first that is refused.
         """
-        if self._image:  # of a run that was stopped
+        try:
+            for runner in self.runners:
+                if runner.is_busy:  # with an image of a run that was stopped
+                    runner.end()
+                runner.start()
+            yield from self._in_turn(images)
+        except ModelError:
             self.end()
-        for pixels, size in images:
-            arrays = self.receive() if self._image else None
-            self.send(pixels, size)
+            raise
+
+    def _in_turn(self, images: Iterable[tuple[Bytes, Size]]) -> Iterator[list[list[Array]]]:
+        turns = cycle(self.runners)
+        for (pixels, size), runner in zip(images, turns, strict=False):
+            arrays = runner.receive() if runner.is_busy else None
+            runner.send(pixels, size)
             if arrays is not None:
                 yield arrays
-        if self._image:
-            yield self.receive()
+        for runner in islice(turns, len(self.runners)):
+            if runner.is_busy:
+                yield runner.receive()
+
+    def end(self) -> None:
+        """End the processes."""
+        for runner in self.runners:
+            runner.end()
 
 
-#: By the number of this process, the runner that is kept; a forked process has none.
-_KEPT: dict[int, OnnxRunner] = {}
+#: By the number of this process, the runners that are kept; a forked process has none.
+_KEPT: dict[int, OnnxRunners] = {}
 
 
 def end_kept() -> None:
-    """End the process of the runner that is kept."""
-    for number, runner in _KEPT.items():
+    """End the processes of the runners that are kept."""
+    for number, runners in _KEPT.items():
         if number == os.getpid():
-            runner.end()
+            runners.end()
 
 
 atexit.register(end_kept)

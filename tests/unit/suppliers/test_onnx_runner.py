@@ -17,7 +17,13 @@ import pytest
 
 from labelgrid.basics.errors import ModelError, UsageError
 from labelgrid.suppliers import onnx_runner
-from labelgrid.suppliers.onnx_runner import ModelSetup, OnnxRunner, end_kept, need_runtime
+from labelgrid.suppliers.onnx_runner import (
+    ModelSetup,
+    OnnxRunner,
+    OnnxRunners,
+    end_kept,
+    need_runtime,
+)
 from tests.models import class_model, depth_model, grade_model
 
 COVERS = ["labelgrid.suppliers.onnx_worker"]
@@ -50,7 +56,11 @@ def setup(path: Path, **changes: Any) -> ModelSetup:
 
 
 def computed(runner: OnnxRunner, *images: Any) -> list[list[Any]]:
-    return [one[0] for one in runner.run((image, image.shape[:2]) for image in images)]
+    return of_runners(OnnxRunners([runner]), *images)
+
+
+def of_runners(runners: OnnxRunners, *images: Any) -> list[list[Any]]:
+    return [one[0] for one in runners.run((image, image.shape[:2]) for image in images)]
 
 
 def test_the_input_is_what_the_description_says(tmp_path: Path) -> None:
@@ -111,17 +121,33 @@ def test_any_number_of_threads_computes_the_same_bytes(tmp_path: Path) -> None:
     assert len(found) == 1
 
 
-def test_one_process_is_kept_for_a_model_and_another_model_ends_it(tmp_path: Path) -> None:
-    first = setup(depth_model(tmp_path / "a"))
-    runner = OnnxRunner.of(first)
-    computed(runner, IMAGE)
-    process = runner._process
-    assert OnnxRunner.of(replace(first)) is runner and process is not None
-    computed(OnnxRunner.of(first), IMAGE)
-    assert runner._process is process and process.poll() is None
-    OnnxRunner.of(setup(depth_model(tmp_path / "b")))
-    assert process.poll() is not None
+def test_processes_are_kept_for_a_model_and_another_model_ends_them(tmp_path: Path) -> None:
+    first = setup(depth_model(tmp_path / "a"), threads=3)
+    runners = OnnxRunners.of(first)
+    of_runners(runners, IMAGE, IMAGE)
+    processes = [runner._process for runner in runners.runners]
+    assert [runner.setup.threads for runner in runners.runners] == [1, 2]
+    assert OnnxRunners.of(replace(first)) is runners
+    of_runners(OnnxRunners.of(first), IMAGE)
+    assert [runner._process for runner in runners.runners] == processes
+    assert all(process is not None and process.poll() is None for process in processes)
+    OnnxRunners.of(setup(depth_model(tmp_path / "b")))
+    assert all(process is not None and process.poll() is not None for process in processes)
     end_kept()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7])
+def test_two_processes_give_the_arrays_of_one_in_its_order(tmp_path: Path, count: int) -> None:
+    model = setup(depth_model(tmp_path), threads=2)
+    images = [np.full((8, 9 + number, 3), 30 * number, np.uint8) for number in range(count)]
+    one = OnnxRunner(replace(model, threads=1))
+    expected = computed(one, *images)
+    one.end()
+    found = of_runners(OnnxRunners.of(model), *images)
+    end_kept()
+    assert len(found) == count
+    for (mine,), (its,) in zip(found, expected, strict=True):
+        assert np.array_equal(mine, its)
 
 
 def test_a_process_that_was_killed_is_an_error_and_the_next_image_starts_another(
@@ -153,7 +179,7 @@ def test_a_process_that_was_killed_is_an_error_and_the_next_image_starts_another
 def test_a_run_that_was_stopped_leaves_no_old_answer_for_the_next(tmp_path: Path) -> None:
     runner = OnnxRunner(setup(depth_model(tmp_path)))
     images = [np.full((8, 8, 3), value, np.uint8) for value in (0, 100, 200)]
-    run = runner.run((image, (8, 8)) for image in images)
+    run = OnnxRunners([runner]).run((image, (8, 8)) for image in images)
     next(run)
     run.close()
     ((numbers,),) = computed(runner, np.full((8, 8, 3), 255, np.uint8))

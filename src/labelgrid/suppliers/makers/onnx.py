@@ -1,6 +1,6 @@
 """Runs a model in an ONNX file, described by a TOML file beside the model.
 
-The model runs in a separate process, with bounds on memory and time; see the page on ONNX models.
+The model runs in separate processes, with bounds on memory and time; see the page on ONNX models.
 Needs the packages onnx and onnxruntime.
 """
 
@@ -31,7 +31,7 @@ from labelgrid.suppliers.model_file import (
     model_path,
     read_model_file,
 )
-from labelgrid.suppliers.onnx_runner import ModelSetup, OnnxRunner, need_runtime
+from labelgrid.suppliers.onnx_runner import ModelSetup, OnnxRunners, need_runtime
 from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: Why there is no label.
@@ -46,7 +46,7 @@ class Options:
         up_to: what depth is true up to: nothing, scale or scale-shift; None: as described.
         larger_is_nearer: whether numbers grow toward the camera; None: as described.
         seconds: the most time for an image.
-        memory: the most memory of the model's process, in GB.
+        memory: the most memory of each of the model's two processes, in GB.
     """
 
     up_to: UpToChoice | None = None
@@ -239,8 +239,8 @@ class OnnxMaker:
     def make(self, images: ImageFiles, place: LabelPlace, progress: Progress) -> Texts:
         """As `Maker.make`."""
         run = _Run(maker=self, images=images, progress=progress)
-        runner = OnnxRunner.of(self._setup(place.threads))
-        for computed in runner.run(run.pixels()):
+        runners = OnnxRunners.of(self._setup(place.threads))
+        for computed in runners.run(run.pixels()):
             image_id = run.sent.pop(0)
             for plan, arrays in zip(self.plans, computed, strict=True):
                 with note_unchanged(UNCHANGED):
