@@ -2,7 +2,7 @@
 
 Takes NYUv2 frames (`images`, `depth`, `normals`, `edge`, `segmentation`, `gt_sets/val.txt`) and a
 folder of ONNX files with a TOML each. Prints for each supplier the error as `relate` measures it,
-that of whom knows nothing of the image, the trust, and in how many draws of ten images it is 0.
+that of labels that do not know what is where, the trust, and in how many draws of ten images it is 0.
 Draws see every second row and column, and none are made of lines. Then it times a fit of 480×640 pixels.
 """
 

@@ -1,7 +1,8 @@
 """Measures labels of suppliers beside true labels, and how far to trust them. Loads no torch.
 
-A supplier has to be better than the best constant label, the supplier's labels of other images, and
-the true labels of other images: none of these knows the image. The unit is the image.
+A supplier has to be better than the best constant label, the supplier's labels of other images, the
+true labels of other images, and the supplier's own label mirrored or upside down: none of these knows
+what is where in the image. The unit is the image.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,6 +30,10 @@ from labelgrid.tasks.task import TaskDef
 FEWEST = ENOUGH
 #: The labels of so many other images are compared with each true label.
 OTHERS = 3
+#: The rows and columns of a label upside down, and of a mirrored label.
+TURNS = ((slice(None, None, -1), slice(None)), (slice(None), slice(None, None, -1)))
+#: A label of a larger share of the pixels is compared when it is turned, too.
+MOST = 0.5
 #: Trust needs this probability that the supplier is better than what it is compared with.
 SURE = 0.95
 
@@ -66,6 +71,7 @@ def measure_supplied(
         constant_errors(comparable, task),
         stranger_errors(comparable, given, task),
         stranger_errors(comparable, true, task),
+        *(turned_errors(comparable, task, turn) for turn in TURNS),
     ]
     many = [values for values in others if np.isfinite(values).sum() >= FEWEST]
     ignorant = min(many, key=np.nanmean, default=np.zeros(len(errors)))
@@ -144,6 +150,21 @@ def stranger_errors(
             results = compare(other, truth, task)
             of_others += [error_of(result) for result in results[:1]]
         errors.append(float(np.mean(of_others)) if of_others else np.nan)
+    return np.array(errors)
+
+
+def turned_errors(
+    pairs: Sequence[LabelPair], task: TaskDef, turn: tuple[slice, slice]
+) -> AnyFloats:
+    """The error [n] of each label whose pixels are turned; NaN where it cannot be compared.
+
+    Turned labels of a small part of the image lie on other pixels, and are not compared.
+    """
+    errors = []
+    for label, truth in pairs:
+        covers_most = label.valid.mean() > MOST
+        results = compare(label.part(*turn), truth, task) if covers_most else ()
+        errors.append(error_of(results[0]) if results else np.nan)
     return np.array(errors)
 
 

@@ -121,7 +121,7 @@ def wrong(labels: Labels) -> dict[str, Labels]:
 def check_laws(truths: Labels, form: str, faults: Sequence[str], draws: int) -> None:
     labels = FORMS[form](truths)
     assert trust(labels, truths) >= 0.95
-    assert 0.85 <= trust(noisy(labels), truths) <= 0.95
+    assert 0.8 <= trust(noisy(labels), truths) <= 0.95
     for name in faults:
         others = wrong(labels)[name]
         none = 0
@@ -134,7 +134,7 @@ def check_laws(truths: Labels, form: str, faults: Sequence[str], draws: int) -> 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_perfect_depth_of_rooms_is_trusted_noisy_depth_less_and_wrong_depth_not(form: str) -> None:
-    check_laws(made("depth"), form, ["shuffled"], 20)  # a mirrored room is half right
+    check_laws(made("depth"), form, ["shuffled", "mirrored", "upside down"], 20)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -149,10 +149,13 @@ def test_perfect_depth_of_photographs_is_trusted_noisy_depth_less_and_wrong_dept
 
 
 @pytest.mark.parametrize("task", ["normals", "edges", "saliency", "semseg"])
-def test_perfect_labels_of_each_kind_are_trusted_and_those_of_other_images_not(task: str) -> None:
+def test_perfect_labels_of_each_kind_are_trusted_and_wrong_ones_not(task: str) -> None:
     truths = made(task, 20)
+    for label in truths:  # as in photographs, what is at the bottom says much of all of it
+        label.value[16:] = label.value[23, 31]
     assert trust(truths, truths, task) == 1
-    assert trust(wrong(truths)["shuffled"], truths, task) == 0
+    for name, labels in wrong(truths).items():
+        assert trust(labels, truths, task) == 0, name
 
 
 @pytest.mark.parametrize("task", TASKS)
