@@ -84,7 +84,7 @@ def need_runtime() -> None:
 
 @dataclass
 class OnnxRunner:
-    """Runs one model in a process, which is started with the first image."""
+    """Runs a model in a process of its own, from the first image on."""
 
     setup: ModelSetup
     _process: "subprocess.Popen[bytes] | None" = field(init=False, default=None)
@@ -262,7 +262,7 @@ class OnnxRunners:
 
     @classmethod
     def of(cls, setup: ModelSetup) -> "OnnxRunners":
-        """The runners of a model: the kept ones, or new ones in place of another model's."""
+        """The kept runners of a model, or new runners in place of another model's."""
         threads = setup.threads or cores()
         shares = [threads // 2, threads - threads // 2] if threads > 1 else [1]
         wanted = [replace(setup, threads=share) for share in shares]
@@ -276,7 +276,7 @@ class OnnxRunners:
         return runners
 
     def run(self, images: Iterable[tuple[Bytes, Size]]) -> Iterator[list[list[Array]]]:
-        """The arrays of images, in their order; they are computed while the next ones are read.
+        """The arrays of images, in their order, computed while further images are read.
 
         The caller's work on arrays is done while other images are computed, too. All processes end
         with the first that is refused.
@@ -303,7 +303,7 @@ class OnnxRunners:
                 yield runner.receive()
 
     def end(self) -> None:
-        """End the processes."""
+        """End each process; later images start others."""
         for runner in self.runners:
             runner.end()
 

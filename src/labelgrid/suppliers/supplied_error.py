@@ -1,8 +1,8 @@
 """Measures labels of suppliers beside true labels, and how far to trust them. Loads no torch.
 
-A supplier has to be better than the best constant label, the supplier's labels of other images, the
-true labels of other images, and the supplier's own label mirrored or upside down: none of these knows
-what is where in the image. The unit is the image.
+A supplier has to be better than labels that do not know what is where in the image: the best
+constant, labels of other images (the supplier's or true ones), and its own label, mirrored or
+upside down. The unit is the image.
 """
 
 from collections.abc import Iterable, Sequence
