@@ -1,8 +1,8 @@
 """Measures labels of suppliers beside true labels, and how far to trust them. Loads no torch.
 
-A supplier has to be better than labels that do not know what is where in the image: the best
-constant, labels of other images (the supplier's or true ones), and its own label, mirrored or
-upside down. The unit is the image.
+A supplier has to be better than labels that say nothing of a place in the image: the best constant,
+labels of other images (of the supplier or true), and the same label mirrored or upside down. The
+unit is the image.
 """
 
 from collections.abc import Iterable, Sequence
