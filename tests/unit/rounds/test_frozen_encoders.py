@@ -8,10 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
+from labelgrid.advice.control import compare_with_control
 from labelgrid.advice.round_times import round_times
+from labelgrid.audit.audit_folds import fold_evidence
 from labelgrid.basics.errors import ModelError, RecipeError
+from labelgrid.basics.plugins import PluginChoice
 from labelgrid.basics.progress import Silent
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.executors.places.processes import Processes
@@ -25,13 +30,15 @@ from labelgrid.project.records import Fit, newest_fit, read_members, write_fit
 from labelgrid.project.settings import SHARED_FEATURES, settings_text
 from labelgrid.rounds import fit, predict, query, score
 from labelgrid.rounds.context import context_of
+from labelgrid.rounds.evaluate import evaluate_split
+from labelgrid.rounds.live_model import LiveModel
 from labelgrid.rounds.members import train_member
 from labelgrid.rounds.models import restore, restore_model
 from labelgrid.rounds.shard_predictor import PRELOADED
 from labelgrid.select.strategy import Budget
 from labelgrid.train.checkpoint import load, save
 from tests.projects import Said
-from tests.rounds import QUICK, Killed, Killing, copied, fit_killed, labelled
+from tests.rounds import QUICK, Killed, Killing, copied, fit_killed, labelled, with_control
 
 FROZEN = {"train": "frozen", "pretrained": False, "name": "test_efficientnet"}
 
@@ -124,7 +131,8 @@ def test_a_training_says_what_its_maps_take_and_why_views_that_change_are_not_ke
     with copied(made, tmp_path / "kept") as project:
         said = Said()
         fit.fit(project, said, changes=changes(kept_views=3))
-        assert "its maps of 5 training images in 3 views take" in " ".join(said.lines)
+        (line,) = [line for line in said.lines if "maps of 5 training images in 3 views" in line]
+        assert "GiB are kept" in line and "e-0" not in line and str(project.features) in line
         seen.clear()
         said = Said()
         fit.fit(project, said, changes=changes(kept_views=0, zoom=[1.0, 1.2]))
@@ -406,9 +414,89 @@ def test_runs_of_a_study_share_encoders(trained: ProjectFolder, tmp_path: Path) 
         shutil.rmtree(project.round_folder(project.round_number))
         shutil.rmtree(project.encoders, ignore_errors=True)
         shutil.rmtree(project.folder / "encoders")
-        done = fit.fit(project, Silent())
+        said = Said()
+        done = fit.fit(project, said)
+        assert f"in {tmp_path / 'study' / 'features'}, which" in " ".join(said.lines)
         assert encoder_of(project).parent.samefile(tmp_path / "study" / "encoders")
         assert not (project.folder / "encoders").exists()
         copy_run(project.folder, runs / "two", project.settings)
     with ProjectFolder.open(runs / "two") as other:
         assert restore(other, done)[1].digest == done.model
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProjectFolder]:
+    """A project with given weights, picks and a control, all of whose maps are kept."""
+    folder = tmp_path_factory.mktemp("warm")
+    project, _ = with_control(folder)
+    backbone = {**FROZEN, "pretrained": True}
+    save_file(timm.create_model(FROZEN["name"]).state_dict(), folder / "weights.safetensors")
+    with project:
+        project.settings = replace(
+            project.settings,
+            changes={**changes(), "backbone": backbone, "score": {"ensemble": {"members": 2}}},
+            weights=str(folder / "weights.safetensors"),
+        )
+        write_settings(project)
+        fit.fit(project, Silent(), changes={"train": {"epochs": 20}})
+        for strategy in ("typiclust", "equal"):  # the image, and its mirror image
+            score.score(project, Silent(), strategy)
+        yield project
+
+
+def scored(strategy: str, statistic: str = "") -> Callable[[ProjectFolder], Any]:
+    """Scores the pool for a strategy, by a statistic if it takes several."""
+    options = {"statistic": statistic} if statistic else {}
+
+    def values(project: ProjectFolder) -> Any:
+        project.settings = replace(project.settings, strategy=PluginChoice(strategy, options))
+        table = score.score(project, Silent(), strategy).statistics
+        return {name: part.tolist() for name, part in table.items()}
+
+    return values
+
+
+def previewed(project: ProjectFolder) -> Any:
+    query.query(project, Budget(2), Silent(), strategy="random_cells")
+    files = project.round_folder(newest_fit(project.folder).round).rglob("prelabels/**/*.png")  # type: ignore[union-attr]
+    return {path.name: path.read_bytes() for path in files}
+
+
+def learnt_while_labelling(project: ProjectFolder) -> None:
+    model = LiveModel(project, Silent())
+    model.take()
+    model.learn()
+
+
+#: The commands that run an encoder; `duplicates` and `audit` without folds compare pictures and labels.
+READERS: dict[str, Callable[[ProjectFolder], Any]] = {
+    "members": scored("partal", "ensemble"),
+    "dropout": scored("bald"),
+    "core_set": scored("core_set"),
+    "typiclust": scored("typiclust"),
+    "equal": scored("equal"),
+    "clasp_pe": scored("clasp_pe"),
+    "folds": lambda project: fold_evidence(project, 2, Silent())[0],
+    "control": lambda project: compare_with_control(project, 6, Silent()).measures,
+    "evaluate": lambda project: evaluate_split(project, "train", Silent()),
+    "previews": previewed,
+    "live": learnt_while_labelling,
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_no_command_encodes_an_image_whose_maps_are_kept(
+    warm: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str
+) -> None:
+    results = []
+    for kept in (20.0, 0.0):
+        seen = counted(monkeypatch)
+        with copied(warm, tmp_path / str(kept)) as project:
+            backbone = {**project.settings.changes["backbone"], "kept": kept}
+            project.settings = replace(
+                project.settings, changes={**project.settings.changes, "backbone": backbone}
+            )
+            results.append(READERS[reader](project))
+        assert not (kept and seen), reader
+        monkeypatch.undo()
+    assert results[0] == results[1]
