@@ -1,5 +1,6 @@
 """Frozen encoders in a project: each lies once beside the checkpoints, and its maps are computed once."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,6 +25,8 @@ from labelgrid.executors.workplace import Workplace
 from labelgrid.exporting.export_model import export_model
 from labelgrid.lab.simulation.campaign import copy_run
 from labelgrid.nets.backbones import Encoder
+from labelgrid.nets.encoder_options import BackboneOptions
+from labelgrid.nets.hashes import weights_hash
 from labelgrid.operations.verify import verify
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.records import Fit, newest_fit, read_members, write_fit
@@ -36,7 +39,7 @@ from labelgrid.rounds.members import train_member
 from labelgrid.rounds.models import restore, restore_model
 from labelgrid.rounds.shard_predictor import PRELOADED
 from labelgrid.select.strategy import Budget
-from labelgrid.train.checkpoint import load, save
+from labelgrid.train.checkpoint import encoder_hash, load, save
 from tests.projects import Said
 from tests.rounds import QUICK, Killed, Killing, copied, fit_killed, labelled, with_control
 
@@ -500,3 +503,105 @@ def test_no_command_encodes_an_image_whose_maps_are_kept(
         assert not (kept and seen), reader
         monkeypatch.undo()
     assert results[0] == results[1]
+
+
+def aged(path: Path) -> Path:
+    """An encoder's file with which no training has begun for a day."""
+    os.utime(path, (1, 1))
+    return path
+
+
+def other_encoder(project: ProjectFolder, fit_folder: str = "") -> Path:
+    """The old file of another encoder, which a checkpoint in a folder needs, if one is named."""
+    network = Encoder(BackboneOptions(name="test_efficientnet", pretrained=False, train="frozen"))
+    key = weights_hash(network.given.state_dict())
+    path = project.encoders / f"{key}.safetensors"
+    save_file(network.given.state_dict(), path)
+    if fit_folder:
+        done = newest_fit(project.folder)
+        assert done
+        checkpoint = load(project.inside(done.checkpoint), project.encoders)
+        (project.folder / fit_folder).mkdir(parents=True)
+        needing = replace(checkpoint, encoder={**checkpoint.encoder, "hash": key})
+        save(needing, project.folder / fit_folder / "last.ckpt")
+    return aged(path)
+
+
+@pytest.mark.parametrize(
+    "needed", ["", "rounds/0009/fit", "rounds/0002/fit/members/a", "control/seed-1-picks/fit"]
+)
+def test_an_old_encoder_goes_with_a_new_training_unless_a_checkpoint_needs_it(
+    trained: ProjectFolder, tmp_path: Path, needed: str
+) -> None:
+    with copied(trained, tmp_path / "flat") as project:
+        own = aged(encoder_of(project))
+        other = other_encoder(project, needed)
+        fit.fit(project, Silent())
+        assert own.exists() and other.exists() == bool(needed)
+        assert verify(project, Silent()).faults == []
+
+
+def test_an_encoder_that_a_round_no_longer_needs_goes_after_a_day(
+    trained: ProjectFolder, tmp_path: Path
+) -> None:
+    with copied(trained, tmp_path / "flat") as project:
+        before = encoder_of(project)
+        for days in (0, 1):
+            if days:
+                aged(before)
+            project.settings = replace(project.settings, seed=project.settings.seed + 1)
+            done = fit.fit(project, Silent())  # with random weights of another seed
+            assert before.exists() == (days == 0) and done.encoder != before.stem
+
+
+def spoil(project: ProjectFolder) -> None:
+    """Damage a checkpoint, which may need any encoder."""
+    path = project.folder / "audit/fold-1-of-5/fit/last.ckpt"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no checkpoint")
+
+
+def share(project: ProjectFolder) -> None:
+    """Keep the encoders where other runs of a study have theirs."""
+    project.settings = replace(project.settings, features=SHARED_FEATURES)
+    project.encoders.mkdir()
+
+
+@pytest.mark.parametrize("change", [spoil, share])
+def test_an_encoder_stays_where_others_may_need_it(
+    trained: ProjectFolder, tmp_path: Path, change: Callable[[ProjectFolder], None]
+) -> None:
+    with copied(trained, tmp_path / "study" / "runs" / "flat") as project:
+        change(project)
+        other = other_encoder(project)
+        fit.fit(project, Silent())
+        assert other.exists()
+
+
+def test_killed_while_encoders_are_removed_a_fit_is_recorded_and_the_next_removes_them(
+    trained: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = newest_fit(trained.folder)
+    with copied(trained, tmp_path / "flat") as project:
+        other = other_encoder(project)
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr("labelgrid.rounds.model_record.encoder_hash", kill)
+            fit.fit(project, Silent())
+        assert other.exists() and newest_fit(project.folder) == done
+        fit.fit(project, Silent())
+        assert not other.exists() and restore(project, newest_fit(project.folder))  # type: ignore[arg-type]
+
+
+def test_encoders_that_another_process_removes_meanwhile_are_no_fault(
+    trained: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with copied(trained, tmp_path / "flat") as project:
+        other = other_encoder(project)
+
+        def meanwhile(path: Path) -> str:
+            other.unlink(missing_ok=True)
+            return encoder_hash(path)
+
+        monkeypatch.setattr("labelgrid.rounds.model_record.encoder_hash", meanwhile)
+        fit.fit(project, Silent())
+        assert not other.exists() and verify(project, Silent()).faults == []
