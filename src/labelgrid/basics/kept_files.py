@@ -18,6 +18,8 @@ LETTERS = 2
 #: unused one is removed if there is no room.
 ANEW = 3600.0
 UNUSED = 24 * 3600.0
+#: The moment when this process began.
+BEGAN = time.time()
 #: The share of the limit that is left when files are removed.
 LEFT = 0.9
 
@@ -45,7 +47,6 @@ class KeptFiles:
     folder: Path
     limit: int
     _size: int | None = field(default=None, init=False)
-    _began: float = field(default_factory=time.time, init=False)
     _in_vain: set[bool] = field(default_factory=set, init=False)
 
     def read_bytes(self, key: str) -> bytes | None:
@@ -70,7 +71,7 @@ class KeptFiles:
                 may make room.
         """
         if self.size + size > self.limit >= size and often not in self._in_vain:
-            self._remove_unused(self._began - ANEW if often else time.time() - UNUSED)
+            self._remove_unused(BEGAN - ANEW if often else time.time() - UNUSED)
             if self.size + size > self.limit:
                 self._in_vain.add(often)
         return self.size + size <= self.limit
@@ -99,11 +100,11 @@ class KeptFiles:
 
     def _remove_unused(self, before: float) -> None:
         """Remove files that were last used before a moment, until there is room."""
-        found = []
+        kept = []
         for path, status in _files(self.folder):
-            found.append((status.st_mtime, status.st_size, path))
-        self._size = sum(size for _, size, _ in found)
-        for used, size, path in sorted(found):
+            kept.append((status.st_mtime, status.st_size, path))
+        self._size = sum(size for _, size, _ in kept)
+        for used, size, path in sorted(kept):
             if used >= before or self._size <= LEFT * self.limit:
                 break
             with suppress(OSError):  # it belongs to somebody else

@@ -57,21 +57,19 @@ def record_model(project: ProjectFolder, fit: Fit) -> None:
 
 
 def remove_unneeded_encoders(project: ProjectFolder) -> None:
-    """Remove frozen encoders that no checkpoint needs, a day after the last training began with them.
+    """Remove frozen encoders that no checkpoint names, a day after a training last began with one.
 
     A training that has begun has no checkpoint yet. A damaged one may need any encoder. Runs of a
     study share their encoders, which stay.
     """
     if project.settings.features != FEATURES:
         return
+    began = time.time() - UNUSED
     with suppress(ModelError, OSError):  # another process removed one, or it is somebody else's
-        unused = []
-        for path in project.encoders.glob("*.safetensors"):
-            if time.time() - path.stat().st_mtime > UNUSED:
-                unused.append(path)
-        needed = set[str]()
-        if unused:
-            needed = {encoder_hash(path) for path in project.folder.glob("*/*/fit/**/*.ckpt")}
+        files = project.encoders.glob("*.safetensors")
+        unused = [path for path in files if path.stat().st_mtime < began]
+        checkpoints = project.folder.glob("*/*/fit/**/*.ckpt") if unused else ()
+        needed = {encoder_hash(path) for path in checkpoints}
         for path in unused:
             if path.stem not in needed:
                 path.unlink(missing_ok=True)
