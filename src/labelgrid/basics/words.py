@@ -26,6 +26,20 @@ def count_text(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {many or f'{one}s'}"
 
 
+def bytes_text(count: float) -> str:
+    """A number of bytes in KiB, MiB or GiB.
+
+    Example:
+        >>> bytes_text(33_000), bytes_text(57.6e6), bytes_text(20 * 2**30)
+        ('32.2 KiB', '54.9 MiB', '20 GiB')
+    """
+    for unit in ("KiB", "MiB"):
+        count /= 2**10
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+    return f"{count / 2**10:.3g} GiB"
+
+
 def by_value(digits: str) -> tuple[int, str]:
     """A sorting key for numbers of any length as texts, by their values.
 

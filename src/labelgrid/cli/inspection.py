@@ -18,7 +18,7 @@ from labelgrid.api.requests import (
 )
 from labelgrid.basics.errors import UsageError, command, note_unchanged
 from labelgrid.basics.type_names import Values
-from labelgrid.basics.words import count_text, duration, join_names
+from labelgrid.basics.words import bytes_text, count_text, duration, join_names
 from labelgrid.cli import screen
 from labelgrid.cli.exchange import cells_as_json
 from labelgrid.cli.opening import open_project
@@ -173,7 +173,7 @@ def time(
     for timing in times.times:
         size = "x".join(map(str, timing.size))
         seconds = [f"{timing.step_seconds:.3g}", f"{timing.image_seconds:.3g}"]
-        memory = "" if timing.memory is None else f"{timing.memory / 2**30:.1f} GiB"
+        memory = "" if timing.memory is None else bytes_text(timing.memory)
         words = [
             timing.recipe,
             size,

@@ -19,7 +19,7 @@ import numpy as np
 from labelgrid.basics.array_types import Array, Bytes
 from labelgrid.basics.errors import ImageError, LabelError
 from labelgrid.basics.progress import Progress
-from labelgrid.basics.words import count_text
+from labelgrid.basics.words import bytes_text, count_text
 from labelgrid.data.dataset import Source, WrappedImages, weight_of
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import TaskDef, TaskDefs
@@ -138,7 +138,7 @@ def cache_source(
         try:
             for image_id, image, labels in _decode(source, tasks, image_ids, progress):
                 if not writer.add(image_id, image, labels):
-                    why = f"its limit is {limit / 2**30:.3g} GiB"
+                    why = f"its limit is {bytes_text(limit)}"
                     break
         except OSError as error:
             why = str(error.strerror)

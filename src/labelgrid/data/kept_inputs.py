@@ -73,8 +73,13 @@ class KeptInputs:
         pixels = np.frombuffer(content, np.uint8, offset=SIZES.size)
         return PlacedImage((height, width), pixels.reshape(*canvas, 3))
 
-    def keep(self, key: str, opened: Pixels | PlacedImage, placed: Pixels) -> None:
-        """Keep a view of an image that was opened, unless it is kept already."""
+    def keep(
+        self, key: str, opened: Pixels | PlacedImage, placed: Pixels, *, often: bool = False
+    ) -> None:
+        """Keep a view of an image that was opened, unless it is kept already.
+
+        `often` is as of `KeptFiles.has_room`.
+        """
         if self.files and key and not isinstance(opened, PlacedImage):
             sizes = SIZES.pack(*opened.shape[:2], *placed.shape[:2])
-            self.files.write_bytes(key, sizes + placed.tobytes())
+            self.files.write_bytes(key, sizes + placed.tobytes(), often=often)

@@ -280,7 +280,7 @@ class _TrainReader(_Reader):
         image = self.inputs.open(image_id, key)
         example, tasks = self._example(image_id, image)
         view = kept_view(example, tasks, self.options, image_id=image_id, number=number)
-        self.inputs.keep(key, image, view.image)
+        self.inputs.keep(key, image, view.image, often=True)
         return view
 
     def _example(

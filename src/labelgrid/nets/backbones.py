@@ -159,7 +159,7 @@ class Encoder(nn.Module):
             # Files have no memory format, on which the order of later sums depends.
             halves = [in_half(part).contiguous() for part in self._given_maps(image)]
             if kept:
-                kept.write(key, halves)
+                kept.write(key, halves, often=self.training)
         return [part.to(image.device, image.dtype) for part in halves]
 
     def _identity(self, device: str) -> str:

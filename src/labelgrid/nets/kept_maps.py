@@ -34,14 +34,14 @@ class KeptMaps(KeptFiles):
             return None
         return [tensors[str(number)] for number in range(len(tensors))]
 
-    def write(self, key: str, maps: Sequence[Tensor]) -> None:
-        """Keep maps under a key, unless the limit is reached or the disk refuses."""
-        if not self.has_room(sum(2 * part.numel() for part in maps)):
+    def write(self, key: str, maps: Sequence[Tensor], *, often: bool = False) -> None:
+        """Keep maps under a key, unless there is no room, as `has_room`, or the disk refuses."""
+        if not self.has_room(sum(2 * part.numel() for part in maps), often=often):
             return
         tensors = {}
         for number, part in enumerate(maps):
             tensors[str(number)] = part.cpu().half().contiguous()
-        self.write_bytes(key, save(tensors))
+        self.write_bytes(key, save(tensors), often=often)
 
 
 def kept_of(encoder: nn.Module) -> KeptMaps | None:

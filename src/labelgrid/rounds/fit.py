@@ -25,7 +25,11 @@ from labelgrid.recipes.resolve import build_plugin, hash_of, training_options
 from labelgrid.relations.bound import declared_relations
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images, tasks_by_image
 from labelgrid.rounds.filled_labels import FilledLabels, check_cameras, say_refused
-from labelgrid.rounds.model_record import measure_heldout, record_model
+from labelgrid.rounds.model_record import (
+    measure_heldout,
+    record_model,
+    remove_unneeded_encoders,
+)
 from labelgrid.rounds.models import (
     kept_maps_words,
     load_previous_weights,
@@ -254,6 +258,7 @@ def fit(
         encoder=saved.encoder.get("hash", ""),
     )
     record_model(project, record)
+    remove_unneeded_encoders(project)
     try:
         measure_heldout(context, model=model, fit=record, progress=progress)
     except ImageError as error:

@@ -1,10 +1,13 @@
 """Measures a round's model on the held-out images, and records both."""
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from labelgrid.basics.errors import ModelError
 from labelgrid.basics.files import atomic_folder, disk_errors, remove_folder
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.data.frame import Frame
@@ -26,15 +29,19 @@ from labelgrid.project.records import (
     write_fit,
     write_measurement,
 )
+from labelgrid.project.settings import FEATURES
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext, labelled_images
 from labelgrid.rounds.outputs import skip_unwritable, write_label
 from labelgrid.rounds.protocol import WHOLE, Protocol
+from labelgrid.train.checkpoint import encoder_hash
 from labelgrid.train.evaluation import Evaluation, evaluate, predictions
 from labelgrid.train.trained_model import TrainedModel
 
 #: Predicts images: yields each one's id, raw outputs and frame.
 Outputs = Callable[[Sequence[str]], Iterator[tuple[str, Raw, Frame]]]
+#: Seconds since the last training began with an encoder, after which it may be removed.
+UNUSED = 24 * 3600.0
 
 
 def record_model(project: ProjectFolder, fit: Fit) -> None:
@@ -47,6 +54,25 @@ def record_model(project: ProjectFolder, fit: Fit) -> None:
         row = project.store.current_round()
         if row and row.number == fit.round:
             project.store.update_round(replace(row, recipe=hash_of(fit.recipe), model=fit.model))
+
+
+def remove_unneeded_encoders(project: ProjectFolder) -> None:
+    """Remove frozen encoders that no checkpoint names, a day after a training last began with one.
+
+    A training that has begun has no checkpoint yet. A damaged one may need any encoder. Runs of a
+    study share their encoders, which stay.
+    """
+    if project.settings.features != FEATURES:
+        return
+    began = time.time() - UNUSED
+    with suppress(ModelError, OSError):  # another process removed one, or it is somebody else's
+        files = project.encoders.glob("*.safetensors")
+        unused = [path for path in files if path.stat().st_mtime < began]
+        checkpoints = project.folder.glob("*/*/fit/**/*.ckpt") if unused else ()
+        needed = {encoder_hash(path) for path in checkpoints}
+        for path in unused:
+            if path.stem not in needed:
+                path.unlink(missing_ok=True)
 
 
 def record_measurement(

@@ -12,7 +12,7 @@ from labelgrid.basics.files import inside
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import seed_of
 from labelgrid.basics.type_names import Size
-from labelgrid.basics.words import count_text
+from labelgrid.basics.words import bytes_text, count_text
 from labelgrid.nets.backbones import Encoder, UnfetchedWeightsError
 from labelgrid.nets.kept_maps import KeptMaps
 from labelgrid.nets.network import Network, reason_to_ignore
@@ -189,13 +189,13 @@ def kept_maps_words(network: Network, recipe: Recipe, images: int) -> str:
         )
     with torch.inference_mode():
         maps = encoder.maps(torch.zeros(1, 3, *data.size))
-    size = images * data.views * sum(part.numel() * 2 for part in maps) / 2**30
+    size = images * data.views * sum(part.numel() * 2 for part in maps)
     seen = f"{count_text(images, 'training image')} in {count_text(data.views, 'view')}"
     return (
         f"The encoder is frozen: its maps of {seen} take "
-        f"{size:.2g} GiB in {encoder.kept.folder}, which already holds "
-        f"{encoder.kept.size / 2**30:.2g}; those of other images come to it. Up to "
-        f"{encoder.kept.limit / 2**30:.3g} GiB are kept, and computed once."
+        f"{bytes_text(size)} in {encoder.kept.folder.resolve()}, which already holds "
+        f"{bytes_text(encoder.kept.size)}; those of other images come to it. Up to "
+        f"{bytes_text(encoder.kept.limit)} are kept, and computed once."
     )
 
 

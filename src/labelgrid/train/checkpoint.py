@@ -211,6 +211,19 @@ def read_identity(path: Path) -> str:
     return values["identity"]
 
 
+def encoder_hash(path: Path) -> str:
+    """The hash of the frozen encoder that a checkpoint leaves out; "": it is whole.
+
+    No tensor is read.
+
+    Raises:
+        ModelError: as `load`, but for damaged tensors and the encoder's file.
+    """
+    values = _read(path, tensors=False)
+    with _refused(path):
+        return str(values.get("encoder", {}).get("hash", ""))
+
+
 @contextmanager
 def _refused(path: Path) -> Iterator[None]:
     try:
@@ -230,17 +243,19 @@ def _refused(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _read(path: Path) -> Json:
-    """The values in a file of a readable format."""
+def _read(path: Path, *, tensors: bool = True) -> Json:
+    """The values in a file of a readable format; without `tensors`, these are not read yet."""
     try:
         with open_regular(path) as file:
             # torch writes a checksum of each tensor, and does not check it.
             with ZipFile(file) as archive:
-                damaged = archive.testzip()
+                damaged = archive.testzip() if tensors else None
             if damaged is not None:
                 raise ValueError(f"the checksum of {damaged} is wrong")
             file.seek(0)
-            values: Values = torch.load(file, map_location="cpu", weights_only=True)
+            values: Values = torch.load(
+                file if tensors else path, map_location="cpu", weights_only=True, mmap=not tensors
+            )
     except FileNotFoundError as error:
         raise ModelError(
             "There is no checkpoint.", where=path, next_step="Run `labelgrid fit` first."

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from labelgrid.basics.errors import TrainingError
+from labelgrid.basics.words import bytes_text
 from labelgrid.nets.keyed_dropout import ChannelDropout
 from labelgrid.train.batch_norm import norms_of
 from labelgrid.train.group import TrainingGroup
@@ -54,8 +55,8 @@ def division_remarks(plan: Plan, group: TrainingGroup) -> Iterator[str]:
     if options.mix != "none":
         yield "With `mix`, every process reads all images of a batch: it costs more processors."
     if options.cache:
-        cache = options.cache / group.size
-        yield f"Each process has a cache of its own, of {cache:.3g} GiB."
+        cache = bytes_text(options.cache * 2**30 / group.size)
+        yield f"Each process has a cache of its own, of {cache}."
     if options.fill == "images" and options.batch < group.size:
         yield (
             f"A batch has {options.batch} images, fewer than the {group.size} processes: "

@@ -1,6 +1,8 @@
 """Keeps a frozen encoder once in a file: checkpoints name it, and hold only what is trained."""
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from copy import copy
 from functools import partial
 from pathlib import Path
@@ -24,7 +26,7 @@ EncoderKey = dict[str, str]
 
 
 def keep_encoder(network: Network, folder: Path | None) -> EncoderKey:
-    """Write the frozen encoder of a network, unless its file is there and sound.
+    """Write the frozen encoder of a network; a sound file that is there gets a new time.
 
     Args:
         network: the network.
@@ -42,6 +44,8 @@ def keep_encoder(network: Network, folder: Path | None) -> EncoderKey:
     key = weights_hash(state)
     try:
         read_encoder(folder, key, encoder.source)
+        with suppress(OSError):  # it belongs to somebody else
+            os.utime(encoder_file(folder, key))
     except ModelError:
         write_bytes(encoder_file(folder, key), save(state), durable=True)
     modules = network.named_modules()

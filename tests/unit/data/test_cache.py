@@ -67,7 +67,7 @@ def test_what_does_not_fit_is_read_from_its_file(made: Made, tmp_path: Path) -> 
         assert one.image(made.names[0]).shape == (12, 16, 3)
         with pytest.raises(ImageError):
             one.image(made.names[2])
-    assert said.lines == ["The cache holds 2 of 5 decoded images: its limit is 1.23e-05 GiB."]
+    assert said.lines == ["The cache holds 2 of 5 decoded images: its limit is 12.9 KiB."]
 
 
 def test_a_full_disk_ends_the_cache_not_the_training(

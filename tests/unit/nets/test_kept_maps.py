@@ -1,5 +1,8 @@
-"""Kept maps: what was written is read, and damage, full disks and other writers do no harm."""
+"""Kept maps: what was written is read, what is unused makes room, and damage or other writers do no harm."""
 
+import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -64,3 +67,74 @@ def test_a_disk_that_refuses_is_asked_once(tmp_path: Path, monkeypatch: pytest.M
     kept.write("ab12", MAPS)
     kept.write("cd34", MAPS)
     assert len(asked) == 1 and kept.read("ab12") is None
+
+
+HOUR = 3600
+
+
+def filled(folder: Path, **hours: float) -> int:
+    """Files that were last used so many hours ago; returns the size of one."""
+    for key, ago in hours.items():
+        KeptMaps(folder, 2**20).write(key, MAPS)
+        path = KeptMaps(folder, 0)._path(key)
+        os.utime(path, (time.time() - ago * HOUR,) * 2)
+    return path.stat().st_size
+
+
+def keys(folder: Path) -> set[str]:
+    return {path.name for path in files(folder)}
+
+
+def test_what_was_unused_for_a_day_makes_room_the_longest_unused_first(tmp_path: Path) -> None:
+    size = filled(tmp_path, aa=30, bb=50, cc=40, dd=1)
+    kept = KeptMaps(tmp_path, 4 * size)
+    assert_read(kept, "aa")  # and is used anew
+    kept.write("ee", MAPS)
+    assert keys(tmp_path) == {"aa", "cc", "dd", "ee"}
+    kept = KeptMaps(tmp_path, 2 * size)
+    for key in ("ff", "gg"):
+        kept.write(key, MAPS)
+    assert keys(tmp_path) == {"aa", "dd", "ee"}  # all used today
+
+
+def test_maps_of_a_training_take_the_place_of_all_that_it_does_not_use(tmp_path: Path) -> None:
+    size = filled(tmp_path, aa=2, bb=3, cc=4)
+    kept = KeptMaps(tmp_path, 3 * size)
+    assert_read(kept, "cc")
+    for key in ("dd", "ee", "ff"):
+        kept.write(key, MAPS, often=True)
+    assert keys(tmp_path) == {"cc", "dd", "ee"}
+
+
+def test_files_are_looked_through_once_where_none_can_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = filled(tmp_path, aa=0, bb=0)
+    kept = KeptMaps(tmp_path, 2 * size)
+    looked = []
+    plain = kept_files._files
+
+    def noting(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+        looked.append(folder)
+        return plain(folder)
+
+    monkeypatch.setattr(kept_files, "_files", noting)
+    for often in (False, True, False, True):
+        kept.write("cc", MAPS, often=often)
+    assert len(looked) == 3 and keys(tmp_path) == {"aa", "bb"}
+
+
+def test_what_another_process_removes_meanwhile_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = filled(tmp_path, aa=50, bb=40)
+    plain = Path.unlink
+
+    def twice(path: Path, missing_ok: bool = False) -> None:
+        plain(path)
+        plain(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", twice)
+    kept = KeptMaps(tmp_path, 2 * size)
+    kept.write("cc", MAPS)
+    assert keys(tmp_path) == {"bb", "cc"} and kept.read("aa") is None

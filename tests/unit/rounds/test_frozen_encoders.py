@@ -1,5 +1,6 @@
 """Frozen encoders in a project: each lies once beside the checkpoints, and its maps are computed once."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -8,10 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
+from labelgrid.advice.control import compare_with_control
 from labelgrid.advice.round_times import round_times
+from labelgrid.audit.audit_folds import fold_evidence
 from labelgrid.basics.errors import ModelError, RecipeError
+from labelgrid.basics.plugins import PluginChoice
 from labelgrid.basics.progress import Silent
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.executors.places.processes import Processes
@@ -19,19 +25,23 @@ from labelgrid.executors.workplace import Workplace
 from labelgrid.exporting.export_model import export_model
 from labelgrid.lab.simulation.campaign import copy_run
 from labelgrid.nets.backbones import Encoder
+from labelgrid.nets.encoder_options import BackboneOptions
+from labelgrid.nets.hashes import weights_hash
 from labelgrid.operations.verify import verify
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.records import Fit, newest_fit, read_members, write_fit
 from labelgrid.project.settings import SHARED_FEATURES, settings_text
 from labelgrid.rounds import fit, predict, query, score
 from labelgrid.rounds.context import context_of
+from labelgrid.rounds.evaluate import evaluate_split
+from labelgrid.rounds.live_model import LiveModel
 from labelgrid.rounds.members import train_member
 from labelgrid.rounds.models import restore, restore_model
 from labelgrid.rounds.shard_predictor import PRELOADED
 from labelgrid.select.strategy import Budget
-from labelgrid.train.checkpoint import load, save
+from labelgrid.train.checkpoint import encoder_hash, load, save
 from tests.projects import Said
-from tests.rounds import QUICK, Killed, Killing, copied, fit_killed, labelled
+from tests.rounds import QUICK, Killed, Killing, copied, fit_killed, labelled, with_control
 
 FROZEN = {"train": "frozen", "pretrained": False, "name": "test_efficientnet"}
 
@@ -124,7 +134,8 @@ def test_a_training_says_what_its_maps_take_and_why_views_that_change_are_not_ke
     with copied(made, tmp_path / "kept") as project:
         said = Said()
         fit.fit(project, said, changes=changes(kept_views=3))
-        assert "its maps of 5 training images in 3 views take" in " ".join(said.lines)
+        (line,) = [line for line in said.lines if "maps of 5 training images in 3 views" in line]
+        assert "GiB are kept" in line and "e-0" not in line and str(project.features) in line
         seen.clear()
         said = Said()
         fit.fit(project, said, changes=changes(kept_views=0, zoom=[1.0, 1.2]))
@@ -406,9 +417,191 @@ def test_runs_of_a_study_share_encoders(trained: ProjectFolder, tmp_path: Path) 
         shutil.rmtree(project.round_folder(project.round_number))
         shutil.rmtree(project.encoders, ignore_errors=True)
         shutil.rmtree(project.folder / "encoders")
-        done = fit.fit(project, Silent())
+        said = Said()
+        done = fit.fit(project, said)
+        assert f"in {tmp_path / 'study' / 'features'}, which" in " ".join(said.lines)
         assert encoder_of(project).parent.samefile(tmp_path / "study" / "encoders")
         assert not (project.folder / "encoders").exists()
         copy_run(project.folder, runs / "two", project.settings)
     with ProjectFolder.open(runs / "two") as other:
         assert restore(other, done)[1].digest == done.model
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProjectFolder]:
+    """A project with given weights, picks and a control, all of whose maps are kept."""
+    folder = tmp_path_factory.mktemp("warm")
+    project, _ = with_control(folder)
+    backbone = {**FROZEN, "pretrained": True}
+    save_file(timm.create_model(FROZEN["name"]).state_dict(), folder / "weights.safetensors")
+    with project:
+        project.settings = replace(
+            project.settings,
+            changes={**changes(), "backbone": backbone, "score": {"ensemble": {"members": 2}}},
+            weights=str(folder / "weights.safetensors"),
+        )
+        write_settings(project)
+        fit.fit(project, Silent(), changes={"train": {"epochs": 20}})
+        for strategy in ("typiclust", "equal"):  # the image, and its mirror image
+            score.score(project, Silent(), strategy)
+        yield project
+
+
+def scored(strategy: str, statistic: str = "") -> Callable[[ProjectFolder], Any]:
+    """Scores the pool for a strategy, by a statistic if it takes several."""
+    options = {"statistic": statistic} if statistic else {}
+
+    def values(project: ProjectFolder) -> Any:
+        project.settings = replace(project.settings, strategy=PluginChoice(strategy, options))
+        table = score.score(project, Silent(), strategy).statistics
+        return {name: part.tolist() for name, part in table.items()}
+
+    return values
+
+
+def previewed(project: ProjectFolder) -> Any:
+    query.query(project, Budget(2), Silent(), strategy="random_cells")
+    files = project.round_folder(newest_fit(project.folder).round).rglob("prelabels/**/*.png")  # type: ignore[union-attr]
+    return {path.name: path.read_bytes() for path in files}
+
+
+def learnt_while_labelling(project: ProjectFolder) -> None:
+    model = LiveModel(project, Silent())
+    model.take()
+    model.learn()
+
+
+#: The commands that run an encoder; `duplicates` and `audit` without folds compare pictures and labels.
+READERS: dict[str, Callable[[ProjectFolder], Any]] = {
+    "members": scored("partal", "ensemble"),
+    "dropout": scored("bald"),
+    "core_set": scored("core_set"),
+    "typiclust": scored("typiclust"),
+    "equal": scored("equal"),
+    "clasp_pe": scored("clasp_pe"),
+    "folds": lambda project: fold_evidence(project, 2, Silent())[0],
+    "control": lambda project: compare_with_control(project, 6, Silent()).measures,
+    "evaluate": lambda project: evaluate_split(project, "train", Silent()),
+    "previews": previewed,
+    "live": learnt_while_labelling,
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_no_command_encodes_an_image_whose_maps_are_kept(
+    warm: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str
+) -> None:
+    results = []
+    for kept in (20.0, 0.0):
+        seen = counted(monkeypatch)
+        with copied(warm, tmp_path / str(kept)) as project:
+            backbone = {**project.settings.changes["backbone"], "kept": kept}
+            project.settings = replace(
+                project.settings, changes={**project.settings.changes, "backbone": backbone}
+            )
+            results.append(READERS[reader](project))
+        assert not (kept and seen), reader
+        monkeypatch.undo()
+    assert results[0] == results[1]
+
+
+def aged(path: Path) -> Path:
+    """An encoder's file with which no training has begun for a day."""
+    os.utime(path, (1, 1))
+    return path
+
+
+def other_encoder(project: ProjectFolder, fit_folder: str = "") -> Path:
+    """The old file of another encoder, which a checkpoint in a folder needs, if one is named."""
+    network = Encoder(BackboneOptions(name="test_efficientnet", pretrained=False, train="frozen"))
+    key = weights_hash(network.given.state_dict())
+    path = project.encoders / f"{key}.safetensors"
+    save_file(network.given.state_dict(), path)
+    if fit_folder:
+        done = newest_fit(project.folder)
+        assert done
+        checkpoint = load(project.inside(done.checkpoint), project.encoders)
+        (project.folder / fit_folder).mkdir(parents=True)
+        needing = replace(checkpoint, encoder={**checkpoint.encoder, "hash": key})
+        save(needing, project.folder / fit_folder / "last.ckpt")
+    return aged(path)
+
+
+@pytest.mark.parametrize(
+    "needed", ["", "rounds/0009/fit", "rounds/0002/fit/members/a", "control/seed-1-picks/fit"]
+)
+def test_an_old_encoder_goes_with_a_new_training_unless_a_checkpoint_needs_it(
+    trained: ProjectFolder, tmp_path: Path, needed: str
+) -> None:
+    with copied(trained, tmp_path / "flat") as project:
+        own = aged(encoder_of(project))
+        other = other_encoder(project, needed)
+        fit.fit(project, Silent())
+        assert own.exists() and other.exists() == bool(needed)
+        assert verify(project, Silent()).faults == []
+
+
+def test_an_encoder_that_a_round_no_longer_needs_goes_after_a_day(
+    trained: ProjectFolder, tmp_path: Path
+) -> None:
+    with copied(trained, tmp_path / "flat") as project:
+        before = encoder_of(project)
+        for days in (0, 1):
+            if days:
+                aged(before)
+            project.settings = replace(project.settings, seed=project.settings.seed + 1)
+            done = fit.fit(project, Silent())  # with random weights of another seed
+            assert before.exists() == (days == 0) and done.encoder != before.stem
+
+
+def spoil(project: ProjectFolder) -> None:
+    """Damage a checkpoint, which may need any encoder."""
+    path = project.folder / "audit/fold-1-of-5/fit/last.ckpt"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no checkpoint")
+
+
+def share(project: ProjectFolder) -> None:
+    """Keep the encoders where other runs of a study have theirs."""
+    project.settings = replace(project.settings, features=SHARED_FEATURES)
+    project.encoders.mkdir()
+
+
+@pytest.mark.parametrize("change", [spoil, share])
+def test_an_encoder_stays_where_others_may_need_it(
+    trained: ProjectFolder, tmp_path: Path, change: Callable[[ProjectFolder], None]
+) -> None:
+    with copied(trained, tmp_path / "study" / "runs" / "flat") as project:
+        change(project)
+        other = other_encoder(project)
+        fit.fit(project, Silent())
+        assert other.exists()
+
+
+def test_killed_while_encoders_are_removed_a_fit_is_recorded_and_the_next_removes_them(
+    trained: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = newest_fit(trained.folder)
+    with copied(trained, tmp_path / "flat") as project:
+        other = other_encoder(project)
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr("labelgrid.rounds.model_record.encoder_hash", kill)
+            fit.fit(project, Silent())
+        assert other.exists() and newest_fit(project.folder) == done
+        fit.fit(project, Silent())
+        assert not other.exists() and restore(project, newest_fit(project.folder))  # type: ignore[arg-type]
+
+
+def test_encoders_that_another_process_removes_meanwhile_are_no_fault(
+    trained: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with copied(trained, tmp_path / "flat") as project:
+        other = other_encoder(project)
+
+        def meanwhile(path: Path) -> str:
+            other.unlink(missing_ok=True)
+            return encoder_hash(path)
+
+        monkeypatch.setattr("labelgrid.rounds.model_record.encoder_hash", meanwhile)
+        fit.fit(project, Silent())
+        assert not other.exists() and verify(project, Silent()).faults == []

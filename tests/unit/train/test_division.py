@@ -57,7 +57,7 @@ def test_what_several_processes_change_is_said_and_nothing_else(plan):
     assert "Batch norm" in plain and "dropout masks" in plain
     assert "Batch norm" in remarks(2, norm="frozen")  # of the heads
     assert "mix" not in plain and "cache" not in plain and "fewer" not in plain
-    assert "`mix`" in remarks(2, mix="cut") and "of 0.5 GiB" in remarks(2)
+    assert "`mix`" in remarks(2, mix="cut") and "of 512 MiB" in remarks(2)
     assert "A batch has 4 images, fewer than the 5 processes" in remarks(5)
 
 

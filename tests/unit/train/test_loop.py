@@ -140,7 +140,7 @@ class Heard(Silent):
     ("cache", "said"),
     [
         (0, [(2, " far was"), (5, "time was")]),
-        (2e-5, [(0, "-05 GiB."), (2, " far was"), (5, "time was")]),
+        (2e-5, [(0, " 21 KiB."), (2, " far was"), (5, "time was")]),
         (1.0, [(5, "time was")]),
     ],
 )
