@@ -40,6 +40,11 @@ TINY: Mapping[str, Mapping[str, Any]] = {
         "backbone": {"name": "test_efficientnet"},
         "network": {"options": {"width": 8}},
     },
+    "few": {
+        "data": {"size": [32, 64]},
+        "backbone": {"name": "test_vit", "pyramid": 8, "fused": 8, "train": "frozen"},
+        "network": {"options": {"width": 8}},
+    },
     "gpu": {
         "backbone": {"name": "test_vit", "pyramid": 8, "fused": 8},
         "network": {"options": {"width": 8}},

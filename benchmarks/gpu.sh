@@ -2,9 +2,12 @@
 # Measures on one GPU, in at most eleven minutes, what docs/ say was not measured on one, and prints a Markdown table.
 # Installs nothing: it needs this repository and a Python ($PYTHON, else python3) with torch and the package's ordinary dependencies.
 #
-# usage: benchmarks/gpu.sh          on a GPU
-#        benchmarks/gpu.sh --tiny   every part at a tiny size on a CPU, as a trial of this script
+# usage: benchmarks/gpu.sh                 on a GPU
+#        benchmarks/gpu.sh --few FILE...   on a GPU, in at most ten minutes: the recipe `few` with these weights beside `small`,
+#                                          at 30, 60 and 120 photographs of the NYUv2 in the folder $NYUV2
+#        benchmarks/gpu.sh --tiny          every part at a tiny size on a CPU, as a trial of this script
 set -eu
+here=$PWD
 cd "$(dirname "$0")"
 python=${PYTHON:-python3}
 export PYTHONPATH="$PWD/../src:$PWD${PYTHONPATH:+:$PYTHONPATH}"
@@ -12,10 +15,28 @@ BENCH_TABLE=$(mktemp)
 export BENCH_TABLE
 trap 'rm -f "$BENCH_TABLE"' EXIT
 
+few=no
+usage() {
+    sed -n '2,8s/^# \{0,1\}//p' gpu.sh >&2
+    exit 2
+}
 case ${1-} in
     '') device=cuda ;;
+    --few)
+        shift
+        device=cuda
+        few=yes
+        [ $# -gt 0 ] && [ "${NYUV2-}" ] || usage
+        for file; do
+            shift
+            case $file in
+                /*) set -- "$@" "$file" ;;
+                *) set -- "$@" "$here/$file" ;;
+            esac
+        done
+        ;;
     --tiny) device=cpu ;;
-    *) sed -n '2,6s/^# \{0,1\}//p' gpu.sh >&2; exit 2 ;;
+    *) usage ;;
 esac
 if [ $device = cuda ] && ! "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
     echo "torch finds no GPU here, and nothing was measured; \`benchmarks/gpu.sh --tiny\` tries the script on a CPU." >&2
@@ -39,8 +60,10 @@ part() {
     fi
 }
 
-# The limits add up to 620 seconds.
-if [ $device = cuda ]; then
+# Without `few` the limits add up to 620 seconds.
+if [ $few = yes ]; then
+    part 590 few.py "$@" --data "$(cd "$here" && cd "$NYUV2" && pwd)"
+elif [ $device = cuda ]; then
     part 50 epoch.py --images 48 --repeats 3
     part 70 epoch.py --images 48 --repeats 3 --recipe gpu
     part 120 recipe_step.py --recipes gpu gpu-convnext --seconds 15
@@ -55,6 +78,7 @@ else
     part 300 recipe_step.py $tiny --recipes gpu gpu-convnext --batch 2
     part 300 recipe_step.py $tiny --recipes partal-nyud mtpsl-released mtan-nyuv2 --batch 2
     part 300 mtpsl.py --size 32 32 --batch 2 --width 8 --tasks 2 --repeats 1
+    part 300 few.py --tiny --photographs 2 4
     part 300 mtpsl.py --size 32 64 --batch 2 --width 8 --tasks 3 --repeats 1 --mapping light
 fi
 

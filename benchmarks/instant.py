@@ -24,6 +24,7 @@ from _measure import check_limit, machine
 
 from labelgrid.basics.plugins import PluginChoice
 from labelgrid.basics.progress import Silent
+from labelgrid.data.dataset import Dataset
 from labelgrid.data.layouts import nyud
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import TaskRow
@@ -34,7 +35,7 @@ from labelgrid.project.settings import Settings
 from labelgrid.recipes.recipe import Recipe
 from labelgrid.recipes.resolve import build_plugin, load_recipe
 from labelgrid.rounds import fit, query, score
-from labelgrid.rounds.context import ModelContext
+from labelgrid.rounds.context import ModelContext, tasks_of
 from labelgrid.rounds.models import model_of, network_of, restore
 from labelgrid.rounds.outputs import predicted_label
 from labelgrid.select.strategy import Budget
@@ -191,7 +192,8 @@ class Comparison:
     """Networks trained on the same photographs by the recipe, and as usual.
 
     Args:
-        data: the root of NYUv2 in the layout `nyud`.
+        source: the photographs, split into train and test.
+        rows: their tasks.
         folder: where maps are kept, and checkpoints.
         weights: the file of the backbone's weights; None: random ones.
         images: how many photographs each network learns.
@@ -199,14 +201,21 @@ class Comparison:
     """
 
     def __init__(
-        self, data: Path, folder: Path, weights: Path | None, *, images: int, steps: int
+        self,
+        source: Dataset,
+        rows: Sequence[TaskRow],
+        folder: Path,
+        weights: Path | None,
+        *,
+        images: int,
+        steps: int = STEPS,
     ) -> None:
-        self.source = nyud.build(data)
+        self.source = source
         self.folder = folder
         self.weights = weights
         self.images = images
         self.steps = steps
-        self.declared = definitions(nyud_rows())
+        self.declared = definitions(rows)
         self.splits = self.source.splits()
 
     def recipe(self, changes: Mapping[str, Any]) -> Recipe:
@@ -239,7 +248,13 @@ class Comparison:
         self, recipe: Recipe, seed: int, names: Sequence[str], before: Network | None
     ) -> Network:
         """The network after a training on photographs, from scratch or from the one before."""
-        context = ModelContext.of_training(recipe, self.declared, seed, self.folder / "features")
+        context = ModelContext.of_training(
+            recipe,
+            self.declared,
+            seed,
+            encoders=self.folder / "encoders",
+            features=self.folder / "features",
+        )
         network = network_of(context, self.weights)
         if before is not None:
             network.load_state_dict(before.state_dict())
@@ -267,10 +282,9 @@ class Comparison:
 
     def measured(self, recipe: Recipe, network: Network) -> dict[str, float]:
         """The headline metrics on the test split."""
-        context = ModelContext.of_training(recipe, self.declared, 0)
         result = evaluate(
             TrainedModel(network=network),
-            context.tasks,
+            tasks_of(recipe, self.declared),
             self.declared,
             self.source,
             list(self.splits["test"]),
@@ -290,7 +304,12 @@ def compare(options: argparse.Namespace) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(options.weights) if options.weights else None
         comparison = Comparison(
-            options.data, Path(folder), weights, images=options.labelled, steps=options.steps
+            nyud.build(options.data),
+            nyud_rows(),
+            Path(folder),
+            weights,
+            images=options.labelled,
+            steps=options.steps,
         )
         for seed in range(options.seed, options.seed + options.quality):
             for name, side in (("instant", comparison.by_recipe), ("usual", comparison.as_usual)):

@@ -19,7 +19,7 @@ from labelgrid.api.cells import ProjectCell
 from labelgrid.api.contents import ChangedCells
 from labelgrid.api.former_members import OF_A_CELL
 from labelgrid.api.study import report
-from labelgrid.project.settings import Settings
+from labelgrid.project.settings import Settings, read_settings
 from tests.databases import content
 from tests.e2e.commands import done
 from tests.projects import RECIPE, Said
@@ -309,9 +309,10 @@ def test_a_command_and_its_call_say_the_same_of_what_they_do(command):
     assert explained.partition("\n")[0] == call.partition("\n")[0]
 
 
-def test_init_and_create_have_the_defaults_of_the_settings():
+def test_init_and_create_have_the_defaults_of_the_settings(flat):
     made = inspect.signature(labelgrid.Project.create).parameters
-    assert made["recipe"].default == Settings().recipe
+    assert made["recipe"].default == ""
+    assert read_settings(flat.folder / "labelgrid.toml").recipe == Settings().recipe
     assert made["strategy"].default == Settings().strategy.name
 
 

@@ -77,7 +77,7 @@ class RoundTimes(Shown):
     Args:
         times: the project's recipe first, then the shipped ones.
         fits: the largest recipe with the network to start with whose round takes at most 15
-            minutes, or else the fastest.
+            minutes, or else the fastest; a frozen encoder only if it is the project's.
         for_gpu: the shipped recipes that need a GPU, which this machine lacks.
     """
 
@@ -162,8 +162,14 @@ def round_times(
     for name in timed:
         times.append(_time(name, contexts[name]))
         progress.advance()
-    network = load_recipe(RECIPE).network.name
-    first = [timing for timing in times if contexts[timing.recipe].recipe.network.name == network]
+    start = load_recipe(RECIPE)
+    first = []
+    for timing in times:
+        recipe = contexts[timing.recipe].recipe
+        # Weights of frozen encoders may be missing, or have a licence that does not fit.
+        is_known = recipe.backbone.train == start.backbone.train or timing.recipe == project_recipe
+        if recipe.network.name == start.network.name and is_known:
+            first.append(timing)
     return RoundTimes(times=times, fits=_fitting(first or times), for_gpu=for_gpu)
 
 

@@ -50,6 +50,7 @@ from labelgrid.executors.job import record_job
 from labelgrid.ledger.grid import Cell, TaskRow
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import (
+    RECIPE,
     Settings,
     ledger_url,
     read_settings,
@@ -131,6 +132,7 @@ class Project(ProjectContents):
         """
         from labelgrid.operations.create import create
         from labelgrid.project.overrides import override_tables
+        from labelgrid.suppliers.ready_encoders import with_ready_encoder
 
         folder = Path(request.folder)
         file = optional_path(request.weights)
@@ -143,7 +145,7 @@ class Project(ProjectContents):
         rows = _rows(request.tasks)
         plugins.resolve("strategies", request.strategy)
         settings = Settings(
-            recipe=resolve_recipe(request.recipe),
+            recipe=resolve_recipe(request.recipe or RECIPE),
             seed=request.seed,
             weights=str(file.absolute()) if file else "",
             group=request.group,
@@ -151,6 +153,8 @@ class Project(ProjectContents):
             changes=override_tables(request.changes or {}),
             ledger=ledger_url(request.ledger, folder),
         )
+        if not request.recipe:
+            settings = with_ready_encoder(settings, folder)
         left_out: list[Fault] = []
         progress = request.progress or caller_progress()
         with ended_steps(progress):

@@ -90,7 +90,8 @@ class CreateRequest(
             parts:kind=semseg,classes=parts.txt. A `Path` is a TOML file of tasks.
         group: a regular expression on image ids; images for which it matches the same text stay in
             one split.
-        recipe: a shipped recipe, or the path of one.
+        recipe: a shipped recipe, or the path of one; empty: `few` if the weights of an encoder for
+            it lie ready, else `small-shared-heads`.
         changes: keys of the recipe and their values, table by table, such as train.steps=2000.
         strategy: the strategy that picks cells; see `labelgrid list strategies`.
         options: the strategy's options.
@@ -107,7 +108,7 @@ class CreateRequest(
     tasks: Places
     _: KW_ONLY
     group: str = ""
-    recipe: str = "small-shared-heads"
+    recipe: str = ""
     changes: Mapping[str, Any] | None = None
     strategy: str = "joint"
     options: Mapping[str, Any] | None = None

@@ -76,7 +76,7 @@ def init(
         say_left_out(project)
         if time is None:
             time = sys.stdout.isatty() and project.counts().images <= MOST_TIMED
-        _show_new(project, time)
+        _show_new(project, time, chosen=not request.recipe)
 
 
 def left_out_values(project: "ProjectReader") -> Json:
@@ -102,10 +102,12 @@ def say_left_out(project: "ProjectReader") -> None:
         screen.say(f"  {line}")
 
 
-def _show_new(project: "ProjectReader", time: bool) -> None:
+def _show_new(project: "ProjectReader", time: bool, *, chosen: bool) -> None:
+    """Print the new project and its next step; with `chosen`, also why it has its recipe."""
     from labelgrid.advice.first_time import FirstTime, first_time
     from labelgrid.operations.early_warnings import early_warnings
     from labelgrid.operations.next_step import first_query, next_step
+    from labelgrid.suppliers.ready_encoders import encoder_text
     from labelgrid.suppliers.ready_models import ready_models
 
     folder = project.folder
@@ -131,6 +133,9 @@ def _show_new(project: "ProjectReader", time: bool) -> None:
     offers = project.offered_relations()
     if offers:
         screen.say(f"  {offers}")
+    encoder = encoder_text(project.disk.settings, folder) if chosen else ""
+    if encoder:
+        screen.say(f"  {encoder}")
     for model in ready_models(project.disk):
         screen.say(f"  {model.text(folder)}")
     for line in early_warnings(project.disk):

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from labelgrid.basics.errors import ModelError
-from labelgrid.basics.files import read_bytes
+from labelgrid.basics.files import open_regular, read_bytes
 
 #: The types of tensors by their names in files.
 _TYPES = {
@@ -26,6 +26,8 @@ _TYPES = {
     "U8": "torch.uint8",
 }
 _HASH = re.compile("[0-9a-f]{16}")
+#: The most bytes that describe the tensors of a file.
+_LARGEST = 2**24
 
 
 def encoder_file(folder: Path, key: str) -> Path:
@@ -94,3 +96,18 @@ def tensors_hash(content: bytes) -> str:
         digest.update(f"{name} {_TYPES[tensor['dtype']]} {shape}\n".encode())
         digest.update(values[begin:end])
     return digest.hexdigest()
+
+
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors in a .safetensors file, by name; {} from any other file."""
+    shapes = {}
+    try:
+        with open_regular(path) as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(size, _LARGEST)))
+        header.pop("__metadata__", None)
+        for name, tensor in header.items():
+            shapes[name] = tuple(tensor["shape"])
+    except (AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError):
+        return {}
+    return shapes

@@ -52,7 +52,7 @@ def missing_weights_warning(backbone: BackboneOptions, weights: Path | None) -> 
     """
     if not backbone.pretrained or weights is not None:
         return ""
-    if _is_cached(backbone.name) or _is_reachable():
+    if is_cached(backbone.name, without_client=True) or _is_reachable():
         return ""
     return (
         f"The ImageNet weights of '{backbone.name}' are not in the local cache, and {_endpoint()} "
@@ -91,11 +91,17 @@ def unused_weights_warning(network: str, weights: Path | None) -> str:
     )
 
 
-def _is_cached(name: str) -> bool:
+def is_cached(name: str, *, without_client: bool = False) -> bool:
+    """Whether timm's weights of a name are in the cache.
+
+    Args:
+        name: the name of a model.
+        without_client: the answer where the client that fills the cache is not installed.
+    """
     try:
         from huggingface_hub.constants import HF_HUB_CACHE
     except ModuleNotFoundError:  # it comes with the extra [train]; nothing is trained here
-        return True
+        return without_client
 
     source, _, model = name.rpartition(":")
     if source == "local-dir":

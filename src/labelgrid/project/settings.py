@@ -16,6 +16,8 @@ from labelgrid.ledger.place import FILE, KEY, database_url, schema_name
 #: The default strategy and recipe, by what was measured: docs/choosing.md.
 STRATEGY = "joint"
 RECIPE = "small-shared-heads"
+#: The recipe of a new project whose encoder lies ready: see `suppliers.ready_encoders`.
+FEW = "few"
 Features = Literal["features", "../../features"]
 #: Where maps of frozen encoders are kept, in a project and in a run of a study.
 FEATURES: Features = "features"

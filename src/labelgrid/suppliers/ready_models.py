@@ -18,7 +18,7 @@ from labelgrid.suppliers.model_file import model_path, read_model_file
 
 VARIABLE = "LABELGRID_MODELS"
 FOLDER = "models"
-#: So many descriptions are read.
+#: So many files of a folder are read.
 MOST = 100
 
 
@@ -53,7 +53,7 @@ def ready_models(project: ProjectFolder) -> list[ReadyModel]:
         used |= {delivery.settings.get("file") for delivery in read_index(project, name).deliveries}
     tasks = project.tasks()
     ready = []
-    for path in _descriptions(project.folder):
+    for path in ready_files(project.folder, "*.toml"):
         try:
             model = read_model_file(path)
             model_path(path, model)
@@ -67,8 +67,9 @@ def ready_models(project: ProjectFolder) -> list[ReadyModel]:
     return ready
 
 
-def _descriptions(folder: Path) -> Iterator[Path]:
+def ready_files(folder: Path, pattern: str) -> Iterator[Path]:
+    """The files of a pattern in the folders of models for the project in a folder."""
     named = os.environ.get(VARIABLE)
     places = [Path(named)] if named else [folder / FOLDER, folder.parent / FOLDER]
     for place in places:
-        yield from sorted(place.glob("*.toml"))[:MOST]
+        yield from sorted(place.glob(pattern))[:MOST]

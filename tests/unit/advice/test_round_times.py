@@ -131,3 +131,15 @@ def test_recipes_for_a_gpu_are_not_timed_without_one(
         times = round_times(project, Silent())
     assert list(times.for_gpu) == ["gpu-convnext", "gpu"]
     assert "small" in {each.recipe for each in times.times}
+
+
+def test_a_recipe_with_a_frozen_encoder_fits_only_in_a_project_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_time", lambda name, _: timed(name, 800 if name == "few" else 9))
+    make_project(tmp_path, n=3, holdout=1, tasks=("depth",))[0].close()
+    with ProjectFolder.open(tmp_path / "flat") as project:
+        assert round_times(project, Silent()).fits == "small-shared-heads"
+    (tmp_path / "flat/labelgrid.toml").write_text('recipe = "few"\n')
+    with ProjectFolder.open(tmp_path / "flat") as project:
+        assert round_times(project, Silent()).fits == "few"

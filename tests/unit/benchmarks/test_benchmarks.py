@@ -27,6 +27,7 @@ TINY = {
     "audit": ["--scenes", "0", "--nyuv2", "nowhere"],
     "balancers": ["--images", "4", "--size", "24", "32", "--repeats", "1"],
     "epoch": ["--images", "8", "--size", "24", "32", "--repeats", "1", "--tiny"],
+    "few": ["--tiny", "--photographs", "2"],
     "intervals": ["--draws", "5"],
     "rounds": ["--rounds", "2", "--repeats", "1"],
     "two_rounds": ["--images", "400", "--width", "4", "--labelled", "5", "--picks", "20"],

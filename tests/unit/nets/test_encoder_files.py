@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load, save
 
 from labelgrid.basics.errors import ModelError
-from labelgrid.nets.encoder_files import encoder_file, read_encoder, tensors_hash
+from labelgrid.nets.encoder_files import encoder_file, read_encoder, tensor_shapes, tensors_hash
 from labelgrid.nets.hashes import weights_hash
 
 TENSORS = {
@@ -105,3 +105,13 @@ def test_a_file_that_is_not_as_it_was_is_told_with_name_hash_source_and_next_ste
         read_encoder(tmp_path, KEY, "resnet18 of x.pth")
     assert caught.value.where == str(path) or caught.value.where == path
     assert "Put it back, or run `labelgrid fit`" in str(caught.value)
+
+
+def test_shapes_are_read_without_tensors_and_from_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "some.safetensors"
+    path.write_bytes(save(TENSORS, {"format": "pt"}))
+    assert tensor_shapes(path) == {name: tuple(value.shape) for name, value in TENSORS.items()}
+    for content in (b"", b"\xff" * 64, b"\2" + bytes(7) + b"[]", b"\7" + bytes(7) + b'{"a":1}'):
+        path.write_bytes(content)
+        assert tensor_shapes(path) == {}
+    assert tensor_shapes(tmp_path / "none") == tensor_shapes(tmp_path) == {}
