@@ -164,7 +164,7 @@ class _Writer:
 
     def add(self, image_id: str, image: Array, labels: Mapping[str, LabelArray]) -> bool:
         """Write an image with its labels; False, and nothing is written, if they do not fit."""
-        values = {task: _narrow(label.value) for task, label in labels.items()}
+        values = {task: narrow(label.value) for task, label in labels.items()}
         size = image.nbytes + ALIGNED
         for task, label in labels.items():
             size += values[task].nbytes + label.valid.nbytes + 2 * ALIGNED
@@ -189,7 +189,8 @@ class _Writer:
         return StoredArray(start, array.shape, array.dtype)
 
 
-def _narrow(value: Array) -> Array:
+def narrow(value: Array) -> Array:
+    """The same numbers, whole ones in the smallest type that holds them."""
     if value.dtype.kind not in "iu" or not value.size:
         return value
     smallest = np.min_scalar_type(int(value.min()))

@@ -114,6 +114,18 @@ class ContentSource(Protocol):
         """The content hash of an image's file; "" if the file is missing or has changed."""
 
 
+@runtime_checkable
+class LabelContentSource(Protocol):
+    """A source that knows the contents of labels' files."""
+
+    def label_content(self, image_id: str, task: TaskDef) -> str:
+        """What a cell's label is read from, beside the task; "" if it is missing or derived.
+
+        Raises:
+            LabelError: the file is missing, or has changed since its import.
+        """
+
+
 def weight_of(source: Source | ImageSource, image_id: str, task: str) -> float:
     """The weight of a cell's label in training: 1 unless the source is a `WeightedSource`."""
     if isinstance(source, WeightedSource):
@@ -140,6 +152,13 @@ def content_of(source: ImageSource, image_id: str) -> str:
     """The hash of the content of an image's file; "" unless the source is a `ContentSource`."""
     if isinstance(source, ContentSource):
         return source.content(image_id)
+    return ""
+
+
+def label_content_of(source: ImageSource, image_id: str, task: TaskDef) -> str:
+    """What a cell's label is read from; "" unless the source is a `LabelContentSource`."""
+    if isinstance(source, LabelContentSource):
+        return source.label_content(image_id, task)
     return ""
 
 

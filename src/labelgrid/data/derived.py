@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from labelgrid.data.dataset import Source, WrappedImages, weight_of
+from labelgrid.data.dataset import Source, WrappedImages, label_content_of, weight_of
 from labelgrid.data.supplied_source import SuppliedLabels, without_shift
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.bound import BoundRelation
@@ -96,6 +96,12 @@ class DerivedSource(WrappedImages):
         size = labels[relation.reads[0]].size
         derived = relation.label(labels, self.camera(image_id, size))
         return derived if confidence is None else derived.with_confidence(confidence)
+
+    def label_content(self, image_id: str, task: TaskDef) -> str:
+        """As `LabelContentSource.label_content`."""
+        if task.name in self.fillers.get(image_id, {}):
+            return ""
+        return label_content_of(self.source, image_id, task)
 
     def weight(self, image_id: str, task: str) -> float:
         """As `WeightedSource.weight`; of a label of a filler, the trust in the filler."""

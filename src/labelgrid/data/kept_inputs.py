@@ -1,6 +1,7 @@
-"""Keeps the network inputs of images in files, so that an image is decoded and placed once."""
+"""Keeps views of images and of their labels in files, so that each is decoded and placed once."""
 
 import struct
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -10,13 +11,21 @@ import PIL
 
 from labelgrid.basics.files import digest_of
 from labelgrid.basics.kept_files import KeptFiles
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.version import __version__
+from labelgrid.data.cache import narrow
 from labelgrid.data.data_options import DataOptions
-from labelgrid.data.dataset import ImageSource, content_of
-from labelgrid.data.transforms import FIRST_VIEWS, Pixels, PlacedImage
+from labelgrid.data.dataset import ImageSource, Source, content_of, label_content_of
+from labelgrid.data.transforms import FIRST_VIEWS, Pixels, PlacedImage, PlacedLabel
+from labelgrid.formats.codec import LabelArray
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: The heights and widths of an image and of its canvas.
 SIZES = struct.Struct("<4I")
+#: The same, and the type of a label's numbers.
+LABEL = struct.Struct("<4I8s")
+#: What reads and places labels, if the version of labelgrid says it all.
+OWN = f"{__name__.partition('.')[0]}."
 #: The options that change no pixel of a view.
 WITHOUT_EFFECT = ("kept_views", "std", "average_flips")
 #: The view of an image without augmentation.
@@ -45,12 +54,15 @@ class KeptInputs:
             view: the number of a kept view, or `WHOLE`.
         """
         content = content_of(self.source, image_id) if self.files else ""
+        return self._key("input", content, image_id, view)
+
+    def _key(self, of: str, content: str, image_id: str, view: int) -> str:
         if not content:
             return ""
         if view == 0 and self.options.fit != "crop":
             view = WHOLE
         drawn_for = image_id if view >= len(FIRST_VIEWS) or not self.options.flip else ""
-        return digest_of(f"input {self._shaping} {content} {view} {drawn_for}".encode())
+        return digest_of(f"{of} {self._shaping} {content} {view} {drawn_for}".encode())
 
     @cached_property
     def _shaping(self) -> str:
@@ -83,3 +95,73 @@ class KeptInputs:
         if self.files and key and not isinstance(opened, PlacedImage):
             sizes = SIZES.pack(*opened.shape[:2], *placed.shape[:2])
             self.files.write_bytes(key, sizes + placed.tobytes(), often=often)
+
+
+@dataclass(frozen=True)
+class KeptViews(KeptInputs):
+    """Network inputs in training, with the labels of `tasks`, which their files' contents name."""
+
+    source: Source
+    tasks: TaskDefs
+
+    def labels(self, image_id: str, view: int) -> dict[str, LabelArray | PlacedLabel]:
+        """The labels of an image, placed already if their view is kept.
+
+        Raises:
+            LabelError: the file of a label is missing, has changed or cannot be read.
+        """
+        labels: dict[str, LabelArray | PlacedLabel] = {}
+        for name, task in self.tasks.items():
+            label = self._placed(task, image_id, view) or self.source.label(image_id, task)
+            if label is not None:
+                labels[name] = label
+        return labels
+
+    def keep_labels(
+        self,
+        image_id: str,
+        view: int,
+        opened: Mapping[str, LabelArray | PlacedLabel],
+        placed: Mapping[str, LabelArray],
+    ) -> None:
+        """Keep a view of labels, but for those that are kept already or say more than numbers."""
+        for name, task in self.tasks.items():
+            label = opened.get(name)
+            if not isinstance(label, LabelArray) or label.annotated is not None or label.unsure:
+                continue
+            key = self._label_key(task, image_id, view)
+            if self.files and key:
+                self.files.write_bytes(key, _packed(label.size, placed[name]), often=True)
+
+    def _placed(self, task: TaskDef, image_id: str, view: int) -> PlacedLabel | None:
+        key = self._label_key(task, image_id, view)
+        content = self.files.read_bytes(key) if self.files and key else None
+        return _unpacked(content, task) if content else None
+
+    def _label_key(self, task: TaskDef, image_id: str, view: int) -> str:
+        """The key of a view of a label; "" if it is not kept, such as of a user's own format."""
+        transform = task.spec.transform
+        modules = (getattr(task.codec, "__name__", ""), getattr(transform, "__module__", ""))
+        if not self.files or not all(module.startswith(OWN) for module in modules):
+            return ""
+        content = label_content_of(self.source, image_id, task)
+        read = f"{task.spec.codec} {transform.__qualname__} {task.options}"
+        return self._key(f"label {read}", content, image_id, view)
+
+
+def _packed(size: Size, placed: LabelArray) -> bytes:
+    """A label of an image of a size, on its canvas, with the numbers in the narrowest type."""
+    numbers = narrow(placed.value)
+    head = LABEL.pack(*size, *placed.size, numbers.dtype.str.encode())
+    return head + np.packbits(placed.valid).tobytes() + numbers.tobytes()
+
+
+def _unpacked(content: bytes, task: TaskDef) -> PlacedLabel:
+    height, width, *canvas, kind = LABEL.unpack_from(content)
+    pixels = canvas[0] * canvas[1]
+    start = LABEL.size + -(-pixels // 8)
+    bits = np.frombuffer(content[LABEL.size : start], np.uint8)
+    valid = np.unpackbits(bits, count=pixels).view(np.bool_).reshape(canvas)
+    numbers = np.frombuffer(content, kind.rstrip(b"\0").decode(), offset=start)
+    value = numbers.reshape(*canvas, -1).astype(task.codec.DTYPE, copy=False)
+    return PlacedLabel((height, width), LabelArray(value, valid))

@@ -27,11 +27,12 @@ from labelgrid.data.batch import Batch, Item, SoftLabel, SoftLabels, collate
 from labelgrid.data.data_options import DataOptions
 from labelgrid.data.dataset import ImageSource, Source, camera_of, labels_of, weight_of
 from labelgrid.data.frame import Frame
-from labelgrid.data.kept_inputs import WHOLE, KeptInputs
+from labelgrid.data.kept_inputs import WHOLE, KeptInputs, KeptViews
 from labelgrid.data.transforms import (
     Example,
     PlacedExample,
     PlacedImage,
+    PlacedLabel,
     augment,
     fit_placement,
     kept_view,
@@ -42,11 +43,11 @@ from labelgrid.formats.codec import RESIZED, LabelArray, size_error
 from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: Labels by task, or by term and task.
-Labels = Mapping[str, LabelArray]
+Labels = Mapping[str, LabelArray | PlacedLabel]
 #: Maps of pixels by what they are of.
 Maps = Mapping[str, Floats32]
 #: Returns the labels of an image, at original size, that the network gets as known labels.
-Known = Callable[[str], Labels]
+Known = Callable[[str], Mapping[str, LabelArray]]
 
 
 class UnreadableImage(NamedTuple):
@@ -215,11 +216,6 @@ class _Reader:
     options: DataOptions
     kept: KeptFiles | None = None
 
-    @cached_property
-    def inputs(self) -> KeptInputs:
-        """The kept views of the images."""
-        return KeptInputs(self.kept, self.source, self.options)
-
     def example(
         self, image_id: str, image: Bytes | PlacedImage, labels: Labels, maps: Maps
     ) -> Example:
@@ -261,7 +257,8 @@ class _TrainReader(_Reader):
     def read(self, image_id: str) -> Item:
         rng = stream(self.seed, "augment", self.epoch, image_id)
         if not self.options.kept_views:
-            example, tasks = self._example(image_id, self.source.image(image_id))
+            labels = labels_of(self.source, self.tasks, image_id)
+            example, tasks = self._example(image_id, self.source.image(image_id), labels)
             return self._trained(image_id, augment(example, tasks, self.options, rng))
         number = int(rng.integers(self.options.kept_views))
         memory = ViewMemory(0) if self.soft else self.memory  # soft labels change
@@ -276,18 +273,25 @@ class _TrainReader(_Reader):
         return self.item(image_id, view, soft=soft)
 
     def _kept_view(self, image_id: str, number: int) -> PlacedExample:
-        key = self.inputs.key(image_id, number)
-        image = self.inputs.open(image_id, key)
-        example, tasks = self._example(image_id, image)
+        key = self.views.key(image_id, number)
+        image = self.views.open(image_id, key)
+        opened = self.views.labels(image_id, number)
+        example, tasks = self._example(image_id, image, opened)
         view = kept_view(example, tasks, self.options, image_id=image_id, number=number)
-        self.inputs.keep(key, image, view.image, often=True)
+        self.views.keep(key, image, view.image, often=True)
+        self.views.keep_labels(image_id, number, opened, view.labels)
         return view
 
+    @cached_property
+    def views(self) -> KeptViews:
+        """The kept views of the images, with those of the labels."""
+        return KeptViews(self.kept, self.source, self.options, self.tasks)
+
     def _example(
-        self, image_id: str, image: Bytes | PlacedImage
+        self, image_id: str, image: Bytes | PlacedImage, given: Labels
     ) -> tuple[Example, dict[str, TaskDef]]:
         """The image with its labels and soft labels, and the task of each label."""
-        labels = labels_of(self.source, self.tasks, image_id)
+        labels = dict(given)
         tasks = dict(self.tasks)
         confidences = {}
         for term, read_soft in self.soft.items():
@@ -311,6 +315,11 @@ class _EvalReader(_Reader):
 
     known_labels: Known | None
     leaves_out: bool
+
+    @cached_property
+    def inputs(self) -> KeptInputs:
+        """The kept views of the images."""
+        return KeptInputs(self.kept, self.source, self.options)
 
     def load(self, image_ids: Sequence[str]) -> list[Batch | UnreadableImage]:
         items = []

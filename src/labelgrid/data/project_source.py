@@ -65,7 +65,22 @@ class ProjectSource:
         entry = self.labels.get(Cell(image_id, task.name))
         if entry is None:
             return None
-        # Checked once, as long as nobody writes to the file.
+        self._check(entry)
+        label = task.read(entry.path)
+        if entry.classes is None:
+            return label
+        return task.limit_classes(label, entry.classes)
+
+    def label_content(self, image_id: str, task: TaskDef) -> str:
+        """As `LabelContentSource.label_content`."""
+        entry = self.labels.get(Cell(image_id, task.name))
+        if entry is None:
+            return ""
+        self._check(entry)
+        return f"{entry.digest} {entry.path.suffix} {entry.classes}"
+
+    def _check(self, entry: GrantedLabel) -> None:
+        """Check a label's file, once as long as nobody writes to it."""
         now: tuple[int, ...] = ()
         with suppress(OSError):
             status = entry.path.stat()
@@ -73,10 +88,6 @@ class ProjectSource:
         if not now or self._checked.get(entry.path) != now:
             check_digest(entry.path, entry.digest)
             self._checked[entry.path] = now
-        label = task.read(entry.path)
-        if entry.classes is None:
-            return label
-        return task.limit_classes(label, entry.classes)
 
     def weight(self, image_id: str, task: str) -> float:
         """As `Weighted.weight`."""

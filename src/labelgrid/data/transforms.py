@@ -39,19 +39,31 @@ class PlacedImage(NamedTuple):
     pixels: Pixels
 
 
+class PlacedLabel(NamedTuple):
+    """A label that is on its canvas already.
+
+    Args:
+        size: the height and width of the whole image.
+        label: the part that is seen.
+    """
+
+    size: Size
+    label: LabelArray
+
+
 @dataclass(frozen=True)
 class Example:
     """An image and its labels, all of the same size.
 
     Args:
         image: RGB, uint8 [h, w, 3]; or as an earlier placement, the same as the next, has left it.
-        labels: the labels by task, without missing labels.
+        labels: the labels by task, or as that placement has left them, without missing labels.
         maps: float32 [h, w], transformed as the labels, with unchanged values; their padding is 0.
         camera: the camera of the image; None if unknown.
     """
 
     image: Pixels | PlacedImage
-    labels: Mapping[str, LabelArray]
+    labels: Mapping[str, LabelArray | PlacedLabel]
     maps: Mapping[str, Floats32] = field(default_factory=dict)
     camera: Camera | None = None
 
@@ -192,8 +204,10 @@ def _change_colours(image: Pixels, brightness: float, contrast: float, saturatio
     return np.clip(np.rint(grey + (colours - grey) * saturation), 0, 255).astype(np.uint8)
 
 
-def place_label(label: LabelArray, placement: Placement, task: TaskDef) -> LabelArray:
+def place_label(label: LabelArray | PlacedLabel, placement: Placement, task: TaskDef) -> LabelArray:
     """Place a label on a canvas with the kind's `transform`; padding is not valid."""
+    if isinstance(label, PlacedLabel):
+        return label.label
     value, valid = task.transform(label.value, label.valid, placement)
     placed = replace(label, value=value, valid=valid)
     if label.confidence is None:

@@ -15,7 +15,7 @@ from labelgrid.basics.type_names import Json, Tables
 from labelgrid.nets.blocks import pointwise, resize
 from labelgrid.nets.encoder_options import BackboneOptions
 from labelgrid.nets.hashes import key_of, weights_hash
-from labelgrid.nets.kept_maps import KeptMaps
+from labelgrid.nets.kept_maps import KeptMaps, RememberedMaps
 from labelgrid.nets.late_compiler import timm
 from labelgrid.nets.network import Features
 from labelgrid.nets.padding import crop_padding, pad_to_multiple
@@ -113,6 +113,7 @@ class Encoder(nn.Module):
         self.shape = f"{options.name} {options.upsample} {options.output_stride}"
         self.kept: KeptMaps | None = None
         self.keeps_in_training = False
+        self.remembered = RememberedMaps()
         self._digest = ""
         if self.frozen:
             self.given.requires_grad_(False).eval()
@@ -152,15 +153,23 @@ class Encoder(nn.Module):
         return [torch.cat(parts) for parts in zip(*of_images, strict=True)]
 
     def _frozen_maps(self, image: Tensor) -> list[Tensor]:
+        """The rounded maps of an image; in training those that are kept are remembered, too."""
         kept = self.kept if self.keeps_in_training or not self.training else None
-        key = key_of(image, self._identity(image.device.type)) if kept else ""
+        identity = self._identity(image.device.type) if kept else ""
+        remembered = self.remembered.recall(image, identity) if kept and self.training else None
+        if remembered:
+            return remembered
+        key = key_of(image, identity) if kept else ""
         halves = kept.read(key) if kept else None
         if halves is None:
             # Files have no memory format, on which the order of later sums depends.
             halves = [in_half(part).contiguous() for part in self._given_maps(image)]
             if kept:
                 kept.write(key, halves, often=self.training)
-        return [part.to(image.device, image.dtype) for part in halves]
+        maps = [part.to(image.device, image.dtype) for part in halves]
+        if kept and self.training:
+            self.remembered.remember(image, maps, identity)
+        return maps
 
     def _identity(self, device: str) -> str:
         """What the maps of an image depend on: weights, libraries, device and precision."""
@@ -207,7 +216,7 @@ class Encoder(nn.Module):
         parts = torch.split(weight, [scale.shape[1] for scale in maps], 1)
         total = functional.conv2d(maps[0], parts[0], bias)
         for scale, part in zip(maps[1:], parts[1:], strict=True):
-            total = total + resize(functional.conv2d(scale, part), size)
+            total += resize(functional.conv2d(scale, part), size)
         return self.mix[1:](crop_padding(total, stride, height, width))
 
 

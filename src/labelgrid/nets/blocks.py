@@ -68,20 +68,29 @@ class Predict(nn.Module):
     def __init__(self, width: int, channels: int, dropout: float, stage: str) -> None:
         super().__init__()
         self.dropout = ChannelDropout(dropout, width, stage)
+        self.dropout.takes_passes = True
         self.convolution = nn.Conv2d(width, channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features [b, width, h, w] to raw outputs [b, channels, h, w]."""
-        if self.dropout.mask is None:
-            return self.convolution(self.dropout(features))
-        # Applying the masks to the weights gives the same sums, and needs no masked copy of the
-        # features.
+        """Map features [b, width, h, w] to raw outputs [b, channels, h, w].
+
+        With the masks of d passes: to [b * d, channels, h, w], an image's next to each other.
+        """
+        factors = self.dropout.factors(features)
+        if factors is None:
+            return self.convolution(features)
+        # Applying the factors to the weights gives the same sums, and needs no masked copy of the
+        # features. Rows of pixels give the gradients the layout of features in training.
         bias = self.convolution.get_parameter("bias")
-        masked = self.convolution.weight.flatten(1) * self.dropout.mask.flatten(1)[:, None]
-        batch, _, height, width = features.shape
-        return torch.baddbmm(bias[:, None], masked, features.flatten(2)).view(
-            batch, -1, height, width
-        )
+        masked = self.convolution.weight.flatten(1) * factors.flatten(-3)[..., None, :]
+        if self.training:
+            pixels = features.permute(0, 2, 3, 1)
+            raw = torch.baddbmm(bias, pixels.flatten(1, 2), masked.mT)
+            return raw.unflatten(1, pixels.shape[1:3]).permute(0, 3, 1, 2)
+        masked = masked.flatten(1, -2)
+        passes = masked.shape[1] // len(bias)
+        raw = torch.baddbmm(bias.repeat(passes)[:, None], masked, features.flatten(2))
+        return raw.view(-1, len(bias), *features.shape[2:])
 
 
 def last_layers(tasks: Tasks, width: int, dropout: float, stage: str) -> nn.ModuleDict:

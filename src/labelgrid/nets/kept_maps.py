@@ -1,12 +1,17 @@
 """Keeps the maps of frozen encoders in files, so that an image is encoded once."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import safetensors
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor, equal, nn
 
 from labelgrid.basics.kept_files import KeptFiles
+
+
+#: Images are looked up by every so many-th of their numbers, and then compared.
+EVERY = 97
 
 
 class KeptMaps(KeptFiles):
@@ -42,6 +47,50 @@ class KeptMaps(KeptFiles):
         for number, part in enumerate(maps):
             tensors[str(number)] = part.cpu().half().contiguous()
         self.write_bytes(key, save(tensors), often=often)
+
+
+@dataclass
+class RememberedMaps:
+    """The maps of images in memory, so that a training reads and hashes each once.
+
+    Args:
+        limit: the most bytes of images and maps; further ones are not remembered.
+
+    Example:
+        >>> import torch
+        >>> remembered = RememberedMaps()
+        >>> remembered.remember(torch.ones(2), [torch.zeros(1)], "encoder")
+        >>> remembered.recall(torch.ones(2), "encoder"), remembered.recall(torch.ones(2), "other")
+        ([tensor([0.])], None)
+    """
+
+    limit: int = 2**27
+    _size: int = field(default=0, init=False)
+    _encoder: str = field(default="", init=False)
+    _maps: dict[bytes, tuple[Tensor, list[Tensor]]] = field(default_factory=dict, init=False)
+
+    def recall(self, image: Tensor, encoder: str) -> list[Tensor] | None:
+        """The maps that an encoder computes from an image; None if they are not remembered."""
+        if encoder != self._encoder:
+            return None
+        known, maps = self._maps.get(_sample(image), (None, None))
+        same = known is not None and known.device == image.device and equal(known, image)
+        return maps if same else None
+
+    def remember(self, image: Tensor, maps: list[Tensor], encoder: str) -> None:
+        """Remember maps, while there is room; those of another encoder are forgotten."""
+        if encoder != self._encoder:
+            self._maps.clear()
+            self._size = 0
+        self._encoder = encoder
+        size = sum(part.nbytes for part in (image, *maps))
+        if self._size + size <= self.limit and _sample(image) not in self._maps:
+            self._size += size
+            self._maps[_sample(image)] = (image.clone(), maps)
+
+
+def _sample(image: Tensor) -> bytes:
+    return bytes(image.flatten()[::EVERY].float().cpu().numpy())
 
 
 def kept_of(encoder: nn.Module) -> KeptMaps | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -22,6 +23,10 @@ class ChannelDropout(nn.Module):
         channels: the number of input channels.
         stage: "encoder", "initial" or "final"; the option `where` of MC-dropout selects by it.
 
+    Attributes:
+        mask: the given factors [b, c, 1, 1]; None: none are given.
+        takes_passes: whether `mask` may be [b, d, c, 1, 1], of d passes over each image.
+
     Example:
         >>> ChannelDropout(0.5, 3, "final").eval()(torch.ones(1, 3, 1, 1)).flatten()
         tensor([1., 1., 1.])
@@ -33,12 +38,21 @@ class ChannelDropout(nn.Module):
         self.channels = channels
         self.stage = stage
         self.mask: Tensor | None = None
+        self.takes_passes = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply dropout to [b, c, h, w]; the shape stays."""
-        if self.mask is not None:
-            return x * self.mask
-        return functional.dropout2d(x, self.rate, self.training)
+        factors = self.factors(x)
+        return x if factors is None else x * factors
+
+    def factors(self, x: Tensor) -> Tensor | None:
+        """What multiplies the channels of [b, c, h, w], [b, c, 1, 1]; None: nothing does.
+
+        In training they are drawn at each call.
+        """
+        if self.mask is not None or not self.training or not self.rate:
+            return self.mask
+        return functional.dropout2d(x.new_ones(*x.shape[:2], 1, 1), self.rate)
 
 
 #: The names of the dropout modules of networks: a scoring asks for each batch.
@@ -99,20 +113,22 @@ def keyed_dropout(
     seed: int,
     rate: float = 0.0,
     device: torch.device | str = "cpu",
-) -> Iterator[Callable[[int], None]]:
+) -> Iterator[Callable[..., None]]:
     """Use masks keyed by image in the network's dropout modules.
 
     The masks of an image depend neither on the order nor on the rest of the batch. They are removed
     at the end.
 
     Yields:
-        A function that sets the masks of a pass.
+        A function that sets the masks of a pass, or of several together.
     """
     active = sites(network, where, rate)
 
-    def use(index: int) -> None:
+    def use(*indices: int) -> None:
         for name, (module, used_rate) in active.items():
-            mask = masks(name, module.channels, rate=used_rate, keys=keys, seed=seed, index=index)
+            draw = partial(masks, name, module.channels, rate=used_rate, keys=keys, seed=seed)
+            drawn = [draw(index=index) for index in indices]
+            mask = drawn[0] if len(drawn) == 1 else torch.stack(drawn, 1)
             module.mask = mask.to(device)
 
     try:

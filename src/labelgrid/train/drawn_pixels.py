@@ -53,8 +53,8 @@ class DrawnPixels:
 
     def of_output(self, raw: Tensor) -> Tensor:
         """A raw output [b, c, h, w] at the drawn pixels, as if it were resized to the labels."""
-        down = _resizing(raw.shape[-2], self.size[0], like=raw)[self.rows]
-        across = _resizing(raw.shape[-1], self.size[1], like=raw)[self.columns]
+        down = _resizing(raw.shape[-2], self.size[0], like=raw)[self.rows].contiguous()
+        across = _resizing(raw.shape[-1], self.size[1], like=raw)[self.columns].contiguous()
         return down @ (raw @ across.T)
 
 

@@ -119,6 +119,8 @@ def half_to_float(values: Tensor) -> Tensor:
 
 def resize_output(raw: Tensor, size: Sequence[int]) -> Tensor:
     """Resize a raw output [b, c, h, w] to a height and a width (bilinear)."""
+    if raw.shape[-2:] == tuple(size):
+        return raw
     return functional.interpolate(raw, size=tuple(size), mode="bilinear", align_corners=False)
 
 

@@ -113,13 +113,18 @@ class Trainer:
 
     def _statistics(self) -> Iterator[Tensor]:
         """Batch norm's running statistics, but for those of a frozen encoder."""
+        for value in self._trained({"": self.network, **self.plan.terms}).values():
+            if not isinstance(value, nn.Parameter):
+                yield value
+
+    def _trained(self, modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+        """What the training changes in modules, by name: nothing of a frozen encoder."""
         encoder = self.network.encoder
         frozen = set()
         if isinstance(encoder, WithGivenPart) and encoder.frozen:
-            frozen = {id(buffer) for buffer in encoder.given.buffers()}
-        for value in trained_values({"": self.network, **self.plan.terms}).values():
-            if not isinstance(value, nn.Parameter) and id(value) not in frozen:
-                yield value
+            frozen = {id(value) for value in trained_values({"": encoder.given}).values()}
+        values = trained_values(modules).items()
+        return {name: value for name, value in values if id(value) not in frozen}
 
     def _given_part(self) -> list[RateGroup]:
         """The encoder's part with given weights, unless it learns as fast as the rest."""
@@ -425,7 +430,7 @@ class Trainer:
         loss does not depend on them in training.
         """
         modules = {"": self.network, **self.plan.terms, "balancer": self.plan.balancer}
-        for name in non_finite_values(trained_values(modules)):
+        for name in non_finite_values(self._trained(modules)):
             raise TrainingError(
                 f"The weights '{name}' are not finite after {self._position(self.step - 1)}.",
                 next_step="Lower `learning_rate` in [train] or set `clip`.",

@@ -18,11 +18,13 @@ from labelgrid.data.cache import cache_source
 from labelgrid.data.cameras import Cameras, View
 from labelgrid.data.data_options import DataOptions
 from labelgrid.data.dataset import content_of
+from labelgrid.data.derived import DerivedSource
 from labelgrid.data.layouts import folder
 from labelgrid.data.loader import eval_batches, train_batches
 from labelgrid.data.project_source import GrantedLabel, ProjectSource
+from labelgrid.data.view_memory import ViewMemory
 from labelgrid.ledger.grid import Cell
-from labelgrid.tasks.task import TaskDefs, definitions
+from labelgrid.tasks.task import TaskDef, TaskDefs, definitions
 from tests.support import Made, make_dataset
 
 PLAIN = DataOptions(size=(24, 32), kept_views=2)
@@ -43,13 +45,18 @@ def tasks(made: Made) -> TaskDefs:
 
 
 class Decoded(ProjectSource):
-    """Notes each image that is decoded."""
+    """Notes each image that is decoded, and the image of each label."""
 
     seen: list[str]
+    read: list[str]
 
     def image(self, image_id: str) -> Any:
         self.seen.append(image_id)
         return super().image(image_id)
+
+    def label(self, image_id: str, task: TaskDef) -> Any:
+        self.read.append(image_id)
+        return super().label(image_id, task)
 
 
 def source_of(made: Made, *, known: bool = True) -> Decoded:
@@ -62,6 +69,7 @@ def source_of(made: Made, *, known: bool = True) -> Decoded:
             labels[Cell(name, row.name)] = GrantedLabel(path, 1.0, digest(path))
     source = Decoded(files, labels, Cameras(View(field_of_view=60.0)))
     object.__setattr__(source, "seen", [])
+    object.__setattr__(source, "read", [])
     return source
 
 
@@ -108,7 +116,51 @@ def test_batches_are_the_same_and_no_image_is_decoded_twice_for_a_view(
     assert not source.seen
     files = [path for path in (tmp_path / "features").rglob("*") if path.is_file()]
     wholes = 1 if options.fit == "crop" else 0
-    assert len(files) <= (options.kept_views + wholes) * len(made.names)
+    views = options.kept_views * (1 + len(tasks))
+    assert len(files) <= (views + wholes) * len(made.names)
+
+
+@pytest.mark.parametrize("options", [PLAIN, VARIED, CROPS])
+@pytest.mark.parametrize("filled", [False, True])
+def test_no_label_is_read_twice_for_a_view(
+    made: Made, tasks: TaskDefs, tmp_path: Path, options: DataOptions, filled: bool
+) -> None:
+    plain = source_of(made)
+    words = {"memory": ViewMemory(0), "kept": kept_in(tmp_path)}
+    for read in (True, False):
+        source = source_of(made)
+        del source.labels[Cell(made.names[1], "depth")]  # type: ignore[attr-defined]
+        plain.labels.pop(Cell(made.names[1], "depth"), None)  # type: ignore[attr-defined]
+        wrapped = DerivedSource(source, tasks, {}) if filled else source
+        assert_same(trained_on(wrapped, tasks, options, **words), trained_on(plain, tasks, options))  # type: ignore[arg-type]
+        assert set(source.read) == (set(made.names) if read else {made.names[1]})
+
+
+def test_kept_labels_are_of_the_same_file_and_declaration(
+    made: Made, tasks: TaskDefs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = kept_in(tmp_path)
+    trained_on(source_of(made), tasks, PLAIN, kept=kept)
+    rows = [row for row in made.rows if row.kind == "depth"]
+    other = definitions([replace(row, options={**row.options, "disparity": True}) for row in rows])
+    assert_same(
+        trained_on(source_of(made), other, PLAIN, kept=kept),
+        trained_on(source_of(made), other, PLAIN),
+    )
+    source = source_of(made)
+    older = source.labels[Cell(made.names[0], "semseg")]._replace(classes=2)
+    source.labels[Cell(made.names[0], "semseg")] = older  # type: ignore[index]
+    batches = trained_on(source, tasks, PLAIN, kept=kept)
+    assert_same(batches, trained_on(source, tasks, PLAIN))
+    assert any(batch.targets["semseg"].annotated is not None for batch in batches)
+    depth = tasks["depth"]
+    foreign = replace(depth, spec=replace(depth.spec, transform=lambda *_: 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        trained_on(source, {"depth": foreign}, PLAIN, kept=kept)
+    path = made.label(made.names[0], "depth")
+    path.write_bytes(made.label(made.names[2], "depth").read_bytes())
+    with pytest.raises(LabelError, match="changed"):
+        trained_on(source, tasks, PLAIN, kept=kept)
 
 
 def test_the_whole_image_is_kept_once_for_training_and_scoring(
@@ -167,10 +219,12 @@ def test_a_label_of_another_size_is_refused_beside_a_kept_image(
     source = source_of(made)
     kept = kept_in(tmp_path)
     seen_whole(source, tasks, PLAIN, kept=kept)
+    trained_on(source, tasks, PLAIN, kept=kept)
     one, other = made.names[:2]
     source.labels[Cell(one, "depth")] = source.labels[Cell(other, "depth")]  # type: ignore[index]
-    with pytest.raises(LabelError, match="30x40"):
-        seen_whole(source, tasks, PLAIN, kept=kept)
+    for read in (seen_whole, trained_on):
+        with pytest.raises(LabelError, match="30x40"):
+            read(source, tasks, PLAIN, kept=kept)
 
 
 @pytest.mark.parametrize("at", [0, 3, 4, 9, 30, -1])

@@ -521,6 +521,28 @@ def test_kept_maps_are_bitwise_the_computed_ones_of_any_batch(tmp_path) -> None:
             keeping(images)
 
 
+def test_a_training_reads_the_kept_maps_of_an_image_once(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    images = torch.rand(3, 3, 64, 96)
+    made = encoder("mobilenetv2_035", train="frozen").train()
+    plain = made.maps(images)
+    made.kept = KeptMaps(tmp_path, 2**30)
+    made.keeps_in_training = True
+    read = []
+    kept_read = KeptMaps.read
+    monkeypatch.setattr(
+        KeptMaps, "read", lambda kept, key: read.append(key) or kept_read(kept, key)
+    )
+    for _ in range(2):
+        for part, expected in zip(made.maps(images), plain, strict=True):
+            assert torch.equal(part, expected)
+    assert len(read) == 3
+    made.load_state_dict({key: value * 2 for key, value in made.state_dict().items()})
+    for part, expected in zip(made.maps(images), plain, strict=True):
+        assert not torch.equal(part, expected)
+    made.eval().maps(images)
+    assert len(read) == 9
+
+
 def refuse(*_: object, **__: object) -> None:
     raise AssertionError("the module is run")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from labelgrid.basics import kept_files
-from labelgrid.nets.kept_maps import KeptMaps
+from labelgrid.nets.kept_maps import EVERY, KeptMaps, RememberedMaps
 
 COVERS = ["labelgrid.basics.kept_files", "labelgrid.nets.hashes"]
 
@@ -138,3 +138,22 @@ def test_what_another_process_removes_meanwhile_does_no_harm(
     kept = KeptMaps(tmp_path, 2 * size)
     kept.write("cc", MAPS)
     assert keys(tmp_path) == {"bb", "cc"} and kept.read("aa") is None
+
+
+def test_maps_of_the_same_image_and_encoder_alone_are_remembered_up_to_the_limit() -> None:
+    image = torch.rand(1, 3, 8, 8)
+    other = image.clone()
+    other.view(-1)[EVERY + 1] += 1  # none of the numbers by which images are looked up
+    remembered = RememberedMaps(limit=3 * image.nbytes)
+    remembered.remember(image, [image + 1], "one")
+    (found,) = remembered.recall(image, "one") or []
+    assert torch.equal(found, image + 1)
+    assert remembered.recall(image, "two") is None
+    assert remembered.recall(other, "one") is None
+    further = image + 2
+    remembered.remember(further, [image], "one")
+    assert remembered.recall(further, "one") is None and remembered.recall(image, "one")
+    remembered.remember(further, [image], "two")
+    assert remembered.recall(further, "two") and remembered.recall(image, "one") is None
+    further += 1  # the caller's
+    assert remembered.recall(further, "two") is None

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 from torch import nn
 
 from labelgrid.nets.blocks import Predict
@@ -69,6 +70,42 @@ def test_masks_laid_on_the_weights_are_masks_laid_on_the_features():
         "site", 6, rate=0.5, keys=np.arange(3, dtype=np.uint64), seed=0, index=0
     ).double()
     assert 0 < (predict.dropout.mask == 0).sum() < 18
-    torch.testing.assert_close(
-        predict(features), predict.convolution(features * predict.dropout.mask)
-    )
+    for training in (True, False):
+        torch.testing.assert_close(
+            predict.train(training)(features),
+            predict.convolution(features * predict.dropout.mask),
+        )
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_head_in_training_draws_and_learns_as_dropout_before_its_convolution(layout):
+    predict = Predict(6, 5, 0.5, "final").double()
+    features = torch.randn(3, 6, 4, 7, dtype=torch.float64).to(memory_format=layout)
+    gradient = torch.randn(3, 5, 4, 7, dtype=torch.float64)
+    found = []
+    for run in (predict, lambda x: predict.convolution(functional.dropout2d(x, 0.5))):
+        predict.zero_grad()
+        given = features.clone().requires_grad_()
+        torch.manual_seed(1)
+        output = run(given)
+        output.backward(gradient)
+        weights = [parameter.grad for parameter in predict.parameters()]
+        found.append([output.detach(), given.grad, *weights])
+        assert given.grad.is_contiguous(memory_format=layout)
+    torch.testing.assert_close(*found)
+    assert (found[0][1] == 0).all((2, 3)).any()
+
+
+def test_several_passes_at_a_time_are_the_same_to_the_last_bit_of_any_batch():
+    network = torch.nn.Sequential(Predict(16, 3, 0.5, "final")).eval()
+    features = torch.randn(4, 16, 6, 8)
+    keys = np.arange(4, dtype=np.uint64)
+    with torch.no_grad(), keyed_dropout(network, "final", keys, 0) as use:
+        use(*range(5))
+        together = network(features)
+        for index in range(5):
+            use(index)
+            torch.testing.assert_close(together[index::5], network(features))
+    with torch.no_grad(), keyed_dropout(network, "final", keys[2:3], 0) as use:
+        use(*range(5))
+        assert torch.equal(network(features[2:3]), together[10:15])

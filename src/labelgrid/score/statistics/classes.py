@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from labelgrid.pixel.prediction import first_argmax
 from labelgrid.score.class_means import ClassMeans
 
 
@@ -26,7 +27,7 @@ def most_likely_class(probabilities: Tensor) -> Tensor:
         >>> most_likely_class(torch.tensor([0.2, 0.5, 0.3]).view(1, 3, 1, 1)).flatten()
         tensor([0., 1., 0.])
     """
-    return torch.zeros_like(probabilities).scatter_(1, probabilities.argmax(1, keepdim=True), 1.0)
+    return torch.zeros_like(probabilities).scatter_(1, first_argmax(probabilities), 1.0)
 
 
 def build(seed: int, options: Options) -> ClassMeans:

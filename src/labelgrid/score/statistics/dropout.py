@@ -25,6 +25,10 @@ from labelgrid.score.measure_choices import At, Measure
 from labelgrid.score.statistic import PoolBatch, Reads, Statistic
 
 
+#: Passes are run together while an image's features times their number are so many.
+TOGETHER = 2**19
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """MC-dropout (PartAL A.1, which gives neither the rate, nor the layers, nor D).
@@ -111,12 +115,27 @@ class DropoutPasses:
             rate=options.rate,
             device=self.features.shared.device,
         ) as use:
-            for index in range(options.passes):
-                use(index)
+            for first in range(0, options.passes, self._together):
+                indices = range(first, min(first + self._together, options.passes))
+                use(*indices)
                 if self.task_features is None:
-                    yield self.network.decode(self.features, self.known_labels).final
+                    raws = self.network.decode(self.features, self.known_labels).final
                 else:
-                    yield self.network.predict(self.task_features)
+                    raws = self.network.predict(self.task_features)
+                for place in range(len(indices)):
+                    yield {name: raw[place :: len(indices)] for name, raw in raws.items()}
+
+    @property
+    def _together(self) -> int:
+        """How many passes are run at a time: the same for an image alone and beside others."""
+        options = self.options
+        if self.task_features is None:
+            return 1
+        modules = sites(self.network, options.where, options.rate).values()
+        if not all(module.takes_passes for module, _ in modules):
+            return 1
+        largest = max(maps[0].numel() for maps in self.task_features.values())
+        return max(1, TOGETHER // largest)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from labelgrid.nets.keyed_dropout import keyed_dropout
 from labelgrid.score import maps as module
 from labelgrid.score.maps import halve_frame
 from labelgrid.score.pool import ScoringJob, gather, pool_batches
+from labelgrid.score.statistics import dropout
 from labelgrid.score.statistics.dropout import Dropout, Options
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.trained_model import TrainedModel
@@ -98,7 +99,11 @@ def slow(parts, options, data=DATA, measure=entropy):
 
 @pytest.mark.parametrize("where", ["final", "heads"])
 @pytest.mark.parametrize("at", ["original", "half", "head"])
-def test_scores_are_those_of_naive_passes_with_the_same_masks(parts, tmp_path, where, at):
+@pytest.mark.parametrize("together", [dropout.TOGETHER, 4 * 8 * 8 * 16, 0])
+def test_scores_are_those_of_naive_passes_with_the_same_masks(
+    parts, tmp_path, monkeypatch, where, at, together
+):
+    monkeypatch.setattr(dropout, "TOGETHER", together)
     options = Options(passes=6, where=where, at=at)
     found = table(parts, tmp_path, options).statistics["dropout"]
     np.testing.assert_allclose(found, slow(parts, options), rtol=2e-3, atol=2e-3)
