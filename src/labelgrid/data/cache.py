@@ -190,7 +190,7 @@ class _Writer:
 
 
 def narrow(value: Array) -> Array:
-    """The same numbers, whole ones in the smallest type that holds them."""
+    """Convert whole numbers to the smallest type that holds their values; leave other values."""
     if value.dtype.kind not in "iu" or not value.size:
         return value
     smallest = np.min_scalar_type(int(value.min()))

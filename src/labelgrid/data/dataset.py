@@ -119,7 +119,7 @@ class LabelContentSource(Protocol):
     """A source that knows the contents of labels' files."""
 
     def label_content(self, image_id: str, task: TaskDef) -> str:
-        """What a cell's label is read from, beside the task; "" if it is missing or derived.
+        """Identify the content of a label's file; "" for a missing or derived label.
 
         Raises:
             LabelError: the file is missing, or has changed since its import.
@@ -156,7 +156,7 @@ def content_of(source: ImageSource, image_id: str) -> str:
 
 
 def label_content_of(source: ImageSource, image_id: str, task: TaskDef) -> str:
-    """What a cell's label is read from; "" unless the source is a `LabelContentSource`."""
+    """The content of a label's file; "" unless the source is a `LabelContentSource`."""
     if isinstance(source, LabelContentSource):
         return source.label_content(image_id, task)
     return ""

@@ -1,4 +1,4 @@
-"""Keeps views of images and of their labels in files, so that each is decoded and placed once."""
+"""Keeps views of images and labels in files, so that a file is decoded and placed once."""
 
 import struct
 from collections.abc import Mapping
@@ -99,7 +99,13 @@ class KeptInputs:
 
 @dataclass(frozen=True)
 class KeptViews(KeptInputs):
-    """Network inputs in training, with the labels of `tasks`, which their files' contents name."""
+    """The network inputs and labels of views in training.
+
+    Labels are found by the contents of their files.
+
+    Args:
+        tasks: the tasks of the labels.
+    """
 
     source: Source
     tasks: TaskDefs
@@ -124,7 +130,10 @@ class KeptViews(KeptInputs):
         opened: Mapping[str, LabelArray | PlacedLabel],
         placed: Mapping[str, LabelArray],
     ) -> None:
-        """Keep a view of labels, but for those that are kept already or say more than numbers."""
+        """Keep a view of labels.
+
+        Labels with unsure pixels or classes that were not annotated are not kept.
+        """
         for name, task in self.tasks.items():
             label = opened.get(name)
             if not isinstance(label, LabelArray) or label.annotated is not None or label.unsure:
@@ -139,7 +148,10 @@ class KeptViews(KeptInputs):
         return _unpacked(content, task) if content else None
 
     def _label_key(self, task: TaskDef, image_id: str, view: int) -> str:
-        """The key of a view of a label; "" if it is not kept, such as of a user's own format."""
+        """The key of a view of a label; "" if the label is not kept.
+
+        The code of a user's own kind or format may change without a new version of labelgrid.
+        """
         transform = task.spec.transform
         modules = (getattr(task.codec, "__name__", ""), getattr(transform, "__module__", ""))
         if not self.files or not all(module.startswith(OWN) for module in modules):

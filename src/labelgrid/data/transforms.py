@@ -40,7 +40,7 @@ class PlacedImage(NamedTuple):
 
 
 class PlacedLabel(NamedTuple):
-    """A label that is on its canvas already.
+    """A label on its canvas.
 
     Args:
         size: the height and width of the whole image.

@@ -153,7 +153,7 @@ class Encoder(nn.Module):
         return [torch.cat(parts) for parts in zip(*of_images, strict=True)]
 
     def _frozen_maps(self, image: Tensor) -> list[Tensor]:
-        """The rounded maps of an image; in training those that are kept are remembered, too."""
+        """The rounded maps of an image; a training remembers kept maps in memory."""
         kept = self.kept if self.keeps_in_training or not self.training else None
         identity = self._identity(image.device.type) if kept else ""
         remembered = self.remembered.recall(image, identity) if kept and self.training else None

@@ -86,7 +86,7 @@ class Predict(nn.Module):
         if self.training:
             pixels = features.permute(0, 2, 3, 1)
             raw = torch.baddbmm(bias, pixels.flatten(1, 2), masked.mT)
-            return raw.unflatten(1, pixels.shape[1:3]).permute(0, 3, 1, 2)
+            return raw.view(*pixels.shape[:3], -1).permute(0, 3, 1, 2)
         masked = masked.flatten(1, -2)
         passes = masked.shape[1] // len(bias)
         raw = torch.baddbmm(bias.repeat(passes)[:, None], masked, features.flatten(2))

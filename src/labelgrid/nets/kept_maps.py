@@ -9,7 +9,6 @@ from torch import Tensor, equal, nn
 
 from labelgrid.basics.kept_files import KeptFiles
 
-
 #: Images are looked up by every so many-th of their numbers, and then compared.
 EVERY = 97
 
@@ -51,10 +50,10 @@ class KeptMaps(KeptFiles):
 
 @dataclass
 class RememberedMaps:
-    """The maps of images in memory, so that a training reads and hashes each once.
+    """The maps of images in memory, so that a training reads each image's file of maps once.
 
     Args:
-        limit: the most bytes of images and maps; further ones are not remembered.
+        limit: the most bytes of images and maps, which are remembered until then.
 
     Example:
         >>> import torch
@@ -71,11 +70,11 @@ class RememberedMaps:
 
     def recall(self, image: Tensor, encoder: str) -> list[Tensor] | None:
         """The maps that an encoder computes from an image; None if they are not remembered."""
-        if encoder != self._encoder:
+        entry = self._maps.get(_sample(image))
+        if encoder != self._encoder or entry is None:
             return None
-        known, maps = self._maps.get(_sample(image), (None, None))
-        same = known is not None and known.device == image.device and equal(known, image)
-        return maps if same else None
+        is_same = entry[0].device == image.device and equal(entry[0], image)
+        return entry[1] if is_same else None
 
     def remember(self, image: Tensor, maps: list[Tensor], encoder: str) -> None:
         """Remember maps, while there is room; those of another encoder are forgotten."""

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 from torch import nn
+from torch.nn import functional
 
 from labelgrid.nets.blocks import Predict
 from labelgrid.nets.keyed_dropout import ChannelDropout, keyed_dropout, masks, sites

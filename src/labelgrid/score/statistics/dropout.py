@@ -24,7 +24,6 @@ from labelgrid.score.maps import MOMENTS, image_means
 from labelgrid.score.measure_choices import At, Measure
 from labelgrid.score.statistic import PoolBatch, Reads, Statistic
 
-
 #: Passes are run together while an image's features times their number are so many.
 TOGETHER = 2**19
 
