@@ -306,13 +306,16 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
     expected = backbone.state_dict()
     state = read_state(path)
     first = next(iter(expected))
+    ends = (first, first.replace("_", ".", 1))
     # All may have a prefix: the shortest that the name of the backbone's first tensor has.
-    prefixes = [name[: name.index(first)] for name in state if name.endswith(first)]
+    prefixes = [name.removesuffix(end) for end in ends for name in state if name.endswith(end)]
     prefix = min(prefixes, key=len, default="")
     matching = {}
     misshapen = []
     for name, value in state.items():
         key = name.removeprefix(prefix)
+        if key not in expected:  # timm's models for maps have `stages_0` in place of `stages.0`
+            key = key.replace(".", "_", 1)
         if name.startswith(prefix) and key in expected:
             matching[key] = value
             # Half precision and integers are converted, complex numbers are not.

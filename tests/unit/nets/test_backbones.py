@@ -288,6 +288,21 @@ def test_local_weights_are_loaded_whatever_their_prefix(tmp_path, state, form):
     assert all(torch.equal(v, wanted[k]) for k, v in encoder.backbone.state_dict().items())
 
 
+@pytest.mark.parametrize("name", ["test_convnext", "efficientformerv2_s0"])
+@pytest.mark.parametrize("prefix", ["", "backbone."])
+def test_weights_of_a_model_whose_module_for_maps_has_other_names_are_loaded(
+    tmp_path, name, prefix
+):
+    whole = timm.create_model(name).state_dict()
+    save_file({f"{prefix}{key}": value for key, value in whole.items()}, tmp_path / "w.safetensors")
+    encoder = Encoder(BackboneOptions(name=name), tmp_path / "w.safetensors")
+    renamed = 0
+    for key, value in encoder.backbone.state_dict().items():
+        renamed += key not in whole
+        assert torch.equal(value, whole[key if key in whole else key.replace("_", ".", 1)])
+    assert renamed
+
+
 def test_weights_of_another_backbone_are_refused(tmp_path, state):
     save_file({"other.weight": torch.zeros(1)}, tmp_path / "w.safetensors")
     with pytest.raises(ModelError, match="The weights do not fit the backbone"):
