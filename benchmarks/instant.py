@@ -104,10 +104,11 @@ def photographs(folder: Path, data: Path, labelled: int, pool: int) -> Files:
     return Files(folder, nyud_rows())
 
 
-def made_project(files: Files, changes: Mapping[str, Any], weights: str) -> ProjectFolder:
-    settings = Settings(
-        recipe="instant", strategy=PluginChoice("partal"), changes=changes, weights=weights
-    )
+def made_project(
+    files: Files, changes: Mapping[str, Any], *, weights: str, statistic: str
+) -> ProjectFolder:
+    strategy = PluginChoice("partal", {"statistic": statistic})
+    settings = Settings(recipe="instant", strategy=strategy, changes=changes, weights=weights)
     project = create.create(
         files.folder / "project",
         [files.folder / "images"],
@@ -172,7 +173,9 @@ def measure_round(options: argparse.Namespace, start: float) -> bool:
             files = photographs(path, options.data, options.labelled, options.pool)
         else:
             files = made_files(path, options.labelled, options.pool, tuple(options.size))
-        with made_project(files, changes, options.weights) as project:
+        with made_project(
+            files, changes, weights=options.weights, statistic=options.statistic
+        ) as project:
             first = round_of(project, options.budget)
             second = round_of(project, options.budget)
             prediction = prediction_of(project, WHOLE, options.repeats)
@@ -340,6 +343,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--pool", type=int, default=1000)
     parser.add_argument("--size", type=int, nargs=2, default=MADE, help="of made images")
     parser.add_argument("--budget", type=int, default=40, help="labels asked for in a round")
+    parser.add_argument("--statistic", default="dropout", help="by which PartAL picks")
     parser.add_argument("--repeats", type=int, default=9, help="of the prediction")
     parser.add_argument("--data", type=Path, help="NYUv2, layout nyud, instead of made images")
     parser.add_argument("--weights", default="", help="of mobilenetv2_100; otherwise random ones")

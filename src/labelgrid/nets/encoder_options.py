@@ -40,7 +40,8 @@ class BackboneOptions:
         rate: the learning rate of timm's module, times that of all other layers; has no effect on
             a frozen one.
         kept: GiB up to which a process keeps maps of a frozen module, and their images, in the
-            project's folder `features`, which can be removed. 0: none.
+            project's folder `features`, which can be removed. Those that were unused for a day make
+            room. 0: none.
     """
 
     name: str = "hrnet_w18_small_v2"

@@ -28,7 +28,7 @@ def train_member(context: RoundContext, fit: Fit, name: str, progress: Progress)
     A member that is already trained is restored. The member is saved in the folder of the round's
     fit, and is part of the model from then on. It uses the same training and val images as the
     round's own network. With `restart = false` it continues from the member of the same name of the
-    round before, if there is one.
+    round before, if there is one, for `member_steps`.
 
     Args:
         context: the project's context.
@@ -68,6 +68,7 @@ def train_member(context: RoundContext, fit: Fit, name: str, progress: Progress)
             progress=progress,
         )
         start = previous.model
+        seeded = _continuing(seeded)
     plan = plan_of(seeded, network, start=start, splits=splits, number=fit.round)
     _check_same_labels(project, fit, plan)
     last = folder / "last.ckpt"
@@ -123,6 +124,15 @@ def member_pass(project: ProjectFolder, order: MemberOrder, folder: Path) -> Pas
         unit="networks",
         title="Member '{item}'",
     )
+
+
+def _continuing(context: RoundContext) -> RoundContext:
+    """The context of a member that continues: as long as the recipe says."""
+    options = context.recipe.train
+    if not options.member_steps:
+        return context
+    options = replace(options, steps=options.member_steps, label_visits=0.0)
+    return replace(context, recipe=replace(context.recipe, train=options))
 
 
 def _check_same_labels(project: ProjectFolder, fit: Fit, plan: Plan) -> None:

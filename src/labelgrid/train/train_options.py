@@ -52,6 +52,8 @@ LEVELS = 31
 LENGTHS = ("epochs", "steps", "label_visits")
 #: Options that change no result: they are about speed and logs.
 WITHOUT_EFFECT = frozenset({"workers", "tensorboard", "cache"})
+#: Options of further networks, which do not change a round's own.
+OF_MEMBERS = frozenset({"member_steps"})
 #: Options that choose the code that computes, whose results differ by rounding alone.
 HARDWARE = frozenset({"device", "compile"})
 #: The options of mixing images, which change nothing if `mix` is "none".
@@ -115,6 +117,8 @@ class TrainOptions:
             more and a C++ compiler, on a GPU Triton. The results differ by rounding.
         restart: start each round from the initial weights; false continues from the previous
             round's weights.
+        member_steps: the optimiser steps of a member of an ensemble that continues so; 0: as many
+            as the round's network takes.
     """
 
     epochs: int = 100
@@ -141,6 +145,7 @@ class TrainOptions:
     val_every: int = 0
     patience: int = 0
     restart: bool = True
+    member_steps: int = 0
     workers: int = 0
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -163,6 +168,7 @@ class TrainOptions:
             patience=(0, 10**6),
             workers=(0, 1024),
             cache=(0, 10**6),
+            member_steps=(0, 10**9),
             mix_share=(0, 1),
             labelled_share=(0, 1),
         )
@@ -229,7 +235,7 @@ class TrainOptions:
         The others may differ when a training is resumed.
         """
         options = asdict(self)
-        for name in (*WITHOUT_EFFECT, *HARDWARE):
+        for name in (*WITHOUT_EFFECT, *OF_MEMBERS, *HARDWARE):
             options.pop(name, None)
         if not self.patience:  # val_every then decides no length
             options.pop("val_every", None)
@@ -242,7 +248,7 @@ class TrainOptions:
 
         Example:
             >>> TrainOptions(images="all", labelled_share=0.5).unused()
-            ('mix', 'mix_share', 'mix_tasks', 'compile')
+            ('mix', 'mix_share', 'mix_tasks', 'compile', 'member_steps')
         """
         names: tuple[str, ...] = ()
         if self.mix == "none":
@@ -251,4 +257,6 @@ class TrainOptions:
             names += ("compile",)
         if not self.labelled_share:
             names += ("labelled_share",)
+        if not self.member_steps:
+            names += ("member_steps",)
         return names

@@ -236,6 +236,23 @@ def test_a_member_continues_from_its_own_of_the_round_before_where_the_round_doe
         assert start == old.digest
 
 
+def test_a_member_that_continues_takes_member_steps_and_the_round_is_as_without(tmp_path):
+    project, made = labelled(tmp_path, images=4)
+    with project:
+        first = fit.fit(project, Silent(), changes=QUICK)
+        train_member(context_of(project), first, name="a", progress=Silent())
+        query.query(project, Budget(3), Silent(), strategy="random_cells", prelabels=False)
+        answer(project, made)
+        train = {"restart": False, "steps": 4, "batch": 2}
+        plain = fit.fit(project, Silent(), changes={**QUICK, "train": train})
+        done = fit.fit(project, Silent(), changes={**QUICK, "train": {**train, "member_steps": 3}})
+        assert done.model == plain.model
+        for name, steps in (("a", 3), ("b", 4)):
+            train_member(context_of(project), done, name=name, progress=Silent())
+            path = project.round_folder(3) / "fit" / "members" / name / "last.ckpt"
+            assert load(path).step == steps
+
+
 def test_members_choose_on_the_images_that_the_round_chooses_on(project):
     changes = {**CHANGES, "train": {"epochs": 1, "val_share": 0.5}}
     done = fit.fit(project, Silent(), changes=changes)
