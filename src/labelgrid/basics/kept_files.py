@@ -93,7 +93,7 @@ class KeptFiles:
 
     @property
     def size(self) -> int:
-        """The bytes of all files, as this process found and wrote them."""
+        """The bytes of all files that this process knows of."""
         if self._size is None:
             self._size = sum(status.st_size for _, status in _files(self.folder))
         return self._size

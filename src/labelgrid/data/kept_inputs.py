@@ -88,7 +88,7 @@ class KeptInputs:
     def keep(
         self, key: str, opened: Pixels | PlacedImage, placed: Pixels, *, often: bool = False
     ) -> None:
-        """Keep a view of an image that was opened, unless it is kept already.
+        """Keep a view of an opened image, unless the folder has that view.
 
         `often` is as of `KeptFiles.has_room`.
         """

@@ -49,7 +49,7 @@ def encoder_file(folder: Path, key: str) -> Path:
 
 
 def read_encoder(folder: Path, key: str, source: str) -> bytes:
-    """Read an encoder's file, and compare its content with its hash.
+    """Read the file of an encoder, and check the content by the hash.
 
     Args:
         folder: the folder of encoders.

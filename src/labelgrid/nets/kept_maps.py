@@ -14,7 +14,7 @@ EVERY = 97
 
 
 class KeptMaps(KeptFiles):
-    """The maps of images in half precision, by what the encoder computed them from.
+    """Maps of images in half precision, by the hash of the encoder's input.
 
     Example:
         >>> import tempfile

@@ -164,7 +164,7 @@ def _encoder_faults(project: ProjectFolder) -> list[Fault]:
 
 
 def _needed_encoders(folder: Path) -> dict[str, str]:
-    """The hashes of the frozen encoders that a round's checkpoints need, and what they are."""
+    """The frozen encoders that the checkpoints of a round need, by hash."""
     fit = read_fit(folder)
     if fit is None:
         return {}
