@@ -82,10 +82,11 @@ class RememberedMaps:
             self._maps.clear()
             self._size = 0
         self._encoder = encoder
+        key = _sample(image)
         size = sum(part.nbytes for part in (image, *maps))
-        if self._size + size <= self.limit and _sample(image) not in self._maps:
+        if self._size + size <= self.limit and key not in self._maps:
             self._size += size
-            self._maps[_sample(image)] = (image.clone(), maps)
+            self._maps[key] = (image.clone(), maps)
 
 
 def _sample(image: Tensor) -> bytes:

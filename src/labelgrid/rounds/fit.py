@@ -20,7 +20,7 @@ from labelgrid.operations.early_warnings import training_without_weights
 from labelgrid.project.declaration_changes import target_declarations
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.unusable_images import usable_images
-from labelgrid.project.records import Fit, newest_fit
+from labelgrid.project.records import Fit
 from labelgrid.recipes.resolve import build_plugin, hash_of, training_options
 from labelgrid.relations.bound import declared_relations
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images, tasks_by_image
@@ -31,6 +31,7 @@ from labelgrid.rounds.model_record import (
     remove_unneeded_encoders,
 )
 from labelgrid.rounds.models import (
+    fit_to_continue,
     kept_maps_words,
     load_previous_weights,
     new_network,
@@ -314,19 +315,11 @@ def take_part(
 def _whole_plan(
     context: RoundContext, network: Network, *, splits: Splits, number: int, progress: Progress
 ) -> Plan:
-    project = context.project
     start = ""
-    previous = None
-    if not context.recipe.train.restart:
-        previous = newest_fit(project.folder, before=number, outside=False)
+    previous = fit_to_continue(context, number)
     if previous:
-        load_previous_weights(
-            project.inside(previous.checkpoint),
-            f"round {previous.round}",
-            network,
-            encoders=project.encoders,
-            progress=progress,
-        )
+        name = f"round {previous.round}"
+        load_previous_weights(context.project, previous, network, name=name, progress=progress)
         start = previous.model
     return plan_of(context, network, start=start, splits=splits, number=number)
 

@@ -11,11 +11,17 @@ from labelgrid.basics.progress import Progress
 from labelgrid.executors.passes import Pass, PassPart
 from labelgrid.ledger.roster import Roster
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members, write_member
+from labelgrid.project.records import Fit, MemberRecord, read_members, write_member
 from labelgrid.recipes.recipe import Recipe
 from labelgrid.rounds.context import RoundContext, context_for_recipe, training_context
 from labelgrid.rounds.fit import plan_of, splits_for_training
-from labelgrid.rounds.models import load_previous_weights, member_seed, new_network, restore_member
+from labelgrid.rounds.models import (
+    fit_to_continue,
+    load_previous_weights,
+    member_seed,
+    new_network,
+    restore_member,
+)
 from labelgrid.train.checkpoint import load, read_identity, same_training
 from labelgrid.train.loop import fit as train
 from labelgrid.train.plan import Plan
@@ -54,19 +60,11 @@ def train_member(context: RoundContext, fit: Fit, name: str, progress: Progress)
     splits = splits_for_training(fitted, progress)
     network = new_network(seeded, progress)
     start = ""
-    previous = None
-    if not fitted.recipe.train.restart:
-        earlier = newest_fit(project.folder, before=fit.round, outside=False)
-        if earlier:
-            previous = read_members(project.round_folder(earlier.round)).get(name)
+    earlier = fit_to_continue(fitted, fit.round)
+    previous = read_members(project.round_folder(earlier.round)).get(name) if earlier else None
     if previous:
-        load_previous_weights(
-            project.inside(previous.checkpoint),
-            f"member '{name}' of the round before",
-            network,
-            encoders=project.encoders,
-            progress=progress,
-        )
+        told = f"member '{name}' of the round before"
+        load_previous_weights(project, previous, network, name=told, progress=progress)
         start = previous.model
         seeded = _continuing(seeded)
     plan = plan_of(seeded, network, start=start, splits=splits, number=fit.round)

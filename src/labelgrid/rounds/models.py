@@ -218,23 +218,35 @@ def check_size(network: Network, size: Size) -> None:
         ) from error
 
 
+def fit_to_continue(context: RoundContext, number: int) -> Fit | None:
+    """The newest training before a round, unless the recipe restarts each round."""
+    if context.recipe.train.restart:
+        return None
+    return newest_fit(context.project.folder, before=number, outside=False)
+
+
 def load_previous_weights(
-    checkpoint: Path, name: str, network: Network, *, encoders: Path, progress: Progress
+    project: ProjectFolder,
+    earlier: Fit | MemberRecord,
+    network: Network,
+    *,
+    name: str,
+    progress: Progress,
 ) -> None:
     """Load the weights of an earlier network.
 
-    New tensors (a new task's heads) keep their initial weights.
+    New tensors (a new task's heads) keep their initial weights. The lost file of a frozen encoder
+    is written again if the network has the same encoder.
 
     Args:
-        checkpoint: the checkpoint of the earlier network.
-        name: the name of the earlier network, for the message.
+        project: the project.
+        earlier: the training of the earlier network.
         network: takes the weights.
-        encoders: the folder of frozen encoders. A lost file is written again if the network has the
-            same encoder.
+        name: the name of the earlier network, for the message.
         progress: receives what is continued.
     """
-    keep_encoder(network, encoders)
-    old = load(checkpoint, encoders).counting
+    keep_encoder(network, project.encoders)
+    old = load(project.inside(earlier.checkpoint), project.encoders).counting
     new = network.state_dict()
     matching = {}
     for key, value in old.items():
