@@ -91,6 +91,7 @@ class Measured:
         chance: the error of another image's true label; for a supplier, that of its labels of other
             images, or of the best constant label if smaller.
         trust: the trust from 0 to 1, see `trust_of`, and `supplier_trust` for suppliers.
+        turn: how a supplier's labels fit better, such as mirrored; empty: as they are.
     """
 
     images: int
@@ -99,6 +100,7 @@ class Measured:
     error: float
     chance: float
     trust: float
+    turn: str = ""
 
     @property
     def use(self) -> float:

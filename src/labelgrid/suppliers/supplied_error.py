@@ -1,8 +1,8 @@
 """Measures labels of suppliers beside true labels, and how far to trust them. Loads no torch.
 
-A supplier has to be better than labels that say nothing of a place in the image: the best constant,
-labels of other images (of the supplier or true), and the same label mirrored or upside down. The
-unit is the image.
+A supplier has to be better than labels that say nothing of the image: the best constant, and
+labels of other images (of the supplier or true). Labels that fit better mirrored or upside down
+earn nothing. The unit is the image.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,12 +30,16 @@ from labelgrid.tasks.task import TaskDef
 FEWEST = ENOUGH
 #: The labels of so many other images are compared with each true label.
 OTHERS = 3
-#: The rows and columns of a label upside down, and of a mirrored label.
-TURNS = ((slice(None, None, -1), slice(None)), (slice(None), slice(None, None, -1)))
-#: A label of a larger share of the pixels is compared when it is turned, too.
-MOST = 0.5
+#: The rows and columns of turned labels.
+TURNS = {
+    "mirrored": (slice(None), slice(None, None, -1)),
+    "upside down": (slice(None, None, -1), slice(None)),
+    "rotated by 180°": (slice(None, None, -1), slice(None, None, -1)),
+}
 #: Trust needs this probability that the supplier is better than what it is compared with.
 SURE = 0.95
+#: Labels are turned with this probability that they fit better so.
+TURNED = 0.99
 
 
 def measure_supplied(
@@ -67,44 +71,73 @@ def measure_supplied(
     errors = np.array([error_of(compared[0]) for compared in results])
     given = [pair.label for pair in comparable]
     true = [_as_given(pair) for pair in comparable]
-    others = [
-        constant_errors(comparable, task),
-        stranger_errors(comparable, given, task),
-        stranger_errors(comparable, true, task),
-        *(turned_errors(comparable, task, turn) for turn in TURNS),
-    ]
-    many = [values for values in others if np.isfinite(values).sum() >= FEWEST]
-    ignorant = min(many, key=np.nanmean, default=np.zeros(len(errors)))
+    ignorant = nearest(
+        errors,
+        [
+            constant_errors(comparable, task),
+            stranger_errors(comparable, given, task),
+            stranger_errors(comparable, true, task),
+        ],
+    )
+    turn = better_turn(comparable, task)
     measured = Measured(
         images=len(errors),
         figures=figures,
         coverage=float(np.mean([coverage_of(*pair) for pair in comparable])),
         error=float(errors.mean()),
         chance=float(np.nanmean(ignorant)),
-        trust=supplier_trust(errors, ignorant),
+        trust=0.0 if turn else supplier_trust(errors, ignorant),
+        turn=turn,
     )
     return measured, len(errors)
+
+
+def nearest(errors: AnyFloats, others: Sequence[AnyFloats]) -> AnyFloats:
+    """The errors [n] that a supplier's errors [n] avoid least of, each on its own images.
+
+    Errors of fewer than `FEWEST` images are left out; without any, the nearest are 0.
+
+    Example:
+        >>> far, near = np.full(10, 0.9), np.full(10, 0.5)
+        >>> nearest(np.full(10, 0.4), [far, near])[0]
+        np.float64(0.5)
+    """
+    many = [values for values in others if np.isfinite(values).sum() >= FEWEST]
+    shares = [_share_avoided(errors, values) for values in many]
+    return many[int(np.argmin(shares))] if many else np.zeros(len(errors))
 
 
 def supplier_trust(errors: AnyFloats, ignorant: AnyFloats) -> float:
     """The trust in labels, by the errors [n] of the labels and of a guess without the images [n].
 
-    It is the share of the error that the supplier avoids; 0 unless the 90 % interval of the
-    difference lies above 0, by the t distribution. NaN where there is no error.
+    It is the share of the error that the supplier avoids on the images where both have one; 0
+    unless the 90 % interval of the difference lies above 0, by the t distribution.
 
     Example:
         >>> some = np.linspace(0.1, 0.2, 10)
         >>> supplier_trust(some, some + 0.15), supplier_trust(some, some[::-1])
         (0.5, 0.0)
     """
+    better = surely_above_0(ignorant - errors, SURE)
+    return round(max(_share_avoided(errors, ignorant), 0.0), 2) if better else 0.0
+
+
+def _share_avoided(errors: AnyFloats, others: AnyFloats) -> float:
+    """The share of other errors that is avoided, on the images where both are finite."""
+    both = np.isfinite(errors) & np.isfinite(others)
+    chance = float(others[both].sum())
+    return 1 - float(errors[both].sum()) / chance if chance > 0 else 0.0
+
+
+def surely_above_0(differences: AnyFloats, sure: float) -> bool:
+    """Whether the mean of the finite differences is above 0, by the t distribution."""
     from scipy.special import stdtrit  # slow to load
 
-    better = (ignorant - errors)[np.isfinite(ignorant)]
-    chance = float(np.nanmean(ignorant))
-    reach = stdtrit(len(better) - 1, SURE) * better.std(ddof=1) / np.sqrt(len(better))
-    if not chance > 0 or better.mean() <= reach:
-        return 0.0
-    return round(max(1 - float(errors.mean()) / chance, 0.0), 2)
+    finite = differences[np.isfinite(differences)]
+    if len(finite) < FEWEST:
+        return False
+    reach = stdtrit(len(finite) - 1, sure) * finite.std(ddof=1) / np.sqrt(len(finite))
+    return bool(finite.mean() > reach)
 
 
 def compare(label: LabelArray, truth: LabelArray, task: TaskDef) -> Sequence[Result]:
@@ -153,19 +186,29 @@ def stranger_errors(
     return np.array(errors)
 
 
-def turned_errors(
-    pairs: Sequence[LabelPair], task: TaskDef, turn: tuple[slice, slice]
-) -> AnyFloats:
-    """The error [n] of each label whose pixels are turned; NaN where it cannot be compared.
+def better_turn(pairs: Sequence[LabelPair], task: TaskDef) -> str:
+    """The turn of `TURNS` after which the labels surely fit best; empty if they fit as they are.
 
-    Turned labels of a small part of the image lie on other pixels, and are not compared.
+    Pixels count that are valid in both labels as they are and turned, and in the true ones.
     """
-    errors = []
-    for label, truth in pairs:
-        covers_most = label.valid.mean() > MOST
-        results = compare(label.part(*turn), truth, task) if covers_most else ()
-        errors.append(error_of(results[0]) if results else np.nan)
-    return np.array(errors)
+    gains = {}
+    for name, turn in TURNS.items():
+        gain = np.array([_gain_turned(pair, task, turn) for pair in pairs])
+        if surely_above_0(gain, TURNED):
+            gains[name] = float(np.nanmean(gain))
+    return max(gains, key=gains.__getitem__, default="")
+
+
+def _gain_turned(pair: LabelPair, task: TaskDef, turn: tuple[slice, slice]) -> float:
+    """How much smaller the error of a label is when it is turned; NaN where none compares."""
+    label, truth = pair
+    turned = label.part(*turn)
+    both = label.valid & turned.valid
+    results = [compare(replace(each, valid=both), truth, task) for each in (label, turned)]
+    if not all(results):
+        return float("nan")
+    here, there = [error_of(result[0]) for result in results]
+    return here - there
 
 
 def _as_given(pair: LabelPair) -> LabelArray:

@@ -35,7 +35,7 @@ class SupplierRow:
         sample: the images that they were measured on, in words.
         trust: how far they can be trusted; None: that could not be measured.
         measured: the figures; None: there are none.
-        remark: why trust could not be measured, and the next step.
+        remark: why trust could not be measured, or is 0 because of how the labels lie.
     """
 
     supplier: str
@@ -120,7 +120,8 @@ class _Measuring:
         if measured is None:
             return replace(row, remark=self._lacking(cells, count, "comparable"))
         sample = f"{count_text(measured.images, 'image')} {which}"
-        return replace(row, sample=sample, trust=measured.trust, measured=measured)
+        row = replace(row, sample=sample, trust=measured.trust, measured=measured)
+        return replace(row, remark=turned_text(measured.turn)) if measured.turn else row
 
     def _labels(self, cells: SuppliedCells, image_ids: Sequence[str]) -> Iterator[LabelPair]:
         """Supplied labels of images with the true labels, up to the limits of a measurement."""
@@ -149,6 +150,14 @@ class _Measuring:
             words = ("--audit", str(lacking), "--budget", str(budget))
             step = f"`{command('query', folder, *words)}` requests them."
         return lacking_text(f"{images} a {which} label beside the supplier's", step, FEWEST)
+
+
+def turned_text(turn: str) -> str:
+    """Say that labels fit better when they are turned, and the next step."""
+    return (
+        f"the labels fit the true ones better {turn}, so they earn nothing. Turn the supplier's "
+        f"files and import them again."
+    )
 
 
 def supplier_tables(rows: Iterable[SupplierRow], changes: Mapping[str, Values]) -> dict[str, Json]:

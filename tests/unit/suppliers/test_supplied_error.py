@@ -12,7 +12,14 @@ from labelgrid.formats.codec import LabelArray, Unsure, UpTo
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.map_fit import spread
 from labelgrid.relations.true_agreement import LabelPair
-from labelgrid.suppliers.supplied_error import FEWEST, measure_supplied, supplier_trust
+from labelgrid.suppliers.supplied_error import (
+    FEWEST,
+    TURNS,
+    better_turn,
+    measure_supplied,
+    nearest,
+    supplier_trust,
+)
 from labelgrid.tasks.task import definitions
 
 CLASSES = [f"class {number}" for number in range(6)]
@@ -156,6 +163,75 @@ def test_perfect_labels_of_each_kind_are_trusted_and_wrong_ones_not(task: str) -
     assert trust(truths, truths, task) == 1
     for name, labels in wrong(truths).items():
         assert trust(labels, truths, task) == 0, name
+
+
+def symmetric(labels: Labels) -> Labels:
+    """Labels whose right half is the mirror image of the left one."""
+    half = SIZE[1] // 2
+    found = []
+    for label in labels:
+        left = label.value[:, :half]
+        found.append(replace(label, value=np.concatenate([left, left[:, ::-1]], 1)))
+    return found
+
+
+def same_in_each_row(labels: Labels) -> Labels:
+    """Labels of which every row says one thing, as bands of sky, houses and street do."""
+    return [
+        replace(label, value=np.broadcast_to(label.value[:, :1], label.value.shape).copy())
+        for label in labels
+    ]
+
+
+SCENES = {"symmetric": symmetric, "bands": same_in_each_row}
+
+
+@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("task", TASKS)
+def test_scenes_that_look_alike_when_turned_cost_no_trust(task: str, scene: str) -> None:
+    truths = SCENES[scene](made(task, 20))
+    assert trust(truths, truths, task) >= 0.95
+
+
+def test_noisy_labels_of_symmetric_scenes_are_rarely_called_turned() -> None:
+    truths = symmetric(made("depth"))
+    labels = noisy(truths)
+    turned_draws = 0
+    for draw in range(50):
+        places = np.random.default_rng(draw).permutation(len(truths))[:FEWEST]
+        pairs = [LabelPair(labels[place], truths[place]) for place in places]
+        turned_draws += better_turn(pairs, TASKS["depth"]) != ""
+    assert turned_draws <= 5
+
+
+@pytest.mark.parametrize("turn", TURNS)
+@pytest.mark.parametrize("task", TASKS)
+def test_turned_labels_earn_nothing_and_are_named(task: str, turn: str) -> None:
+    truths = made(task, 12)
+    labels = [label.part(*TURNS[turn]) for label in truths]
+    measured, _ = measure_supplied(map(LabelPair, labels, truths), TASKS[task])
+    assert measured is not None
+    assert (measured.trust, measured.turn) == (0, turn)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_labels_of_a_part_of_the_images_are_judged_where_they_are(form: str) -> None:
+    labels: Labels = []
+    truths = made("depth", 24)
+    for number, label in enumerate(FORMS[form](truths)):
+        known = label.valid.copy()
+        known[:, : 20 * (number % 2)] = False
+        labels.append(replace(label, valid=known))
+    assert trust(labels, truths) >= 0.95
+
+
+def test_each_comparison_is_on_its_own_images() -> None:
+    errors = np.array([0.2] * 12 + [0.9] * 12)
+    everywhere = np.full(24, 1.0)
+    on_easy_images = np.where(errors < 0.5, 0.6, np.nan)
+    assert nearest(errors, [everywhere, on_easy_images]) is everywhere
+    assert supplier_trust(errors, on_easy_images) == 0.67
+    assert supplier_trust(errors, everywhere) == 0.45
 
 
 @pytest.mark.parametrize("task", TASKS)
