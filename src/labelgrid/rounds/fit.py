@@ -31,9 +31,9 @@ from labelgrid.rounds.model_record import (
     remove_unneeded_encoders,
 )
 from labelgrid.rounds.models import (
+    continue_training,
     fit_to_continue,
     kept_maps_words,
-    load_previous_weights,
     new_network,
     previous_model,
     terms_of,
@@ -317,9 +317,9 @@ def _whole_plan(
 ) -> Plan:
     start = ""
     previous = fit_to_continue(context, number)
-    if previous:
-        name = f"round {previous.round}"
-        load_previous_weights(context.project, previous, network, name=name, progress=progress)
+    if previous and continue_training(
+        context.project, previous, network, name=f"round {previous.round}", progress=progress
+    ):
         start = previous.model
     return plan_of(context, network, start=start, splits=splits, number=number)
 

@@ -16,8 +16,8 @@ from labelgrid.recipes.recipe import Recipe
 from labelgrid.rounds.context import RoundContext, context_for_recipe, training_context
 from labelgrid.rounds.fit import plan_of, splits_for_training
 from labelgrid.rounds.models import (
+    continue_training,
     fit_to_continue,
-    load_previous_weights,
     member_seed,
     new_network,
     restore_member,
@@ -62,9 +62,8 @@ def train_member(context: RoundContext, fit: Fit, name: str, progress: Progress)
     start = ""
     earlier = fit_to_continue(fitted, fit.round)
     previous = read_members(project.round_folder(earlier.round)).get(name) if earlier else None
-    if previous:
-        told = f"member '{name}' of the round before"
-        load_previous_weights(project, previous, network, name=told, progress=progress)
+    told = f"member '{name}' of the round before"
+    if previous and continue_training(project, previous, network, name=told, progress=progress):
         start = previous.model
         seeded = _continuing(seeded)
     plan = plan_of(seeded, network, start=start, splits=splits, number=fit.round)
@@ -72,7 +71,8 @@ def train_member(context: RoundContext, fit: Fit, name: str, progress: Progress)
     last = folder / "last.ckpt"
     if last.exists() and not same_training(read_identity(last), plan.identity):
         progress.say(
-            f"The labels changed since the training of member '{name}' started: restarting it."
+            f"The recipe or the labels changed since the training of member '{name}' started: "
+            "restarting it."
         )
         remove_folder(folder)
     checkpoint = train(plan, folder, progress)

@@ -28,7 +28,7 @@ from labelgrid.recipes.recipe import PluginChoice, Recipe
 from labelgrid.recipes.resolve import build_plugin, has_own_encoder
 from labelgrid.rounds.context import ModelContext, RoundContext, context_of, training_context
 from labelgrid.train.checkpoint import load
-from labelgrid.train.frozen_encoder import keep_encoder
+from labelgrid.train.frozen_encoder import has_encoder_of, keep_encoder
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.term import Term
 from labelgrid.train.trained_model import OtherTasksError, TrainedModel, restore_states
@@ -225,17 +225,18 @@ def fit_to_continue(context: RoundContext, number: int) -> Fit | None:
     return newest_fit(context.project.folder, before=number, outside=False)
 
 
-def load_previous_weights(
+def continue_training(
     project: ProjectFolder,
     earlier: Fit | MemberRecord,
     network: Network,
     *,
     name: str,
     progress: Progress,
-) -> None:
-    """Load the weights of an earlier network.
+) -> bool:
+    """Load the weights of an earlier network, unless the network has another encoder.
 
-    New tensors (a new task's heads) keep their initial weights. The lost file of a frozen encoder
+    New tensors (a new task's heads) keep their initial weights. A frozen encoder stays as given:
+    heads that learnt the maps of another one are worth nothing. The lost file of a frozen encoder
     is written again if the network has the same encoder.
 
     Args:
@@ -244,9 +245,19 @@ def load_previous_weights(
         network: takes the weights.
         name: the name of the earlier network, for the message.
         progress: receives what is continued.
+
+    Returns:
+        Whether the network has the weights.
     """
-    keep_encoder(network, project.encoders)
+    kept = keep_encoder(network, project.encoders).get("hash", "")
+    others = f"The encoder is not that of {name}: the training starts from its initial weights."
+    if kept and earlier.encoder not in (kept, ""):
+        progress.say(others)
+        return False
     old = load(project.inside(earlier.checkpoint), project.encoders).counting
+    if not has_encoder_of(network, old):
+        progress.say(others)
+        return False
     new = network.state_dict()
     matching = {}
     for key, value in old.items():
@@ -258,6 +269,7 @@ def load_previous_weights(
     if count:
         progress.say(f"{count} of {len(new)} tensors are new and start from random weights.")
     network.load_state_dict(matching, strict=False)
+    return True
 
 
 def terms_of(context: ModelContext, network: Network) -> dict[str, Term]:

@@ -48,9 +48,40 @@ def keep_encoder(network: Network, folder: Path | None) -> EncoderKey:
             os.utime(encoder_file(folder, key))
     except ModelError:
         write_bytes(encoder_file(folder, key), save(state), durable=True)
+    return {"hash": key, "prefix": given_prefix(network), "source": encoder.source}
+
+
+def given_prefix(network: Network) -> str:
+    """The start of the names of a network's tensors that are given; "" without such a part."""
+    encoder = network.encoder
+    if not isinstance(encoder, WithGivenPart):
+        return ""
     modules = network.named_modules()
-    prefix = next(f"{name}." for name, module in modules if module is encoder.given)
-    return {"hash": key, "prefix": prefix, "source": encoder.source}
+    return next(f"{name}." for name, module in modules if module is encoder.given)
+
+
+def has_encoder_of(network: Network, earlier: Tensors) -> bool:
+    """Whether a network's given part is that of an earlier one.
+
+    The tensors have to have the same names and shapes; those of a frozen one, the same values.
+
+    Args:
+        network: the network.
+        earlier: the tensors of the earlier network.
+    """
+    prefix = given_prefix(network)
+    if not prefix:
+        return True
+    new = {name: value for name, value in network.state_dict().items() if name.startswith(prefix)}
+    old = {name: value for name, value in earlier.items() if name.startswith(prefix)}
+    if _shapes(new) != _shapes(old):
+        return False
+    is_frozen = isinstance(network.encoder, WithGivenPart) and network.encoder.frozen
+    return not is_frozen or all(torch.equal(value, old[name]) for name, value in new.items())
+
+
+def _shapes(tensors: Tensors) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in tensors.items()}
 
 
 def take_out(states: Json, key: EncoderKey) -> Json:

@@ -605,3 +605,52 @@ def test_encoders_that_another_process_removes_meanwhile_are_no_fault(
         monkeypatch.setattr("labelgrid.rounds.model_record.encoder_hash", meanwhile)
         fit.fit(project, Silent())
         assert not other.exists() and verify(project, Silent()).faults == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"train": "frozen"}, {"train": "frozen", "name": "test_resnet"}),
+        ({"train": "frozen"}, {"train": "full", "name": "test_resnet"}),
+        ({"train": "full"}, {"train": "frozen"}),
+        ({"train": "full"}, {"train": "full", "name": "test_resnet"}),
+    ],
+    ids=["other frozen", "other that learns", "learnt before", "both learn"],
+)
+def test_a_round_does_not_go_on_from_the_weights_of_another_encoder(
+    made: ProjectFolder, tmp_path: Path, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    def recipe(backbone: dict[str, Any]) -> dict[str, Any]:
+        training = {**changes()["train"], "restart": False}
+        return {**changes(), "train": training, "backbone": {**FROZEN, **backbone}}
+
+    with copied(made, tmp_path / "flat") as project, copied(made, tmp_path / "new") as fresh:
+        fit.fit(project, Silent(), changes=recipe(before))
+        query.query(project, Budget(2), Silent(), strategy="random_cells", prelabels=False)
+        said = Said()
+        second = fit.fit(project, said, changes=recipe(after))
+        assert fit.fit(fresh, Silent(), changes=recipe(after)).model == second.model
+        assert any("The encoder is not that of round" in line for line in said.lines)
+
+
+def test_a_round_does_not_go_on_from_a_frozen_encoder_with_other_weights(
+    made: ProjectFolder, tmp_path: Path
+) -> None:
+    recipe = changes()
+    recipe["train"] = {**recipe["train"], "restart": False}
+    recipe["backbone"] = {**FROZEN, "pretrained": True}
+    with copied(made, tmp_path / "flat") as project:
+        records = []
+        for seed in range(2):
+            torch.manual_seed(seed)
+            file = tmp_path / f"{seed}.safetensors"
+            save_file(timm.create_model("test_efficientnet").state_dict(), file)
+            said = Said()
+            records.append(fit.fit(project, said, changes=recipe, weights=file))
+            if not seed:
+                query.query(project, Budget(2), Silent(), strategy="random_cells", prelabels=False)
+        assert not any("Continuing" in line for line in said.lines)
+        _, second = (restore_model(context_of(project), record) for record in records)
+        own = Encoder(BackboneOptions(**recipe["backbone"]), file).given.state_dict()
+        part = second.network.encoder.given.state_dict()  # type: ignore[union-attr]
+        assert weights_hash(part) == weights_hash(own)
