@@ -93,7 +93,9 @@ def measure_supplied(
 
 
 def nearest(errors: AnyFloats, others: Sequence[AnyFloats]) -> AnyFloats:
-    """The errors [n] that a supplier's errors [n] avoid least of, each on its own images.
+    """The errors [n] of the guess that is closest to a supplier's errors [n].
+
+    Each guess is compared on the images where there is an error of both.
 
     Errors of fewer than `FEWEST` images are left out; without any, the nearest are 0.
 
@@ -123,7 +125,7 @@ def supplier_trust(errors: AnyFloats, ignorant: AnyFloats) -> float:
 
 
 def _share_avoided(errors: AnyFloats, others: AnyFloats) -> float:
-    """The share of other errors that is avoided, on the images where both are finite."""
+    """The share of the other errors that a supplier avoids, over images with finite errors."""
     both = np.isfinite(errors) & np.isfinite(others)
     chance = float(others[both].sum())
     return 1 - float(errors[both].sum()) / chance if chance > 0 else 0.0
@@ -187,7 +189,7 @@ def stranger_errors(
 
 
 def better_turn(pairs: Sequence[LabelPair], task: TaskDef) -> str:
-    """The turn of `TURNS` after which the labels surely fit best; empty if they fit as they are.
+    """The name of the turn by which labels fit better; empty if the labels are not turned.
 
     Pixels count that are valid in both labels as they are and turned, and in the true ones.
     """
@@ -204,7 +206,7 @@ def _gain_turned(pair: LabelPair, task: TaskDef, turn: tuple[slice, slice]) -> f
     label, truth = pair
     turned = label.part(*turn)
     both = label.valid & turned.valid
-    results = [compare(replace(each, valid=both), truth, task) for each in (label, turned)]
+    results = [compare(replace(way, valid=both), truth, task) for way in (label, turned)]
     if not all(results):
         return float("nan")
     here, there = [error_of(result[0]) for result in results]

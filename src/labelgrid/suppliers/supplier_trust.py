@@ -153,7 +153,7 @@ class _Measuring:
 
 
 def turned_text(turn: str) -> str:
-    """Say that labels fit better when they are turned, and the next step."""
+    """Say how labels are turned, and the next step."""
     return (
         f"the labels fit the true ones better {turn}, so they earn nothing. Turn the supplier's "
         f"files and import them again."
