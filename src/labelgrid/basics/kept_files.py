@@ -30,7 +30,7 @@ class KeptFiles:
 
     Several processes may use one folder. A damaged file counts as missing. Where the folder holds
     about `limit` bytes, files that were not used for a day are removed, the longest unused first;
-    if all were, or the disk is full, no more is kept.
+    if all were, or the disk is full, no more is kept for an hour.
 
     Args:
         folder: the folder of the files.
@@ -47,7 +47,8 @@ class KeptFiles:
     folder: Path
     limit: int
     _size: int | None = field(default=None, init=False)
-    _in_vain: set[bool] = field(default_factory=set, init=False)
+    #: When no file could make room, by `often`.
+    _in_vain: dict[bool, float] = field(default_factory=dict, init=False)
 
     def read_bytes(self, key: str) -> bytes | None:
         """The bytes under a key; None if there are none."""
@@ -70,10 +71,11 @@ class KeptFiles:
             often: whether they are read again and again: then all that this process has not used
                 may make room.
         """
-        if self.size + size > self.limit >= size and often not in self._in_vain:
+        tried = time.time() - self._in_vain.get(often, 0.0) < ANEW
+        if self.size + size > self.limit >= size and not tried:
             self._remove_unused(BEGAN - ANEW if often else time.time() - UNUSED)
             if self.size + size > self.limit:
-                self._in_vain.add(often)
+                self._in_vain[often] = time.time()
         return self.size + size <= self.limit
 
     def write_bytes(self, key: str, content: bytes, *, often: bool = False) -> None:
@@ -87,7 +89,7 @@ class KeptFiles:
                 partial.write_bytes(zlib.crc32(content).to_bytes(SUM) + content)
         except OSError:
             self._size = self.limit  # the disk is full, or belongs to somebody else
-            self._in_vain = {False, True}
+            self._in_vain = dict.fromkeys((False, True), time.time())
             return
         self._size = self.size + len(content) + SUM
 

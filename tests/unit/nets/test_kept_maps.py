@@ -140,6 +140,23 @@ def test_what_another_process_removes_meanwhile_does_no_harm(
     assert keys(tmp_path) == {"bb", "cc"} and kept.read("aa") is None
 
 
+def test_room_that_was_sought_in_vain_is_sought_again_after_an_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    KeptMaps(tmp_path, 2**20).write("ab12", MAPS)
+    (path,) = files(tmp_path)
+    kept = KeptMaps(tmp_path, path.stat().st_size + 1)
+    kept.write("cd34", MAPS)
+    assert kept.read("cd34") is None
+    path.unlink()
+    kept.write("cd34", MAPS)
+    assert kept.read("cd34") is None
+    now = kept_files.time.time() + kept_files.ANEW
+    monkeypatch.setattr(kept_files.time, "time", lambda: now)
+    kept.write("cd34", MAPS)
+    assert_read(kept, "cd34")
+
+
 def test_maps_of_the_same_image_and_encoder_alone_are_remembered_up_to_the_limit() -> None:
     image = torch.rand(1, 3, 8, 8)
     other = image.clone()
