@@ -5,6 +5,7 @@ Loads no torch.
 
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 
@@ -99,15 +100,22 @@ def tensors_hash(content: bytes) -> str:
 
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of the tensors in a .safetensors file, by name; {} from any other file."""
+    """The shapes of the tensors in a .safetensors file, by name; {} from any other file.
+
+    A file that was cut short is none.
+    """
     shapes = {}
+    end = 0
     try:
         with open_regular(path) as file:
             size = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(min(size, _LARGEST)))
-        header.pop("__metadata__", None)
-        for name, tensor in header.items():
-            shapes[name] = tuple(tensor["shape"])
+            header.pop("__metadata__", None)
+            for name, tensor in header.items():
+                shapes[name] = tuple(tensor["shape"])
+                end = max(end, tensor["data_offsets"][1])
+            if file.seek(0, os.SEEK_END) < 8 + size + end:
+                return {}
     except (AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError):
         return {}
     return shapes

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from labelgrid.basics.errors import command
+from labelgrid.basics.errors import RecipeError, command
 from labelgrid.basics.type_names import Json
 from labelgrid.nets.encoder_files import tensor_shapes
 from labelgrid.operations.early_warnings import is_cached
 from labelgrid.project.settings import FEW, Settings
-from labelgrid.recipes.resolve import load_recipe, load_tables, override
+from labelgrid.recipes.resolve import has_own_encoder, load_recipe, load_tables, override
 from labelgrid.suppliers.ready_models import ready_files
 
 
@@ -24,13 +24,13 @@ class KnownEncoder:
         name: the name of timm's model.
         licence: the licence of its weights, as timm states it.
         shapes: shapes of tensors by which a file is known.
-        lacks: a tensor that only files of similar models have.
+        lacks: tensors that only files of similar models have.
     """
 
     name: str
     licence: str
     shapes: Mapping[str, tuple[int, ...]] = field(repr=False, hash=False)
-    lacks: str = field(repr=False)
+    lacks: tuple[str, ...] = field(repr=False)
 
     def __str__(self) -> str:
         return f"{self.name} (licence {self.licence})"
@@ -45,7 +45,7 @@ class KnownEncoder:
     def is_in(self, path: Path) -> bool:
         """Whether a file holds the weights."""
         shapes = tensor_shapes(path)
-        if self.lacks in shapes:
+        if not shapes.keys().isdisjoint(self.lacks):
             return False
         return all(shapes.get(name) == shape for name, shape in self.shapes.items())
 
@@ -60,13 +60,13 @@ ENCODERS = (
             "patch_embed.proj.weight": (384, 3, 16, 16),
             "blocks.11.mlp.fc1.weight": (1536, 384),
         },
-        lacks="pos_embed",
+        lacks=("pos_embed", "blocks.0.attn.q_bias"),
     ),
     KnownEncoder(
         name="convnext_tiny.dinov3_lvd1689m",
         licence="dinov3-license",
         shapes={"stem.0.weight": (96, 3, 4, 4), "stages.2.blocks.8.gamma": (384,)},
-        lacks="head.fc.weight",
+        lacks=("head.fc.weight",),
     ),
     KnownEncoder(
         name="vit_small_patch14_dinov2.lvd142m",
@@ -76,7 +76,7 @@ ENCODERS = (
             "patch_embed.proj.weight": (384, 3, 14, 14),
             "blocks.11.ls1.gamma": (384,),
         },
-        lacks="reg_token",
+        lacks=("reg_token",),
     ),
 )
 
@@ -84,7 +84,8 @@ ENCODERS = (
 def with_ready_encoder(settings: Settings, folder: Path) -> Settings:
     """Give a new project the recipe `few` if the weights of a known encoder lie ready.
 
-    Settings that name a backbone are returned as they are.
+    Settings that name a backbone, or changes that need an encoder that is not frozen, are returned
+    as they are.
 
     Args:
         settings: with the default recipe.
@@ -97,7 +98,18 @@ def with_ready_encoder(settings: Settings, folder: Path) -> Settings:
         return settings
     encoder, weights = ready
     changes = override(settings.changes, encoder.changes())
-    return replace(settings, recipe=FEW, weights=weights, changes=changes)
+    fits = _keeps_maps(changes)
+    return replace(settings, recipe=FEW, weights=weights, changes=changes) if fits else settings
+
+
+def _keeps_maps(changes: Json) -> bool:
+    """Whether the recipe `few` with some changes keeps the maps of its encoder."""
+    try:
+        recipe = load_recipe(FEW, changes)
+    except RecipeError:  # the command refuses them
+        return False
+    is_own = has_own_encoder(recipe.network.name)
+    return not is_own and recipe.train.mix == "none" and not recipe.terms
 
 
 def _ready(given: str, folder: Path) -> Iterator[tuple[KnownEncoder, str]]:
@@ -117,7 +129,7 @@ def _ready(given: str, folder: Path) -> Iterator[tuple[KnownEncoder, str]]:
 def encoder_text(settings: Settings, folder: Path) -> str:
     """Say which encoder a new project was given, or how to get weights.
 
-    "" if other weights were given.
+    "" if other weights or another backbone were given.
     """
     names = {encoder.name: encoder for encoder in ENCODERS}
     others = [encoder for encoder in ENCODERS if encoder.licence != ENCODERS[0].licence]
@@ -126,7 +138,7 @@ def encoder_text(settings: Settings, folder: Path) -> str:
         encoder = names[load_recipe(FEW, settings.changes).backbone.name]
         unlike = "" if encoder in others else f" Where this licence does not fit: {other}."
         return f"The recipe is {FEW}: {encoder} lies ready.{unlike}"
-    if settings.weights:
+    if settings.weights or "backbone" in settings.changes:
         return ""
     first = ENCODERS[0]
     download = f"hf download timm/{first.name} model.safetensors"

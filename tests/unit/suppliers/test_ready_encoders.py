@@ -1,6 +1,7 @@
 """Laws of encoders that lie ready: a new project freezes one, unless it was told otherwise."""
 
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub.constants
 import pytest
@@ -18,6 +19,7 @@ from tests.support import make_dataset
 DINOV3, CONVNEXT, DINOV2 = ENCODERS
 LIKE = (
     "vit_small_plus_patch16_dinov3",
+    "vit_small_patch16_dinov3_qkvb",
     "vit_small_patch14_reg4_dinov2",
     "vit_small_patch16_224",
     "convnext_tiny",
@@ -65,6 +67,36 @@ def test_files_of_similar_models_are_other_weights(tmp_path: Path, model: str) -
     path = write_weights(tmp_path / "any.safetensors", model)
     settings = Settings(weights=str(path))
     assert with_ready_encoder(settings, tmp_path / "flat") is settings
+    assert encoder_text(settings, tmp_path / "flat") == ""
+
+
+def test_a_file_that_was_cut_short_is_not_chosen(tmp_path: Path) -> None:
+    path = write_weights(tmp_path / "any.safetensors", DINOV2.name.partition(".")[0], num_classes=0)
+    path.write_bytes(path.read_bytes()[:-1])
+    settings = Settings(weights=str(path))
+    assert with_ready_encoder(settings, tmp_path / "flat") is settings
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network": {"name": "mtan"}},
+        {"network": {"name": "segnet"}},
+        {"train": {"mix": "cutmix"}},
+        {"terms": {"crop": {}}},
+    ],
+    ids=str,
+)
+def test_changes_that_need_an_encoder_that_is_not_frozen_keep_the_recipe(
+    tmp_path: Path, cache: Path, changes: dict[str, Any]
+) -> None:
+    fill_cache(cache, DINOV3.name)
+    settings = Settings(changes=changes)
+    assert with_ready_encoder(settings, tmp_path / "flat") is settings
+
+
+def test_another_backbone_needs_no_hint(tmp_path: Path) -> None:
+    settings = Settings(changes={"backbone": {"name": "resnet18"}})
     assert encoder_text(settings, tmp_path / "flat") == ""
 
 
