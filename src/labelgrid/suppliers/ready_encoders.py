@@ -84,8 +84,7 @@ ENCODERS = (
 def with_ready_encoder(settings: Settings, folder: Path) -> Settings:
     """Give a new project the recipe `few` if the weights of a known encoder lie ready.
 
-    Settings that name a backbone, or changes that need an encoder that is not frozen, are returned
-    as they are.
+    Settings stay as they are if they name a backbone, or a network or terms that train the encoder.
 
     Args:
         settings: with the default recipe.
