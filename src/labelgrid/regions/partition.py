@@ -58,9 +58,8 @@ class Partition(Shown):
         """
         _check_numbers(numbers)
         firsts = _first_pixels(numbers)
-        order = np.argsort(firsts, kind="stable")
-        seen = order[firsts[order] < numbers.size]
-        present = seen[seen > 0]
+        present = np.flatnonzero(firsts[1:] < numbers.size) + 1
+        present = present[np.argsort(firsts[present])]
         if len(present) > MOST:
             raise LabelError(
                 f"The map has {len(present):,} regions; an image may have {MOST:,}.",
