@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ class Told:
     @staticmethod
     def options(folder: Path, images: dict[str, Any]) -> dict[str, Any]:
         for image_id, pixels in images.items():
-            image = ImageToDivide(image_id=image_id, size=pixels.shape[:2], read=lambda: pixels)
+            read = partial(np.asarray, pixels)
+            image = ImageToDivide(image_id=image_id, size=pixels.shape[:2], read=read)
             path = image.path(folder, ".npy")
             path.parent.mkdir(exist_ok=True, parents=True)
             save_array(path, pixels[..., 0].astype(np.int32) // 64)
@@ -38,7 +40,9 @@ def case_at(name: str, place: Path) -> PartitionCase:
     return case_of(Subject("partitions", name, told), place)
 
 
-@pytest.mark.parametrize("name", [*plugins.names("partitions"), "tests.plugins.colour_halves:build"])
+@pytest.mark.parametrize(
+    "name", [*plugins.names("partitions"), "tests.plugins.colour_halves:build"]
+)
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 def test_a_maker_keeps(law: Callable[[PartitionCase], None], name: str, tmp_path: Path) -> None:
     with suppress(NotForItError):

@@ -49,7 +49,7 @@ class PartitionMaker(Protocol):
 
     @property
     def version(self) -> str:
-        """What partitions depend on besides the options, such as a library's release."""
+        """The release of the code, and of libraries, that partitions depend on."""
 
     def make(self, image: ImageToDivide) -> Partition:
         """The partition of an image: the same each time.

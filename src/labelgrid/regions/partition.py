@@ -49,7 +49,7 @@ class Partition(Shown):
         """The partition of a map [h, w] of whole numbers; 0 is no region.
 
         Raises:
-            LabelError: it is no such map, or it has a negative number, one above `LARGEST`, or
+            LabelError: the map holds other numbers, negative ones or some above `LARGEST`, or
                 more than `MOST` regions.
 
         Example:
@@ -79,7 +79,7 @@ class Partition(Shown):
 
     @property
     def size(self) -> Size:
-        """Height and width."""
+        """The height and width of the image."""
         return self.ids.shape[0], self.ids.shape[1]
 
     @property
@@ -230,10 +230,10 @@ def _map_of_size(path: Path, size: Size) -> Partition:
     return partition
 
 
-def size_fault(found: Size, size: Size) -> LabelError:
+def size_fault(regions: Size, image: Size) -> LabelError:
     """The error about a partition of another size than its image."""
     return LabelError(
-        f"The regions are of {found[0]}x{found[1]} pixels, the image has {size[0]}x{size[1]} "
+        f"The regions are of {regions[0]}x{regions[1]} pixels, the image has {image[0]}x{image[1]} "
         "(height x width).",
         next_step="Make the regions of the image as it is, neither resized nor turned.",
     )

@@ -23,7 +23,7 @@ Annotated = tuple[bool, ...] | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class AnsweredPart:
     """The answer for some regions of an image: a label that is right inside, or a key.
 
     Args:
@@ -56,8 +56,10 @@ class RegionClasses(NamedTuple):
     covered: Floats
 
 
-def compose(task: TaskDef, partition: Partition, parts: Iterable[Part]) -> tuple[LabelArray, ...]:
-    """The labels that answered parts make, one for each set of annotated classes.
+def compose(
+    task: TaskDef, partition: Partition, parts: Iterable[AnsweredPart]
+) -> tuple[LabelArray, ...]:
+    """Compose labels of answered parts, a label for each set of annotated classes.
 
     There is one label in most cases, none without a part, and several if the class list has grown
     between answers: a label knows one set of annotated classes for all pixels. No pixel is valid in
@@ -69,8 +71,8 @@ def compose(task: TaskDef, partition: Partition, parts: Iterable[Part]) -> tuple
         parts: the answers.
 
     Raises:
-        LabelError: an answer is for no region of the partition, for one that another answers, of
-            another size, or a key that its class list does not have.
+        LabelError: an answer is for no region of the partition or for one with an answer, has
+            another size, or is a key that is not in the class list.
     """
     layers: dict[Annotated, _Layer] = {}
     answered = np.zeros(partition.count + 1, np.bool_)
@@ -129,7 +131,7 @@ class _Layer:
         return LabelArray(self.value, self.valid, known_classes)
 
 
-def _unanswered(partition: Partition, part: Part, answered: Bools) -> Ints:
+def _unanswered(partition: Partition, part: AnsweredPart, answered: Bools) -> Ints:
     """The regions of a part, checked."""
     partition.check(part.regions)
     if part.label is not None:
@@ -144,7 +146,7 @@ def _unanswered(partition: Partition, part: Part, answered: Bools) -> Ints:
     return regions
 
 
-def _annotated(task: TaskDef, part: Part) -> Annotated:
+def _annotated(task: TaskDef, part: AnsweredPart) -> Annotated:
     """The classes of the task that a part was labelled with; None: all.
 
     A class with other classes merged into it counts if the part had all of them.
@@ -160,7 +162,7 @@ def _annotated(task: TaskDef, part: Part) -> Annotated:
     return None if annotated.all() else tuple(annotated.tolist())
 
 
-def _number_of_key(task: TaskDef, part: Part) -> int:
+def _number_of_key(task: TaskDef, part: AnsweredPart) -> int:
     """The number that a key stands for; `GONE` for a class that the task had once."""
     words = part.classes or tuple(task.keys)
     if part.key not in words:
@@ -171,7 +173,7 @@ def _number_of_key(task: TaskDef, part: Part) -> int:
     return task.keys.get(part.key, GONE)
 
 
-def _renumbering(task: TaskDef, part: Part) -> Ints | None:
+def _renumbering(task: TaskDef, part: AnsweredPart) -> Ints | None:
     """Int64 [classes of the part]: the number of each now; None: numbers stay."""
     if not (part.classes and task.class_names):
         return None
@@ -204,7 +206,7 @@ def region_classes(partition: Partition, label: LabelArray) -> RegionClasses:
 
 
 def _counted(partition: Partition, label: LabelArray) -> tuple[Ints, Ints, Ints]:
-    """Each region with each number that its valid pixels show, and the number of these pixels."""
+    """The valid pixels of each region by the number of the label: regions, numbers, counts."""
     from scipy.sparse import coo_array
 
     plane = label.value[..., 0]

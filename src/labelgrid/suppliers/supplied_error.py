@@ -204,7 +204,7 @@ def _gain_turned(pair: LabelPair, task: TaskDef, turn: tuple[slice, slice]) -> f
     label, truth = pair
     turned = label.part(*turn)
     both = label.valid & turned.valid
-    results = [compare(replace(each, valid=both), truth, task) for each in (label, turned)]
+    results = [compare(replace(one, valid=both), truth, task) for one in (label, turned)]
     if not all(results):
         return float("nan")
     here, there = [error_of(result[0]) for result in results]

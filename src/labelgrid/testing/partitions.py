@@ -53,7 +53,7 @@ class PartitionCase:
         return build_maker(self.name, self.values)
 
     def partitions(self, maker: PartitionMaker) -> dict[str, Partition]:
-        """The partition of each image."""
+        """The partition that a maker returns for each image, checked for the type."""
         made = {}
         for image_id in self.images:
             partition = maker.make(self.image(image_id))
@@ -66,7 +66,7 @@ class PartitionCase:
         return made
 
     def image(self, image_id: str, other: Bytes | None = None) -> ImageToDivide:
-        """An image as a maker gets it, by default with its own pixels."""
+        """An image as makers get them, by default with the pixels of the case."""
         pixels = self.images[image_id] if other is None else other
         size = (pixels.shape[0], pixels.shape[1])
         return ImageToDivide(image_id=image_id, size=size, read=partial(np.asarray, pixels))
@@ -89,7 +89,7 @@ def _soft_colours(size: Size) -> Bytes:
 
 
 def case_of(subject: Subject, place: Path) -> PartitionCase:
-    """A maker with the options that its author tells, or with the defaults."""
+    """A maker with the options of the author, or with the defaults."""
     images = made_images()
     options = fields(plugins.options_class("partitions", subject.name))
     tell = subject.says("options")

@@ -66,6 +66,8 @@ def test_a_partition_of_another_size_is_refused():
 
 
 def test_a_file_of_an_image_stays_in_the_folder(tmp_path):
-    image = ImageToDivide(image_id="../a.jpg", size=(2, 3), read=lambda: np.zeros((2, 3, 3), np.uint8))
+    image = ImageToDivide(
+        image_id="../a.jpg", size=(2, 3), read=lambda: np.zeros((2, 3, 3), np.uint8)
+    )
     with pytest.raises(ImageError, match="leads out"):
         image.path(tmp_path, ".png")

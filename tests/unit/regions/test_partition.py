@@ -99,9 +99,14 @@ def test_a_partition_survives_its_file(numbers, tmp_path):
 
 def test_a_digest_is_of_regions_and_size():
     digests = {Partition.of(np.array(numbers)).digest for numbers in MAPS.values()}
-    digests |= {Partition.of(np.array([[1, 1, 1, 1]])).digest, Partition.of(np.ones((4, 1), int)).digest}
+    digests |= {
+        Partition.of(np.array([[1, 1, 1, 1]])).digest,
+        Partition.of(np.ones((4, 1), int)).digest,
+    }
     assert len(digests) == len(MAPS) + 2
-    assert Partition.of(np.array([[7, 3]])).digest == Partition.of(np.array([[1, 2]], np.uint8)).digest
+    assert (
+        Partition.of(np.array([[7, 3]])).digest == Partition.of(np.array([[1, 2]], np.uint8)).digest
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,7 +134,9 @@ def test_as_many_regions_as_16_bits_hold_are_taken():
 def test_a_region_that_is_not_there_is_refused(region):
     partition = Partition.of(np.array([[1, 2]]))
     for ask in (partition.mask, lambda region: partition.share([1, region])):
-        with pytest.raises(LabelError, match=f"no region {region}: the image's partition has 2 reg"):
+        with pytest.raises(
+            LabelError, match=f"no region {region}: the image's partition has 2 reg"
+        ):
             ask(region)
 
 
@@ -238,7 +245,9 @@ def test_too_many_regions_of_a_file_are_refused(tmp_path):
 
 @pytest.mark.parametrize("extension", [".png", ".tif", ".npy"])
 def test_truncated_maps_are_refused(tmp_path, extension):
-    path = written(tmp_path / f"a{extension}", np.random.default_rng(0).integers(1, 99, (20, 30), np.uint8))
+    path = written(
+        tmp_path / f"a{extension}", np.random.default_rng(0).integers(1, 99, (20, 30), np.uint8)
+    )
     content = path.read_bytes()
     for kept in (0, 1, len(content) // 3, len(content) - 7):
         path.write_bytes(content[:kept])

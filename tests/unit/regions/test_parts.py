@@ -13,7 +13,7 @@ from labelgrid.basics.errors import LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.regions.partition import Partition
-from labelgrid.regions.parts import GONE, Part, compose, region_classes
+from labelgrid.regions.parts import GONE, AnsweredPart, compose, region_classes
 from labelgrid.tasks.task import TaskDef
 
 #: Four regions: one not connected, one of a pixel; and a pixel of none.
@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.regions.partition import Partition
-from labelgrid.regions.parts import Part, compose
+from labelgrid.regions.parts import AnsweredPart, compose
 from labelgrid.tasks.task import TaskDef
 partition = Partition.of(np.repeat(np.arange(1, 101), 100)[:, None].repeat(10_000, 1))
 task = TaskDef.of(TaskRow("mine", "semseg", 1.0, {"classes": ["floor", "chair"]}))
-(label,) = compose(task, partition, [Part(regions=tuple(range(1, 51)), key="chair")])
+(label,) = compose(task, partition, [AnsweredPart(regions=tuple(range(1, 51)), key="chair")])
 assert label.valid.sum() == 50_000_000
 text = Path("/proc/self/status").read_text()
 print(int(text.split("VmHWM:")[1].split()[0]) / 1024)
@@ -58,7 +58,7 @@ def same(one: tuple[LabelArray, ...], other: tuple[LabelArray, ...]) -> None:
 
 def test_a_label_counts_inside_its_regions_only():
     truth = of_classes(valid=0.7)
-    (label,) = compose(task(), PARTITION, [Part(regions=(1, 4), label=truth)])
+    (label,) = compose(task(), PARTITION, [AnsweredPart(regions=(1, 4), label=truth)])
     inside = np.isin(PARTITION.ids, (1, 4)) & truth.valid
     np.testing.assert_array_equal(label.valid, inside)
     np.testing.assert_array_equal(label.value[inside], truth.value[inside])
@@ -67,7 +67,7 @@ def test_a_label_counts_inside_its_regions_only():
 
 
 def test_a_key_is_the_class_of_the_whole_region():
-    (label,) = compose(task(), PARTITION, [Part(regions=(2, 3), key="lamp")])
+    (label,) = compose(task(), PARTITION, [AnsweredPart(regions=(2, 3), key="lamp")])
     np.testing.assert_array_equal(label.valid, np.isin(PARTITION.ids, (2, 3)))
     assert (label.value[label.valid] == 2).all()
 
@@ -75,10 +75,10 @@ def test_a_key_is_the_class_of_the_whole_region():
 @given(st.permutations(range(4)))
 def test_the_order_of_parts_changes_nothing(order):
     parts = [
-        Part(regions=(1,), label=of_classes(1, valid=0.5)),
-        Part(regions=(3,), label=of_classes(2)),
-        Part(regions=(2,), key="chair"),
-        Part(regions=(4,), key="floor", classes=("floor", "chair")),
+        AnsweredPart(regions=(1,), label=of_classes(1, valid=0.5)),
+        AnsweredPart(regions=(3,), label=of_classes(2)),
+        AnsweredPart(regions=(2,), key="chair"),
+        AnsweredPart(regions=(4,), key="floor", classes=("floor", "chair")),
     ]
     composed = compose(task(), PARTITION, parts)
     same(composed, compose(task(), PARTITION, [parts[place] for place in order]))
@@ -87,14 +87,17 @@ def test_the_order_of_parts_changes_nothing(order):
 
 def test_all_parts_of_a_label_are_the_label():
     truth = of_classes()
-    parts = [Part(regions=(region,), label=truth) for region in range(1, 5)]
+    parts = [AnsweredPart(regions=(region,), label=truth) for region in range(1, 5)]
     (label,) = compose(task(), PARTITION, parts)
     np.testing.assert_array_equal(label.valid, PARTITION.ids > 0)
     np.testing.assert_array_equal(label.value[label.valid], truth.value[label.valid])
 
 
 def test_blocks_of_rows_do_not_matter(monkeypatch):
-    parts = [Part(regions=(1,), label=of_classes(valid=0.5)), Part(regions=(2,), key="chair")]
+    parts = [
+        AnsweredPart(regions=(1,), label=of_classes(valid=0.5)),
+        AnsweredPart(regions=(2,), key="chair"),
+    ]
     whole = compose(task(), PARTITION, parts)
     counted = region_classes(PARTITION, of_classes(valid=0.5))
     monkeypatch.setattr("labelgrid.regions.partition._BLOCK", 1)
@@ -118,14 +121,17 @@ def test_no_part_is_no_label():
 )
 def test_labels_of_every_kind_are_composed(kind, values, dtype):
     truth = LabelArray(np.broadcast_to(values, (*PARTITION.size, len(values))), PARTITION.ids < 4)
-    (label,) = compose(task(kind), PARTITION, [Part(regions=(1, 4), label=truth)])
+    (label,) = compose(task(kind), PARTITION, [AnsweredPart(regions=(1, 4), label=truth)])
     np.testing.assert_array_equal(label.valid, PARTITION.ids % 4 == 1)
     assert label.value.dtype == dtype and (label.value[label.valid] == values).all()
     assert label.annotated is None
 
 
 def test_saliency_has_two_keys():
-    parts = [Part(regions=(1,), key="salient"), Part(regions=(2,), key="background")]
+    parts = [
+        AnsweredPart(regions=(1,), key="salient"),
+        AnsweredPart(regions=(2,), key="background"),
+    ]
     (label,) = compose(task("saliency"), PARTITION, parts)
     np.testing.assert_array_equal(label.valid, np.isin(PARTITION.ids, (1, 2)))
     np.testing.assert_array_equal(label.value[..., 0] == 1, PARTITION.ids == 1)
@@ -135,8 +141,8 @@ def test_saliency_has_two_keys():
 
 
 def test_a_class_that_is_younger_than_an_answer_was_not_annotated_there():
-    old = Part(regions=(1,), key="chair", classes=("floor", "chair"))
-    new = Part(regions=(2,), key="lamp", classes=CLASSES)
+    old = AnsweredPart(regions=(1,), key="chair", classes=("floor", "chair"))
+    new = AnsweredPart(regions=(2,), key="lamp", classes=CLASSES)
     of_all, of_two = compose(task(), PARTITION, [old, new])
     assert of_all.annotated is None and of_two.annotated.tolist() == [True, True, False]
     np.testing.assert_array_equal(of_all.valid, PARTITION.ids == 2)
@@ -147,7 +153,9 @@ def test_a_class_that_is_younger_than_an_answer_was_not_annotated_there():
 def test_classes_are_found_by_name():
     drawn = of_classes()
     other = ("lamp", "floor", "chair")
-    (label,) = compose(task(), PARTITION, [Part(regions=(1, 2), label=drawn, classes=other)])
+    (label,) = compose(
+        task(), PARTITION, [AnsweredPart(regions=(1, 2), label=drawn, classes=other)]
+    )
     names = np.array(other)[drawn.value[label.valid]]
     np.testing.assert_array_equal(np.array(CLASSES)[label.value[label.valid]], names)
     assert label.annotated is None
@@ -155,21 +163,21 @@ def test_classes_are_found_by_name():
 
 def test_a_class_that_is_no_more_is_not_labelled():
     drawn = of_classes(classes=4)
-    part = Part(regions=(1, 2), label=drawn, classes=(*CLASSES, "horse"))
+    part = AnsweredPart(regions=(1, 2), label=drawn, classes=(*CLASSES, "horse"))
     (label,) = compose(task(), PARTITION, [part])
     kept = np.isin(PARTITION.ids, (1, 2)) & (drawn.value[..., 0] != 3)
     np.testing.assert_array_equal(label.valid, kept)
     (label,) = compose(
-        task(), PARTITION, [Part(regions=(3,), key="horse", classes=(*CLASSES, "horse"))]
+        task(), PARTITION, [AnsweredPart(regions=(3,), key="horse", classes=(*CLASSES, "horse"))]
     )
     assert not label.valid.any()
 
 
 def test_a_merged_class_counts_as_the_other():
     merged = task(merge={"lamp": "chair"})
-    (label,) = compose(merged, PARTITION, [Part(regions=(1,), key="lamp", classes=CLASSES)])
+    (label,) = compose(merged, PARTITION, [AnsweredPart(regions=(1,), key="lamp", classes=CLASSES)])
     assert label.annotated is None and (label.value[label.valid] == 1).all()
-    old = Part(regions=(1,), key="chair", classes=("floor", "chair"))
+    old = AnsweredPart(regions=(1,), key="chair", classes=("floor", "chair"))
     (label,) = compose(merged, PARTITION, [old])
     assert label.annotated.tolist() == [True, False]
 
@@ -177,7 +185,7 @@ def test_a_merged_class_counts_as_the_other():
 def test_what_a_label_says_of_annotated_classes_is_kept():
     annotated = np.array([True, False, True])
     label = of_classes()
-    part = Part(regions=(1,), label=LabelArray(label.value, label.valid, annotated))
+    part = AnsweredPart(regions=(1,), label=LabelArray(label.value, label.valid, annotated))
     (composed,) = compose(task(), PARTITION, [part])
     np.testing.assert_array_equal(composed.annotated, annotated)
 
@@ -188,14 +196,27 @@ def test_what_a_label_says_of_annotated_classes_is_kept():
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
-        ([Part(regions=(5,), key="chair")], "no region 5: the image's partition has 4 regions"),
-        ([Part(regions=(0,), key="chair")], "no region 0"),
-        ([Part(regions=(1, 1), key="chair")], "Region 1 has two answers"),
-        ([Part(regions=(1, 2), key="chair"), Part(regions=(2,), key="lamp")], "Region 2 has two"),
-        ([Part(regions=(1,), key="horse")], "'horse' is none of 'mine': it has floor, chair, lamp"),
-        ([Part(regions=(1,), key="lamp", classes=("floor", "chair"))], "'lamp' is none of"),
         (
-            [Part(regions=(1,), label=LabelArray(np.zeros((2, 2, 1), int), np.ones((2, 2), bool)))],
+            [AnsweredPart(regions=(5,), key="chair")],
+            "no region 5: the image's partition has 4 regions",
+        ),
+        ([AnsweredPart(regions=(0,), key="chair")], "no region 0"),
+        ([AnsweredPart(regions=(1, 1), key="chair")], "Region 1 has two answers"),
+        (
+            [AnsweredPart(regions=(1, 2), key="chair"), AnsweredPart(regions=(2,), key="lamp")],
+            "Region 2 has two",
+        ),
+        (
+            [AnsweredPart(regions=(1,), key="horse")],
+            "'horse' is none of 'mine': it has floor, chair, lamp",
+        ),
+        ([AnsweredPart(regions=(1,), key="lamp", classes=("floor", "chair"))], "'lamp' is none of"),
+        (
+            [
+                AnsweredPart(
+                    regions=(1,), label=LabelArray(np.zeros((2, 2, 1), int), np.ones((2, 2), bool))
+                )
+            ],
             "4x4 pixels, the image has 2x2",
         ),
     ],
@@ -208,7 +229,7 @@ def test_answers_that_cannot_be_right_are_refused(parts, words):
 
 def test_a_task_without_keys_takes_none():
     with pytest.raises(LabelError, match="'near' is none of 'mine': it has none"):
-        compose(task("depth"), PARTITION, [Part(regions=(1,), key="near")])
+        compose(task("depth"), PARTITION, [AnsweredPart(regions=(1,), key="near")])
 
 
 # --- the commonest class
@@ -228,7 +249,10 @@ def test_the_commonest_class_is_that_of_a_straight_count(seed, valid, classes):
 
 def test_a_key_of_the_commonest_class_gives_it_back():
     commonest = region_classes(PARTITION, of_classes()).commonest
-    parts = [Part(regions=(1 + place,), key=CLASSES[number]) for place, number in enumerate(commonest)]
+    parts = [
+        AnsweredPart(regions=(1 + place,), key=CLASSES[number])
+        for place, number in enumerate(commonest)
+    ]
     (label,) = compose(task(), PARTITION, parts)
     again = region_classes(PARTITION, label)
     np.testing.assert_array_equal(again.commonest, commonest)

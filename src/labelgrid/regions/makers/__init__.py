@@ -1,1 +1,1 @@
-"""Makers of partitions, one file each: from an image to its regions. Loads no torch."""
+"""Makers of partitions, a file for each: from images to regions. Loads no torch."""

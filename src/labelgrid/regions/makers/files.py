@@ -25,7 +25,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Files:
+class FileMaps:
     """Reads maps of regions."""
 
     options: Options
@@ -56,4 +56,4 @@ class Files:
         return read_map(present[0], image.size)
 
 
-build = Files
+build = FileMaps

@@ -1,4 +1,4 @@
-"""Divides an image along what it shows, by scikit-image's SLIC. Needs the extra [regions]."""
+"""Divides an image along changes of colour, by scikit-image's SLIC. Needs the extra [regions]."""
 
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -86,7 +86,7 @@ def nearest(length: int, wanted: int) -> Places:
 
 
 def build(options: Options) -> Superpixels:
-    """Build the maker; its version is that of scikit-image.
+    """Build the maker, with the version of scikit-image.
 
     Raises:
         ProjectError: scikit-image is not installed.

@@ -57,7 +57,7 @@ def meaning(options: Any) -> str:
 
 
 def two_keys(_options: Any) -> dict[str, int]:
-    """What a region is: background, or what stands out."""
+    """The numbers of background and of things that stand out."""
     return {"background": 0, "salient": 1}
 
 

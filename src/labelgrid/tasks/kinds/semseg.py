@@ -118,7 +118,7 @@ def meaning(options: Any) -> str:
 
 
 def class_keys(options: Any) -> Mapping[str, int]:
-    """The position of each class, also of those that are merged into another."""
+    """The position of each class, also of merged classes."""
     return dict(zip(options.classes, options.index.tolist(), strict=True))
 
 

@@ -9,7 +9,9 @@ from labelgrid.regions.maker import ImageToDivide, build_maker, divide
 
 
 def image(image_id: str = "room/a.jpg", whole: bool = False) -> ImageToDivide:
-    return ImageToDivide(image_id=image_id, size=(1, 2), read=lambda: np.zeros((1, 2, 3), np.uint8), whole=whole)
+    return ImageToDivide(
+        image_id=image_id, size=(1, 2), read=lambda: np.zeros((1, 2, 3), np.uint8), whole=whole
+    )
 
 
 def test_a_map_is_named_after_its_image(tmp_path):
@@ -23,7 +25,7 @@ def test_a_map_is_named_after_its_image(tmp_path):
 
 def test_a_missing_map_is_named(tmp_path):
     maker = build_maker("files", {"folder": str(tmp_path)})
-    with pytest.raises(LabelError, match="no map of regions of the image 'room/a.jpg'") as error:
+    with pytest.raises(LabelError, match=r"no map of regions of the image 'room/a.jpg'") as error:
         maker.make(image())
     assert error.value.where == str(tmp_path / "room/a")
 

@@ -27,7 +27,9 @@ def test_there_are_about_as_many_as_asked_for(size, count):
 
 def test_they_are_nearly_square_and_of_nearly_one_size():
     partition = squares((480, 640), 40)
-    sides = [(rows.stop - rows.start, columns.stop - columns.start) for rows, columns in partition.boxes]
+    sides = [
+        (rows.stop - rows.start, columns.stop - columns.start) for rows, columns in partition.boxes
+    ]
     assert all(0.8 <= height / width <= 1.25 for height, width in sides)
     assert partition.areas.max() <= 1.05 * partition.areas.min()
 

@@ -65,7 +65,9 @@ def test_no_more_pixels_are_seen_than_the_limit(size):
 
 @pytest.mark.parametrize("options", [{"count": 100}, {"compactness": 1.0}])
 def test_every_option_changes_the_regions(options):
-    pixels = np.random.default_rng(0).integers(0, 255, (6, 8, 3), np.uint8).repeat(20, 0).repeat(20, 1)
+    pixels = (
+        np.random.default_rng(0).integers(0, 255, (6, 8, 3), np.uint8).repeat(20, 0).repeat(20, 1)
+    )
     assert divided(pixels, **options).digest != divided(pixels).digest
 
 
@@ -82,4 +84,7 @@ def test_without_scikit_image_the_command_that_installs_it_is_named(monkeypatch)
 
 
 def test_the_version_is_that_of_the_library():
-    assert build_maker("superpixels", {}).version == f"1, scikit-image {sys.modules['skimage'].__version__}"
+    assert (
+        build_maker("superpixels", {}).version
+        == f"1, scikit-image {sys.modules['skimage'].__version__}"
+    )
