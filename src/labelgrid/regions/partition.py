@@ -38,7 +38,7 @@ class Partition(Shown):
 
     Args:
         ids: uint16 [h, w], the region of each pixel; 0: of none. Read-only.
-        areas: int64 [count], the pixels of each region.
+        areas: int64 [count], the pixels of each region. Read-only.
     """
 
     ids: NDArray[np.uint16]
@@ -75,6 +75,7 @@ class Partition(Shown):
             flat[start : start + len(block)] = new
             areas += np.bincount(new, minlength=len(areas))
         ids.flags.writeable = False
+        areas.flags.writeable = False
         return cls(ids, areas[1:])
 
     @property

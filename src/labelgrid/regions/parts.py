@@ -109,8 +109,9 @@ class _Layer:
     def paint(self, label: LabelArray, inside: Bools, renumbering: Ints | None) -> None:
         """Take the valid pixels of a label inside regions, where `inside` [count + 1] is true."""
         for rows in self.partition.rows():
-            pixels = inside[self.partition.ids[rows]] & label.valid[rows]
-            values = label.value[rows][pixels]
+            part = label.part(rows, slice(None))  # a large label may be decoded by parts
+            pixels = inside[self.partition.ids[rows]] & part.valid
+            values = part.value[pixels]
             if renumbering is not None:
                 values = renumbering[values]
                 present = values[:, 0] != GONE

@@ -180,6 +180,10 @@ def test_a_merged_class_counts_as_the_other():
     old = AnsweredPart(regions=(1,), key="chair", classes=("floor", "chair"))
     (label,) = compose(merged, PARTITION, [old])
     assert label.annotated.tolist() == [True, False]
+    into_younger = task(merge={"chair": "lamp"})
+    unknown_chair = AnsweredPart(regions=(1,), key="lamp", classes=("floor", "lamp"))
+    (label,) = compose(into_younger, PARTITION, [unknown_chair])
+    assert label.annotated.tolist() == [True, False]
 
 
 def test_what_a_label_says_of_annotated_classes_is_kept():
