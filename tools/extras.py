@@ -41,6 +41,7 @@ LOADS = {
     "parquet": "import labelgrid.score.table_files",
     "postgres": "import labelgrid.ledger.postgresql, psycopg_binary",
     "ray": "import labelgrid.executors.ray_driver, ray; ray.remote",
+    "regions": "import skimage.segmentation; from labelgrid.regions.maker import build_maker as b; b('superpixels', {})",
     "s3": "import fsspec; fsspec.get_filesystem_class('s3')",
     "tensorboard": "from torch.utils.tensorboard import SummaryWriter",
     "testing": "import labelgrid.testing.strategies, labelgrid.testing.pytest_plugin",

@@ -70,6 +70,7 @@ OWN = {
     "kinds": OwnPlugin("examples/inverse_depth_task.py"),
     "formats": OwnPlugin("tests/plugins/optical_flow.py", "Format"),
     "relations": OwnPlugin("tests/plugins/double_depth.py"),
+    "partitions": OwnPlugin("tests/plugins/colour_halves.py"),
     "layouts": OwnPlugin("examples/table_dataset.py", told="tests/layouts/table.py"),
     "networks": OwnPlugin("examples/deep_heads_network.py"),
     "balance": OwnPlugin("tests/plugins/frank_wolfe.py"),

@@ -31,6 +31,7 @@ MESSAGES = frozenset(
         ("src/labelgrid/testing/kinds.py", "pickle.loads"),
         ("src/labelgrid/testing/layouts.py", "pickle.loads"),
         ("src/labelgrid/testing/makers.py", "pickle.loads"),
+        ("src/labelgrid/testing/partitions.py", "pickle.loads"),
     }
 )
 #: Keywords with the only value that they may have.

@@ -82,8 +82,8 @@ MISTYPED = {
     "  Leave one of them out.",
     "export flat --to nowhere": "Invalid value for '--to': ",
     "cancel flat 0000.jpg:depth --round 1": "Give cells or a round, not both.\n  Nothing was cancelled.",
-    "list strategy": "There is no folder 'strategy'.\n  There are: kinds, formats, relations, layouts, networks, balance, terms, "
-    "statistics, strategies, tools, executors, makers, analyses, recipes.",
+    "list strategy": "There is no folder 'strategy'.\n  There are: kinds, formats, relations, partitions, layouts, networks, balance, "
+    "terms, statistics, strategies, tools, executors, makers, analyses, recipes.",
 }
 
 

@@ -27,7 +27,7 @@ _NO_MATCH = "torchvision::"
 #: The modules that the extra [train] installs.
 TRAINING = ("torch", "torchvision", "timm", "lightning_fabric", "safetensors")
 #: The extras that install modules which the base install leaves out.
-EXTRAS = {**dict.fromkeys(TRAINING, "train"), "pyarrow": "parquet"}
+EXTRAS = {**dict.fromkeys(TRAINING, "train"), "pyarrow": "parquet", "skimage": "regions"}
 #: The command that installs networks.
 INSTALL = "pip install 'labelgrid[train]'"
 #: The names of files and folders that are being written.

@@ -65,6 +65,9 @@ FOLDERS: dict[str, Folder] = {
     "relations": Folder(
         "relations.derivations", "relation", ("reads", "gives", "needs_camera", "between")
     ),
+    "partitions": Folder(
+        "regions.makers", "maker of partitions", ("follows_image", "version", "make")
+    ),
     "layouts": Folder("data.layouts", "data set layout", ("images", "label")),
     "networks": Folder("nets.networks", "network", ("encode", "decode", "predict")),
     "balance": Folder("train.balance", "balancer", ("backward",)),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -80,6 +80,10 @@ def _never(options: Any) -> bool:
     return False
 
 
+def _no_keys(options: Any) -> Mapping[str, int]:
+    return {}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Spec:
     """A kind of task: plain data, and functions on NumPy arrays. Loads no torch.
@@ -122,6 +126,10 @@ class Spec:
             function of the label files' options. Default: "".
         in_metres: whether labels are depths in metres, of which a published protocol may count a
             range; the label files' options -> yes or no. Default: no.
+        regions: by which regions of an image labels can be bought: "any"; "blind", those whose
+            borders do not follow the image; or "none". Default: none.
+        keys: the words that answer for a whole region at once, with the number of the label; the
+            label files' options -> numbers by words. Default: none.
     """
 
     kind: str
@@ -146,6 +154,8 @@ class Spec:
     constants: Constants = no_constants
     meaning: Callable[[Any], str] = _no_meaning
     in_metres: Callable[[Any], bool] = _never
+    regions: Literal["any", "blind", "none"] = "none"
+    keys: Callable[[Any], Mapping[str, int]] = _no_keys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +239,11 @@ class TaskDef:
             return ()
         names: Names = name_regions(self.options)
         return names or (self.name,)
+
+    @property
+    def keys(self) -> Mapping[str, int]:
+        """The words that answer for a whole region, with the number of the label; none: no word."""
+        return self.spec.keys(self.options)
 
     @property
     def region_colours(self) -> RGB:

@@ -42,7 +42,7 @@ sys.exit("torch was asked for" if Watch.asked else 0)
 #: The sorts whose plug-ins are built from options.
 WITH_OPTIONS = (
     *("relations", "networks", "balance", "terms", "statistics", "strategies", "makers"),
-    "analyses",
+    *("partitions", "analyses"),
 )
 
 

@@ -47,6 +47,7 @@ TINY = {
         "2",
     ],
     "agreement": [],
+    "partitions": ["--size", "24", "32", "--repeats", "1"],
     "busy_machine": ["--repeats", "1", "--seconds", "0.1"],
     "brush_rle": ["--size", "9", "12", "--repeats", "1"],
     "boundaries": ["--height", "24", "--width", "32", "--repeats", "1"],

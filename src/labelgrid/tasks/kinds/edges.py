@@ -71,6 +71,7 @@ SPEC = Spec(
     agreement=line_agreement,
     constants=nothing_or_everything,
     other_figures={"oisF": "odsF", "boundary AP": "odsF"},
+    regions="blind",
 )
 
 

@@ -56,6 +56,11 @@ def meaning(options: Any) -> str:
     return "the probability that a pixel is salient"
 
 
+def two_keys(_options: Any) -> dict[str, int]:
+    """The numbers of background and of things that stand out."""
+    return {"background": 0, "salient": 1}
+
+
 SPEC = Spec(
     kind="saliency",
     codec="binary",
@@ -73,6 +78,8 @@ SPEC = Spec(
     agreement=region_agreement,
     constants=nothing_or_everything,
     other_figures={"maxF": "IoU"},
+    regions="any",
+    keys=two_keys,
 )
 
 

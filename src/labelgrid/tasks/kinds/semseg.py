@@ -117,6 +117,11 @@ def meaning(options: Any) -> str:
     return "the probability of each class"
 
 
+def class_keys(options: Any) -> Mapping[str, int]:
+    """The position of each class, also of merged classes."""
+    return dict(zip(options.classes, options.index.tolist(), strict=True))
+
+
 SPEC = Spec(
     kind="semseg",
     codec="classes",
@@ -136,6 +141,8 @@ SPEC = Spec(
     agreement=class_agreement,
     constants=commonest_class,
     other_figures={"pixAcc": "mIoU"},
+    regions="any",
+    keys=class_keys,
 )
 
 

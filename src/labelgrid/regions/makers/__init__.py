@@ -1,0 +1,1 @@
+"""Makers of partitions, a file for each: from images to regions. Loads no torch."""
