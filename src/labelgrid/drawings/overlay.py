@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from labelgrid.basics.array_types import Ints
 from labelgrid.drawings.label_sheet import RGB, SheetTask, Size, legends, resize
-from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.codec import LabelArray, nearest_pixels
 from labelgrid.tasks.class_colours import is_background
 from labelgrid.tasks.overview import Legend, Overview
 from labelgrid.tasks.pictures import thicken_lines
@@ -57,13 +56,9 @@ def label_at_size(label: LabelArray, size: Size, *, lines: bool) -> LabelArray:
     With `lines`, a pixel gets the largest value of the pixels that it replaces.
     """
     value = thicken_lines(label, size) if lines else label.value
-    rows = _nearest(label.size[0], size.height)[:, None]
-    columns = _nearest(label.size[1], size.width)
+    rows = nearest_pixels(label.size[0], size.height)[:, None]
+    columns = nearest_pixels(label.size[1], size.width)
     return LabelArray(value[rows, columns], label.valid[rows, columns])
-
-
-def _nearest(stored: int, shown: int) -> Ints:
-    return (2 * np.arange(shown) + 1) * stored // (2 * shown)
 
 
 def cover(photograph: RGB, task: TaskDef, label: LabelArray, overview: Overview) -> RGB:

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast
 import numpy as np
 
 from labelgrid.basics import plugins
-from labelgrid.basics.array_types import AnyFloats, Array, Bools, Floats32
+from labelgrid.basics.array_types import AnyFloats, Array, Bools, Floats32, Places
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import LabelError, LabelSizeError
 from labelgrid.basics.files import digest
@@ -140,6 +140,14 @@ class LabelArray(Shown):
             return replace(part, unsure=Unsure(self.confidence[rows, columns], self.up_to))
         return replace(part, unsure=self.unsure)
 
+    def resized(self, size: Size) -> "LabelArray":
+        """The label at another size, see `nearest_pixels`."""
+        if self.size == size:
+            return self
+        here = np.ix_(*map(nearest_pixels, self.size, size))
+        label = replace(self, value=self.value[here], valid=self.valid[here])
+        return label if label.confidence is None else label.with_confidence(label.confidence[here])
+
     def __str__(self) -> str:
         height, width = self.size
         channels = self.value.shape[2]
@@ -259,13 +267,9 @@ class Form:
             >>> Form(resample="nearest").at_size(small, (2, 4)).value[..., 0].tolist()
             [[1, 1, 2, 2], [1, 1, 2, 2]]
         """
-        if not self.resample or label.size == size or not same_shape(label.size, size):
+        if not self.resample or not same_shape(label.size, size):
             return label
-        indices = []
-        for length, wanted in zip(label.size, size, strict=True):
-            indices.append(((2 * np.arange(wanted) + 1) * length) // (2 * wanted))
-        here = np.ix_(*indices)
-        return replace(label, value=label.value[here], valid=label.valid[here])
+        return label.resized(size)
 
     def upsample(self, label: LabelArray) -> LabelArray:
         """Repeat a file's label to its image's size.
@@ -298,6 +302,16 @@ class Form:
             )
         middles = (slice(step // 2, None, step),) * 2
         return replace(label, value=label.value[middles], valid=label.valid[middles])
+
+
+def nearest_pixels(length: int, wanted: int) -> Places:
+    """The pixel of a side of one length that the middle of each pixel of the wanted length lies in.
+
+    Example:
+        >>> nearest_pixels(2, 4), nearest_pixels(6, 2)
+        (array([0, 0, 1, 1]), array([1, 4]))
+    """
+    return ((2 * np.arange(wanted) + 1) * length) // (2 * wanted)
 
 
 def same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:

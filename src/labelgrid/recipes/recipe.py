@@ -53,6 +53,11 @@ class Recipe:
     relations: RelationChoices = field(default_factory=dict)
     suppliers: Mapping[str, SupplierChoice] = field(default_factory=dict)
 
+    @property
+    def keeps_images(self) -> bool:
+        """Whether images stay as they are in training, without terms and mixing."""
+        return self.train.mix == "none" and not self.terms
+
     def json(self) -> str:
         """The whole recipe as canonical JSON."""
         return json.dumps(asdict(self), sort_keys=True)

@@ -164,7 +164,7 @@ def _annotated(task: TaskDef, part: AnsweredPart) -> Annotated:
 
 
 def _number_of_key(task: TaskDef, part: AnsweredPart) -> int:
-    """The number that a key stands for; `GONE` for a class that the task had once."""
+    """The number of a key; `GONE` for a former class of the task."""
     words = part.classes or tuple(task.keys)
     if part.key not in words:
         raise LabelError(

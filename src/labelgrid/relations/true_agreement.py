@@ -6,7 +6,7 @@ The unit is the image: a figure is the mean over images, and its interval is dra
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -193,25 +193,13 @@ def chance_error(truths: Sequence[LabelArray], task: TaskDef) -> float:
     errors = []
     for index, truth in enumerate(truths):
         for step in range(1, min(OTHERS, len(truths) - 1) + 1):
-            other = resized(truths[(index + step) % len(truths)], truth.size)
+            other = truths[(index + step) % len(truths)].resized(truth.size)
             results = task.agreement(other, truth)
             if results:
                 errors.append(error_of(results[0]))
     if not errors:
         return 0.0
     return float(np.mean(errors))
-
-
-def resized(label: LabelArray, size: Size) -> LabelArray:
-    """The label at another size, each pixel the nearest one."""
-    if label.size == size:
-        return label
-    indices = []
-    for length, wanted in zip(label.size, size, strict=True):
-        indices.append(((2 * np.arange(wanted) + 1) * length) // (2 * wanted))
-    here = np.ix_(*indices)
-    label = replace(label, value=label.value[here], valid=label.valid[here])
-    return label if label.confidence is None else label.with_confidence(label.confidence[here])
 
 
 def interval_of(values: Array, seed: int) -> tuple[float, float]:

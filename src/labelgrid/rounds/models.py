@@ -62,10 +62,9 @@ def network_of(context: ModelContext, weights: Path | None, *, pretrained: bool 
 
 
 def _can_keep(recipe: Recipe) -> bool:
-    """Whether maps of a frozen encoder are kept; terms and mixing change images in each step."""
+    """Whether maps of a frozen encoder are kept."""
     backbone = recipe.backbone
-    is_frozen = backbone.train == "frozen" and backbone.kept > 0
-    return is_frozen and recipe.train.mix == "none" and not recipe.terms
+    return backbone.train == "frozen" and backbone.kept > 0 and recipe.keeps_images
 
 
 def new_network(
@@ -250,13 +249,13 @@ def continue_training(
         Whether the network has the weights.
     """
     kept = keep_encoder(network, project.encoders).get("hash", "")
-    others = f"The encoder is not that of {name}: the training starts from its initial weights."
-    if kept and earlier.encoder not in (kept, ""):
-        progress.say(others)
-        return False
-    old = load(project.inside(earlier.checkpoint), project.encoders).counting
-    if not has_encoder_of(network, old):
-        progress.say(others)
+    old = None
+    if not kept or earlier.encoder in (kept, ""):  # else the other encoder's file may be missing
+        old = load(project.inside(earlier.checkpoint), project.encoders).counting
+    if old is None or not has_encoder_of(network, old):
+        progress.say(
+            f"The encoder is not that of {name}: the training starts from its initial weights."
+        )
         return False
     new = network.state_dict()
     matching = {}

@@ -107,8 +107,7 @@ def _keeps_maps(changes: Json) -> bool:
         recipe = load_recipe(FEW, changes)
     except RecipeError:  # the command refuses them
         return False
-    is_own = has_own_encoder(recipe.network.name)
-    return not is_own and recipe.train.mix == "none" and not recipe.terms
+    return recipe.keeps_images and not has_own_encoder(recipe.network.name)
 
 
 def _ready(given: str, folder: Path) -> Iterator[tuple[KnownEncoder, str]]:

@@ -22,7 +22,6 @@ from labelgrid.relations.true_agreement import (
     coverage_of,
     error_of,
     interval_of,
-    resized,
 )
 from labelgrid.tasks.task import TaskDef
 
@@ -181,7 +180,7 @@ def stranger_errors(
     for index, (_, truth) in enumerate(pairs):
         of_others = []
         for step in range(1, min(OTHERS, count - 1) + 1):
-            other = resized(labels[(index + step) % count], truth.size)
+            other = labels[(index + step) % count].resized(truth.size)
             results = compare(other, truth, task)
             of_others += [error_of(result) for result in results[:1]]
         errors.append(float(np.mean(of_others)) if of_others else np.nan)

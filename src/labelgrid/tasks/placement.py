@@ -10,6 +10,7 @@ import numpy as np
 from labelgrid.basics.array_types import Array, Bools, Floats, Floats32
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.type_names import Size
+from labelgrid.formats.codec import nearest_pixels
 
 Labels = tuple[Array, Bools]
 #: Rows and columns of pixels in one array, and of as many in another.
@@ -66,8 +67,7 @@ class Placement:
             return self._mirror(canvas)
         for axis, (source, length) in enumerate(zip(self.source, self.extent, strict=True)):
             extent = source.stop - source.start
-            indices = source.start + ((2 * np.arange(length) + 1) * extent) // (2 * length)
-            array = array.take(indices, axis)
+            array = array.take(source.start + nearest_pixels(extent, length), axis)
         return self._pad(array)
 
     def nearest_valid(self, value: Array, valid: Bools) -> Labels:

@@ -72,16 +72,19 @@ def has_encoder_of(network: Network, earlier: Tensors) -> bool:
     prefix = given_prefix(network)
     if not prefix:
         return True
-    new = {name: value for name, value in network.state_dict().items() if name.startswith(prefix)}
-    old = {name: value for name, value in earlier.items() if name.startswith(prefix)}
-    if _shapes(new) != _shapes(old):
-        return False
+    new = _part(network.state_dict(), prefix)
+    old = _part(earlier, prefix)
     is_frozen = isinstance(network.encoder, WithGivenPart) and network.encoder.frozen
-    return not is_frozen or all(torch.equal(value, old[name]) for name, value in new.items())
+    is_same = torch.equal if is_frozen else _has_shape_of
+    return new.keys() == old.keys() and all(is_same(new[name], old[name]) for name in new)
 
 
-def _shapes(tensors: Tensors) -> dict[str, torch.Size]:
-    return {name: value.shape for name, value in tensors.items()}
+def _part(tensors: Tensors, prefix: str) -> Tensors:
+    return {name: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _has_shape_of(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape
 
 
 def take_out(states: Json, key: EncoderKey) -> Json:

@@ -10,7 +10,7 @@ from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.array_types import Bytes, Floats32
 from labelgrid.basics.type_names import Size
 from labelgrid.basics.version import __version__
-from labelgrid.formats.codec import LabelArray, finite_pixels
+from labelgrid.formats.codec import LabelArray, finite_pixels, nearest_pixels
 from labelgrid.tasks.pictures import colour_map, picture_file
 from labelgrid.tasks.task import TaskDef
 from labelgrid.web.scale_legend import scale_ends
@@ -82,8 +82,8 @@ def label_values(label: LabelArray, longest: int) -> Floats32:
     shown = finite_pixels(label.value) & label.valid
     value = np.where(shown[..., None], label.value, np.nan).astype(np.float32)
     height, width = shown_size(label.size, longest)
-    rows = (2 * np.arange(height) + 1) * label.size[0] // (2 * height)
-    columns = (2 * np.arange(width) + 1) * label.size[1] // (2 * width)
+    rows = nearest_pixels(label.size[0], height)
+    columns = nearest_pixels(label.size[1], width)
     return np.round(value[rows][:, columns], DIGITS)
 
 

@@ -6,10 +6,11 @@ from math import sqrt
 
 import numpy as np
 
-from labelgrid.basics.array_types import Bytes, Places
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.config import check_ranges
 from labelgrid.basics.files import left_out
 from labelgrid.basics.type_names import Size
+from labelgrid.formats.codec import nearest_pixels
 from labelgrid.regions.maker import ImageToDivide
 from labelgrid.regions.partition import Partition
 
@@ -55,8 +56,8 @@ class Superpixels:
             start_label=1,
             channel_axis=-1,
         ).astype(np.uint16)
-        rows = nearest(height, image.size[0])
-        columns = nearest(width, image.size[1])
+        rows = nearest_pixels(height, image.size[0])
+        columns = nearest_pixels(width, image.size[1])
         return Partition.of(regions[np.ix_(rows, columns)])
 
 
@@ -78,11 +79,6 @@ def reduced(size: Size) -> Size:
     width = max(1, int(size[1] * scale))
     height = min(height, PIXELS // width) or 1
     return height, min(width, PIXELS // height)
-
-
-def nearest(length: int, wanted: int) -> Places:
-    """The pixel of a short side that the middle of each pixel of a long side lies in."""
-    return ((2 * np.arange(wanted) + 1) * length) // (2 * wanted)
 
 
 def build(options: Options) -> Superpixels:
