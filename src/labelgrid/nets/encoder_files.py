@@ -100,9 +100,9 @@ def tensors_hash(content: bytes) -> str:
 
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of the tensors in a .safetensors file, by name; {} from any other file.
+    """The shapes of the tensors in a .safetensors file, by name.
 
-    A file that was cut short is none.
+    {} from other files, and if the file is cut off or longer than its tensors.
     """
     shapes = {}
     end = 0
@@ -110,12 +110,11 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         with open_regular(path) as file:
             size = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(min(size, _LARGEST)))
-            header.pop("__metadata__", None)
-            for name, tensor in header.items():
-                shapes[name] = tuple(tensor["shape"])
-                end = max(end, tensor["data_offsets"][1])
-            if file.seek(0, os.SEEK_END) < 8 + size + end:
-                return {}
+            content = os.fstat(file.fileno()).st_size
+        header.pop("__metadata__", None)
+        for name, tensor in header.items():
+            shapes[name] = tuple(tensor["shape"])
+            end = max(end, tensor["data_offsets"][1])
     except (AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError):
         return {}
-    return shapes
+    return shapes if content == 8 + size + end else {}

@@ -115,3 +115,13 @@ def test_shapes_are_read_without_tensors_and_from_nothing_else(tmp_path: Path) -
         path.write_bytes(content)
         assert tensor_shapes(path) == {}
     assert tensor_shapes(tmp_path / "none") == tensor_shapes(tmp_path) == {}
+
+
+@pytest.mark.parametrize("change", [-1, 1], ids=["cut off", "longer"])
+def test_a_file_of_another_length_than_its_tensors_has_no_shapes(
+    tmp_path: Path, change: int
+) -> None:
+    path = tmp_path / "some.safetensors"
+    content = save(TENSORS)
+    path.write_bytes((content + b"x")[: len(content) + change])
+    assert tensor_shapes(path) == {}
