@@ -54,9 +54,10 @@ class Recipe:
     suppliers: Mapping[str, SupplierChoice] = field(default_factory=dict)
 
     @property
-    def keeps_images(self) -> bool:
-        """Whether images stay as they are in training, without terms and mixing."""
-        return self.train.mix == "none" and not self.terms
+    def keeps_maps(self) -> bool:
+        """Whether maps of a frozen encoder are kept: terms and mixing change each step's images."""
+        is_frozen = self.backbone.train == "frozen" and self.backbone.kept > 0
+        return is_frozen and self.train.mix == "none" and not self.terms
 
     def json(self) -> str:
         """The whole recipe as canonical JSON."""

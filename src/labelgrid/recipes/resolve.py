@@ -178,10 +178,11 @@ def check_recipe(recipe: Recipe) -> None:
 
 
 def check_encoder(recipe: Recipe) -> None:
-    """Refuse options of the encoder if the network has its own encoder.
+    """Refuse to freeze a network's own encoder, or a compiled encoder.
 
     Raises:
-        RecipeError: a network without an encoder of timm is to freeze it.
+        RecipeError: a network without an encoder of timm is to freeze it, or a frozen one is to be
+            compiled.
     """
     set_options = sorted({"train", "rate"} - set(recipe.backbone.unused()))
     if set_options and has_own_encoder(recipe.network.name):
@@ -189,6 +190,11 @@ def check_encoder(recipe: Recipe) -> None:
             f"The network '{recipe.network.name}' has an encoder of its own, which learns from the "
             f"start: [backbone] {' and '.join(set_options)} would have no effect.",
             next_step="Remove it, or name a network that uses [backbone], such as shared_heads.",
+        )
+    if recipe.train.compile and recipe.backbone.train == "frozen":
+        raise RecipeError(
+            "train.compile compiles an encoder that learns, and this one is frozen.",
+            next_step="Set train.compile = false.",
         )
 
 

@@ -53,18 +53,12 @@ def network_of(context: ModelContext, weights: Path | None, *, pretrained: bool 
         encoder = partial(Encoder, options, weights)
         network: Network = build_plugin("networks", context.recipe.network, context.tasks, encoder)
     part = network.encoder
-    folder = context.features if _can_keep(context.recipe) else None
+    folder = context.features if context.recipe.keeps_maps else None
     if folder and isinstance(part, Encoder):
         part.kept = KeptMaps(folder, round(options.kept * 2**30))
         part.keeps_in_training = context.recipe.data.views > 0
     # Cheaper on a CPU: see benchmarks/training_step.py.
     return network.to(memory_format=torch.channels_last)
-
-
-def _can_keep(recipe: Recipe) -> bool:
-    """Whether maps of a frozen encoder are kept."""
-    backbone = recipe.backbone
-    return backbone.train == "frozen" and backbone.kept > 0 and recipe.keeps_images
 
 
 def new_network(

@@ -488,15 +488,8 @@ def compile_encoder(network: Network) -> None:
     Its weights keep their names.
 
     Raises:
-        TrainingError: the network does not compute its features by its encoder alone, or the
-            encoder is frozen.
+        TrainingError: the network does not compute its features by its encoder alone.
     """
-    if isinstance(network.encoder, WithGivenPart) and network.encoder.frozen:
-        raise TrainingError(
-            "train.compile compiles an encoder that learns, and this one is frozen.",
-            next_step="Set train.compile = false.",
-            unchanged="Nothing was trained.",
-        )
     if type(network).encode is not Network.encode:
         raise TrainingError(
             f"train.compile compiles an encoder, and {type(network).__name__} computes its "

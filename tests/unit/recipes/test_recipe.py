@@ -25,7 +25,7 @@ from labelgrid.recipes.resolve import (
 )
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.tasks.task import spec_of
-from labelgrid.train.train_options import ObjectiveOptions
+from labelgrid.train.train_options import ObjectiveOptions, TrainOptions
 from tests.studies import recipe_named, shipped_studies, shipped_study
 
 COVERS = ["labelgrid.recipes.resolve"]
@@ -64,6 +64,13 @@ def test_a_network_with_an_encoder_of_its_own_has_none_to_freeze(
         RecipeError, match=f"'segnet' has an encoder of its own.*{next(iter(changes))}"
     ):
         check_recipe(Recipe(backbone=backbone, network=PluginChoice("segnet")))
+
+
+def test_a_frozen_encoder_is_not_compiled() -> None:
+    compiled = Recipe(train=TrainOptions(compile=True))
+    check_recipe(compiled)
+    with pytest.raises(RecipeError, match=r"(?s)this one is frozen.*train.compile = false"):
+        check_recipe(replace(compiled, backbone=BackboneOptions(train="frozen")))
 
 
 def test_a_network_says_in_its_options_whether_its_encoder_is_its_own():
