@@ -50,6 +50,7 @@ from labelgrid.executors.job import record_job
 from labelgrid.ledger.grid import Cell, TaskRow
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import (
+    AUTO,
     RECIPE,
     Settings,
     ledger_url,
@@ -130,6 +131,7 @@ class Project(ProjectContents):
         Raises:
             LabelgridError: an argument cannot be used.
         """
+        from labelgrid.nets.encoder_files import tensor_shapes
         from labelgrid.operations.create import create
         from labelgrid.project.overrides import override_tables
         from labelgrid.suppliers.ready_encoders import with_ready_encoder
@@ -142,10 +144,17 @@ class Project(ProjectContents):
                 where=str(file),
                 next_step="Give the path of a file, or leave `weights=` out.",
             )
+        if file and file.suffix == ".safetensors" and not tensor_shapes(file):
+            raise ModelError(
+                "The file of weights is cut off, or is no .safetensors file.",
+                where=str(file),
+                next_step="Fetch the file again.",
+            )
         rows = _rows(request.tasks)
         plugins.resolve("strategies", request.strategy)
+        is_auto = request.recipe == AUTO
         settings = Settings(
-            recipe=resolve_recipe(request.recipe or RECIPE),
+            recipe=RECIPE if is_auto else resolve_recipe(request.recipe or RECIPE),
             seed=request.seed,
             weights=str(file.absolute()) if file else "",
             group=request.group,
@@ -153,7 +162,7 @@ class Project(ProjectContents):
             changes=override_tables(request.changes or {}),
             ledger=ledger_url(request.ledger, folder),
         )
-        if not request.recipe:
+        if is_auto:
             settings = with_ready_encoder(settings, folder)
         left_out: list[Fault] = []
         progress = request.progress or caller_progress()

@@ -17,6 +17,7 @@ from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.cli.opening import open_project
 from labelgrid.cli.options import with_options
+from labelgrid.project.settings import AUTO
 
 if TYPE_CHECKING:
     from labelgrid.api.reader import ProjectReader
@@ -58,6 +59,7 @@ def init(
     --holdout 50[/]
     """
     from labelgrid.api.reader import ProjectReader
+    from labelgrid.suppliers.ready_encoders import about_encoder
 
     if not request.images:
         raise UsageError("No images were named.", next_step="Add --images FOLDER.")
@@ -66,17 +68,20 @@ def init(
             "--time is not for --json.",
             next_step=f"`{command('time', folder)} --json` measures.",
         )
+    recipe = request.recipe or AUTO
     with screen.Bar() as bar:
         tasks = _tasks(request.tasks, task_file)
-        project = ProjectReader.create(**replace(request, tasks=tasks, progress=bar))
+        request = replace(request, tasks=tasks, progress=bar, recipe=recipe)
+        project = ProjectReader.create(**request)
     with project:
         if json:
-            screen.print_json(asdict(project.counts()) | left_out_values(project))
+            about = about_encoder(project.disk.settings, folder)
+            screen.print_json(asdict(project.counts()) | about | left_out_values(project))
             return
         say_left_out(project)
         if time is None:
             time = sys.stdout.isatty() and project.counts().images <= MOST_TIMED
-        _show_new(project, time, chosen=not request.recipe)
+        _show_new(project, time, chosen=recipe == AUTO)
 
 
 def left_out_values(project: "ProjectReader") -> Json:

@@ -18,6 +18,8 @@ STRATEGY = "joint"
 RECIPE = "small-shared-heads"
 #: The recipe of a new project whose encoder lies ready: see `suppliers.ready_encoders`.
 FEW = "few"
+#: In place of a recipe's name: `FEW` or `RECIPE`, by what lies ready on this machine.
+AUTO = "auto"
 Features = Literal["features", "../../features"]
 #: Where maps of frozen encoders are kept, in a project and in a run of a study.
 FEATURES: Features = "features"

@@ -3,16 +3,25 @@
 The file of weights is given, lies beside models that label, or is in timm's cache.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from labelgrid.basics.errors import RecipeError, command
+from labelgrid.basics.errors import LabelgridError, command
 from labelgrid.basics.type_names import Json
 from labelgrid.nets.encoder_files import tensor_shapes
 from labelgrid.operations.early_warnings import is_cached
+from labelgrid.project.folder import SETTINGS
+from labelgrid.project.overrides import override_words
 from labelgrid.project.settings import FEW, Settings
-from labelgrid.recipes.resolve import has_own_encoder, load_recipe, load_tables, override
+from labelgrid.recipes.resolve import (
+    check_recipe,
+    has_own_encoder,
+    hash_of,
+    load_recipe,
+    load_tables,
+    override,
+)
 from labelgrid.suppliers.ready_models import ready_files
 
 
@@ -23,14 +32,15 @@ class KnownEncoder:
     Args:
         name: the name of timm's model.
         licence: the licence of its weights, as timm states it.
-        shapes: shapes of tensors by which a file is known.
-        lacks: tensors that only files of similar models have.
+        tensors: a hash of the names and shapes of timm's tensors, without a classifier.
+        shares: whether timm has other weights with these tensors; then a file is known only if its
+            path holds the name.
     """
 
     name: str
     licence: str
-    shapes: Mapping[str, tuple[int, ...]] = field(repr=False, hash=False)
-    lacks: tuple[str, ...] = field(repr=False)
+    tensors: str = field(repr=False)
+    shares: bool = field(default=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.name} (licence {self.licence})"
@@ -43,11 +53,18 @@ class KnownEncoder:
         )
 
     def is_in(self, path: Path) -> bool:
-        """Whether a file holds the weights."""
-        shapes = tensor_shapes(path)
-        if not shapes.keys().isdisjoint(self.lacks):
+        """Whether a file holds the weights, and no other tensor."""
+        if self.shares and self.name not in str(path):
             return False
-        return all(shapes.get(name) == shape for name, shape in self.shapes.items())
+        return hash_of(tensor_shapes(path)) == self.tensors
+
+    def words(self, folder: Path, *more: str) -> str:
+        """The commands that fetch the weights, and train a project's network with the encoder."""
+        words: list[object] = ["fit", folder, *more]
+        for word in override_words(self.changes()):
+            words += ["--set", word]
+        download = f"hf download timm/{self.name} model.safetensors"
+        return f"`{download}` puts the file into the cache, and `{command(*words)}` learns with it"
 
 
 #: In the order in which they are chosen.
@@ -55,28 +72,18 @@ ENCODERS = (
     KnownEncoder(
         name="vit_small_patch16_dinov3.lvd1689m",
         licence="dinov3-license",
-        shapes={
-            "reg_token": (1, 4, 384),
-            "patch_embed.proj.weight": (384, 3, 16, 16),
-            "blocks.11.mlp.fc1.weight": (1536, 384),
-        },
-        lacks=("pos_embed", "blocks.0.attn.q_bias"),
+        tensors="a84726da10537159",
     ),
     KnownEncoder(
         name="convnext_tiny.dinov3_lvd1689m",
         licence="dinov3-license",
-        shapes={"stem.0.weight": (96, 3, 4, 4), "stages.2.blocks.8.gamma": (384,)},
-        lacks=("head.fc.weight",),
+        tensors="96a3ddbd8587481f",
+        shares=True,
     ),
     KnownEncoder(
         name="vit_small_patch14_dinov2.lvd142m",
         licence="apache-2.0",
-        shapes={
-            "pos_embed": (1, 1370, 384),
-            "patch_embed.proj.weight": (384, 3, 14, 14),
-            "blocks.11.ls1.gamma": (384,),
-        },
-        lacks=("reg_token",),
+        tensors="c170852fcf49cc5a",
     ),
 )
 
@@ -84,30 +91,32 @@ ENCODERS = (
 def with_ready_encoder(settings: Settings, folder: Path) -> Settings:
     """Give a new project the recipe `few` if the weights of a known encoder lie ready.
 
-    Settings stay as they are if they name a backbone, or a network or terms that train the encoder.
+    Settings that name a backbone, or do not fit `few`, are returned as they are.
 
     Args:
         settings: with the default recipe.
         folder: the folder of the project.
     """
-    if "backbone" in settings.changes:
-        return settings
     ready = next(_ready(settings.weights, folder), None)
     if not ready:
         return settings
     encoder, weights = ready
+    return _frozen(replace(settings, weights=weights), encoder) or settings
+
+
+def _frozen(settings: Settings, encoder: KnownEncoder) -> Settings | None:
+    """The settings with the recipe `few` and an encoder; None if they do not fit together."""
+    if "backbone" in settings.changes:
+        return None
     changes = override(settings.changes, encoder.changes())
-    fits = _keeps_maps(changes)
-    return replace(settings, recipe=FEW, weights=weights, changes=changes) if fits else settings
-
-
-def _keeps_maps(changes: Json) -> bool:
-    """Whether the recipe `few` with some changes keeps the maps of its encoder."""
     try:
         recipe = load_recipe(FEW, changes)
-    except RecipeError:  # the command refuses them
-        return False
-    return recipe.keeps_images and not has_own_encoder(recipe.network.name)
+        check_recipe(recipe)
+    except LabelgridError:
+        return None
+    if not (recipe.keeps_maps and recipe.data.views):
+        return None
+    return replace(settings, recipe=FEW, changes=changes)
 
 
 def _ready(given: str, folder: Path) -> Iterator[tuple[KnownEncoder, str]]:
@@ -127,20 +136,35 @@ def _ready(given: str, folder: Path) -> Iterator[tuple[KnownEncoder, str]]:
 def encoder_text(settings: Settings, folder: Path) -> str:
     """Say which encoder a new project was given, or how to get weights.
 
-    "" if other weights or another backbone were given.
+    "" if other weights or a backbone were given, or if the recipe `few` does not fit the settings.
     """
-    names = {encoder.name: encoder for encoder in ENCODERS}
-    others = [encoder for encoder in ENCODERS if encoder.licence != ENCODERS[0].licence]
-    other = " or ".join(map(str, others))
-    if settings.recipe == FEW:
-        encoder = names[load_recipe(FEW, settings.changes).backbone.name]
-        unlike = "" if encoder in others else f" Where this licence does not fit: {other}."
-        return f"The recipe is {FEW}: {encoder} lies ready.{unlike}"
-    if settings.weights or "backbone" in settings.changes:
-        return ""
     first = ENCODERS[0]
-    download = f"hf download timm/{first.name} model.safetensors"
-    return (
-        f"The recipe {FEW} freezes {first}, or {other}: `{download}` puts the file into the cache, "
-        f"and `{command('fit', folder, '--recipe', FEW)}` learns with it."
-    )
+    (other,) = (encoder for encoder in ENCODERS if encoder.licence != first.licence)
+    if settings.recipe == FEW:
+        about = about_encoder(settings, folder)
+        said = f"The recipe is {FEW}: {about['encoder']} (licence {about['licence']}) lies ready."
+        if about["licence"] == other.licence:
+            return said
+        more = ["--keep"]
+    elif settings.weights or not _frozen(settings, first):
+        return ""
+    else:
+        more = ["--recipe", FEW]
+        said = f"The recipe {FEW} freezes {first}: {first.words(folder, *more)}."
+    unset = f'write `weights = ""` into {folder / SETTINGS}; ' if settings.weights else ""
+    return f"{said} Where this licence does not fit, {other}: {unset}{other.words(folder, *more)}."
+
+
+def about_encoder(settings: Settings, folder: Path) -> Json:
+    """The recipe, the encoder and the licence of a new project, as JSON values.
+
+    The encoder is "" if the network has its own, the licence if none is known.
+    """
+    recipe = load_recipe(settings.recipe, settings.changes, beside=folder)
+    name = "" if has_own_encoder(recipe.network.name) else recipe.backbone.name
+    licences = {encoder.name: encoder.licence for encoder in ENCODERS}
+    return {
+        "recipe": settings.recipe,
+        "encoder": name,
+        "licence": licences.get(name, ""),
+    }
