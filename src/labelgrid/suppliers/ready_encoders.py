@@ -47,10 +47,8 @@ class KnownEncoder:
 
     def changes(self) -> Json:
         """The changes of the recipe `few` that name the encoder."""
-        backbone = load_tables(FEW)["backbone"]
-        return (
-            {} if backbone["name"] == self.name else {"backbone": {**backbone, "name": self.name}}
-        )
+        is_named = load_tables(FEW)["backbone"]["name"] == self.name
+        return {} if is_named else {"backbone": {"name": self.name}}
 
     def is_in(self, path: Path) -> bool:
         """Whether a file holds the weights, and no other tensor."""

@@ -36,6 +36,12 @@ def test_every_shipped_recipe_loads(name):
     assert load_recipe(name).network.name in plugins.names("networks")
 
 
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_another_backbone_is_trained_as_the_recipe_says(name: str) -> None:
+    other = load_recipe(name, {"backbone": {"name": "resnet18"}}).backbone
+    assert other == replace(load_recipe(name).backbone, name="resnet18")
+
+
 def test_a_full_encoder_at_one_rate_is_as_before_there_were_options_for_it() -> None:
     before = {"name", "pretrained", "fused", "upsample", "output_stride", "pyramid"}
 
