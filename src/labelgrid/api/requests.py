@@ -90,9 +90,8 @@ class CreateRequest(
             parts:kind=semseg,classes=parts.txt. A `Path` is a TOML file of tasks.
         group: a regular expression on image ids; images for which it matches the same text stay in
             one split.
-        recipe: a shipped recipe, or the path of one; `auto` is `few` if the weights of an encoder
-            for it lie ready, else `small-shared-heads`; empty: `auto` in the command, and
-            `small-shared-heads` in Python.
+        recipe: a shipped recipe, or the path of one; `auto`, the command's default: `few` if
+            weights of an encoder lie ready, else `small-shared-heads`, the default in Python.
         changes: keys of the recipe and their values, table by table, such as train.steps=2000.
         strategy: the strategy that picks cells; see `labelgrid list strategies`.
         options: the strategy's options.

@@ -7,7 +7,14 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from labelgrid.basics.errors import ImageError, PluginError, ProjectError, TrainingError, command
+from labelgrid.basics.errors import (
+    ImageError,
+    PluginError,
+    ProjectError,
+    TrainingError,
+    command,
+    note_unchanged,
+)
 from labelgrid.basics.files import remove_folder
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
@@ -38,7 +45,13 @@ from labelgrid.rounds.models import (
     previous_model,
     terms_of,
 )
-from labelgrid.rounds.round_scores import check_expected_options, lacking_term, strategy_of
+from labelgrid.rounds.round_scores import (
+    check_expected_options,
+    lacking_term,
+    needed_options,
+    strategy_of,
+)
+from labelgrid.rounds.shard_scorer import check_network
 from labelgrid.suppliers.supplied import supplied_identity
 from labelgrid.train.checkpoint import load, read_identity, same_training
 from labelgrid.train.division import refuse_undivided
@@ -222,6 +235,7 @@ def fit(
     _check_labels(context, {*splits[0], *splits[1], *labelled_images(project, "heldout")})
     without = training_without_weights(project.folder, recipe, changes)
     network = new_network(context, progress, weights, without=without)
+    _refuse_network(context, network)
     number = project.open_round().number
     plan = _whole_plan(context, network, splits=splits, number=number, progress=progress)
     refuse_undivided(plan, group)
@@ -351,6 +365,16 @@ def _refuse_early(context: RoundContext) -> None:
             next_step=f'Add a table [terms."{term}"] to the recipe, or choose another strategy.',
             unchanged="Nothing was trained.",
         )
+
+
+@note_unchanged("Nothing was trained.")
+def _refuse_network(context: RoundContext, network: Network) -> None:
+    """Refuse a network of which the strategy's statistics cannot be computed."""
+    try:
+        _, strategy = strategy_of(context.project)
+    except PluginError:  # a strategy that is only where queries are made
+        return
+    check_network(needed_options(strategy, context.recipe.score), network, context.tasks)
 
 
 def _check_labels(context: RoundContext, image_ids: set[str]) -> None:

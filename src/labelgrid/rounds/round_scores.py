@@ -48,6 +48,12 @@ def score_tables(strategy: Strategy, tables: Tables) -> dict[str, Values]:
     return complete
 
 
+def needed_options(strategy: Strategy, tables: Tables) -> dict[str, Values]:
+    """The options of a strategy's statistics, by name; `tables` as in `score_tables`."""
+    complete = score_tables(strategy, tables)
+    return {name: complete.get(name, {}) for name in sorted(strategy.needs)}
+
+
 def _expected_options(strategy: Strategy) -> Mapping[str, Tables]:
     return getattr(strategy, "expects", {})
 

@@ -12,6 +12,7 @@ from labelgrid.basics.type_names import Values
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.data.supplied_source import MostTrusted, SuppliedLabels
 from labelgrid.ledger.grid import Cell, TaskRow
+from labelgrid.nets.network import Network
 from labelgrid.project.records import Fit, MemberRecord
 from labelgrid.recipes.recipe import PluginChoice, Recipe
 from labelgrid.recipes.resolve import build_plugin
@@ -22,7 +23,7 @@ from labelgrid.score.fit_statistics import load_statistics
 from labelgrid.score.pool import Explaining, ScoringJob, score_shard
 from labelgrid.score.shards import PoolShard
 from labelgrid.score.statistic import Statistic
-from labelgrid.tasks.task import definitions
+from labelgrid.tasks.task import Tasks, definitions
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.trained_model import TrainedModel
 
@@ -48,6 +49,21 @@ def build_statistics(options: StatisticOptions, seed: int) -> dict[str, Statisti
         with seed_torch(seed, *stream):
             statistics[name] = build_plugin("statistics", PluginChoice(name, choices), seed)
     return statistics
+
+
+def check_network(options: StatisticOptions, network: Network, tasks: Tasks) -> None:
+    """Refuse a network for which a statistic cannot be computed.
+
+    Args:
+        options: the options of the statistics, by name.
+        network: with any weights.
+        tasks: the tasks by name.
+
+    Raises:
+        ModelError: the network or the tasks do not fit.
+    """
+    for statistic in build_statistics(options, 0).values():
+        statistic.check(network, tasks)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from torch import nn
 from labelgrid.basics.array_types import AnyFloats, Keys
 from labelgrid.basics.progress import Progress
 from labelgrid.data.batch import Batch
-from labelgrid.nets.network import Features, Output
+from labelgrid.nets.network import Features, Network, Output
 from labelgrid.pixel.fitted_loss import SuppliedTargets
 from labelgrid.pixel.target import Targets
 from labelgrid.score.table import Axis
@@ -103,6 +103,15 @@ class Statistic:
     scope: Scope = "pool"
     axis: Axis = "cell"
     reads: Reads = "network"
+
+    def check(self, network: Network, tasks: Tasks) -> None:
+        """Refuse a network without the outputs that the values are computed from.
+
+        It is asked before the network is trained.
+
+        Raises:
+            ModelError: the network or the tasks do not fit.
+        """
 
     def __call__(self, batch: PoolBatch) -> AnyFloats:
         """The values of a batch: [b, t] (cell), [b] (image) or [b, d] (feature)."""

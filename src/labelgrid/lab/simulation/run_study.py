@@ -38,7 +38,7 @@ from labelgrid.lab.simulation.study_recipe import (
 )
 from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.lab.simulation.study_results import RECORDS
-from labelgrid.lab.simulation.validate import digest_images
+from labelgrid.lab.simulation.validate import check_networks, digest_images
 from labelgrid.project.folder import SETTINGS
 from labelgrid.project.settings import settings_text
 
@@ -120,6 +120,8 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
     plan = plan_study(request)
     if plan.missing:
         raise plan.missing
+    with note_unchanged("Nothing was run."):
+        check_networks(request.recipe, request.study, plan.unfinished)
     if plan.note:
         progress.say(plan.note)
     if plan.runs:

@@ -45,9 +45,14 @@ class StudyPlan:
         return {key: job.run for key, job in self.jobs.items()}
 
     @property
+    def unfinished(self) -> list[Run]:
+        """The runs that train at least a network."""
+        return [self.jobs[key].run for key, work in self.left.items() if work.steps]
+
+    @property
     def runs(self) -> int:
         """The number of runs that train at least a network."""
-        return sum(bool(work.steps) for work in self.left.values())
+        return len(self.unfinished)
 
     @property
     def steps(self) -> int:

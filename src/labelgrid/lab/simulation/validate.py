@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from itertools import chain, combinations
 from pathlib import Path
 
@@ -23,11 +24,18 @@ from labelgrid.project.images.known_cameras import dataset_camera_step
 from labelgrid.project.settings import Oracle
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.recipe import PluginChoice, Recipe
-from labelgrid.recipes.resolve import build_plugin, check_recipe, has_own_encoder, load_recipe
+from labelgrid.recipes.resolve import (
+    build_plugin,
+    check_recipe,
+    has_own_encoder,
+    hash_of,
+    load_recipe,
+)
 from labelgrid.relations.bound import related_tasks, relations_with_camera
 from labelgrid.rounds.round_scores import (
     check_expected_options,
     lacking_term,
+    needed_options,
     no_supplier_error,
     reads_suppliers,
     score_tables,
@@ -199,6 +207,41 @@ def _check_strategy(study: Study, name: str) -> None:
             f"The budget of {study.budget:g} does not pay for one label that '{name}' buys.",
             next_step=f"The cheapest costs {least:g}.",
         )
+
+
+def check_networks(recipe: str, study: Study, runs: Iterable[Run]) -> None:
+    """Refuse arms from whose networks the statistics of their strategies cannot be computed.
+
+    Each different network is built once, with random weights.
+
+    Raises:
+        ModelError: an arm's network and strategy do not fit together.
+    """
+    from labelgrid.rounds.context import ModelContext, tasks_of
+    from labelgrid.rounds.models import network_of
+    from labelgrid.rounds.shard_scorer import check_network
+
+    checked = set()
+    for run in runs:
+        if run.kind != "strategy" or run.seed or not run.rounds(study):
+            continue
+        strategy: Strategy = build_plugin("strategies", study.chosen(run.name))
+        own_recipe = load_recipe(recipe, run.overrides(study))
+        start_recipe = load_recipe(recipe, run.start(study).overrides(study))
+        options = needed_options(strategy, own_recipe.score)
+        rows = definitions(study.rows(run.name))
+        for loaded in (own_recipe, start_recipe):
+            key = hash_of(options, list(rows), asdict(loaded.network), asdict(loaded.backbone))
+            if not options or key in checked:
+                continue
+            tasks = tasks_of(loaded, rows)
+            context = ModelContext(recipe=loaded, definitions=rows, tasks=tasks, seed=0)
+            try:
+                check_network(options, network_of(context, None, pretrained=False), tasks)
+            except ModelError as error:
+                error.where = error.where or f"the arm '{run.shown}'"
+                raise
+            checked.add(key)
 
 
 def _check_scoring(recipe: str, study: Study, run: Run) -> None:

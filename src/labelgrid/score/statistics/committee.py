@@ -20,7 +20,7 @@ from labelgrid.data.frame import content_means
 from labelgrid.nets.blocks import bottlenecks
 from labelgrid.nets.distillation import Distil, Embed
 from labelgrid.nets.encoder_options import WIDEST
-from labelgrid.nets.network import Raw
+from labelgrid.nets.network import Network, Output, Raw, example_output
 from labelgrid.score.statistic import FitContext, PoolBatch, TrainedStatistic
 from labelgrid.score.training import Rows, Schedule, replay_passes, resize_maps, train
 from labelgrid.tasks.task import Tasks
@@ -107,28 +107,34 @@ class Committee(TrainedStatistic):
         self.options = options
         self.blocks = nn.ModuleList()
 
-    def setup(self, example: PoolBatch) -> None:
-        """Build one block for each two tasks.
+    def check(self, network: Network, tasks: Tasks) -> None:
+        """Refuse a network without initial predictions, and tasks of which none has a member."""
+        self._check(example_output(network), network, tasks)
 
-        Raises:
-            ModelError: the network makes no initial predictions, or no task has a member.
-        """
-        output = example.output
-        tasks = example.tasks
+    def _check(self, output: Output, network: Network, tasks: Tasks) -> None:
         if not output.initial:
             raise ModelError(
-                f"The network {type(example.model.network).__name__} has one stage. Its "
-                "predictions are not refined, so a committee has nothing to compare.",
-                next_step='Train a network with two stages, such as [network] name = "pad_net".',
-                unchanged="Nothing was scored.",
+                f"The network {type(network).__name__} has one stage. Its predictions are not "
+                "refined, so a committee has nothing to compare.",
+                next_step='Name a network with two stages, such as [network] name = "pad_net", or '
+                "another strategy.",
             )
         if len(tasks) < 2 and not self.options.own:
             raise ModelError(
                 "A committee compares the predictions of two or more tasks; the project has "
                 f"{len(tasks)}.",
                 next_step="Set own = true in [score.committee], or choose another strategy.",
-                unchanged="Nothing was scored.",
             )
+
+    def setup(self, example: PoolBatch) -> None:
+        """Build one block for each two tasks.
+
+        Raises:
+            ModelError: as in `check`.
+        """
+        output = example.output
+        tasks = example.tasks
+        self._check(output, example.model.network, tasks)
         heads = next(iter(output.initial_features[0].values())).shape[1]
         width = self.options.width or -(-heads // 4) * 4
         self.blocks.extend(

@@ -23,6 +23,7 @@ from labelgrid.pixel.target import Targets
 from labelgrid.score.maps import MOMENTS, image_means
 from labelgrid.score.measure_choices import At, Measure
 from labelgrid.score.statistic import PoolBatch, Reads, Statistic
+from labelgrid.tasks.task import Tasks
 
 #: Passes are run together while an image's features times their number are so many.
 TOGETHER = 2**19
@@ -158,13 +159,17 @@ class Dropout(Statistic):
             passes, batch.tasks, frames=batch.batch.frames, make=make, at=self.options.at
         )
 
-    def _passes(self, batch: PoolBatch) -> DropoutPasses:
-        if not sites(batch.model.network, self.options.where, self.options.rate):
+    def check(self, network: Network, tasks: Tasks) -> None:
+        """Refuse a network without dropout."""
+        if not sites(network, self.options.where, self.options.rate):
             raise ModelError(
                 f"The network has no dropout at '{self.options.where}', so every pass would be the "
                 "same.",
                 next_step="Set [score.dropout] rate, or the network's dropout, above 0.",
             )
+
+    def _passes(self, batch: PoolBatch) -> DropoutPasses:
+        self.check(batch.model.network, batch.tasks)
         return DropoutPasses.of(batch, self.options, self.seed)
 
 

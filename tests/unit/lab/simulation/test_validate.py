@@ -347,6 +347,24 @@ def strategy_that_needs(statistic: str) -> str:
     return text.replace("unit=", f"needs=frozenset({{{statistic!r}}}), unit=")
 
 
+@pytest.mark.parametrize(
+    ("strategy", "network", "fault"),
+    [
+        ("tcd", {"name": "shared_heads"}, "SharedHeads has one stage"),
+        ("partal", {"options": {"dropout": 0.0}}, "has no dropout at 'final'"),
+    ],
+)
+def test_an_arm_whose_network_its_strategy_cannot_read_is_refused_before_anything_is_run(
+    tmp_path: Path, strategy: str, network: dict[str, object], fault: str
+) -> None:
+    arms = {"fits": {"strategy": "random_cells"}, "unfit": {"strategy": strategy}}
+    arms["unfit"]["changes"] = {"network": network}
+    request = study_request(tmp_path, strategies=["fits", "unfit"], arms=arms)
+    with pytest.raises(ModelError, match=rf"(?s){fault}.*'unfit'.*Nothing was run"):
+        run_study(request)
+    assert not request.out.exists()
+
+
 def test_an_own_statistic_that_is_none_is_refused_before_anything_is_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
