@@ -38,6 +38,8 @@ LONGEST = 900.0
 #: So many steps are timed after a first one, or as many as begin within these seconds.
 STEPS = 4
 SECONDS = 4.0
+#: Steps for each kept view of the images, after which nearly all of their maps are made.
+PASSES = 4
 #: The number of images that a network predicts.
 PREDICTED = 4
 #: The precision of recipes that run on any machine.
@@ -160,7 +162,8 @@ def round_times(
     progress.start("Timing steps", len(timed), "recipes")
     times = []
     for name in timed:
-        times.append(_time(name, contexts[name]))
+        with TemporaryDirectory() as folder:  # maps of random weights are of no use later
+            times.append(_time(name, replace(contexts[name], features=Path(folder))))
         progress.advance()
     start = load_recipe(RECIPE)
     first = []
@@ -215,11 +218,13 @@ def _time(name: str, context: RoundContext) -> RecipeTime:
     is_on_gpu = trainer.fabric.device.type == "cuda"
     if is_on_gpu:
         torch.cuda.reset_peak_memory_stats()
-    step_seconds = _step_seconds(trainer)
+    views = recipe.data.views if recipe.keeps_maps else 0
+    step_seconds = _step_seconds(trainer, PASSES * views)
     image_seconds = _image_seconds(context, plan)
     predicted = project.store.count_images(("heldout",))
     if strategy_of(project)[1].needs:
         predicted += images
+    predicted += images * views
     return RecipeTime(
         recipe=name,
         size=recipe.data.size,
@@ -234,11 +239,10 @@ def _time(name: str, context: RoundContext) -> RecipeTime:
 
 def _plan(context: RoundContext) -> Plan:
     """The plan of a training with passes of a single step, after a round with random weights."""
-    context = replace(context, features=None)  # maps of random weights are of no use later
     recipe = context.recipe
     options = replace(
         recipe.train,
-        steps=STEPS + 1,
+        steps=STEPS + 1 + PASSES * recipe.data.views,
         label_visits=0,
         images="labelled",
         labelled_share=0.0,
@@ -274,11 +278,18 @@ def _plan(context: RoundContext) -> Plan:
     )
 
 
-def _step_seconds(trainer: Trainer) -> float:
-    """The median time of a step; the first step prepares the device, and is left out."""
+def _step_seconds(trainer: Trainer, before: int) -> float:
+    """The median time of a step; the first one prepares the device, and is left out.
+
+    Args:
+        trainer: the training.
+        before: the number of steps that make the maps of a frozen encoder, left out, too.
+    """
     seconds = []
     with TemporaryDirectory() as folder:
         trainer.prepare(Path(folder), Silent(), resumed=False)
+        for _ in range(before):
+            trainer.run_epoch(Silent())
         for _ in range(STEPS + 1):
             seconds.append(trainer.run_epoch(Silent())["seconds"])
             if sum(seconds) > SECONDS and len(seconds) > 1:

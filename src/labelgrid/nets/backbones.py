@@ -35,6 +35,8 @@ STRIDES = (4, 8, 16, 32)
 #: The stride of the transformer's own maps, in pixels of the image: an image is resized for patches
 #: of another size.
 PATCH = 16
+#: The ends of the names of learnt tensors; old files hold others that are computed.
+LEARNT = ("weight", "bias", "gamma")
 #: timm's modules of plain vision transformers. Others, such as Swin's, have maps of several scales,
 #: or none.
 MODULES = frozenset({"timm.models.vision_transformer", "timm.models.deit", "timm.models.eva"})
@@ -298,7 +300,7 @@ def _upsample_bilinearly(backbone: nn.Module, name: str) -> None:
 def load_weights(backbone: nn.Module, path: Path) -> None:
     """Load a backbone's weights from a .safetensors or PyTorch file.
 
-    A classifier in the file is ignored.
+    Layers in the file that the backbone leaves out, such as a classifier, are ignored.
 
     Raises:
         ModelError: the file is missing, cannot be read, or does not fit the backbone.
@@ -312,27 +314,48 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
     prefix = min(prefixes, key=len, default="")
     matching = {}
     misshapen = []
+    unknown = []
     for name, value in state.items():
-        key = name.removeprefix(prefix)
-        if key not in expected:  # timm's models for maps have `stages_0` in place of `stages.0`
-            key = key.replace(".", "_", 1)
-        if name.startswith(prefix) and key in expected:
+        if not name.startswith(prefix):
+            continue
+        key = _place_in(expected, name.removeprefix(prefix))
+        if key in expected:
             matching[key] = value
-            # Half precision and integers are converted, complex numbers are not.
-            odd = value.layout != torch.strided or value.is_quantized or value.is_complex()
-            if odd or value.shape != expected[key].shape:
+            if _is_odd(value) or value.shape != expected[key].shape:
                 misshapen.append(key)
+        elif key:
+            unknown.append(key)
     unread = [key for key in expected if key not in matching]
     missing = [key for key in unread if not key.endswith("num_batches_tracked")]
-    if missing or misshapen:
+    if missing or misshapen or unknown:
         raise ModelError(
             f"The weights do not fit the backbone: {len(missing)} of {len(expected)} tensors are "
-            f"missing, {len(misshapen)} have another shape or type "
-            f"(first: {(missing + misshapen)[0]}).",
+            f"missing, {len(misshapen)} have another shape or type, {len(unknown)} are unknown "
+            f"(first: {(missing + misshapen + unknown)[0]}).",
             where=path,
             next_step="Name the backbone that these weights were trained for.",
         )
     backbone.load_state_dict(matching, strict=False)
+
+
+def _place_in(expected: Tensors, name: str) -> str:
+    """The name of a tensor in a backbone that lacks some of the model's layers; "" of those layers.
+
+    Of a layer that the backbone has, names of learnt tensors are kept even if it lacks them.
+    """
+    if name in expected:
+        return name
+    other = name.replace(".", "_", 1)  # timm's models for maps have `stages_0` for `stages.0`
+    if other in expected:
+        return other
+    layers = {key.partition(".")[0] for key in expected}
+    has_layer = not layers.isdisjoint({name.partition(".")[0], other.partition(".")[0]})
+    return name if has_layer and name.endswith(LEARNT) else ""
+
+
+def _is_odd(value: Tensor) -> bool:
+    """Whether a tensor cannot be converted, as half precision and integers can."""
+    return value.layout != torch.strided or value.is_quantized or value.is_complex()
 
 
 def read_state(path: Path) -> Tensors:

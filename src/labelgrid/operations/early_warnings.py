@@ -21,6 +21,8 @@ from labelgrid.recipes.resolve import has_own_encoder, load_recipe, override
 
 #: Seconds to wait for the server of the weights.
 PATIENCE = 5.0
+#: The suffixes of files of weights in the cache.
+WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 
 
 def early_warnings(project: ProjectFolder) -> list[str]:
@@ -108,12 +110,15 @@ def is_cached(name: str, *, without_client: bool = False) -> bool:
         return True
     if source:
         name = model.partition("@")[0].removeprefix("timm/")
-    cache = Path(HF_HUB_CACHE)
     if "/" in name:  # another owner's
-        return any(cache.glob(f"models--{name.replace('/', '--')}/snapshots/*/*"))
-    if any(cache.glob(f"models--timm--{name}/snapshots/*/*")):
-        return True
-    return any(cache.glob(f"models--timm--{name}.*/snapshots/*/*"))
+        folders = [name.replace("/", "--")]
+    else:
+        folders = [f"timm--{name}", f"timm--{name}.*"]
+    for folder in folders:
+        for path in Path(HF_HUB_CACHE).glob(f"models--{folder}/snapshots/*/*"):
+            if path.suffix in WEIGHTS and path.is_file():
+                return True
+    return False
 
 
 def _endpoint() -> str:

@@ -143,3 +143,29 @@ def test_a_recipe_with_a_frozen_encoder_fits_only_in_a_project_that_has_it(
     (tmp_path / "flat/labelgrid.toml").write_text('recipe = "few"\n')
     with ProjectFolder.open(tmp_path / "flat") as project:
         assert round_times(project, Silent()).fits == "few"
+
+
+def test_steps_of_a_frozen_encoder_are_timed_once_its_maps_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_shipped", lambda: [])
+    maps_by_step = []
+    run_epoch = Trainer.run_epoch
+
+    def spied(trainer: Trainer, progress: Progress) -> dict[str, float]:
+        calls = []
+        given = trainer.network.encoder.given
+        hook = given.register_forward_hook(lambda *_: calls.append("made"))
+        row = run_epoch(trainer, progress)
+        hook.remove()
+        maps_by_step.append(len(calls))
+        return row
+
+    monkeypatch.setattr(Trainer, "run_epoch", spied)
+    with make_project(tmp_path, n=6, holdout=2)[0] as project:
+        changes = {"backbone": {"train": "frozen"}, "data": {"kept_views": 2}}
+        project.settings = replace(project.settings, changes=changes)
+        (own,) = round_times(project, Silent()).times
+    assert maps_by_step[0] and not any(maps_by_step[-module.STEPS :])
+    predicted = (2 + 4 + 4 * 2) * own.image_seconds
+    assert own.seconds == pytest.approx(own.steps * own.step_seconds + predicted)

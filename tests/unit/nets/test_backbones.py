@@ -319,6 +319,17 @@ def test_weights_of_another_backbone_are_refused(tmp_path, state):
         )
 
 
+def test_weights_with_more_than_the_backbone_s_layers_hold_are_another_model_s(tmp_path):
+    whole = timm.create_model("test_vit").state_dict()
+    path = tmp_path / "w.safetensors"
+    save_file({f"model.{key}": value for key, value in whole.items()}, path)
+    Encoder(BackboneOptions(name="test_vit"), path)
+    for name in ("blocks.0.attn.q_bias", "blocks.99.norm1.weight"):
+        save_file({**whole, name: torch.zeros(1)}, path)
+        with pytest.raises(ModelError, match=f"1 are unknown .first: {name}"):
+            Encoder(BackboneOptions(name="test_vit"), path)
+
+
 def test_a_file_that_is_no_weights_file_is_refused(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"no")
     (tmp_path / "w.pth").write_bytes(b"no")

@@ -57,6 +57,9 @@ def test_weights_are_not_missing_if_given_cached_fetchable_or_not_wanted(
     kept = cache / "models--timm--mobilenetv2_035.some_tag" / "snapshots" / "1"
     kept.mkdir(parents=True)
     assert missing_weights_warning(BACKBONE, None)
+    (kept / "config.json").write_bytes(b"{}")
+    (kept / "lost.safetensors").symlink_to(kept / "no blob")
+    assert missing_weights_warning(BACKBONE, None)
     (kept / "model.safetensors").write_bytes(b"x")
     assert missing_weights_warning(BACKBONE, None) == ""
     (kept / "model.safetensors").unlink()
