@@ -339,9 +339,9 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
 
 
 def _place_in(expected: Tensors, name: str) -> str:
-    """The name of a tensor in a backbone that lacks some of the model's layers; "" of those layers.
+    """Find a tensor's name in a backbone; "" for a layer that the backbone leaves out.
 
-    Of a layer that the backbone has, names of learnt tensors are kept even if it lacks them.
+    A learnt tensor of another layer keeps its name even if the backbone has no such tensor.
     """
     if name in expected:
         return name

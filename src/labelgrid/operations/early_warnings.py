@@ -110,11 +110,8 @@ def is_cached(name: str, *, without_client: bool = False) -> bool:
         return True
     if source:
         name = model.partition("@")[0].removeprefix("timm/")
-    if "/" in name:  # another owner's
-        folders = [name.replace("/", "--")]
-    else:
-        folders = [f"timm--{name}", f"timm--{name}.*"]
-    for folder in folders:
+    by_timm = [f"timm--{name}", f"timm--{name}.*"]
+    for folder in [name.replace("/", "--")] if "/" in name else by_timm:
         for path in Path(HF_HUB_CACHE).glob(f"models--{folder}/snapshots/*/*"):
             if path.suffix in WEIGHTS and path.is_file():
                 return True
