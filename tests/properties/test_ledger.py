@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from labelgrid.basics.errors import LedgerError
-from labelgrid.ledger.grid import LEGAL, Cell, ImageRow, Move, State, TaskRow
+from labelgrid.ledger.grid import LEGAL, Cell, ImageRow, Move, Part, State, TaskRow
+from labelgrid.ledger.part_moves import PartitionRow
 from labelgrid.ledger.store import CellRow, Store
 from tests import postgres
 
@@ -209,6 +210,125 @@ class LedgerOnServer(Ledger):
         return store
 
 
+PARTITIONS = {"p": 3, "q": 2}
+
+
+@st.composite
+def part_moves(draw: st.DrawFn) -> Move:
+    """A move of a region, or of a whole cell, to any state; it may fit or not."""
+    to = draw(st.sampled_from(State))
+    names = (st.sampled_from(["a", "b"]), st.sampled_from(sorted(TASKS)))
+    is_whole = draw(st.integers(0, 5)) == 0
+    request = draw(st.sampled_from(["", "r1"]))
+    move = Move(cell=draw(st.builds(Cell, *names)), to=to, cost=0.5, request_id=request)
+    if is_whole:
+        return replace(move, path="x.png" if to == State.LABELLED else "")
+    is_key = draw(st.booleans())
+    return replace(
+        move,
+        cell=draw(st.builds(Part, *names, st.integers(1, 3))),
+        value=2 if to == State.LABELLED and is_key else None,
+        path="x.png" if to == State.LABELLED and not is_key else "",
+        partition=draw(st.sampled_from([*"pppq"])),
+    )
+
+
+class Parts(RuleBasedStateMachine):
+    """Regions and cells moved at random, and a dict of both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        shutil.copy(Ledger.template / "ledger.db", self.folder)
+        self.store = Store.open(self.folder / "ledger.db")
+        self.store.add_images(ImageRow(image_id=name, root="photos") for name in "ab")
+        self.store.add_partitions(
+            PartitionRow(image_id=name, digest=digest, maker="files", count=count)
+            for name in "ab"
+            for digest, count in PARTITIONS.items()
+        )
+        self.rows: dict[Cell, CellRow] = {}
+        self.spent = 0.0
+        self.done: list[tuple[dict[Cell, CellRow], float]] = []
+
+    def teardown(self) -> None:
+        self.store.close()
+        shutil.rmtree(self.folder)
+
+    @rule(steps=st.lists(part_moves(), min_size=1, max_size=4))
+    def move(self, steps: list[Move]) -> None:
+        steps.sort(key=lambda step: isinstance(step.cell, Part))  # cells come first
+        rows, spent = dict(self.rows), self.spent
+        try:
+            for step in steps:
+                spent += self.expect(rows, step)
+        except ValueError:
+            with pytest.raises(LedgerError):
+                self.store.move(steps)
+            return
+        before = self.store.pool_hash()
+        self.store.move(steps)
+        assert self.store.pool_hash() != before
+        self.done.append((self.rows, self.spent))
+        self.rows, self.spent = rows, spent
+
+    @classmethod
+    def expect(cls, rows: dict[Cell, CellRow], step: Move) -> float:
+        cell = step.cell
+        old = rows.pop(cell, CellRow(cell=cell))
+        if (old.state, step.to) not in LEGAL:
+            raise ValueError("illegal")
+        if old.state == State.REQUESTED and step.request_id not in ("", old.request_id):
+            raise ValueError("another request")
+        cls.refuse(rows, step, old)
+        if step.to != State.MISSING:
+            request = old.request_id if old.state == State.REQUESTED else step.request_id
+            rows[cell] = CellRow(
+                cell=cell,
+                state=step.to,
+                request_id=request,
+                path=step.path,
+                cost=step.cost,
+                partition=step.partition,
+                value=step.value,
+            )
+        return step.cost if step.to in (State.LABELLED, State.SKIPPED) else 0.0
+
+    @staticmethod
+    def refuse(rows: dict[Cell, CellRow], step: Move, old: CellRow) -> None:
+        cell, asks = step.cell, step.to == State.REQUESTED
+        others = [
+            row
+            for row in rows.values()
+            if isinstance(row.cell, Part) and row.cell.image_id == cell.image_id
+        ]
+        if not isinstance(cell, Part):
+            of_cell = [row for row in others if row.cell.task == cell.task]
+            if asks and any(row.state == State.REQUESTED for row in of_cell):
+                raise ValueError("asked for in part")
+            return
+        standing = {row.partition for row in others} | {old.partition} - {""}
+        if standing - {step.partition}:
+            raise ValueError("another partition")
+        if cell.region > PARTITIONS[step.partition] or (asks and cell.cell in rows):
+            raise ValueError("no such region, or not of a missing cell")
+
+    @rule()
+    def undo(self) -> None:
+        last = self.store.last_operation()
+        assert (last is None) == (not self.done)
+        if last:
+            self.store.undo(last.operation)
+            self.rows, self.spent = self.done.pop()
+
+    @invariant()
+    def the_ledger_is_the_dict(self) -> None:
+        rows = [*self.store.cells(), *self.store.parts()]
+        assert {row.cell: row for row in rows} == self.rows
+        assert self.store.spent() == self.spent
+        assert self.store.rebuild() == 0
+
+
 def add_tasks(store: Store) -> None:
     for name, cost in TASKS.items():
         store.add_task(TaskRow(name, name, cost))
@@ -233,5 +353,7 @@ TestLedger.settings = settings(
     derandomize=True,
     phases=[Phase.generate],
 )
+TestParts = Parts.TestCase
+TestParts.settings = settings(TestLedger.settings, max_examples=20)
 TestLedgerOnServer = LedgerOnServer.TestCase
 TestLedgerOnServer.settings = settings(TestLedger.settings, max_examples=4)

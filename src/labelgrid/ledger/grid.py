@@ -92,6 +92,26 @@ class Cell:
     task: str
 
 
+@dataclass(frozen=True, order=True)
+class Part(Cell):
+    """A region of a cell, which is bought alone.
+
+    Args:
+        image_id: the image.
+        task: the task.
+        region: its number in the partition of the image, from 1.
+        answer: 0; answers of other people have other numbers.
+    """
+
+    region: int
+    answer: int = 0
+
+    @property
+    def cell(self) -> Cell:
+        """The whole cell."""
+        return Cell(self.image_id, self.task)
+
+
 @dataclass(frozen=True)
 class TaskRow:
     """A task in the ledger: plain data; `options` are those of its kind's label format."""
@@ -207,10 +227,11 @@ def explained_row(values: Values) -> Json:
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """The change of a cell to another state, with the values of its event.
+    """The change of a cell or a part to another state, with the values of its event.
 
     `seconds` is the time spent on the label, `annotator` its maker, `classes` the class list of
-    that time, `hint` what was shown meanwhile; None: not known.
+    that time, `hint` what was shown meanwhile; None: not known. Parts alone have the digest of a
+    `partition`, and a `value` in place of a file: the class of the whole region.
     """
 
     cell: Cell
@@ -227,6 +248,8 @@ class Move:
     annotator: str = ""
     classes: tuple[str, ...] = ()
     hint: Hint | None = None
+    partition: str = ""
+    value: int | None = None
 
 
 def request_id(round: int, cell: Cell) -> str:

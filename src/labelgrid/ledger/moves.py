@@ -14,7 +14,7 @@ from labelgrid.basics.errors import LedgerError, StateError
 from labelgrid.basics.type_names import Json
 from labelgrid.ledger import operations, roster
 from labelgrid.ledger.database import dialect_of, next_id
-from labelgrid.ledger.grid import HINTS, LEGAL, Cell, Move, State, is_time
+from labelgrid.ledger.grid import HINTS, LEGAL, Cell, Move, Part, State, is_time
 from labelgrid.ledger.row_values import (
     UNCHANGED,
     check_optional,
@@ -23,15 +23,15 @@ from labelgrid.ledger.row_values import (
     foreign_row_error,
     foreign_value_errors,
 )
-from labelgrid.ledger.schema import CELLS, CLASS_LISTS, EVENTS, IMAGES
+from labelgrid.ledger.schema import CELLS, CLASS_LISTS, EVENTS, IMAGES, PARTS
 
 
 @dataclass(frozen=True, kw_only=True)
 class CellRow:
-    """A cell's current state and the values of its last move.
+    """The current state of a cell or a part, and the values of its last move.
 
     Args:
-        cell: the cell.
+        cell: the cell or the part.
         state: its state.
         round: the round that requested it or imported its label without a request; 0 is outside the
             rounds.
@@ -43,6 +43,8 @@ class CellRow:
         seconds: how long the label took; None if its import did not say so.
         annotator: who or what made the label; empty if its import did not say so.
         classes: the class list that the label was made with; empty if it has none.
+        partition: the digest of the part's partition; empty for a cell.
+        value: the class of a whole region, in place of a file.
     """
 
     cell: Cell
@@ -56,9 +58,11 @@ class CellRow:
     seconds: float | None = None
     annotator: str = ""
     classes: tuple[str, ...] = ()
+    partition: str = ""
+    value: int | None = None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Working:
     """The part of the ledger that a list of moves touches."""
 
@@ -66,6 +70,7 @@ class _Working:
     image_ids: dict[str, int] = field(default_factory=dict)
     task_ids: dict[str, int] = field(default_factory=dict)
     rows: dict[Cell, CellRow] = field(default_factory=dict)
+    in_part: set[Cell] = field(default_factory=set)
 
     def row(self, cell: Cell) -> CellRow:
         """The cell's current row; for a missing cell an empty one."""
@@ -90,7 +95,7 @@ CELL_TYPES = {
     "weight": float,
 }
 #: The values that moves, rows of cells and their tables have under the same names.
-_SHARED = (*CELL_TYPES, "seconds", "annotator")
+SHARED = (*CELL_TYPES, "seconds", "annotator")
 
 
 def cell_row(
@@ -135,7 +140,9 @@ def move(connection: Connection, moves: Sequence[Move]) -> None:
     if not moves:
         return
     working = _load(connection, [step.cell for step in moves])
-    working.class_list_ids = _add_class_lists(connection, {step.classes for step in moves})
+    if any(step.to == State.REQUESTED for step in moves):
+        working.in_part = _asked_in_part(connection, working)
+    working.class_list_ids = add_class_lists(connection, {step.classes for step in moves})
     before = dict(working.rows)
     operation_id = operations.current_id(connection)
     numbers = count(next_id(connection, EVENTS))
@@ -167,28 +174,69 @@ def _load(connection: Connection, cells: Sequence[Cell]) -> _Working:
     return working
 
 
+def _asked_in_part(connection: Connection, working: _Working) -> set[Cell]:
+    """The cells with a requested region."""
+    names = {number: name for name, number in working.task_ids.items()}
+    asked = select(IMAGES.c.name, PARTS.c.task_id).join_from(PARTS, IMAGES)
+    asked = asked.where(PARTS.c.state == int(State.REQUESTED)).distinct()
+    cells = set()
+    for batch in roster.batches(working.image_ids):
+        for image_id, task_id in connection.execute(asked.where(IMAGES.c.name.in_(batch))):
+            cells.add(Cell(image_id, names.get(task_id, "")))
+    return cells
+
+
 def _check(working: _Working, old: CellRow, step: Move) -> None:
-    if step.cell.image_id not in working.image_ids:
-        raise roster.unknown_image_error(step.cell.image_id)
-    if step.cell.task not in working.task_ids:
-        raise LedgerError(
-            f"The ledger has no task '{step.cell.task}'.",
-            next_step=f"Its tasks are: {', '.join(working.task_ids) or 'none yet'}.",
+    check_known(step.cell, working.image_ids, working.task_ids)
+    check_move(old, step)
+    if step.to == State.REQUESTED and step.cell in working.in_part:
+        raise StateError(
+            f"{name_of(step.cell)} has requested regions, which would be paid twice.",
+            next_step="Import their labels, or cancel them.",
             unchanged=UNCHANGED,
         )
+
+
+def check_known(cell: Cell, image_ids: Collection[str], task_ids: Collection[str]) -> None:
+    """Refuse a cell of an unknown image or task.
+
+    Args:
+        cell: the cell or the part.
+        image_ids: the images of the ledger.
+        task_ids: the names of its tasks.
+
+    Raises:
+        LedgerError: it is one.
+    """
+    if cell.image_id not in image_ids:
+        raise roster.unknown_image_error(cell.image_id)
+    if cell.task not in task_ids:
+        raise LedgerError(
+            f"The ledger has no task '{cell.task}'.",
+            next_step=f"Its tasks are: {', '.join(task_ids) or 'none yet'}.",
+            unchanged=UNCHANGED,
+        )
+
+
+def check_move(old: CellRow, step: Move) -> None:
+    """Refuse a move that is not legal, answers another request, or has wrong values.
+
+    Raises:
+        LedgerError: it does.
+    """
     if (old.state, step.to) not in LEGAL:
         allowed = []
         for before, after in sorted(LEGAL):
             if before == old.state:
-                allowed.append(_word(after))
+                allowed.append(word_of(after))
         raise StateError(
-            f"{_name(step.cell)} is {_word(old.state)} and cannot become {_word(step.to)}.",
+            f"{name_of(step.cell)} is {word_of(old.state)} and cannot become {word_of(step.to)}.",
             next_step=f"It may become {' or '.join(allowed)}.",
             unchanged=UNCHANGED,
         )
     if old.state == State.REQUESTED and step.request_id not in ("", old.request_id):
         raise LedgerError(
-            f"{_name(step.cell)} waits for request '{old.request_id}', but this answers request "
+            f"{name_of(step.cell)} waits for request '{old.request_id}', but this answers request "
             f"'{step.request_id}'.",
             next_step=f"Give the answer to '{old.request_id}', or cancel it first.",
             unchanged=UNCHANGED,
@@ -202,7 +250,7 @@ def _check_values(step: Move) -> None:
     is_timed = step.seconds is None or is_time(step.seconds)
     if not are_finite or step.cost < 0 or not is_timed:
         raise LedgerError(
-            f"{_name(step.cell)} has cost {step.cost}, weight {step.weight}, score {step.score} "
+            f"{name_of(step.cell)} has cost {step.cost}, weight {step.weight}, score {step.score} "
             f"and seconds {step.seconds}. All must be finite numbers, the cost not below 0, the "
             "seconds above 0 and at most a day.",
             next_step="Fix the wrong one.",
@@ -210,14 +258,21 @@ def _check_values(step: Move) -> None:
         )
     if step.hint is not None and step.hint not in HINTS:
         raise LedgerError(
-            f"{_name(step.cell)} has the hint {step.hint!r:.40}.",
+            f"{name_of(step.cell)} has the hint {step.hint!r:.40}.",
             next_step=f"A hint is one of {', '.join(HINTS)}, or None where it is not known.",
             unchanged=UNCHANGED,
         )
 
 
+def answering(old: CellRow, step: Move) -> Move:
+    """The move with the round, the id and the weight of the open request."""
+    if old.state != State.REQUESTED:
+        return step  # of a request, training uses the weight that the strategy gave
+    return replace(step, round=old.round, request_id=old.request_id, weight=old.weight)
+
+
 def to_missing(row: CellRow, why: str, request_id: str = "") -> Move:
-    """The move to missing that keeps the round and weight."""
+    """The move to missing that keeps the round, the weight and the partition."""
     return Move(
         cell=row.cell,
         to=State.MISSING,
@@ -225,16 +280,25 @@ def to_missing(row: CellRow, why: str, request_id: str = "") -> Move:
         request_id=request_id,
         weight=row.weight,
         why=why,
+        partition=row.partition,
     )
 
 
 def row_after(step: Move) -> CellRow:
-    """The cell's row after the move."""
-    return CellRow(cell=step.cell, state=step.to, classes=step.classes, **_shared(step))
+    """The row of a cell or a part after the move."""
+    return CellRow(
+        cell=step.cell,
+        state=step.to,
+        classes=step.classes,
+        partition=step.partition,
+        value=step.value,
+        **shared(step),
+    )
 
 
-def _shared(source: Move | CellRow) -> Json:
-    return {name: getattr(source, name) for name in _SHARED}
+def shared(source: Move | CellRow) -> Json:
+    """The values that have the same name in moves, rows and tables."""
+    return {name: getattr(source, name) for name in SHARED}
 
 
 def _events(working: _Working, moves: Sequence[Move], operation_id: int) -> Iterator[Json]:
@@ -242,9 +306,7 @@ def _events(working: _Working, moves: Sequence[Move], operation_id: int) -> Iter
     for asked in moves:
         old = working.row(asked.cell)
         _check(working, old, asked)
-        step = asked
-        if old.state == State.REQUESTED:  # training uses the weight that the strategy gave
-            step = replace(asked, round=old.round, request_id=old.request_id, weight=old.weight)
+        step = answering(old, asked)
         working.rows[step.cell] = row_after(step)
         others = {
             "operation_id": operation_id,
@@ -255,7 +317,7 @@ def _events(working: _Working, moves: Sequence[Move], operation_id: int) -> Iter
             "class_list_id": working.class_list_id(step.classes),
             "hint": step.hint,
         }
-        yield working.key(step.cell) | _shared(step) | others
+        yield working.key(step.cell) | shared(step) | others
 
 
 def _write(connection: Connection, working: _Working, before: dict[Cell, CellRow]) -> None:
@@ -269,7 +331,7 @@ def _write(connection: Connection, working: _Working, before: dict[Cell, CellRow
             old[key["task_id"]].append(key["image_id"])
         if row.state != State.MISSING:
             others = {"state": row.state, "class_list_id": working.class_list_id(row.classes)}
-            new.append(_shared(row) | key | others)
+            new.append(shared(row) | key | others)
     for task, images in old.items():
         for some in roster.batches(images):  # not row by row, which takes PostgreSQL long
             same = and_(CELLS.c.task_id == task, CELLS.c.image_id.in_(some))
@@ -278,11 +340,15 @@ def _write(connection: Connection, working: _Working, before: dict[Cell, CellRow
         dialect_of(connection).insert(connection, CELLS, rows)
 
 
-def _name(cell: Cell) -> str:
+def name_of(cell: Cell) -> str:
+    """The beginning of a sentence on a cell or a part."""
+    if isinstance(cell, Part):
+        return f"Region {cell.region} of the cell ({cell.image_id}, {cell.task})"
     return f"The cell ({cell.image_id}, {cell.task})"
 
 
-def _word(state: State) -> str:
+def word_of(state: State) -> str:
+    """The name of a state in a sentence."""
     return state.name.lower()
 
 
@@ -323,10 +389,10 @@ def class_list_of(lists: Mapping[int, tuple[str, ...]], number: Any, owner: str)
     return lists[number]
 
 
-def _add_class_lists(
+def add_class_lists(
     connection: Connection, wanted: Collection[tuple[str, ...]]
 ) -> dict[tuple[str, ...], int]:
-    """Add the class lists that are new, and return the ids of all; an empty list has none."""
+    """Add class lists that are new, and return the ids of all; an empty list has none."""
     ids = {names: number for number, names in class_lists_by_id(connection).items()}
     for names in sorted(set(wanted) - ids.keys() - {()}):
         number = next_id(connection, CLASS_LISTS)

@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select
+from sqlalchemy import Connection, Select, Table, func, insert, select
 
 from labelgrid.basics.type_names import Values
 from labelgrid.ledger import roster, rounds
 from labelgrid.ledger.database import next_id, pending_operation
 from labelgrid.ledger.grid import SPLITS, State
 from labelgrid.ledger.row_values import check_values, foreign_row_error, foreign_value_errors
-from labelgrid.ledger.schema import EVENTS, NOTES, OPERATIONS
+from labelgrid.ledger.schema import EVENTS, NOTES, OPERATIONS, PART_EVENTS
 
 #: The command of an operation that undid another one, before the other's number.
 UNDO = "undo "
@@ -65,6 +65,7 @@ class OperationSummary:
     Args:
         operation: its number, command and time.
         moves: the number of its cells by their states before and after it.
+        parts: the number of its regions, likewise.
         rounds: the rounds that requested its cells, ordered; 0 is outside the rounds.
         undone: whether it was undone.
     """
@@ -73,6 +74,7 @@ class OperationSummary:
     moves: Mapping[tuple[State, State], int]
     rounds: Sequence[int]
     undone: bool
+    parts: Mapping[tuple[State, State], int] = field(default_factory=dict)
 
 
 def current_id(connection: Connection) -> int:
@@ -122,8 +124,11 @@ def last_name(connection: Connection) -> tuple[Operation, int] | None:
     if row is None:
         return None
     operation = operation_of(*row)
-    newest = connection.scalar(select(func.max(EVENTS.c.id))) or 0
-    return operation, newest - last_event_before(connection, operation.id)
+    events = 0
+    for of in (EVENTS, PART_EVENTS):
+        newest = connection.scalar(select(func.max(of.c.id))) or 0
+        events += newest - last_event_before(connection, operation.id, of)
+    return operation, events
 
 
 def _last_in_effect(connection: Connection) -> Select[Any]:
@@ -136,14 +141,14 @@ def newest(connection: Connection, count: int) -> list[OperationSummary]:
     return _summaries(connection, select(OPERATIONS).order_by(OPERATIONS.c.id.desc()).limit(count))
 
 
-def last_event_before(connection: Connection, number: int) -> int:
-    """The number of the last event before an operation; 0 if there is none.
+def last_event_before(connection: Connection, number: int, of: Table = EVENTS) -> int:
+    """The number of the last event before an operation, in a table; 0 if there is none.
 
     Events and operations are numbered in the same order, so only the events from the operation on
     are read.
     """
-    earlier = select(EVENTS.c.id).where(EVENTS.c.operation_id < number)
-    return connection.scalar(earlier.order_by(EVENTS.c.id.desc()).limit(1)) or 0
+    earlier = select(of.c.id).where(of.c.operation_id < number)
+    return connection.scalar(earlier.order_by(of.c.id.desc()).limit(1)) or 0
 
 
 @foreign_value_errors()
@@ -152,17 +157,20 @@ def _summaries(connection: Connection, rows: Select[Any]) -> list[OperationSumma
     if not operations:
         return []
     moves = defaultdict[int, Counter[tuple[State, State]]](Counter)
+    parts = defaultdict[int, Counter[tuple[State, State]]](Counter)
     rounds = defaultdict[int, set[int]](set)
-    counts = _counts(last_event_before(connection, operations[-1].id))
-    for number, before, after, round, cells in connection.execute(counts):
-        moves[number][State(before), State(after)] += cells
-        rounds[number].add(round)
+    for of, moved in ((EVENTS, moves), (PART_EVENTS, parts)):
+        counts = _counts(last_event_before(connection, operations[-1].id, of), of)
+        for number, before, after, round, count in connection.execute(counts):
+            moved[number][State(before), State(after)] += count
+            rounds[number].add(round)
     undone = without_effect(connection)
     summaries = []
     for operation in operations:
         summary = OperationSummary(
             operation=operation,
             moves=moves[operation.id],
+            parts=parts[operation.id],
             rounds=sorted(rounds[operation.id]),
             undone=operation.id in undone and operation.undid is None,
         )
@@ -170,20 +178,24 @@ def _summaries(connection: Connection, rows: Select[Any]) -> list[OperationSumma
     return summaries
 
 
-def _counts(after: int) -> Select[Any]:
-    """The cells with an event after a number, by operation, states before and after, and round."""
+def _counts(after: int, of: Table) -> Select[Any]:
+    """The cells or parts with an event after a number.
+
+    They are counted by operation, states before and after, and round.
+    """
+    key = [of.c[name] for name in ("image_id", "task_id", "region", "answer") if name in of.c]
     ends = (
         select(
-            EVENTS.c.operation_id,
-            func.min(EVENTS.c.id).label("first"),
-            func.max(EVENTS.c.id).label("last"),
+            of.c.operation_id,
+            func.min(of.c.id).label("first"),
+            func.max(of.c.id).label("last"),
         )
-        .where(EVENTS.c.id > after)
-        .group_by(EVENTS.c.operation_id, EVENTS.c.image_id, EVENTS.c.task_id)
+        .where(of.c.id > after)
+        .group_by(of.c.operation_id, *key)
         .subquery()
     )
-    first = EVENTS.alias("first_event")
-    last = EVENTS.alias("last_event")
+    first = of.alias("first_event")
+    last = of.alias("last_event")
     groups = (ends.c.operation_id, first.c.from_state, last.c.to_state, last.c.round)
     return (
         select(*groups, func.count())

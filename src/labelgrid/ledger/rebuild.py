@@ -1,33 +1,50 @@
 """Recomputes the current cells from the events, and counts the differences."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select
+from sqlalchemy import Connection, Select, Table, delete, func, insert, select
 
 from labelgrid.ledger.grid import Cell
-from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, TASKS
+from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, PART_EVENTS, PARTS, TASKS
 
-_COLUMNS = [column.name for column in CELLS.c if column.name != "state"]
+#: Each table of a current state, the events that it follows from, and the columns of its key.
+_TABLES = (
+    (CELLS, EVENTS, ("image_id", "task_id")),
+    (PARTS, PART_EVENTS, ("image_id", "task_id", "region", "answer")),
+)
 
 
 def rebuild(connection: Connection) -> int:
     """Recompute the current state from the events.
 
-    Returns the number of cells that differed (0: sound).
+    Returns the number of cells that differed (0: sound); one bought in part counts once.
     """
     differing = len(differing_cells(connection))
     if differing:
-        connection.execute(delete(CELLS))
-        connection.execute(insert(CELLS).from_select([*_COLUMNS, "state"], _expected()))
+        for current, events, key in _TABLES:
+            connection.execute(delete(current))
+            expected = _expected(current, events, key)
+            connection.execute(insert(current).from_select([*_columns(current), "state"], expected))
     return differing
 
 
 def differing_cells(connection: Connection) -> list[Cell]:
-    """The cells whose row contradicts the events, as only damage explains; ordered."""
-    current = select(*(CELLS.c[name] for name in _COLUMNS), CELLS.c.state)
-    # Each has one row a cell, so a row that both have is there twice.
-    both = current.union_all(_expected()).subquery()
-    key = [both.c[column.key] for column in CELLS.primary_key]
+    """The cells whose row, or a part's row, contradicts the events, as only damage explains.
+
+    They are ordered.
+    """
+    cells: set[Cell] = set()
+    for current, events, key in _TABLES:
+        cells.update(_differing(connection, current, _expected(current, events, key)))
+    return sorted(cells)
+
+
+def _differing(connection: Connection, current: Table, expected: Select[Any]) -> Iterator[Cell]:
+    rows = select(*(current.c[name] for name in _columns(current)), current.c.state)
+    # Each has one row a cell or part, so a row that both have is there twice.
+    both = rows.union_all(expected).subquery()
+    key = [both.c[column.key] for column in current.primary_key]
     once = select(*key).group_by(*both.c).having(func.count() == 1)
     either = once.distinct().subquery()
     image = func.coalesce(IMAGES.c.name, "?")  # a damaged ledger may have lost the image's row
@@ -37,14 +54,18 @@ def differing_cells(connection: Connection) -> list[Cell]:
         .select_from(either)
         .outerjoin(IMAGES, IMAGES.c.id == either.c.image_id)
         .outerjoin(TASKS, TASKS.c.id == either.c.task_id)
-        .order_by(image, task)
     )
-    return [Cell(*names) for names in connection.execute(cells)]
+    for names in connection.execute(cells):
+        yield Cell(*names)
 
 
-def _expected() -> Select[Any]:
-    """The rows that the cells' table should have."""
-    last = select(func.max(EVENTS.c.id)).group_by(EVENTS.c.image_id, EVENTS.c.task_id)
-    columns = [EVENTS.c[name] for name in _COLUMNS]
-    rows = select(*columns, EVENTS.c.to_state.label("state"))
-    return rows.where(EVENTS.c.id.in_(last), EVENTS.c.to_state != 0)
+def _columns(current: Table) -> list[str]:
+    return [column.name for column in current.c if column.name != "state"]
+
+
+def _expected(current: Table, events: Table, key: Sequence[str]) -> Select[Any]:
+    """The rows that the table of a current state should have."""
+    last = select(func.max(events.c.id)).group_by(*(events.c[name] for name in key))
+    columns = [events.c[name] for name in _columns(current)]
+    rows = select(*columns, events.c.to_state.label("state"))
+    return rows.where(events.c.id.in_(last), events.c.to_state != 0)

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 #: The newest file in `migrations/versions`; a test compares the tables below with the result of the
 #: migrations.
-REVISION = "0003"
+REVISION = "0004"
 MIGRATIONS = Path(__file__).parent / "migrations"
 #: Not Alembic's default name, so that another program's database is never mistaken for a ledger.
 VERSION_TABLE = "ledger_version"
@@ -31,7 +31,7 @@ VERSION_TABLE = "ledger_version"
 #: The table of the revision, which Alembic makes.
 VERSION = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
 #: The tables whose rows are only ever added.
-APPEND_ONLY = ("operations", "events")
+APPEND_ONLY = ("operations", "events", "partitions", "part_events")
 
 METADATA = MetaData(
     naming_convention={
@@ -177,7 +177,69 @@ ROUNDS = Table(
     *_columns(Text, "unit", "recipe", "model"),
     *_columns(Text, "pool", "note"),
     CheckConstraint("state IN ('open', 'closed')", name="state"),
-    CheckConstraint("unit IN ('labels', 'images', 'cost')", name="unit"),
+    CheckConstraint("unit IN ('labels', 'images', 'cost', 'regions')", name="unit"),
+)
+
+#: How images were divided into regions, once each. Append-only.
+PARTITIONS = Table(
+    "partitions",
+    METADATA,
+    _key("id", _Id),
+    Column("image_id", _Id, ForeignKey("images.id"), nullable=False),
+    *_columns(Text, "digest", "maker", "version"),
+    *_columns(JSON, "options"),
+    *_columns(Integer, "count"),
+    CheckConstraint("count BETWEEN 1 AND 65535", name="count"),
+    Index("partitions_by_image", "image_id", "digest", unique=True),
+)
+
+#: As the events, of regions of cells. Append-only.
+PART_EVENTS = Table(
+    "part_events",
+    METADATA,
+    _key("id", _Id),
+    Column("operation_id", _Id, ForeignKey("operations.id"), nullable=False),
+    Column("image_id", _Id, ForeignKey("images.id"), nullable=False),
+    Column("task_id", Integer, ForeignKey("tasks.id"), nullable=False),
+    *_columns(Integer, "region", "answer"),
+    Column("partition_id", _Id, ForeignKey("partitions.id"), nullable=False),
+    *_columns(Integer, "from_state", "to_state", "round"),
+    *_columns(Text, "request_id", "path", "digest"),
+    Column("value", Integer),
+    *_columns(Float, "cost"),
+    Column("score", Float),
+    *_columns(Float, "weight"),
+    *_columns(Text, "why"),
+    Column("seconds", Float),
+    *_columns(Text, "annotator"),
+    _class_list(),
+    Column("hint", Text, CheckConstraint("hint IN ('nothing', 'model', 'supplier')", name="hint")),
+    CheckConstraint("from_state BETWEEN 0 AND 3 AND to_state BETWEEN 0 AND 3", name="states"),
+    CheckConstraint("region BETWEEN 1 AND 65535 AND answer >= 0", name="region"),
+    Index("part_events_by_cell", "image_id", "task_id"),
+    Index("part_events_by_operation", "operation_id"),
+)
+
+#: The last event of every region of a cell that is not missing.
+PARTS = Table(
+    "parts",
+    METADATA,
+    Column("image_id", _Id, ForeignKey("images.id"), primary_key=True),
+    Column("task_id", Integer, ForeignKey("tasks.id"), primary_key=True),
+    Column("region", Integer, primary_key=True),
+    Column("answer", Integer, primary_key=True),
+    Column("partition_id", _Id, ForeignKey("partitions.id"), nullable=False),
+    *_columns(Integer, "state", "round"),
+    *_columns(Text, "request_id", "path", "digest"),
+    Column("value", Integer),
+    *_columns(Float, "cost", "weight"),
+    Column("seconds", Float),
+    *_columns(Text, "annotator"),
+    _class_list(),
+    CheckConstraint("state BETWEEN 1 AND 3", name="state"),
+    CheckConstraint("state != 2 OR (value IS NULL) != (path = '')", name="label"),
+    Index("parts_by_state", "task_id", "state"),
+    sqlite_with_rowid=False,
 )
 
 NOTES = Table("notes", METADATA, Column("key", Text, primary_key=True), *_columns(JSON, "value"))

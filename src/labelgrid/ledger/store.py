@@ -14,6 +14,7 @@ from labelgrid.ledger import (
     database,
     image_pages,
     moves,
+    part_moves,
     roster,
     undo_moves,
     views,
@@ -26,7 +27,7 @@ from labelgrid.ledger.moves import CellRow
 from labelgrid.ledger.operations import Kept, Operation, OperationSummary
 from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.rounds import RoundRow
-from labelgrid.ledger.views import Event, TaskCount
+from labelgrid.ledger.views import Event, PartCount, TaskCount
 
 __all__ = [
     "CellRow",
@@ -34,6 +35,7 @@ __all__ = [
     "Kept",
     "Operation",
     "OperationSummary",
+    "PartCount",
     "RoundRow",
     "Store",
     "TaskCount",
@@ -376,7 +378,7 @@ class Store:
         A cell may move several times: labelled → missing → labelled replaces a label, and `history`
         keeps the old one. A move to `labelled` or `skipped` spends its cost, a move to `requested`
         promises it. The answer to a request keeps the request's round, id and weight; those of the
-        move are ignored.
+        move are ignored. Moves of cells come before those of parts.
 
         Raises:
             LedgerError: a move is not legal, answers a request other than the cell's open one, or
@@ -385,7 +387,7 @@ class Store:
         """
         with self._database.writing() as connection:
             self._check_tasks(connection, steps)
-            moves.move(connection, steps)
+            part_moves.move(connection, steps)
 
     find = _reads(moves.find)
 
@@ -394,8 +396,13 @@ class Store:
     counts = _reads(views.counts)
     spent = _reads(views.amount_spent)
     seconds = _reads(views.seconds)
+    parts = _reads_each(part_moves.parts)
+    part_counts = _reads(views.part_counts)
+    partitions = _reads(part_moves.partitions)
+    add_partitions = _writes(part_moves.add_partitions)
 
     events = _reads_each(views.events)
+    part_events = _reads_each(views.part_events)
 
     def history(self, cell: Cell, *, in_effect: bool = False) -> tuple[Event, ...]:
         """All events of a cell; the events to `labelled` are the versions of its label.
@@ -439,7 +446,7 @@ class Store:
         with self._database.writing() as connection:
             self._check_tasks(connection, requests)
             round_rows.update_round(connection, replace(row, state="closed"))
-            moves.move(connection, requests)
+            part_moves.move(connection, requests)
 
     rounds = _reads(round_rows.rounds)
     get = _reads(round_rows.get)

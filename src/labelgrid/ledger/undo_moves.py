@@ -6,16 +6,16 @@ without effect.
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, and_, delete, func, select, update
+from sqlalchemy import Connection, Table, and_, delete, func, select, update
 
 from labelgrid.basics.errors import LedgerError, StateError
-from labelgrid.ledger import moves, operations, rounds, views
+from labelgrid.ledger import moves, operations, part_moves, rounds, views
 from labelgrid.ledger.database import pending_operation
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.ledger.moves import CellRow
 from labelgrid.ledger.operations import Kept
 from labelgrid.ledger.row_values import UNCHANGED
-from labelgrid.ledger.schema import EVENTS, IMAGES, NOTES
+from labelgrid.ledger.schema import EVENTS, IMAGES, NOTES, PART_EVENTS
 
 #: The reason of the events that make cells missing again.
 UNDONE = "undone"
@@ -37,21 +37,25 @@ def undo(connection: Connection, number: int) -> None:
             unchanged=UNCHANGED,
         )
     operations.current_id(connection)  # the undone operation may have moved no cell
-    moves.move(connection, _moves_back(connection, number))
+    back = [
+        *_moves_back(connection, number, of=PART_EVENTS),
+        *_moves_back(connection, number, of=EVENTS),
+    ]
+    part_moves.move(connection, back)
     _restore(connection, operations.kept_before(connection, number))
 
 
-def _moves_back(connection: Connection, number: int) -> list[Move]:
-    """The moves that restore the cells of an operation.
+def _moves_back(connection: Connection, number: int, of: Table) -> list[Move]:
+    """The moves that restore the cells or the parts of an operation.
 
     Raises:
-        LedgerError: a cell is not as the operation left it, or its image or task was removed.
+        LedgerError: one is not as the operation left it, or its image or task was removed.
     """
-    start = operations.last_event_before(connection, number)
-    events = views.events(connection, after=start, operation=number)
+    start = operations.last_event_before(connection, number, of)
+    events = views.events(connection, after=start, operation=number, of=of)
     left = {event.move.cell: event.move for event in events}
-    before = _moves_before(connection, number, start)
-    rows = moves.find(connection, left)
+    before = _moves_before(connection, number, start, of=of)
+    rows = part_moves.find(connection, left)
     back: list[Move] = []
     for cell, move in left.items():
         _check_unchanged(move, rows.get(cell))
@@ -59,16 +63,18 @@ def _moves_back(connection: Connection, number: int) -> list[Move]:
     return back
 
 
-def _moves_before(connection: Connection, number: int, start: int) -> dict[Cell, Move]:
-    this = EVENTS.alias("this")
-    same_cell = and_(this.c.image_id == EVENTS.c.image_id, this.c.task_id == EVENTS.c.task_id)
+def _moves_before(
+    connection: Connection, number: int, start: int, *, of: Table
+) -> dict[Cell, Move]:
+    this = of.alias("this")
+    key = [name for name in ("image_id", "task_id", "region", "answer") if name in of.c]
     last = (
-        select(func.max(EVENTS.c.id))
-        .join(this, same_cell)
-        .where(this.c.id > start, this.c.operation_id == number, EVENTS.c.id <= start)
-        .group_by(EVENTS.c.image_id, EVENTS.c.task_id)
+        select(func.max(of.c.id))
+        .join(this, and_(*(this.c[name] == of.c[name] for name in key)))
+        .where(this.c.id > start, this.c.operation_id == number, of.c.id <= start)
+        .group_by(*(of.c[name] for name in key))
     )
-    return {event.move.cell: event.move for event in views.events(connection, among=last)}
+    return {event.move.cell: event.move for event in views.events(connection, among=last, of=of)}
 
 
 def _check_unchanged(move: Move, row: CellRow | None) -> None:
@@ -106,6 +112,7 @@ def _way_back(now: CellRow, before: Move | None) -> Iterator[Move]:
             request_id=before.request_id,
             weight=before.weight,
             why=UNDONE,
+            partition=before.partition,
         )
     yield before
 

@@ -4,16 +4,16 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
 
 from labelgrid.ledger import roster, rounds
 from labelgrid.ledger.database import dialect_of
-from labelgrid.ledger.grid import HINTS, Cell, Grid, Move, Split, Splits, State, is_time
+from labelgrid.ledger.grid import HINTS, Cell, Grid, Move, Part, Split, Splits, State, is_time
 from labelgrid.ledger.moves import (
     CELL_TYPES,
     CellRow,
@@ -23,7 +23,17 @@ from labelgrid.ledger.moves import (
 )
 from labelgrid.ledger.operations import Operation, operation_of, without_effect
 from labelgrid.ledger.row_values import check_optional, check_values, foreign_row_error
-from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, IS_ANSWER, OPERATIONS, TASKS
+from labelgrid.ledger.schema import (
+    CELLS,
+    EVENTS,
+    IMAGES,
+    IS_ANSWER,
+    OPERATIONS,
+    PART_EVENTS,
+    PARTITIONS,
+    PARTS,
+    TASKS,
+)
 
 if TYPE_CHECKING:  # slow to load
     from labelgrid.basics.array_types import Ints
@@ -48,6 +58,23 @@ class TaskCount:
     skipped: int
     spent: float
     promised: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartCount:
+    """The regions of a task by state, and the cells that have some.
+
+    Args:
+        requested: the number of regions with an open request.
+        labelled: the number of regions with a label.
+        skipped: the number of regions that the annotator refused.
+        cells: the number of cells with such regions.
+    """
+
+    requested: int = 0
+    labelled: int = 0
+    skipped: int = 0
+    cells: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,6 +124,8 @@ def counts(connection: Connection, splits: Splits = None) -> dict[str, TaskCount
         by_state = roster.restrict_to_splits(connection, by_state.join_from(CELLS, IMAGES), splits)
     by_cell_state = _sums(connection, by_state, CELLS.c.cost)
     paid = _paid(connection, splits)
+    parts = select(PARTS.c.task_id, PARTS.c.state)
+    by_part_state = _sums(connection, _of_parts(connection, parts, splits), PARTS.c.cost)
     task_counts = {}
     for task_id, task in roster.tasks(connection).items():
         requested, promised = by_cell_state.get((task_id, State.REQUESTED), (0, 0.0))
@@ -108,9 +137,31 @@ def counts(connection: Connection, splits: Splits = None) -> dict[str, TaskCount
             labelled=labelled,
             skipped=skipped,
             spent=paid.get(task_id, 0.0),
-            promised=promised,
+            promised=promised + by_part_state.get((task_id, State.REQUESTED), (0, 0.0))[1],
         )
     return task_counts
+
+
+def part_counts(connection: Connection, splits: Splits = None) -> dict[str, PartCount]:
+    """The regions by state of each task that has any, over some splits (None: all)."""
+    names = {task_id: task.name for task_id, task in roster.tasks(connection).items()}
+    by_state = select(PARTS.c.task_id, PARTS.c.state, func.count())
+    by_state = by_state.group_by(PARTS.c.task_id, PARTS.c.state)
+    numbers = defaultdict[str, dict[str, int]](dict)
+    for task_id, state, count in connection.execute(_of_parts(connection, by_state, splits)):
+        numbers[names.get(task_id, "")][State(state).name.lower()] = count
+    images = select(PARTS.c.task_id, func.count(func.distinct(PARTS.c.image_id)))
+    images = images.group_by(PARTS.c.task_id)
+    for task_id, count in connection.execute(_of_parts(connection, images, splits)):
+        numbers[names.get(task_id, "")]["cells"] = count
+    numbers.pop("", None)  # of dropped tasks
+    return {name: PartCount(**counted) for name, counted in numbers.items()}
+
+
+def _of_parts(connection: Connection, statement: Select[Any], splits: Splits) -> Select[Any]:
+    """A statement on parts, restricted to present images of some splits."""
+    joined = statement.join_from(PARTS, IMAGES, IMAGES.c.id == PARTS.c.image_id)
+    return roster.restrict_present_to_splits(connection, joined, splits)
 
 
 def seconds(connection: Connection, splits: Splits = None) -> dict[str, list[float]]:
@@ -141,13 +192,17 @@ def amount_spent(connection: Connection, splits: Splits = None) -> float:
 
 
 def _paid(connection: Connection, splits: Splits) -> dict[int, float]:
-    """The cost of all answers by task, also of dropped tasks and removed images."""
-    paid = select(EVENTS.c.task_id).where(IS_ANSWER)
-    if splits is not None:
-        paid = paid.join_from(EVENTS, IMAGES).where(IMAGES.c.split.in_(splits))
-    paid = _restrict_to_effect(connection, paid)
-    sums = _sums(connection, paid, EVENTS.c.cost)
-    return {task_id: spent for (task_id,), (_, spent) in sums.items()}
+    """The cost of all answers by task, in part too, also of dropped tasks and removed images."""
+    spent = defaultdict[int, float](float)
+    for of, is_answer in ((EVENTS, IS_ANSWER), (PART_EVENTS, PART_EVENTS.c.to_state.in_((2, 3)))):
+        paid = select(of.c.task_id).where(is_answer)
+        if splits is not None:
+            paid = paid.join_from(of, IMAGES, IMAGES.c.id == of.c.image_id)
+            paid = paid.where(IMAGES.c.split.in_(splits))
+        paid = _restrict_to_effect(connection, paid, of)
+        for (task_id,), (_, cost) in _sums(connection, paid, of.c.cost).items():
+            spent[task_id] += cost
+    return spent
 
 
 def _sums(
@@ -223,53 +278,66 @@ def events(
     operation: int | None = None,
     in_effect: bool = False,
     among: Select[Any] | None = None,
+    of: Table = EVENTS,
 ) -> Iterator[Event]:
     """The events after number `after` that match all given values, in order.
 
     With `in_effect`, undone operations and their undo operations are left out. `among` selects the
-    numbers of events that count; None: all.
+    numbers of events that count; None: all. `of` names their table, that of cells or of parts.
     """
     wanted = (
         (IMAGES.c.name, image_id),
         (TASKS.c.name, task),
-        (EVENTS.c.round, round),
-        (EVENTS.c.why, why),
-        (EVENTS.c.operation_id, operation),
+        (of.c.round, round),
+        (of.c.why, why),
+        (of.c.operation_id, operation),
     )
     statement = (
         select(
-            EVENTS,
+            of,
             OPERATIONS.c.command,
             OPERATIONS.c.at,
             IMAGES.c.name.label("image"),
             TASKS.c.name.label("task"),
         )
-        .join_from(EVENTS, IMAGES)
-        .join(TASKS)
-        .join(OPERATIONS)
+        .join_from(of, IMAGES, IMAGES.c.id == of.c.image_id)
+        .join(TASKS, TASKS.c.id == of.c.task_id)
+        .join(OPERATIONS, OPERATIONS.c.id == of.c.operation_id)
         .where(
-            EVENTS.c.id > after,
+            of.c.id > after,
             *(column == value for column, value in wanted if value is not None),
         )
-        .order_by(EVENTS.c.id)
+        .order_by(of.c.id)
         .execution_options(yield_per=roster.BATCH)
     )
+    if of is PART_EVENTS:
+        statement = statement.join(PARTITIONS, PARTITIONS.c.id == of.c.partition_id)
+        statement = statement.add_columns(PARTITIONS.c.digest.label("partition"))
     if in_effect:
-        statement = _restrict_to_effect(connection, statement)
+        statement = _restrict_to_effect(connection, statement, of)
     if among is not None:
-        statement = statement.where(EVENTS.c.id.in_(among))
+        statement = statement.where(of.c.id.in_(among))
     lists = class_lists_by_id(connection)
     for row in connection.execute(statement):
         its_operation = operation_of(row.operation_id, row.command, row.at)
         move = _move(row, class_list_of(lists, row.class_list_id, "an event"))
+        if of is PART_EVENTS:
+            move = _part_move(row, move)
         yield Event(row.id, its_operation, State(row.from_state), move)
 
 
-def _restrict_to_effect(connection: Connection, statement: Select[Any]) -> Select[Any]:
+def part_events(connection: Connection, /, **wanted: Any) -> Iterator[Event]:
+    """The events of parts; the arguments are those of `events`."""
+    yield from events(connection, of=PART_EVENTS, **wanted)
+
+
+def _restrict_to_effect(
+    connection: Connection, statement: Select[Any], of: Table = EVENTS
+) -> Select[Any]:
     cancelled = without_effect(connection)
     if not cancelled:
         return statement
-    return statement.where(EVENTS.c.operation_id.not_in(cancelled))
+    return statement.where(of.c.operation_id.not_in(cancelled))
 
 
 #: The note that counts updates of image files and of what tasks declare of their labels.
@@ -283,8 +351,9 @@ def count_change(connection: Connection) -> None:
 
 
 def last_event(connection: Connection) -> int:
-    """The number of the newest event; 0 without any."""
-    return connection.scalar(select(func.max(EVENTS.c.id))) or 0
+    """The number of events of cells and parts, the newest included; 0 without any."""
+    newest = (connection.scalar(select(func.max(of.c.id))) for of in (EVENTS, PART_EVENTS))
+    return sum(number or 0 for number in newest)
 
 
 def last_time(connection: Connection, state: State) -> str:
@@ -299,8 +368,10 @@ def pool_hash(connection: Connection) -> str:
 
     Undoing an operation restores the earlier hash.
     """
-    newest = select(EVENTS.c.id).order_by(EVENTS.c.id.desc()).limit(1)
-    last = connection.scalar(_restrict_to_effect(connection, newest)) or 0
+    last, last_part = (
+        connection.scalar(_restrict_to_effect(connection, _newest(of), of)) or 0
+        for of in (EVENTS, PART_EVENTS)
+    )
     # Half of each key is enough to detect a new image, and the sum of 2**31 halves fits the
     # database's integers.
     sums = select(IMAGES.c.split, func.count(), func.sum(IMAGES.c.key % 2**32)).group_by(
@@ -311,8 +382,14 @@ def pool_hash(connection: Connection) -> str:
         (split, count, int(total)) for split, count, total in connection.execute(images)
     )
     tasks = [task.name for task in roster.tasks(connection).values()]
-    text = json.dumps([last, splits, tasks, rounds.get(connection, CONTENTS, 0)])
+    contents = rounds.get(connection, CONTENTS, 0)
+    parts = [last_part] if last_part else []
+    text = json.dumps([last, splits, tasks, contents, *parts])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _newest(of: Table) -> Select[Any]:
+    return select(of.c.id).order_by(of.c.id.desc()).limit(1)
 
 
 def _columns_of_images(
@@ -345,6 +422,14 @@ def _chunks(connection: Connection, statement: Select[Any]) -> Iterator[list[tup
 #: Types of an event's columns that are values of its move and never null.
 EVENT_TYPES = {**CELL_TYPES, "why": str, "annotator": str}
 _values_of_move = attrgetter(*EVENT_TYPES)
+
+
+def _part_move(row: Any, move: Move) -> Move:
+    check_values((row.region, row.answer, row.partition), (int, int, str), "an event of a part")
+    if row.value is not None:
+        check_values((row.value,), (int,), "an event of a part")
+    part = Part(row.image, row.task, row.region, row.answer)
+    return replace(move, cell=part, partition=row.partition, value=row.value)
 
 
 def _move(row: Any, classes: tuple[str, ...]) -> Move:

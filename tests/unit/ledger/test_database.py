@@ -24,7 +24,7 @@ COVERS = ["labelgrid.ledger.creation"]
 CELL = Cell("a.png", "depth")
 NEXT = """
 from alembic import op
-revision, down_revision = "0004", "0003"
+revision, down_revision = "0005", "0004"
 def upgrade():
     op.execute("ALTER TABLE rounds ADD COLUMN mood TEXT DEFAULT 'good' NOT NULL")
 """
@@ -56,9 +56,9 @@ def newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The migrations of a program with one more revision; it is used until `monkeypatch.undo`."""
     folder = tmp_path / "100% migrations"
     shutil.copytree(database.MIGRATIONS, folder)
-    (folder / "versions" / "0004_mood.py").write_text(NEXT)
+    (folder / "versions" / "0005_mood.py").write_text(NEXT)
     monkeypatch.setattr(database, "MIGRATIONS", folder)
-    monkeypatch.setattr(database, "REVISION", "0004")
+    monkeypatch.setattr(database, "REVISION", "0005")
     return folder
 
 
@@ -122,8 +122,9 @@ def test_opening_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
 def test_a_foreign_database_is_refused_and_left_as_it_was(place: LedgerPlace) -> None:
     fill(place)
     with changing(place) as connection:
-        names = [name for name in inspect(connection).get_table_names() if name != "notes"]
-        for name in ("events", "cells", *sorted(set(names) - {"events", "cells"})):
+        first = ["parts", "part_events", "partitions", "events", "cells"]
+        names = set(inspect(connection).get_table_names()) - {"notes", *first}
+        for name in (*first, *sorted(names)):
             connection.exec_driver_sql(f"DROP TABLE {name}")
         connection.exec_driver_sql("ALTER TABLE notes RENAME TO alembic_version")
     before = everything(place)
@@ -148,12 +149,13 @@ def test_an_older_ledger_is_upgraded_and_keeps_what_it_has(made: LedgerPlace, ne
     assert "mood" in columns_at(made, "rounds")
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
 def test_a_ledger_of_a_development_version_is_refused_and_left_as_it_was(
     made: LedgerPlace, revision: str
 ) -> None:
     change(
         made,
+        "DROP TABLE part_events",
         "DROP TABLE events",
         "DROP TABLE operations",
         f"UPDATE ledger_version SET version_num = '{revision}'",
@@ -172,11 +174,11 @@ def test_a_ledger_of_a_development_version_is_refused_and_left_as_it_was(
 
 def test_a_failing_upgrade_changes_nothing(made: LedgerPlace, newer: Path) -> None:
     broken = (
-        NEXT.replace('"0004"', '"0005"')
-        .replace('"0003"', '"0004"')
+        NEXT.replace('"0005"', '"0006"')
+        .replace('"0004"', '"0005"')
         .replace("ALTER TABLE rounds", "ALTER TABLE no")
     )
-    (newer / "versions" / "0005_broken.py").write_text(broken)
+    (newer / "versions" / "0006_broken.py").write_text(broken)
     said = refused(Store.open, made)
     assert "the database reports 'no such table: no'" in said or "not a labelgrid database" in said
     assert "mood" not in columns_at(made, "rounds")
@@ -189,7 +191,7 @@ def test_a_ledger_of_a_newer_program_is_refused_and_left_as_it_was(
     monkeypatch.undo()
     before = everything(made)
     assert refused(Store.open, made) == (
-        "The ledger was made by a newer labelgrid: its tables have revision 0004, this program knows 0003 "
+        "The ledger was made by a newer labelgrid: its tables have revision 0005, this program knows 0004 "
         f"({made}).\n  Upgrade labelgrid. Nothing was changed."
     )
     assert everything(made) == before
@@ -331,7 +333,7 @@ def test_a_ledger_that_is_opened_for_reading_only_is_neither_written_nor_migrate
     with Store.open(made) as writer, Store.open(made, read_only=True) as reader:
         writer.add_images([ImageRow(image_id="b.png", root="photos")])
         assert len(list(reader.images())) == 2
-    monkeypatch.setattr(database, "REVISION", "0004")
+    monkeypatch.setattr(database, "REVISION", "0005")
     before = everything(made)
     with pytest.raises(LedgerError, match="of an older labelgrid"):
         Store.open(made, read_only=True)
@@ -348,9 +350,9 @@ def test_reading_only_leaves_no_file_beside_a_ledger(path: Path) -> None:
 def test_a_ledger_that_another_process_migrated_meanwhile_is_not_written(
     made: LedgerPlace, newer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "REVISION", "0003")
+    monkeypatch.setattr(database, "REVISION", "0004")
     with Store.open(made) as store:
-        change(made, "UPDATE ledger_version SET version_num = '0004'")
+        change(made, "UPDATE ledger_version SET version_num = '0005'")
         monkeypatch.undo()
         assert "made by a newer labelgrid" in refused(store.put, "note", 1)
         assert store.get("note") is None

@@ -198,7 +198,14 @@ Store.open(read_place(sys.argv[1]))
 
 
 #: Statements of the migration, on both databases, in a file alone, and on a server alone.
-KILLS = ("UPDATE images", "INSERT INTO operations", "ALTER TABLE events", "UPDATE ledger_version")
+KILLS = (
+    "UPDATE images",
+    "INSERT INTO operations",
+    "ALTER TABLE events",
+    "UPDATE ledger_version",
+    "CREATE TABLE parts",
+    "CREATE INDEX parts_by_state",
+)
 KILLS_IN_A_FILE = ("DROP TABLE images", "ALTER TABLE _alembic_tmp_images", "DROP TABLE rounds")
 KILLS_ON_A_SERVER = ("ALTER TABLE images", "ALTER TABLE rounds")
 

@@ -20,6 +20,7 @@ COVERS = [
     "labelgrid.ledger.migrations.versions.0001_ledger",
     "labelgrid.ledger.migrations.versions.0002_paid_in_effect",
     "labelgrid.ledger.migrations.versions.0003_known_values",
+    "labelgrid.ledger.migrations.versions.0004_parts",
 ]
 
 

@@ -16,7 +16,8 @@ from labelgrid.basics.progress import Silent
 from labelgrid.ledger import transfer
 from labelgrid.ledger.creation import create_database
 from labelgrid.ledger.database import Database, open_database
-from labelgrid.ledger.grid import Move, State
+from labelgrid.ledger.grid import Move, Part, State
+from labelgrid.ledger.part_moves import PartitionRow
 from labelgrid.ledger.place import LedgerPlace, project_place
 from labelgrid.ledger.schema import METADATA
 from labelgrid.ledger.store import Store
@@ -51,6 +52,12 @@ def folder(made: Made, tmp_path: Path) -> Path:
     last = store.last_operation()
     assert last
     store.undo(last.operation)
+    image = second.image_id
+    options = {"regions": 4, "ü": None}
+    row = PartitionRow(image_id=image, digest="p", maker="squares", options=options, count=2)
+    store.add_partitions([row])
+    key = Move(cell=Part(image, second.task, 2), to=State.LABELLED, partition="p", value=1)
+    store.move([key])
     project.close()
     return tmp_path / "flat"
 
