@@ -12,6 +12,7 @@ from labelgrid.basics.errors import ImageError
 from labelgrid.basics.files import digest, inside
 from labelgrid.basics.type_names import Size
 from labelgrid.data.cameras import Cameras
+from labelgrid.data.part_labels import PartLabel, part_labels
 from labelgrid.formats.codec import LabelArray, check_digest
 from labelgrid.images.places import image_file, read_placed_image
 from labelgrid.images.reading import image_size
@@ -24,13 +25,26 @@ from labelgrid.tasks.task import TaskDef
 class GrantedLabel(NamedTuple):
     """A label of the ledger: the file, the weight in training, and the hash of the content.
 
-    `classes` is the number of classes that the task had when it was made; None if it has none.
+    `classes` is the number of classes that the task had when it was made; None if it has none. A
+    label of answered regions, `parts`, has no file: its path is its hash.
     """
 
     path: Path
     weight: float
     digest: str
     classes: int | None = None
+    parts: PartLabel | None = None
+
+    def check(self) -> None:
+        """Refuse a label whose files are missing or have changed.
+
+        Raises:
+            LabelError: one is or has.
+        """
+        if self.parts is None:
+            check_digest(self.path, self.digest)
+        else:
+            self.parts.check()
 
 
 @dataclass(frozen=True)
@@ -65,6 +79,8 @@ class ProjectSource:
         entry = self.labels.get(Cell(image_id, task.name))
         if entry is None:
             return None
+        if entry.parts is not None:
+            return entry.parts.read(task)
         self._check(entry)
         label = task.read(entry.path)
         if entry.classes is None:
@@ -76,6 +92,8 @@ class ProjectSource:
         entry = self.labels.get(Cell(image_id, task.name))
         if entry is None:
             return ""
+        if entry.parts is not None:
+            return f"{entry.digest} {task.keys}"
         self._check(entry)
         return f"{entry.digest} {entry.path.suffix} {entry.classes}"
 
@@ -119,7 +137,7 @@ class ProjectSource:
 
 
 def granted_labels(store: Store, folder: Path) -> dict[Cell, GrantedLabel]:
-    """All labels of a ledger, by cell.
+    """All labels of a ledger, by cell; a whole one hides those of regions.
 
     Args:
         store: the ledger.
@@ -134,4 +152,7 @@ def granted_labels(store: Store, folder: Path) -> dict[Cell, GrantedLabel]:
         path = inside(folder, row.path)
         classes = max(len(row.classes), complete.get(row.cell.task, 0)) or None
         labels[row.cell] = GrantedLabel(path, row.weight, row.digest, classes)
+    for cell, parts in part_labels(store, folder).items():
+        of_parts = GrantedLabel(Path(parts.digest), parts.weight, parts.digest, parts=parts)
+        labels.setdefault(cell, of_parts)
     return labels

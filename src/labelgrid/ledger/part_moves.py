@@ -16,7 +16,7 @@ from labelgrid.basics.errors import LedgerError, StateError
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.ledger import moves, operations, roster
 from labelgrid.ledger.database import dialect_of, next_id
-from labelgrid.ledger.grid import Cell, Move, Part, State
+from labelgrid.ledger.grid import Cell, Move, Part, Splits, State
 from labelgrid.ledger.moves import CELL_TYPES, CellRow, name_of
 from labelgrid.ledger.row_values import (
     UNCHANGED,
@@ -323,6 +323,7 @@ def parts(
     task: str | None = None,
     state: State | None = None,
     request_id: str | None = None,
+    splits: Splits = None,
 ) -> Iterator[CellRow]:
     """The parts that are not missing and match all given values, by image, task and region.
 
@@ -346,7 +347,7 @@ def parts(
         statement = statement.where(PARTS.c.state == int(state))
     if request_id is not None:
         statement = statement.where(PARTS.c.request_id == request_id)
-    statement = roster.restrict_present_to_splits(connection, statement, None)
+    statement = roster.restrict_present_to_splits(connection, statement, splits)
     lists = moves.class_lists_by_id(connection)
     chosen = [None] if image_ids is None else roster.batches(image_ids)
     for batch in chosen:

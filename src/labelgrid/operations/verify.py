@@ -4,7 +4,7 @@ Loads no torch.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,11 +15,12 @@ from labelgrid.basics.errors import ImageError, LabelError, ModelError, ProjectE
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.shown import Shown
 from labelgrid.basics.words import count_text
+from labelgrid.data.part_labels import PartLabel, part_labels
 from labelgrid.evidence.relation_evidence import relation_remarks
 from labelgrid.formats.codec import check_digest
 from labelgrid.images.places import image_file
 from labelgrid.images.reading import changed_image_error, check_image
-from labelgrid.ledger.grid import ImageRow, State
+from labelgrid.ledger.grid import Cell, ImageRow, State
 from labelgrid.ledger.place import FILE
 from labelgrid.ledger.store import CellRow
 from labelgrid.nets.encoder_files import read_encoder
@@ -91,6 +92,8 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
                 check_digest(project.inside(path), content)
             except (LabelError, ProjectError) as error:
                 faults.append(Fault(path, error.what, error.next_step))
+    in_part = part_labels(project.store, project.folder)
+    faults += _part_faults(project, in_part)
     ledger = project.settings.ledger or FILE
     fault = "The cell's state in the ledger is not what its history says."
     for cell in project.store.differing_cells():
@@ -100,7 +103,7 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
     labels = ProjectLabels(project)
     return Verified(
         images=len(rows),
-        labels=len(cells),
+        labels=len(cells) + len(in_part),
         faults=faults,
         supplied=len(supplied),
         remarks=relation_remarks(labels, labels.by_image(), command("audit", project.folder)),
@@ -113,6 +116,18 @@ def _collect_faults(results: Iterable[Fault | None], progress: Progress) -> list
         progress.advance()
         if fault:
             faults.append(fault)
+    return faults
+
+
+def _part_faults(project: ProjectFolder, labels: Mapping[Cell, PartLabel]) -> list[Fault]:
+    """The faults of labels of regions, whose files are read anew."""
+    tasks = project.tasks()
+    faults = []
+    for cell, label in labels.items():
+        try:
+            label.compose(tasks[cell.task])
+        except LabelError as error:
+            faults.append(Fault(error.where or label.digest, error.what, error.next_step, cell))
     return faults
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from labelgrid.basics.camera import Camera
@@ -203,9 +204,10 @@ def tasks_of(recipe: Recipe, definitions: dict[str, TaskDef]) -> dict[str, Task]
 
 
 def labelled_images(project: ProjectFolder, split: Split) -> list[str]:
-    """The sorted ids of the images of a split with at least one label."""
+    """The sorted ids of the images of a split with at least one label, whole or in part."""
     cells = project.store.cells(state=State.LABELLED, splits=(split,))
-    return sorted({row.cell.image_id for row in cells})
+    parts = project.store.parts(state=State.LABELLED, splits=(split,))
+    return sorted({row.cell.image_id for row in chain(cells, parts)})
 
 
 def tasks_by_image(cells: Iterable[Cell]) -> dict[str, frozenset[str]]:

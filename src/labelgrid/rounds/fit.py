@@ -21,7 +21,6 @@ from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.basics.type_names import Json
 from labelgrid.data.derived import DerivedSource
 from labelgrid.data.project_source import ProjectSource
-from labelgrid.formats.codec import check_digest
 from labelgrid.nets.network import Network
 from labelgrid.operations.early_warnings import training_without_weights
 from labelgrid.project.declaration_changes import target_declarations
@@ -382,7 +381,7 @@ def _check_labels(context: RoundContext, image_ids: set[str]) -> None:
     if isinstance(context.source, ProjectSource):
         for cell, label in context.source.labels.items():
             if cell.image_id in image_ids:
-                check_digest(label.path, label.digest)
+                label.check()
 
 
 def _remove_outdated_fit(folder: Path, identity: str, progress: Progress) -> None:

@@ -105,8 +105,12 @@ def redraw(folder: Path, number: int) -> None:
 
 def _context_of_round(context: RoundContext, number: int) -> RoundContext:
     """The context with the labels that a round's picks were chosen with."""
-    rows = context.project.store.cells(state=State.LABELLED)
-    round_of = {row.cell: row.round for row in rows}
+    store = context.project.store
+    round_of: dict[Cell, int] = {}
+    for row in store.parts(state=State.LABELLED):
+        cell = Cell(row.cell.image_id, row.cell.task)
+        round_of[cell] = max(row.round, round_of.get(cell, 0))
+    round_of |= {row.cell: row.round for row in store.cells(state=State.LABELLED)}
     source = context.source
     labels = {cell: label for cell, label in source.labels.items() if round_of[cell] < number}
     return replace(context, source=replace(source, labels=labels))
