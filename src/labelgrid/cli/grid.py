@@ -208,6 +208,8 @@ def status(folder: Path, json: bool = False) -> None:
         if task.get("derived"):
             count = count_text(task["derived"], "missing label follows", "missing labels follow")
             screen.say(f"{name}: {count} from others of the image, worth {task['saved']:g}.")
+        if "in_part" in task:
+            screen.say(f"{name}: {_in_part_text(task['in_part'])}.")
     _show_times(values)
     _show_suppliers(values["suppliers"])
     _show_rounds(values["rounds"])
@@ -220,6 +222,11 @@ def status(folder: Path, json: bool = False) -> None:
         screen.say(f"Advice: {values['advice']}")
         following += "   (of all tasks, if you do not follow the advice)"
     screen.say(f"Next: {following}")
+
+
+def _in_part_text(in_part: Values) -> str:
+    counts = [f"{in_part[state]:,} {state}" for state in ("requested", "labelled", "skipped")]
+    return f"{count_text(in_part['cells'], 'cell')} in part, regions: {', '.join(counts)}"
 
 
 def _show_left_out(values: Values) -> None:

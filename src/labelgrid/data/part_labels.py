@@ -123,7 +123,7 @@ class PartLabel:
 
 
 def _merged(labels: tuple[LabelArray, ...]) -> LabelArray:
-    """One label of several: of all pixels, with the classes that were annotated in each."""
+    """Merge labels into one, with the classes annotated in all."""
     first, *others = labels
     value = first.value.copy()
     valid = first.valid.copy()

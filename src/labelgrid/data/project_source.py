@@ -137,7 +137,7 @@ class ProjectSource:
 
 
 def granted_labels(store: Store, folder: Path) -> dict[Cell, GrantedLabel]:
-    """All labels of a ledger, by cell; a whole one hides those of regions.
+    """All labels of a ledger, by cell. A whole label hides regions.
 
     Args:
         store: the ledger.

@@ -398,6 +398,7 @@ class Store:
     seconds = _reads(views.seconds)
     parts = _reads_each(part_moves.parts)
     part_counts = _reads(views.part_counts)
+    cells_in_part = _reads(views.cells_in_part)
     partitions = _reads(part_moves.partitions)
     add_partitions = _writes(part_moves.add_partitions)
 

@@ -9,7 +9,7 @@ from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, case, func, select
 
 from labelgrid.ledger import roster, rounds
 from labelgrid.ledger.database import dialect_of
@@ -156,6 +156,43 @@ def part_counts(connection: Connection, splits: Splits = None) -> dict[str, Part
         numbers[names.get(task_id, "")]["cells"] = count
     numbers.pop("", None)  # of dropped tasks
     return {name: PartCount(**counted) for name, counted in numbers.items()}
+
+
+def cells_in_part(connection: Connection, splits: Splits = None) -> dict[Cell, State]:
+    """The state to which each cell bought in part counts in a purchase.
+
+    A cell with a whole label is left out. A cell with an open region counts as requested. One
+    whose regions are all answered counts as labelled, or as skipped if all were skipped. Any other
+    is missing still.
+    """
+    names = {task_id: task.name for task_id, task in roster.tasks(connection).items()}
+    requested, labelled = (
+        func.sum(case((PARTS.c.state == int(state), 1), else_=0))
+        for state in (State.REQUESTED, State.LABELLED)
+    )
+    regions = func.count(func.distinct(PARTS.c.region))
+    key = (IMAGES.c.name, PARTS.c.task_id)
+    statement = (
+        select(*key, requested, labelled, regions, func.max(PARTITIONS.c.count))
+        .join_from(PARTS, IMAGES, IMAGES.c.id == PARTS.c.image_id)
+        .join(PARTITIONS, PARTITIONS.c.id == PARTS.c.partition_id)
+        .outerjoin(
+            CELLS,
+            and_(CELLS.c.image_id == PARTS.c.image_id, CELLS.c.task_id == PARTS.c.task_id),
+        )
+        .where(CELLS.c.state.is_(None), PARTS.c.task_id.in_(list(names)))
+        .group_by(*key)
+    )
+    statement = roster.restrict_present_to_splits(connection, statement, splits)
+    states = {}
+    for image_id, task_id, asked, answered, count, whole in connection.execute(statement):
+        state = State.MISSING
+        if asked:
+            state = State.REQUESTED
+        elif count == whole:
+            state = State.LABELLED if answered else State.SKIPPED
+        states[Cell(image_id, names[task_id])] = state
+    return states
 
 
 def _of_parts(connection: Connection, statement: Select[Any], splits: Splits) -> Select[Any]:

@@ -33,12 +33,13 @@ def status_of(
     all answers, those of dropped tasks too. `times` says how long a task's labels took, and the
     cost that is learned from that; None if no import said so. `derived` is the number of missing
     cells of training images whose label follows from other labels, and `saved` is the cost of such
-    labels; only for tasks with a relation. `set_aside` holds the images that the last commands left
-    out and that still cannot be used, with the reasons. `suppliers` says for each supplier the
-    number of labels, their cost, the trust of the recipe, and the trust that was last measured and
-    written, if no label came since. `camera` says of how many images the camera is known; None
-    without a `camera.toml` or a relation that needs one. `unknown_splits` names the images that are
-    in no split; "" without one.
+    labels; only for tasks with a relation. `in_part` counts the regions of cells, and these cells;
+    only for tasks bought in part. `set_aside` holds the images that the last commands left out and
+    that still cannot be used, with the reasons. `suppliers` says for each supplier the number of
+    labels, their cost, the trust of the recipe, and the trust that was last measured and written,
+    if no label came since. `camera` says of how many images the camera is known; None without a
+    `camera.toml` or a relation that needs one. `unknown_splits` names the images that are in no
+    split; "" without one.
     """
     counts = project.store.counts() if counts is None else counts
     step = step or next_step(project, counts)
@@ -46,12 +47,15 @@ def status_of(
     times = times_of(project)
     kinds = {row.name: row.kind for row in project.store.tasks()}
     derived = derived_counts(project)
+    in_part = project.store.part_counts()
     tasks = {}
     for name, count in counts.items():
         task_times = asdict(times[name]) if name in times else None
         tasks[name] = {"kind": kinds[name], **_counts(count), "times": task_times}
         if name in derived:
             tasks[name] |= asdict(derived[name])
+        if name in in_part:
+            tasks[name]["in_part"] = asdict(in_part[name])
     return {
         "images": project.store.count_images(),
         "heldout_images": project.store.count_images(("heldout",)),

@@ -604,6 +604,7 @@ def _pool(job: _Query, budget: Budget) -> _Pool:
 def _offered(job: _Query, grid: Grid) -> Grid:
     """The cells to pick from with their costs; cells whose labels follow are left out and told."""
     project = job.project
+    grid = _without_asked_parts(job, grid)
     if project.settings.costs == "times":
         grid = apply_learned_costs(project, grid, job.progress)
     if job.relations:
@@ -616,6 +617,26 @@ def _offered(job: _Query, grid: Grid) -> Grid:
     if job.tasks:
         grid = replace(grid, asked=frozenset(job.tasks))
     return grid
+
+
+def _without_asked_parts(job: _Query, grid: Grid) -> Grid:
+    """Leave out cells with requested regions, and cells without a region to buy."""
+    in_part = job.project.store.cells_in_part(("train",))
+    counts = Counter(in_part.values())
+    bought = {cell: state for cell, state in in_part.items() if state != State.MISSING}
+    if not bought:
+        return grid
+    row_of = {image_id: row for row, image_id in enumerate(grid.images)}
+    state = grid.state.copy()
+    for cell, counted in bought.items():
+        state[row_of[cell.image_id], grid.columns[cell.task]] = counted
+    asked = counts[State.REQUESTED]
+    had = counts[State.LABELLED] + counts[State.SKIPPED]
+    job.progress.say(
+        f"Not offered: {count_text(asked, 'cell')} with requested regions, {had:,} with answers "
+        "for all of them."
+    )
+    return replace(grid, state=state)
 
 
 def _warn_of_open_requests(project: ProjectFolder, progress: Progress) -> None:

@@ -15,14 +15,17 @@ from labelgrid.data.part_labels import COMPOSED, REGIONS
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, Move, Part, State
+from labelgrid.operations.status import status_of
 from labelgrid.operations.verify import verify
 from labelgrid.project.cells.partitions import keep_partitions, read_kept
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import source_of
 from labelgrid.regions.partition import Partition
-from labelgrid.rounds import fit
+from labelgrid.rounds import fit, query
 from labelgrid.rounds.context import labelled_images
-from tests.projects import make_project
+from labelgrid.select.strategy import Budget
+from tests.commands import run
+from tests.projects import Said, make_project
 
 COVERS = ["labelgrid.project.cells.partitions"]
 #: Quarters of the left half; the right half is no region.
@@ -201,3 +204,35 @@ def test_a_kept_partition_is_read_back_and_written_once(project: ProjectFolder) 
     keep_partitions(project, [(first(project), PARTITION)], PluginChoice("squares", {}))
     assert (project.folder / REGIONS / f"{PARTITION.digest}.png").stat().st_mtime_ns == before
     assert project.store.partitions([first(project)]) == [row]
+
+
+def test_what_is_asked_for_or_had_in_part_is_not_bought_whole(project: ProjectFolder) -> None:
+    project.settings = replace(project.settings, strategy=PluginChoice("random_cells", {}))
+    image = first(project)
+    depth = [Cell(name, "depth") for name in source_of(project).images()]
+    project.store.move([Move(cell=cell, to=State.LABELLED, path="x") for cell in depth])
+    asked = replace(key(project, 1, 0), to=State.REQUESTED, value=None)
+    project.store.move([asked])
+    said = Said()
+    picks = query.query(project, Budget(99, "labels"), said, prelabels=False, dry_run=True).picks
+    assert Cell(image, "semseg") not in {pick.cell for pick in picks} and picks
+    assert "Not offered: 1 cell with requested regions, 0 with answers for all" in str(said.lines)
+    project.store.move([key(project, region, 0) for region in (1, 2, 3, 4)])
+    said = Said()
+    picks = query.query(project, Budget(99, "labels"), said, prelabels=False, dry_run=True).picks
+    assert Cell(image, "semseg") not in {pick.cell for pick in picks}
+    assert "Not offered: 0 cells with requested regions, 1 with answers" in str(said.lines)
+    values = status_of(project)["tasks"]["semseg"]
+    expected = {"requested": 0, "labelled": 4, "skipped": 0, "cells": 1}
+    assert values["in_part"] == expected
+    assert "1 cell in part, regions: 0 requested, 4 labelled, 0 skipped" in run(
+        "status", project.folder
+    )
+
+
+def test_a_cell_that_is_partly_answered_may_be_bought_whole(project: ProjectFolder) -> None:
+    project.settings = replace(project.settings, strategy=PluginChoice("random_cells", {}))
+    project.store.move([key(project, 1, 0)])
+    asked = query.query(project, Budget(99, "labels"), Silent(), prelabels=False).picks
+    assert Cell(first(project), "semseg") in {pick.cell for pick in asked}
+    assert project.store.differing_cells() == []

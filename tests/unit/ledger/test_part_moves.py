@@ -268,3 +268,27 @@ def test_parts_are_found_by_image_task_state_and_request(parted: Store) -> None:
     assert list(parted.parts(state=State.LABELLED, task="depth")) == rows[:1]
     assert not list(parted.parts(task="mood"))
     assert [event.move.cell for event in parted.part_events(image_id="b")] == [part(1, "b")]
+
+
+@pytest.mark.parametrize(
+    ("states", "counted"),
+    [
+        ([State.REQUESTED], State.REQUESTED),
+        ([State.LABELLED], State.MISSING),
+        ([State.LABELLED, State.REQUESTED], State.REQUESTED),
+        ([State.SKIPPED, State.LABELLED, State.LABELLED, State.LABELLED], State.LABELLED),
+        ([State.SKIPPED] * 4, State.SKIPPED),
+    ],
+)
+def test_a_cell_in_part_counts_as_what_is_left_to_buy(
+    parted: Store, states: list[State], counted: State
+) -> None:
+    steps = []
+    for region, state in enumerate(states, 1):
+        ways = WAYS[state]
+        steps += [a_move(way, region, partition="q", round=0) for way in ways]
+    parted.move(steps)
+    assert parted.cells_in_part() == {CELL: counted}
+    assert not parted.cells_in_part(("val",))
+    parted.move([Move(cell=CELL, to=State.LABELLED, path="x.png")])
+    assert not parted.cells_in_part()  # it has a label
