@@ -56,6 +56,15 @@ class PartLabel:
     weight: float
 
     @cached_property
+    def share(self) -> float:
+        """The share of the image's pixels in answered regions.
+
+        Raises:
+            LabelError: the file of the partition is missing or damaged.
+        """
+        return self._partition().share([part.region for part in self.parts])
+
+    @cached_property
     def digest(self) -> str:
         """The hash of all that the label is composed of."""
         hasher = hashlib.blake2b(self.partition.encode(), digest_size=16)
@@ -94,18 +103,22 @@ class PartLabel:
             kept.write_bytes(key, packed)
         return label
 
-    def compose(self, task: TaskDef) -> LabelArray:
+    def compose(self, task: TaskDef, whole: LabelArray | None = None) -> LabelArray:
         """Compose the label from its files.
+
+        Args:
+            task: the task.
+            whole: a label of the whole image, in place of the files.
 
         Raises:
             LabelError: as in `read`.
         """
-        return _merged(compose(task, self._partition(), self._answers(task)))
+        return _merged(compose(task, self._partition(), self._answers(task, whole)))
 
     def _partition(self) -> Partition:
         return read_partition(self.folder / REGIONS / f"{self.partition}.png", self.partition)
 
-    def _answers(self, task: TaskDef) -> Iterator[AnsweredPart]:
+    def _answers(self, task: TaskDef, whole: LabelArray | None) -> Iterator[AnsweredPart]:
         """The answers; regions with the same file or the same key are one."""
         alike = defaultdict[GrantedPart, list[int]](list)
         for part in self.parts:
@@ -114,8 +127,10 @@ class PartLabel:
         for part, regions in alike.items():
             numbers = tuple(regions)
             if part.path is not None:
-                check_digest(part.path, part.digest)
-                label = task.read(part.path)
+                label = whole
+                if label is None:
+                    check_digest(part.path, part.digest)
+                    label = task.read(part.path)
                 yield AnsweredPart(regions=numbers, label=label, classes=part.classes)
             elif part.value is not None:
                 word = part.classes[part.value] if part.classes else words[part.value]

@@ -152,7 +152,17 @@ def granted_labels(store: Store, folder: Path) -> dict[Cell, GrantedLabel]:
         path = inside(folder, row.path)
         classes = max(len(row.classes), complete.get(row.cell.task, 0)) or None
         labels[row.cell] = GrantedLabel(path, row.weight, row.digest, classes)
+    return parts_of_cells(store, folder) | labels
+
+
+def parts_of_cells(store: Store, folder: Path) -> dict[Cell, GrantedLabel]:
+    """The labels of regions, by cell.
+
+    Raises:
+        ProjectError: the path of an answer leads out of the folder.
+    """
+    labels = {}
     for cell, parts in part_labels(store, folder).items():
-        of_parts = GrantedLabel(Path(parts.digest), parts.weight, parts.digest, parts=parts)
-        labels.setdefault(cell, of_parts)
+        path = Path(parts.digest)
+        labels[cell] = GrantedLabel(path, parts.weight, parts.digest, parts=parts)
     return labels

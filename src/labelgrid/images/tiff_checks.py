@@ -41,7 +41,7 @@ _FEWER = "it holds fewer pixels than its header says"
 Tags = Mapping[int, Any]
 
 
-class Part(NamedTuple):
+class Segment(NamedTuple):
     """A strip or tile: the place in the file, the bytes there, and the bytes of its pixels."""
 
     start: int
@@ -132,7 +132,7 @@ def check_tiff(data: bytes) -> None:
             raise ValueError(_FEWER)
 
 
-def _parts(tags: Tags) -> Iterator[Part]:
+def _parts(tags: Tags) -> Iterator[Segment]:
     height = int(tags[_HEIGHT])
     width = int(tags[_WIDTH])
     rows = min(int(tags.get(_ROWS, height)), height)
@@ -159,7 +159,7 @@ def _parts(tags: Tags) -> Iterator[Part]:
         sizes = _numbers(tags, _SIZES[tiled])
     if len(sizes) < len(pixels):
         raise ValueError(_FEWER)
-    return map(Part, starts, sizes, pixels)
+    return map(Segment, starts, sizes, pixels)
 
 
 def _numbers(tags: Tags, tag: int) -> Sequence[int]:

@@ -14,7 +14,12 @@ from labelgrid.basics.type_names import Size
 from labelgrid.data.cameras import Cameras, read_cameras
 from labelgrid.data.dataset import Dataset, Source, WrappedImages
 from labelgrid.data.layouts.folder import label_file
-from labelgrid.data.project_source import GrantedLabel, ProjectSource, granted_labels
+from labelgrid.data.project_source import (
+    GrantedLabel,
+    ProjectSource,
+    granted_labels,
+    parts_of_cells,
+)
 from labelgrid.formats.codec import LabelArray, same_shape, size_error
 from labelgrid.formats.naming import whole_names
 from labelgrid.images.listing import EXTENSIONS
@@ -44,9 +49,11 @@ class OracleSource(WrappedImages):
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`; a label that was not granted is missing."""
-        if Cell(image_id, task.name) not in self.labels:
-            return None
-        return self.source.label(image_id, task)
+        entry = self.labels.get(Cell(image_id, task.name))
+        label = self.source.label(image_id, task) if entry else None
+        if label is None or entry is None or entry.parts is None:
+            return label
+        return entry.parts.compose(task, label)
 
     def weight(self, image_id: str, task: str) -> float:
         """As `Weighted.weight`."""
@@ -65,6 +72,7 @@ def source_of(project: ProjectFolder) -> ProjectSource | OracleSource:
     if project.settings.oracle:
         rows = project.store.cells(state=State.LABELLED)
         granted = {row.cell: GrantedLabel(Path(), row.weight, "") for row in rows}
+        granted = parts_of_cells(project.store, project.folder) | granted
         return OracleSource(dataset_of(project.settings.oracle), granted)
     labels = granted_labels(project.store, project.folder)
     image_files = {row.image_id: (row.root, row.digest) for row in project.store.images()}

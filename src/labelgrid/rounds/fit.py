@@ -1,8 +1,8 @@
 """Trains a round's network."""
 
 import json
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -252,7 +252,7 @@ def fit(
     saved = load(checkpoint, project.encoders)
     model = restore_states(saved, network, plan.terms)
     learned = set(plan.train)
-    labels = Counter(cell.task for cell in context.source.labels if cell.image_id in learned)
+    labels = _count_labels(context, learned)
     record = Fit(
         round=number,
         checkpoint=checkpoint.relative_to(project.folder).as_posix(),
@@ -261,7 +261,7 @@ def fit(
         seed=context.seed,
         trained=sorted(plan.labelled_tasks),
         images=len(learned),
-        labels=dict(labels),
+        labels=labels,
         spent=spent,
         named=recipe,
         tasks=target_declarations(context.definitions),
@@ -374,6 +374,15 @@ def _refuse_network(context: RoundContext, network: Network) -> None:
     except PluginError:  # a strategy that is only where queries are made
         return
     check_network(needed_options(strategy, context.recipe.score), network, context.tasks)
+
+
+def _count_labels(context: RoundContext, image_ids: Collection[str]) -> dict[str, int]:
+    """The labels of images by task; regions count by their share of pixels."""
+    counts = defaultdict[str, float](float)
+    for cell, label in context.source.labels.items():
+        if cell.image_id in image_ids:
+            counts[cell.task] += 1 if label.parts is None else label.parts.share
+    return {task: max(1, round(count)) for task, count in counts.items()}
 
 
 def _check_labels(context: RoundContext, image_ids: set[str]) -> None:

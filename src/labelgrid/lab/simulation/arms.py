@@ -13,7 +13,11 @@ from labelgrid.recipes.recipe import PluginChoice
 
 #: How initial labels are distributed; see `labelgrid.lab.simulation.initial_cells` and, for plans
 #: with a file, `labelgrid.lab.simulation.cell_lists`.
-InitialPlan = Literal["images", "one", "random", "shares", "cells", "ledger", "published"]
+InitialPlan = Literal[
+    "images", "one", "random", "shares", "regions", "cells", "ledger", "published"
+]
+#: How a data set answers for a region: with its label there, or with its commonest class.
+Answers = Literal["labels", "keys"]
 #: The plans whose cells a file lists.
 LISTED = frozenset({"cells", "ledger", "published"})
 #: Text that can be part of a folder's name.
@@ -34,11 +38,15 @@ class InitialLabels:
         plan: "images": all tasks' labels of each image; "one": one label per image, equally many of
             each task; "random": a random number of labels per image, from 1 to one less than the
             tasks, each equally likely; "shares": one label per image, tasks in the ratio of
-            `shares`; "cells": the cells listed in `file`; "ledger": the labelled cells of an
-            existing project; "published": the cells of a split file of MTPSL.
+            `shares`; "regions": random regions, the first of each image before a second; "cells":
+            the cells listed in `file`; "ledger": the labelled cells of an existing project;
+            "published": the cells of a split file of MTPSL.
         images: how many images; 0: the whole pool; None: the study's `initial`. Not used by plans
             with a file.
-        tasks: for the plan "images", the tasks whose labels each image has; all if empty.
+        tasks: for the plans "images" and "regions", the tasks that have labels; all if empty.
+        regions: how many regions each task has.
+        maker: what divides images into regions, a plug-in of `partitions`.
+        answers: what a region gets: its `"labels"`, or one of the `"keys"`, the commonest class.
         shares: task -> its share, such as { semseg = 1, depth = 9 }.
         file: its path, absolute or below the data set's root: of "cells" a CSV file with the
             columns image and task, of "ledger" the folder of a project or of a study's run, of
@@ -52,6 +60,9 @@ class InitialLabels:
     plan: InitialPlan = "images"
     images: int | None = None
     tasks: tuple[str, ...] = ()
+    regions: int = 0
+    maker: PluginChoice = field(default_factory=lambda: PluginChoice("superpixels", {}))
+    answers: Answers = "labels"
     shares: Mapping[str, float] = field(default_factory=dict)
     file: str = ""
     rows: str = ""
@@ -70,8 +81,10 @@ class InitialLabels:
     def __post_init__(self) -> None:
         if self.images is not None and self.images < 0:
             raise ValueError(f"initial.images must be a number of at least 0; it is {self.images}")
-        if self.tasks and self.plan != "images":
-            raise ValueError("only the plan 'images' uses initial.tasks")
+        if self.tasks and self.plan not in ("images", "regions"):
+            raise ValueError("only the plans 'images' and 'regions' use initial.tasks")
+        if (self.regions > 0) != (self.plan == "regions"):
+            raise ValueError("the plan 'regions' needs initial.regions, and no other plan uses it")
         if bool(self.shares) != (self.plan == "shares"):
             raise ValueError("the plan 'shares' needs initial.shares, and no other plan uses it")
         if bool(self.file) != (self.plan in LISTED):

@@ -21,9 +21,11 @@ from labelgrid.basics.results import LOSS
 from labelgrid.basics.words import count_text
 from labelgrid.data.dataset import ListedDataset, Source, nonempty_label
 from labelgrid.images.places import group_of
+from labelgrid.lab.simulation.arms import InitialLabels
 from labelgrid.lab.simulation.cell_lists import listed_cells
 from labelgrid.lab.simulation.forecast import TIMES, record_seconds
 from labelgrid.lab.simulation.initial_cells import FIRST, initial_cells
+from labelgrid.lab.simulation.region_labels import answer_regions, region_requests
 from labelgrid.lab.simulation.runs import DONE, Run
 from labelgrid.lab.simulation.study_recipe import Study
 from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow, request_id
@@ -122,7 +124,7 @@ def _next_step(project: ProjectFolder, run: Run, study: Study, progress: Progres
     if not closed:
         _request_initial(project, run, study, progress)
         return True
-    if answer(project):
+    if answer(project) or answer_regions(project, run.initial(study).answers):
         return True
     if run.task and not project.store.counts(("train",))[run.task].labelled:
         return False  # there is nothing to train it on
@@ -149,6 +151,10 @@ def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: P
         images = Budget(plan.count(pool), "images")
         query.query(project, images, progress, strategy=FIRST, prelabels=False)
         return
+    if plan.plan == "regions":
+        moves = region_requests(project, plan, _initial_images(project, plan), progress)
+        _close_initial(project, plan, moves, budget=sum(move.cost for move in moves))
+        return
     rows = project.store.find(_planned_cells(project, run, study))
     costs = {row.name: row.cost for row in project.store.tasks()}
     moves = []
@@ -163,12 +169,18 @@ def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: P
                 why=f"initial: {plan.plan}",
             )
             moves.append(move)
+    _close_initial(project, plan, moves, budget=len(moves))
+
+
+def _close_initial(
+    project: ProjectFolder, plan: InitialLabels, moves: Sequence[Move], *, budget: float
+) -> None:
     with project.store.transaction("query"):
         closed = replace(
             project.open_round(),
             strategy=f"initial/{plan.plan}",
             seed=project.settings.seed,
-            budget=len(moves),
+            budget=budget,
         )
         project.store.close_round(closed, moves)
 
@@ -184,12 +196,16 @@ def _planned_cells(project: ProjectFolder, run: Run, study: Study) -> list[Cell]
     if plan.file:
         image_ids = [row.image_id for row in project.store.images(("train",))]
         return listed_cells(plan, Path(project.settings.oracle.root), image_ids)
+    tasks = [row.name for row in study.rows(run.arm)]
+    return initial_cells(plan, _initial_images(project, plan), tasks, project.settings.seed)
+
+
+def _initial_images(project: ProjectFolder, plan: InitialLabels) -> list[str]:
+    """The images that a run's initial labels are drawn from, sorted."""
     pool = project.store.count_images(("train",))
     images = Budget(plan.count(pool), "images")
     result = query.query(project, images, Silent(), strategy=FIRST, dry_run=True, prelabels=False)
-    image_ids = sorted({pick.cell.image_id for pick in result.picks})
-    tasks = [row.name for row in study.rows(run.arm)]
-    return initial_cells(plan, image_ids, tasks, project.settings.seed)
+    return sorted({pick.cell.image_id for pick in result.picks})
 
 
 def _query(

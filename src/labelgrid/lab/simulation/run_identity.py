@@ -208,7 +208,16 @@ def _initial_cells(run: Run, study: Study, root: Path) -> Json:
     if not plan.file:
         # Networks of one task have the labels that are drawn for all tasks of the arm.
         tasks = sorted(row.name for row in study.rows(run.arm))
-        return {"plan": plan.plan, "images": plan.images, "shares": plan.shares, "tasks": tasks}
+        values: Json = {
+            "plan": plan.plan,
+            "images": plan.images,
+            "shares": plan.shares,
+            "tasks": tasks,
+        }
+        if plan.plan == "regions":
+            of_regions = (plan.regions, asdict(plan.maker), plan.answers, plan.tasks)
+            values["regions"] = hash_of(of_regions)
+        return values
     cells = listed_cells(plan, root, study.splits(root)[study.pool])
     listed = [(cell.image_id, cell.task) for cell in cells]
     return {"plan": plan.plan, "cells": hash_of(listed)}

@@ -41,7 +41,7 @@ def test_whole_images_may_have_the_labels_of_some_tasks() -> None:
     ]
     assert not plan.may_have("normals")
     assert most_labels(plan, images=2, tasks=3) == len(cells)
-    with pytest.raises(ValueError, match="only the plan 'images' uses"):
+    with pytest.raises(ValueError, match="only the plans 'images' and 'regions' use"):
         InitialLabels(plan="one", tasks=("depth",))
 
 
