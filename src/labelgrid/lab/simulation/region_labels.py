@@ -60,7 +60,7 @@ def region_requests(
             f"labels are of {plan.regions:,}.",
             next_step="Lower initial.regions, or raise initial.images or the maker's count.",
         )
-    moves = []
+    moves: list[Move] = []
     for image_id, region in drawn:
         moves += _requests(rows, image_id, region, divided[image_id])
     return moves
