@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select
+from sqlalchemy import Connection, and_, delete, insert, select, tuple_
 
 from labelgrid.basics.errors import LedgerError, StateError
 from labelgrid.basics.type_names import Json, Values
@@ -295,20 +295,19 @@ def _write(
         earlier = before.get(image_id, {})
         old += [part for part, row in earlier.items() if rows.get(part) != row]
         new += [row for part, row in rows.items() if earlier.get(part) != row]
-    for some in roster.batches(old):
-        connection.execute(delete(PARTS).where(or_(*(_is_part(working, part) for part in some))))
+    for some in roster.batches(old):  # not row by row, which takes PostgreSQL long
+        keys = [_key(working, part) for part in some]
+        images = {image_id for image_id, *_ in keys}  # SQLite finds these alone by the index
+        here = and_(PARTS.c.image_id.in_(images), tuple_(*PARTS.primary_key).in_(keys))
+        connection.execute(delete(PARTS).where(here))
     for batch in roster.batches(new):
         values = [{"state": int(row.state), **working.columns(row)} for row in batch]
         dialect_of(connection).insert(connection, PARTS, values)
 
 
-def _is_part(working: _Working, part: Part) -> Any:
-    return and_(
-        PARTS.c.image_id == working.image_ids[part.image_id],
-        PARTS.c.task_id == working.task_ids[part.task],
-        PARTS.c.region == part.region,
-        PARTS.c.answer == part.answer,
-    )
+def _key(working: _Working, part: Part) -> tuple[int, ...]:
+    image_id = working.image_ids[part.image_id]
+    return image_id, working.task_ids[part.task], part.region, part.answer
 
 
 #: The columns of a part between its key and its class list.

@@ -292,3 +292,18 @@ def test_a_cell_in_part_counts_as_what_is_left_to_buy(
     assert not parted.cells_in_part(("val",))
     parted.move([Move(cell=CELL, to=State.LABELLED, path="x.png")])
     assert not parted.cells_in_part()  # it has a label
+
+
+@pytest.mark.parametrize("first_asked", ["whole", "part"])
+def test_undo_restores_what_was_asked_for_in_another_way(parted: Store, first_asked: str) -> None:
+    whole = Move(cell=CELL, to=State.REQUESTED, request_id="r1", round=1)
+    asked = [whole, a_move(State.REQUESTED)]
+    before, after = asked if first_asked == "whole" else reversed(asked)
+    parted.move([before])
+    was = seen(parted), list(parted.cells())
+    with parted.transaction("query"):
+        parted.move([replace(before, to=State.MISSING)])
+        parted.move([after])
+    undo(parted)
+    assert (seen(parted), list(parted.cells())) == was
+    assert parted.rebuild() == 0
