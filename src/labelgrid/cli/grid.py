@@ -17,7 +17,6 @@ from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.cli.opening import open_project
 from labelgrid.cli.options import with_options
-from labelgrid.project.settings import AUTO
 
 if TYPE_CHECKING:
     from labelgrid.api.reader import ProjectReader
@@ -59,6 +58,7 @@ def init(
     --holdout 50[/]
     """
     from labelgrid.api.reader import ProjectReader
+    from labelgrid.project.settings import AUTO
     from labelgrid.suppliers.ready_encoders import about_encoder
 
     if not request.images:
