@@ -17,6 +17,7 @@ from labelgrid.basics.errors import LabelgridError, ModelError, ProjectError
 from labelgrid.basics.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.recipe import PluginChoice
+from labelgrid.recipes.resolve import override
 from labelgrid.rounds import fit, query, score
 from labelgrid.rounds.query import QueryResult
 from labelgrid.score import training
@@ -24,7 +25,7 @@ from labelgrid.score.table_files import read_table
 from labelgrid.score.weights import read_weights, write_weights
 from labelgrid.select.strategy import Budget
 from labelgrid.train.trainer import Trainer
-from tests.projects import answer, make_project
+from tests.projects import Said, answer, make_project
 from tests.rounds import open_copy
 from tests.support import Made
 
@@ -170,9 +171,15 @@ def test_a_network_of_one_stage_is_refused_before_anything_is_trained(
 ) -> None:
     before = sorted(project.folder.rglob("fit*"))
     changes = {"network": {"name": "shared_heads", "options": {"width": 16}}}
+    own = project.settings
+    project.settings = replace(own, changes=override(own.changes, changes))
     with pytest.raises(ModelError, match=r"(?s)SharedHeads has one stage.*Nothing was trained"):
-        fit.fit(project, Silent(), changes=changes)
+        fit.fit(project, Silent())
     assert sorted(project.folder.rglob("fit*")) == before
+    project.settings = own
+    said = Said()
+    fit.fit(project, said, changes=changes)
+    assert "'tcd' cannot pick: The network SharedHeads has one stage" in str(said.lines)
 
 
 def test_changed_weights_make_the_scores_stale(project: ProjectFolder) -> None:

@@ -60,6 +60,8 @@ class RecipeTime:
             measured or scored. Some strategies predict more often.
         memory: the most bytes that a step had allocated on the GPU; None on a CPU.
         terms: the recipe's terms; their time in a step counts, their preparation does not.
+        maps_seconds: the time to make the maps of a frozen encoder, once and not in every round; 0
+            if none are kept.
     """
 
     recipe: str
@@ -70,6 +72,7 @@ class RecipeTime:
     seconds: float
     memory: int | None
     terms: Sequence[str]
+    maps_seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -219,12 +222,13 @@ def _time(name: str, context: RoundContext) -> RecipeTime:
     if is_on_gpu:
         torch.cuda.reset_peak_memory_stats()
     views = recipe.data.views if recipe.keeps_maps else 0
+    making_seconds = _image_seconds(context, plan) if views else 0.0  # nothing is kept yet
     step_seconds = _step_seconds(trainer, PASSES * views)
     image_seconds = _image_seconds(context, plan)
-    predicted = project.store.count_images(("heldout",))
+    heldout = project.store.count_images(("heldout",))
+    predicted = heldout
     if strategy_of(project)[1].needs:
         predicted += images
-    predicted += images * views
     return RecipeTime(
         recipe=name,
         size=recipe.data.size,
@@ -234,6 +238,7 @@ def _time(name: str, context: RoundContext) -> RecipeTime:
         seconds=steps * step_seconds + predicted * image_seconds,
         memory=torch.cuda.max_memory_allocated() if is_on_gpu else None,
         terms=tuple(plan.terms),
+        maps_seconds=making_seconds * (images * views + heldout),
     )
 
 

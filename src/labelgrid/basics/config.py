@@ -246,7 +246,7 @@ def _key_hint(key: str, keys: list[str]) -> str:
 def merge(base: Values, overrides: Values) -> Json:
     """Override keys of `base`, table by table.
 
-    A table with another `name` starts without the old one's `options`.
+    A table that names another plug-in replaces the whole table.
 
     Example:
         >>> merge({"train": {"epochs": 3, "batch": 8}}, {"train": {"epochs": 5}})
@@ -259,9 +259,8 @@ def merge(base: Values, overrides: Values) -> Json:
         old = merged.get(key)
         merged[key] = value
         if isinstance(old, Mapping) and isinstance(value, Mapping):
-            has_other_name = "name" in value and value["name"] != old.get("name")
-            kept = {k: v for k, v in old.items() if not (has_other_name and k == "options")}
-            merged[key] = merge(kept, value)
+            is_other_plugin = "name" in value and value["name"] != old.get("name")
+            merged[key] = value if is_other_plugin else merge(old, value)
     return merged
 
 

@@ -193,6 +193,10 @@ def time(
                 f"Included are the terms of the recipe {timing.recipe}: "
                 f"{join_names(timing.terms)}; what they prepare before the first step is not."
             )
+        if timing.maps_seconds:
+            screen.say(
+                f"Once, the maps of {timing.recipe} are made: {duration(timing.maps_seconds)}."
+            )
     screen.say(
         "A round is one training with every label of the pool, and one prediction of the images "
         "that are measured or scored."

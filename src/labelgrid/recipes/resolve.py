@@ -60,6 +60,8 @@ def load_tables(name: str, changes: Values | None = None, beside: Path | None = 
     return values
 
 
+#: The options of a backbone that say how it is trained, whatever its form.
+TRAINED = ("train", "rate", "kept")
 #: The keys of a recipe's file that are not part of the recipe, with their types.
 OTHER_KEYS: Mapping[str, tuple[type, str]] = {
     "extends": (str, "the name or path of a recipe"),
@@ -140,13 +142,21 @@ def chain(path: Path, seen: tuple[Path, ...] = ()) -> list[Json]:
 def override(base: Values, change: Values) -> Json:
     """Merge a recipe's tables with overrides.
 
-    A new length of the training replaces one in another unit.
+    A new length of the training replaces one in another unit. Another backbone is trained as the
+    one before; its form does not follow from that.
 
     Example:
         >>> override({"train": {"steps": 500, "batch": 8}}, {"train": {"epochs": 20}})
         {'train': {'steps': 0, 'batch': 8, 'epochs': 20}}
+        >>> frozen = {"backbone": {"name": "a", "train": "frozen", "fused": 64}}
+        >>> override(frozen, {"backbone": {"name": "b"}})
+        {'backbone': {'train': 'frozen', 'name': 'b'}}
     """
     merged = merge(base, change)
+    backbone = base.get("backbone", {})
+    if isinstance(backbone, Mapping) and "backbone" in change:
+        trained = {name: backbone[name] for name in TRAINED if name in backbone}
+        merged["backbone"] = merge(trained, merged["backbone"])
     train = change.get("train", {})
     if isinstance(train, Mapping) and any(map(train.get, LENGTHS)):
         replaced = ({"steps", *merged["train"]} & {"steps", "label_visits"}) - train.keys()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from labelgrid.basics.errors import (
     ImageError,
+    ModelError,
     PluginError,
     ProjectError,
     TrainingError,
@@ -234,7 +235,8 @@ def fit(
     _check_labels(context, {*splits[0], *splits[1], *labelled_images(project, "heldout")})
     without = training_without_weights(project.folder, recipe, changes)
     network = new_network(context, progress, weights, without=without)
-    _refuse_network(context, network)
+    is_other = bool(recipe or changes)  # for this training alone
+    _check_network(context, network, progress, may_go_on=is_other)
     number = project.open_round().number
     plan = _whole_plan(context, network, splits=splits, number=number, progress=progress)
     refuse_undivided(plan, group)
@@ -367,13 +369,26 @@ def _refuse_early(context: RoundContext) -> None:
 
 
 @note_unchanged("Nothing was trained.")
-def _refuse_network(context: RoundContext, network: Network) -> None:
-    """Refuse a network of which the strategy's statistics cannot be computed."""
+def _check_network(
+    context: RoundContext, network: Network, progress: Progress, *, may_go_on: bool
+) -> None:
+    """Refuse a network for which the strategy's statistics cannot be computed.
+
+    With `may_go_on`, or if nothing is left to pick, that is only said.
+    """
+    project = context.project
     try:
-        _, strategy = strategy_of(context.project)
+        _, strategy = strategy_of(project)
+        options = needed_options(strategy, context.recipe.score)
     except PluginError:  # a strategy that is only where queries are made
         return
-    check_network(needed_options(strategy, context.recipe.score), network, context.tasks)
+    try:
+        check_network(options, network, context.tasks)
+    except ModelError as error:
+        is_left = any(count.missing for count in project.store.counts(("train",)).values())
+        if is_left and not may_go_on:
+            raise
+        progress.say(f"The strategy '{project.settings.strategy.name}' cannot pick: {error.what}")
 
 
 def _count_labels(context: RoundContext, image_ids: Collection[str]) -> dict[str, int]:

@@ -47,8 +47,9 @@ class KnownEncoder:
 
     def changes(self) -> Json:
         """The changes of the recipe `few` that name the encoder."""
-        is_named = load_tables(FEW)["backbone"]["name"] == self.name
-        return {} if is_named else {"backbone": {"name": self.name}}
+        backbone = load_tables(FEW)["backbone"]
+        is_named = backbone["name"] == self.name
+        return {} if is_named else {"backbone": {**backbone, "name": self.name}}
 
     def is_in(self, path: Path) -> bool:
         """Whether a file holds the weights, and no other tensor."""

@@ -167,5 +167,9 @@ def test_steps_of_a_frozen_encoder_are_timed_once_its_maps_are_made(
         project.settings = replace(project.settings, changes=changes)
         (own,) = round_times(project, Silent()).times
     assert maps_by_step[0] and not any(maps_by_step[-module.STEPS :])
-    predicted = (2 + 4 + 4 * 2) * own.image_seconds
+    predicted = (2 + 4) * own.image_seconds
     assert own.seconds == pytest.approx(own.steps * own.step_seconds + predicted)
+    assert own.maps_seconds > 0
+    with (tmp_path / "flat/labelgrid.toml").open("a") as file:
+        file.write('\n[changes.backbone]\ntrain = "frozen"\n[changes.data]\nkept_views = 2\n')
+    assert "Once, the maps of" in done("time", tmp_path / "flat").out

@@ -98,12 +98,6 @@ def test_the_options_of_another_plug_in_are_not_inherited():
     assert other["network"] == {"name": "shared_heads", "options": {"width": 64}}
 
 
-def test_another_name_keeps_all_but_the_options() -> None:
-    base = {"backbone": {"name": "a", "train": "frozen", "options": {"x": 1}}}
-    assert merge(base, {"backbone": {"name": "b"}})["backbone"] == {"name": "b", "train": "frozen"}
-    assert merge(base, {"backbone": {"name": "a"}}) == base
-
-
 def test_values_of_dotted_keys_are_tables_whose_names_come_first():
     values = {
         "network.options.width": 8,
