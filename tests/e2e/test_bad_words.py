@@ -267,7 +267,7 @@ def test_a_ledger_of_a_newer_program_is_refused(
     change(flat / "labelgrid.db", "UPDATE ledger_version SET version_num = '0099'")
     first, *rest = command.format(labels=data.labels).split()
     assert refused(tmp_path, first, flat, *rest).startswith(
-        "The ledger was made by a newer labelgrid: its tables have revision 0099, this program knows 0003 "
+        "The ledger was made by a newer labelgrid: its tables have revision 0099, this program knows 0004 "
         f"({flat / 'labelgrid.db'}).\n  Upgrade labelgrid. Nothing was changed."
     )
 

@@ -22,7 +22,7 @@ from labelgrid.ledger import (
 from labelgrid.ledger import operations as operation_rows
 from labelgrid.ledger import rebuild as rebuilding
 from labelgrid.ledger import rounds as round_rows
-from labelgrid.ledger.grid import Cell, ImageRow, Move, TaskRow
+from labelgrid.ledger.grid import Cell, ImageRow, Move, Part, TaskRow
 from labelgrid.ledger.moves import CellRow
 from labelgrid.ledger.operations import Kept, Operation, OperationSummary
 from labelgrid.ledger.place import LedgerPlace
@@ -94,6 +94,11 @@ def _writes(
             return function(connection, *arguments, **named)
 
     return write
+
+
+def _move(connection: Connection, steps: Sequence[Move]) -> None:
+    has_parts = any(isinstance(step.cell, Part) for step in steps)
+    (part_moves if has_parts else moves).move(connection, steps)
 
 
 class Store:
@@ -387,7 +392,7 @@ class Store:
         """
         with self._database.writing() as connection:
             self._check_tasks(connection, steps)
-            part_moves.move(connection, steps)
+            _move(connection, steps)
 
     find = _reads(moves.find)
 
@@ -447,7 +452,7 @@ class Store:
         with self._database.writing() as connection:
             self._check_tasks(connection, requests)
             round_rows.update_round(connection, replace(row, state="closed"))
-            part_moves.move(connection, requests)
+            _move(connection, requests)
 
     rounds = _reads(round_rows.rounds)
     get = _reads(round_rows.get)
