@@ -256,6 +256,13 @@ def _check(working: _Working, part: Part, step: Move) -> None:
             next_step="Give the one that it has.",
             unchanged=UNCHANGED,
         )
+    most = len(step.classes) or MOST_REGIONS
+    if step.value is not None and not 0 <= step.value < most:
+        raise LedgerError(
+            f"{name_of(part)} has the class {step.value}, and its task has {most:,}.",
+            next_step="Give the number of one, from 0 on.",
+            unchanged=UNCHANGED,
+        )
     _check_partition(working, part, step.partition)
     if step.to == State.REQUESTED and part.cell in working.states:
         raise StateError(

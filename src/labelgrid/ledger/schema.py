@@ -216,8 +216,7 @@ PART_EVENTS = Table(
     Column("hint", Text, CheckConstraint("hint IN ('nothing', 'model', 'supplier')", name="hint")),
     CheckConstraint("from_state BETWEEN 0 AND 3 AND to_state BETWEEN 0 AND 3", name="states"),
     CheckConstraint("region BETWEEN 1 AND 65535 AND answer >= 0", name="region"),
-    Index("part_events_by_cell", "image_id", "task_id"),
-    Index("part_events_by_operation", "operation_id"),
+    Index("part_events_by_part", "image_id", "task_id", "region", "answer"),
 )
 
 #: The last event of every region of a cell that is not missing.

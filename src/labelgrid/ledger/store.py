@@ -334,6 +334,7 @@ class Store:
     listed_images = _reads(image_pages.listed_images)
     annotators = _reads(image_pages.annotators)
     last_event = _reads(views.last_event)
+    change_count = _reads(views.change_count)
     last_time = _reads(views.last_time)
     listed_image = _reads(image_pages.listed_image)
     neighbours = _reads(image_pages.neighbours)

@@ -388,7 +388,12 @@ def count_change(connection: Connection) -> None:
 
 
 def last_event(connection: Connection) -> int:
-    """The number of events of cells and parts, the newest included; 0 without any."""
+    """The number of the newest event of a cell; 0 without any."""
+    return connection.scalar(select(func.max(EVENTS.c.id))) or 0
+
+
+def change_count(connection: Connection) -> int:
+    """The number of events of cells and parts."""
     newest = (connection.scalar(select(func.max(of.c.id))) for of in (EVENTS, PART_EVENTS))
     return sum(number or 0 for number in newest)
 

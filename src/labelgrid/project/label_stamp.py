@@ -18,7 +18,7 @@ def stamp_of_labels(project: ProjectFolder) -> str:
     Raises:
         RecipeError: the file of the cameras is wrong.
     """
-    ledger = [project.store.last_event(), [asdict(row) for row in project.store.tasks()]]
+    ledger = [project.store.change_count(), [asdict(row) for row in project.store.tasks()]]
     recipe = None
     with suppress(LabelgridError):  # commands that need the recipe say so
         recipe = json.loads(project.recipe().json())

@@ -102,7 +102,7 @@ class LiveWorker:
 
     def _look(self) -> bool:
         """Read whether labels are new."""
-        event = self.project.store.last_event()
+        event = self.project.store.change_count()
         if event == self._event:
             return False
         self._event = event

@@ -46,7 +46,7 @@ def a_move(to: State, region: int = 1, **values: object) -> Move:
         to=to,
         round=3,
         request_id="r3-1",
-        value=2 if to == State.LABELLED else None,
+        value=1 if to == State.LABELLED else None,
         cost=0.5,
         score=0.5,
         weight=0.25,
@@ -118,7 +118,7 @@ def test_a_part_moves_as_a_cell_does(parted: Store, before: State, after: State)
             annotator="Ada",
             classes=("near", "far"),
             partition="p",
-            value=2 if after == State.LABELLED else None,
+            value=1 if after == State.LABELLED else None,
         )
         assert rows[part()] == expected
     (newest,) = list(parted.part_events())[events:]
@@ -181,6 +181,8 @@ def test_answers_in_any_order_leave_the_same_parts(store: Store, parted: Store) 
             [a_move(State.REQUESTED), a_move(State.REQUESTED, 2, partition="q")],
             "another partition than the 1 regions",
         ),
+        ([a_move(State.LABELLED, value=-1)], "has the class -1, and its task has 2"),
+        ([a_move(State.LABELLED, value=2, classes=("near", "far"))], "has the class 2"),
         ([a_move(State.LABELLED, value=None)], "has 0 labels as labelled"),
         ([a_move(State.LABELLED, path="x.png")], "has 2 labels as labelled"),
         ([a_move(State.REQUESTED, value=1)], "has 1 labels as requested"),
@@ -218,7 +220,7 @@ def test_a_whole_label_hides_its_parts_which_stay_and_are_there_again(parted: St
     parted.move([a_move(State.LABELLED, 1)])
     parted.move([Move(cell=CELL, to=State.LABELLED, path="whole.png", cost=2.0)])
     parted.move([a_move(State.LABELLED, 2)])  # paid work is not lost
-    assert [row.value for row in parted.parts()] == [2, 2] and parted.spent() == 3.0
+    assert [row.value for row in parted.parts()] == [1, 1] and parted.spent() == 3.0
     parted.move([Move(cell=CELL, to=State.MISSING)])
     assert [row.state for row in parted.parts()] == [State.LABELLED] * 2
 
@@ -307,3 +309,9 @@ def test_undo_restores_what_was_asked_for_in_another_way(parted: Store, first_as
     undo(parted)
     assert (seen(parted), list(parted.cells())) == was
     assert parted.rebuild() == 0
+
+
+def test_an_event_of_a_part_is_no_event_of_a_cell_but_a_change(parted: Store) -> None:
+    before = parted.change_count()
+    parted.move([a_move(State.REQUESTED)])
+    assert parted.last_event() == 0 and parted.change_count() == before + 1

@@ -75,8 +75,8 @@ def _part_events() -> None:
         ),
         sa.CheckConstraint("region BETWEEN 1 AND 65535 AND answer >= 0", name="region"),
     )
-    op.create_index("part_events_by_cell", "part_events", ["image_id", "task_id"])
-    op.create_index("part_events_by_operation", "part_events", ["operation_id"])
+    key = ["image_id", "task_id", "region", "answer"]
+    op.create_index("part_events_by_part", "part_events", key)
     _append_only("part_events")
 
 
