@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Literal
@@ -335,7 +336,9 @@ def _find_moving_images(
         rows = list(project.store.images())
     meant = [row for row in rows if row.image_id in image_ids or row.group in groups]
     moving = [row for row in meant if row.split != split]
-    labelled = {row.cell.image_id for row in project.store.cells(state=State.LABELLED)}
+    store = project.store
+    labels = chain(store.cells(state=State.LABELLED), store.parts(state=State.LABELLED))
+    labelled = {row.cell.image_id for row in labels}
     faults = []
     for row in moving:
         if row.split == "heldout":

@@ -275,8 +275,8 @@ def _check(working: _Working, part: Part, step: Move) -> None:
 
 def _check_partition(working: _Working, part: Part, digest: str) -> None:
     rows = working.rows[part.image_id]
-    standing = next(iter(rows.values())).partition if rows else digest
-    if digest != standing:
+    standing = {rows[part].partition} if part in rows else {row.partition for row in rows.values()}
+    if standing - {digest}:
         raise StateError(
             f"{name_of(part)} is of another partition than the {len(rows)} regions of the image "
             "that are asked for or answered.",

@@ -219,7 +219,8 @@ def _refuse_answered(
         return
     rows = {row.image_id: row for row in changed}
     tasks = project.tasks()
-    answered = set()
+    in_part = project.store.parts(image_ids=rows)
+    answered = {row.cell.image_id for row in in_part}  # a partition is of one picture
     for cell in project.store.cells():
         row = rows.get(cell.cell.image_id)
         if row is None or row.image_id in answered:

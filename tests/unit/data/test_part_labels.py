@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from labelgrid.basics.errors import LabelError
+from labelgrid.basics.errors import ImageError, LabelError
 from labelgrid.basics.files import digest
 from labelgrid.basics.plugins import PluginChoice
 from labelgrid.basics.progress import Silent
@@ -15,10 +16,12 @@ from labelgrid.data.part_labels import COMPOSED, REGIONS
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, Move, Part, State
+from labelgrid.operations.extend import add
 from labelgrid.operations.status import status_of
 from labelgrid.operations.verify import verify
 from labelgrid.project.cells.partitions import keep_partitions, read_kept
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.images.holdout import images_trained_on
 from labelgrid.project.sources import source_of
 from labelgrid.regions.partition import Partition
 from labelgrid.rounds import fit, query
@@ -236,3 +239,16 @@ def test_a_cell_that_is_partly_answered_may_be_bought_whole(project: ProjectFold
     asked = query.query(project, Budget(99, "labels"), Silent(), prelabels=False).picks
     assert Cell(first(project), "semseg") in {pick.cell for pick in asked}
     assert project.store.differing_cells() == []
+
+
+def test_an_image_with_an_answered_region_counts_as_trained_on_and_keeps_its_picture(
+    project: ProjectFolder,
+) -> None:
+    project.store.move([key(project, 1, 0)])
+    record = fit.fit(project, Silent())
+    rows = list(project.store.images())
+    assert images_trained_on(project.store, rows, [record]) == {first(project)}
+    path = Path(project.store.image(first(project)).root) / first(project)
+    Image.open(path).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(path)
+    with pytest.raises(ImageError, match="1 image with labels or requests changed on disk"):
+        add(project, [path.parents[first(project).count("/")]], [], "full", Silent())

@@ -5,6 +5,7 @@ Loads no torch.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -263,7 +264,7 @@ def images_trained_on(store: Store, rows: Sequence[ImageRow], fits: Sequence[Fit
     if any(fit.recipe.get("train", {}).get("images") == "all" for fit in fits):
         return {row.image_id for row in rows}
     labelled_ids = set()
-    for event in store.events():
+    for event in chain(store.events(), store.part_events()):
         if event.move.to == State.LABELLED:
             labelled_ids.add(event.move.cell.image_id)
     return labelled_ids
