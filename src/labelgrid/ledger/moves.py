@@ -135,12 +135,12 @@ def find(connection: Connection, cells: Iterable[Cell]) -> dict[Cell, CellRow]:
     return rows
 
 
-def move(connection: Connection, moves: Sequence[Move]) -> None:
-    """Make the moves in order; see `Store.move`."""
+def move(connection: Connection, moves: Sequence[Move], *, undoing: bool = False) -> None:
+    """Make the moves in order; see `Store.move`. An undo may ask for a cell beside its regions."""
     if not moves:
         return
     working = _load(connection, [step.cell for step in moves])
-    if any(step.to == State.REQUESTED for step in moves):
+    if not undoing and any(step.to == State.REQUESTED for step in moves):
         working.in_part = _asked_in_part(connection, working)
     working.class_list_ids = add_class_lists(connection, {step.classes for step in moves})
     before = dict(working.rows)

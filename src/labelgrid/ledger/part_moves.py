@@ -156,12 +156,13 @@ class _Working:
         }
 
 
-def move(connection: Connection, steps: Sequence[Move]) -> None:
+def move(connection: Connection, steps: Sequence[Move], *, undoing: bool = False) -> None:
     """Make moves of cells, then moves of parts; see `Store.move`."""
     of_parts = [step for step in steps if isinstance(step.cell, Part)]
-    moves.move(connection, [step for step in steps if not isinstance(step.cell, Part)])
+    of_cells = [step for step in steps if not isinstance(step.cell, Part)]
+    moves.move(connection, of_cells, undoing=undoing)
     if of_parts:
-        _move_parts(connection, of_parts)
+        _move_parts(connection, of_parts, undoing=undoing)
 
 
 def find(connection: Connection, cells: Iterable[Cell]) -> dict[Cell, CellRow]:
@@ -177,8 +178,10 @@ def find(connection: Connection, cells: Iterable[Cell]) -> dict[Cell, CellRow]:
     return rows
 
 
-def _move_parts(connection: Connection, steps: Sequence[Move]) -> None:
+def _move_parts(connection: Connection, steps: Sequence[Move], *, undoing: bool) -> None:
     working = _load(connection, {step.cell.image_id for step in steps})
+    if undoing:  # a region may have been asked for before the cell had a label
+        working.states = {}
     working.class_list_ids = moves.add_class_lists(connection, {step.classes for step in steps})
     before = {image_id: dict(rows) for image_id, rows in working.rows.items()}
     operation_id = operations.current_id(connection)

@@ -41,9 +41,7 @@ def undo(connection: Connection, number: int) -> None:
         *_moves_back(connection, number, of=PART_EVENTS),
         *_moves_back(connection, number, of=EVENTS),
     ]
-    # All become missing first: a cell is not asked for while its regions are, nor they meanwhile.
-    part_moves.move(connection, [step for step in back if step.to == State.MISSING])
-    part_moves.move(connection, [step for step in back if step.to != State.MISSING])
+    part_moves.move(connection, back, undoing=True)
     _restore(connection, operations.kept_before(connection, number))
 
 

@@ -315,3 +315,16 @@ def test_an_event_of_a_part_is_no_event_of_a_cell_but_a_change(parted: Store) ->
     before = parted.change_count()
     parted.move([a_move(State.REQUESTED)])
     assert parted.last_event() == 0 and parted.change_count() == before + 1
+
+
+@pytest.mark.parametrize("after", [State.LABELLED, State.SKIPPED, State.MISSING])
+def test_what_happened_to_a_region_under_a_whole_label_is_undone(
+    parted: Store, after: State
+) -> None:
+    parted.move([a_move(State.REQUESTED)])
+    parted.move([Move(cell=CELL, to=State.LABELLED, path="whole.png")])
+    was = seen(parted)
+    with parted.transaction("import"):
+        parted.move([a_move(after)])
+    undo(parted)
+    assert seen(parted) == was
