@@ -29,6 +29,11 @@ COMPOSED = "composed"
 LARGEST = 2**30
 
 
+def partition_file(folder: Path, digest: str) -> Path:
+    """The file of a partition in a project's folder."""
+    return folder / REGIONS / f"{digest}.png"
+
+
 class GrantedPart(NamedTuple):
     """The answer for a region: a file or, where it is None, the number of a class."""
 
@@ -116,7 +121,7 @@ class PartLabel:
         return _merged(compose(task, self._partition(), self._answers(task, whole)))
 
     def _partition(self) -> Partition:
-        return read_partition(self.folder / REGIONS / f"{self.partition}.png", self.partition)
+        return read_partition(partition_file(self.folder, self.partition), self.partition)
 
     def _answers(self, task: TaskDef, whole: LabelArray | None) -> Iterator[AnsweredPart]:
         """The answers; regions with the same file or the same key are one."""

@@ -16,7 +16,7 @@ from labelgrid.ledger import roster, rounds
 from labelgrid.ledger.database import next_id, pending_operation
 from labelgrid.ledger.grid import SPLITS, State
 from labelgrid.ledger.row_values import check_values, foreign_row_error, foreign_value_errors
-from labelgrid.ledger.schema import EVENTS, NOTES, OPERATIONS, PART_EVENTS
+from labelgrid.ledger.schema import EVENTS, NOTES, OPERATIONS, PART_EVENTS, key_columns
 
 #: The command of an operation that undid another one, before the other's number.
 UNDO = "undo "
@@ -183,7 +183,6 @@ def _counts(after: int, of: Table) -> Select[Any]:
 
     They are counted by operation, states before and after, and round.
     """
-    key = [of.c[name] for name in ("image_id", "task_id", "region", "answer") if name in of.c]
     ends = (
         select(
             of.c.operation_id,
@@ -191,7 +190,7 @@ def _counts(after: int, of: Table) -> Select[Any]:
             func.max(of.c.id).label("last"),
         )
         .where(of.c.id > after)
-        .group_by(of.c.operation_id, *key)
+        .group_by(of.c.operation_id, *key_columns(of))
         .subquery()
     )
     first = of.alias("first_event")

@@ -1,18 +1,15 @@
 """Recomputes the current cells from the events, and counts the differences."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, delete, func, insert, select
 
 from labelgrid.ledger.grid import Cell
-from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, PART_EVENTS, PARTS, TASKS
+from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, PART_EVENTS, PARTS, TASKS, key_columns
 
-#: Each table of a current state, the events that it follows from, and the columns of its key.
-_TABLES = (
-    (CELLS, EVENTS, ("image_id", "task_id")),
-    (PARTS, PART_EVENTS, ("image_id", "task_id", "region", "answer")),
-)
+#: Each table of a current state, and the events that it follows from.
+_TABLES = ((CELLS, EVENTS), (PARTS, PART_EVENTS))
 
 
 def rebuild(connection: Connection) -> int:
@@ -22,9 +19,9 @@ def rebuild(connection: Connection) -> int:
     """
     differing = len(differing_cells(connection))
     if differing:
-        for current, events, key in _TABLES:
+        for current, events in _TABLES:
             connection.execute(delete(current))
-            expected = _expected(current, events, key)
+            expected = _expected(current, events)
             connection.execute(insert(current).from_select([*_columns(current), "state"], expected))
     return differing
 
@@ -35,8 +32,8 @@ def differing_cells(connection: Connection) -> list[Cell]:
     They are ordered.
     """
     cells: set[Cell] = set()
-    for current, events, key in _TABLES:
-        cells.update(_differing(connection, current, _expected(current, events, key)))
+    for current, events in _TABLES:
+        cells.update(_differing(connection, current, _expected(current, events)))
     return sorted(cells)
 
 
@@ -63,9 +60,9 @@ def _columns(current: Table) -> list[str]:
     return [column.name for column in current.c if column.name != "state"]
 
 
-def _expected(current: Table, events: Table, key: Sequence[str]) -> Select[Any]:
+def _expected(current: Table, events: Table) -> Select[Any]:
     """The rows that the table of a current state should have."""
-    last = select(func.max(events.c.id)).group_by(*(events.c[name] for name in key))
+    last = select(func.max(events.c.id)).group_by(*key_columns(events))
     columns = [events.c[name] for name in _columns(current)]
     rows = select(*columns, events.c.to_state.label("state"))
     return rows.where(events.c.id.in_(last), events.c.to_state != 0)

@@ -242,3 +242,9 @@ PARTS = Table(
 )
 
 NOTES = Table("notes", METADATA, Column("key", Text, primary_key=True), *_columns(JSON, "value"))
+
+
+def key_columns(table: Any) -> list[Column[Any]]:
+    """The columns of events, or of current rows, that name a cell or a part."""
+    names = ("image_id", "task_id", "region", "answer")
+    return [table.c[name] for name in names if name in table.c]

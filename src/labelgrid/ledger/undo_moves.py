@@ -15,7 +15,7 @@ from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.ledger.moves import CellRow
 from labelgrid.ledger.operations import Kept
 from labelgrid.ledger.row_values import UNCHANGED
-from labelgrid.ledger.schema import EVENTS, IMAGES, NOTES, PART_EVENTS
+from labelgrid.ledger.schema import EVENTS, IMAGES, NOTES, PART_EVENTS, key_columns
 
 #: The reason of the events that make cells missing again.
 UNDONE = "undone"
@@ -67,12 +67,12 @@ def _moves_before(
     connection: Connection, number: int, start: int, *, of: Table
 ) -> dict[Cell, Move]:
     this = of.alias("this")
-    key = [name for name in ("image_id", "task_id", "region", "answer") if name in of.c]
+    pairs = zip(key_columns(this), key_columns(of), strict=True)
     last = (
         select(func.max(of.c.id))
-        .join(this, and_(*(this.c[name] == of.c[name] for name in key)))
+        .join(this, and_(*(one == other for one, other in pairs)))
         .where(this.c.id > start, this.c.operation_id == number, of.c.id <= start)
-        .group_by(*(of.c[name] for name in key))
+        .group_by(*key_columns(of))
     )
     return {event.move.cell: event.move for event in views.events(connection, among=last, of=of)}
 

@@ -12,15 +12,9 @@ from labelgrid.ledger.grid import LEGAL, Cell, Move, Part, State
 from labelgrid.ledger.part_moves import PartitionRow
 from labelgrid.ledger.store import CellRow, PartCount, Store
 from tests.databases import change
+from tests.unit.ledger.test_undo_moves import WAYS, undo
 
 CELL = Cell("a", "depth")
-#: A way from missing to each state.
-WAYS: dict[State, list[State]] = {
-    State.MISSING: [],
-    State.REQUESTED: [State.REQUESTED],
-    State.LABELLED: [State.REQUESTED, State.LABELLED],
-    State.SKIPPED: [State.REQUESTED, State.SKIPPED],
-}
 
 
 @pytest.fixture
@@ -58,12 +52,6 @@ def a_move(to: State, region: int = 1, **values: object) -> Move:
         partition="p",
     )
     return replace(move, **values)
-
-
-def undo(store: Store) -> None:
-    last = store.last_operation()
-    assert last
-    store.undo(last.operation)
 
 
 def seen(store: Store) -> tuple[object, ...]:

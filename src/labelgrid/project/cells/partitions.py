@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
 from labelgrid.basics.plugins import PluginChoice
-from labelgrid.data.part_labels import REGIONS
+from labelgrid.data.part_labels import partition_file
 from labelgrid.ledger.part_moves import PartitionRow
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.regions.partition import Partition, read_partition
@@ -28,7 +28,7 @@ def keep_partitions(
     """
     rows = []
     for image_id, partition in divided:
-        path = project.folder / REGIONS / f"{partition.digest}.png"
+        path = partition_file(project.folder, partition.digest)
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
             partition.write(path)
@@ -50,7 +50,7 @@ def read_kept(project: ProjectFolder, digest: str) -> Partition:
     Raises:
         LabelError: its file is missing or damaged.
     """
-    return read_partition(project.folder / REGIONS / f"{digest}.png", digest)
+    return read_partition(partition_file(project.folder, digest), digest)
 
 
 def _versions() -> str:
